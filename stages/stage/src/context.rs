@@ -1,0 +1,197 @@
+//! What a running stage can see and say.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+
+use serde_json::Value;
+
+use crate::kind::Kind;
+use crate::protocol::{Binding, Job, Member, Reply, Request, Step, StepAnswer};
+use crate::serve::Speak;
+use crate::{Failure, Result};
+
+/// What a running stage can see and say. It is all that a stage knows of the world.
+pub struct Context<'a> {
+    job: &'a Job,
+    kind: &'a dyn Kind,
+    speak: &'a Speak,
+    hear: &'a RefCell<Receiver<Request>>,
+}
+
+/// Where the work stands.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// What is being done: `epoch 3`.
+    pub doing: String,
+    /// How much is done.
+    pub done: u64,
+    /// How much there is, where it is known.
+    pub total: Option<u64>,
+    /// `images`, `pairs`.
+    pub unit: String,
+    /// Figures to show beside it: `loss`, `lr`.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// A step to ask for.
+#[derive(Debug, Clone, Default)]
+pub struct StepSpec<'a> {
+    /// A name for people: `epoch 3, a = -0.82`.
+    pub name: String,
+    /// All that the step depends on beside the kind's code, the environment, `after` and `inputs`.
+    pub spec: Value,
+    /// The parameters that choose code and matter for this step.
+    pub choices: &'a [&'a str],
+    /// The inputs that it reads.
+    pub inputs: &'a [&'a str],
+    /// The steps that it continues from.
+    pub after: Vec<StepFolder>,
+}
+
+/// A step's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFolder {
+    /// The digest of the folder.
+    pub digest: String,
+    /// The folder: not to be written to.
+    pub path: PathBuf,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        job: &'a Job,
+        kind: &'a dyn Kind,
+        speak: &'a Speak,
+        hear: &'a RefCell<Receiver<Request>>,
+    ) -> Self {
+        Self { job, kind, speak, hear }
+    }
+
+    /// The path of a one-valued input.
+    ///
+    /// # Errors
+    /// When the input is missing or has several members.
+    pub fn input(&self, name: &str) -> Result<&'a Path> {
+        self.input_opt(name)?.ok_or_else(|| {
+            Failure::new(format!("input `{name}` is missing"))
+                .help(format!("add `input.{name} = \"...\"` to the stage"))
+        })
+    }
+
+    /// The path of an optional input.
+    ///
+    /// # Errors
+    /// When it has several members.
+    pub fn input_opt(&self, name: &str) -> Result<Option<&'a Path>> {
+        match self.job.inputs.get(name) {
+            None => Ok(None),
+            Some(Binding::One(path)) => Ok(Some(path)),
+            Some(Binding::Several(members)) => match members.as_slice() {
+                [only] => Ok(Some(&only.path)),
+                _ => Err(Failure::new(format!("input `{name}` wants one output and has {}", members.len()))),
+            },
+        }
+    }
+
+    /// All members of an input, in a fixed order; none when the input is missing.
+    pub fn inputs(&self, name: &str) -> Vec<Member> {
+        match self.job.inputs.get(name) {
+            None => Vec::new(),
+            Some(Binding::One(path)) => {
+                vec![Member { from: name.to_owned(), labels: BTreeMap::new(), path: path.clone() }]
+            }
+            Some(Binding::Several(members)) => members.clone(),
+        }
+    }
+
+    /// Where an output is to be written, as a file or as a folder. Nothing is there yet.
+    ///
+    /// # Errors
+    /// When the kind has no such output.
+    pub fn output(&self, name: &str) -> Result<&'a Path> {
+        let path = self.job.outputs.get(name);
+        path.map(PathBuf::as_path).ok_or_else(|| Failure::new(format!("there is no output `{name}`")))
+    }
+
+    /// An empty folder for the job's own use; removed afterwards.
+    pub fn scratch(&self) -> &'a Path {
+        &self.job.scratch
+    }
+
+    /// How many threads the job may use. A result must not depend on it.
+    pub fn threads(&self) -> usize {
+        self.job.threads.max(1)
+    }
+
+    /// Says where the work stands. Call it as often as convenient: it is thinned out on the way.
+    pub fn progress(&self, p: Progress) {
+        let Progress { doing, done, total, unit, figures } = p;
+        self.speak.often(Reply::Progress { doing, done, total, unit, figures });
+    }
+
+    /// Writes a line to the node's log.
+    pub fn note(&self, text: impl Into<String>) {
+        self.speak.say(Reply::Note { text: text.into() });
+    }
+
+    /// Says something that a reader of the result must know.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.speak.say(Reply::Warning { text: text.into() });
+    }
+
+    /// Records a figure of the result.
+    pub fn metric(&self, name: &str, value: f64) {
+        self.speak.say(Reply::Metric { name: name.to_owned(), value });
+    }
+
+    /// Gives the folders of these steps, in order: those that are known at once, the others after
+    /// [`crate::Stage::step`] has computed them, here or elsewhere.
+    ///
+    /// # Errors
+    /// When a step fails, or the host went away.
+    pub fn steps(&mut self, specs: &[StepSpec<'_>]) -> Result<Vec<StepFolder>> {
+        let steps: Vec<Step> = specs
+            .iter()
+            .map(|s| Step {
+                name: s.name.clone(),
+                spec: s.spec.clone(),
+                choices: s.choices.iter().map(|c| (*c).to_owned()).collect(),
+                inputs: s.inputs.iter().map(|c| (*c).to_owned()).collect(),
+                after: s.after.iter().map(|f| f.digest.clone()).collect(),
+            })
+            .collect();
+        self.speak.say(Reply::Steps { steps: steps.clone() });
+        let answers = self.answers(steps.len())?;
+        let mut out = Vec::with_capacity(answers.len());
+        for (index, answer) in answers.into_iter().enumerate() {
+            let answer = match answer {
+                StepAnswer::Known { .. } => answer,
+                StepAnswer::Compute { folder } => {
+                    let after: Vec<&Path> = specs[index].after.iter().map(|f| f.path.as_path()).collect();
+                    self.kind.step(&self.job.parameters, &steps[index], &after, &folder, self)?;
+                    self.speak.say(Reply::StepDone { index });
+                    self.answers(1)?.remove(0)
+                }
+            };
+            match answer {
+                StepAnswer::Known { digest, folder } => out.push(StepFolder { digest, path: folder }),
+                StepAnswer::Compute { .. } => return Err(gone("asked for a step that was handed in")),
+            }
+        }
+        Ok(out)
+    }
+
+    fn answers(&self, count: usize) -> Result<Vec<StepAnswer>> {
+        match self.hear.borrow().recv() {
+            Ok(Request::Steps { answers }) if answers.len() == count => Ok(answers),
+            Ok(_) => Err(gone("gave an answer that does not fit the question")),
+            Err(_) => Err(gone("went away")),
+        }
+    }
+}
+
+fn gone(what: &str) -> Failure {
+    Failure::new(format!("the host {what}")).help("run the pipeline again; finished steps are kept")
+}

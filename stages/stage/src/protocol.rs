@@ -1,0 +1,165 @@
+//! The messages between a host and a worker: one JSON object a line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// Matrix labels of a node: `method` -> `softmax`.
+pub type Labels = BTreeMap<String, String>;
+
+/// Host to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// Run a job to its end. One at a time.
+    Run(Job),
+    /// Compute one step of a job that runs elsewhere, into `folder`.
+    RunStep {
+        /// The job whose step it is; its outputs are not to be written.
+        job: Job,
+        /// The step.
+        step: Step,
+        /// Where the steps in `step.after` lie, in that order.
+        after: Vec<PathBuf>,
+        /// The empty folder to fill.
+        folder: PathBuf,
+    },
+    /// The answer to [`Reply::Steps`].
+    Steps {
+        /// One answer a step, in order.
+        answers: Vec<StepAnswer>,
+    },
+}
+
+/// Work for a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The node's name, for messages: `train[method=softmax]`.
+    pub node: String,
+    /// The kind to run.
+    pub kind: String,
+    /// The parameters, complete: every default filled in.
+    pub parameters: Value,
+    /// The inputs by name. They must not be written to.
+    pub inputs: BTreeMap<String, Binding>,
+    /// Where each output is to be written: a file or a folder, the worker decides. Nothing is there yet.
+    pub outputs: BTreeMap<String, PathBuf>,
+    /// An empty folder for the job's own use.
+    pub scratch: PathBuf,
+    /// How many threads it may use. Results must not depend on it.
+    pub threads: usize,
+}
+
+/// What stands behind an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binding {
+    /// One file or folder.
+    One(PathBuf),
+    /// Several, each with the labels of the node that made it.
+    Several(Vec<Member>),
+}
+
+/// One of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The node that made it: `evaluate[method=softmax,set=lfw]`, or the path of a file of the project.
+    pub from: String,
+    /// That node's matrix labels.
+    pub labels: Labels,
+    /// The file or folder.
+    pub path: PathBuf,
+}
+
+/// A memoised part of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// A name for people: `epoch 3, a = -0.82`.
+    pub name: String,
+    /// All that the step depends on beside the kind's code, the environment, `after` and `inputs`.
+    pub spec: Value,
+    /// The parameters that choose code (a key of the kind's `choices`) and matter for this step.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// The job's inputs that it reads.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    /// Digests of the steps that it continues from, as the host gave them.
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// What the host says of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepAnswer {
+    /// It is known: its folder, not to be written to.
+    Known {
+        /// The digest of the folder.
+        digest: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Compute it into this empty folder, then say [`Reply::StepDone`].
+    Compute {
+        /// The folder to fill.
+        folder: PathBuf,
+    },
+}
+
+/// Worker to host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Where the job stands.
+    Progress {
+        /// What is being done: `epoch 3`, `writing`.
+        doing: String,
+        /// How much is done, in `unit`.
+        done: u64,
+        /// How much there is, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// `images`, `pairs`.
+        unit: String,
+        /// Figures to show beside it: `loss`, `lr`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        figures: BTreeMap<String, f64>,
+    },
+    /// A line for the node's log.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// Something a reader of the result must know; kept with the record.
+    Warning {
+        /// The text.
+        text: String,
+    },
+    /// A figure of the result; kept with the record.
+    Metric {
+        /// The name: `train/accuracy`.
+        name: String,
+        /// The value.
+        value: f64,
+    },
+    /// Asks for steps; the host answers with [`Request::Steps`].
+    Steps {
+        /// Steps that do not depend on each other.
+        steps: Vec<Step>,
+    },
+    /// The folder of the `index`-th step asked for last is complete; the host answers with
+    /// [`Request::Steps`] holding its one, now known, answer.
+    StepDone {
+        /// Which one.
+        index: usize,
+    },
+    /// The job is done and every output is written.
+    Done,
+    /// The job failed.
+    Failed(Failure),
+}

@@ -1,0 +1,5 @@
+//! Records the digests of this crate's sources.
+
+fn main() {
+    lfs_source::emit();
+}

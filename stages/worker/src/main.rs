@@ -1,0 +1,2 @@
+//! lfs-stages.
+fn main() {}
