@@ -1,0 +1,136 @@
+//! Encoded bytes to pixels and back.
+
+use std::io::Cursor;
+
+use ::image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::DataError;
+
+/// The widest and highest image that is decoded, in pixels: bounds what a made-up header can ask for.
+const MAX_SIDE: u32 = 16_384;
+/// The most pixels that are decoded.
+const MAX_PIXELS: u64 = 100_000_000;
+
+/// An RGB image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `height * width * 3` bytes: rows from the top, pixels from the left, red green blue.
+    pub rgb: Vec<u8>,
+}
+
+/// Decodes JPEG, PNG, PNM, BMP or WebP, told apart by their first bytes. Grey becomes RGB, transparency is
+/// dropped.
+///
+/// # Errors
+/// When the bytes are of no such format, damaged or cut short (a partial picture is never returned), or larger
+/// than 100 megapixels.
+pub fn decode(bytes: &[u8]) -> Result<Pixels, DataError> {
+    match bytes {
+        [] => Err(DataError::new("the image has no bytes")),
+        [0xff, 0xd8, ..] => decode_jpeg(bytes),
+        _ => decode_other(bytes),
+    }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Pixels, DataError> {
+    let fail = |e: &dyn std::fmt::Debug| DataError::new(format!("the JPEG cannot be decoded: {e:?}"));
+    let options = DecoderOptions::new_fast()
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize)
+        .set_strict_mode(true);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|e| fail(&e))?;
+    let info = decoder.info().ok_or_else(|| fail(&"no header"))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    check_size(width, height)?;
+    let rgb = decoder.decode().map_err(|e| fail(&e))?;
+    sized(width, height, rgb)
+}
+
+fn decode_other(bytes: &[u8]) -> Result<Pixels, DataError> {
+    let fail = |e: &dyn std::fmt::Display| DataError::new(format!("the image cannot be decoded: {e}"));
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| fail(&e))?;
+    let known = [ImageFormat::Png, ImageFormat::Pnm, ImageFormat::Bmp, ImageFormat::WebP];
+    if !reader.format().is_some_and(|f| known.contains(&f)) {
+        let start: Vec<String> = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        return Err(DataError::new(format!(
+            "expected a JPEG, PNG, PNM, BMP or WebP image, found {} bytes that start with {}",
+            bytes.len(),
+            start.join(" ")
+        )));
+    }
+    let mut reader = reader;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|e| fail(&e))?;
+    check_size(image.width(), image.height())?;
+    let image = match image {
+        DynamicImage::ImageRgb8(rgb) => rgb,
+        other => other.to_rgb8(),
+    };
+    sized(image.width(), image.height(), image.into_raw())
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), DataError> {
+    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(DataError::new(format!(
+            "the image is {width}x{height} pixels; 1 to {MAX_PIXELS} are accepted"
+        )));
+    }
+    Ok(())
+}
+
+fn sized(width: u32, height: u32, rgb: Vec<u8>) -> Result<Pixels, DataError> {
+    let wanted = width as usize * height as usize * 3;
+    if rgb.len() != wanted {
+        return Err(DataError::new(format!(
+            "a {width}x{height} image has {wanted} bytes of pixels, found {}",
+            rgb.len()
+        )));
+    }
+    Ok(Pixels { width, height, rgb })
+}
+
+/// Encodes as baseline JPEG with the standard tables at `quality` (1 to 100), chroma halved both ways below
+/// quality 90 and kept whole from there. The bytes depend on the pixels and the quality alone.
+///
+/// # Errors
+/// When the sizes do not fit the pixels, or a side is above 65,535.
+pub fn encode_jpeg(p: &Pixels, quality: u8) -> Result<Vec<u8>, DataError> {
+    let fail =
+        |e: &dyn std::fmt::Display| DataError::new(format!("the image cannot be written as JPEG: {e}"));
+    let side = |n: u32| u16::try_from(n).map_err(|e| fail(&e));
+    let (width, height) = (side(p.width)?, side(p.height)?);
+    let mut out = Vec::with_capacity(p.rgb.len() / 4 + 1024);
+    let encoder = jpeg_encoder::Encoder::new(&mut out, quality.clamp(1, 100));
+    encoder.encode(&p.rgb, width, height, jpeg_encoder::ColorType::Rgb).map_err(|e| fail(&e))?;
+    Ok(out)
+}
+
+/// Encodes as PNG, without loss.
+///
+/// # Errors
+/// When the sizes do not fit the pixels.
+pub fn encode_png(p: &Pixels) -> Result<Vec<u8>, DataError> {
+    let fail = |e: &dyn std::fmt::Display| DataError::new(format!("the image cannot be written as PNG: {e}"));
+    let image = ::image::RgbImage::from_raw(p.width, p.height, p.rgb.clone())
+        .ok_or_else(|| fail(&format!("{} bytes are not {}x{} pixels", p.rgb.len(), p.width, p.height)))?;
+    let mut out = Cursor::new(Vec::new());
+    image.write_to(&mut out, ImageFormat::Png).map_err(|e| fail(&e))?;
+    Ok(out.into_inner())
+}
+
+#[cfg(test)]
+mod tests;
