@@ -1,2 +1,65 @@
-//! x
-fn main() {}
+//! `cargo xtask`: from a fresh checkout to a result, without anything to export or install by hand.
+
+mod bench;
+mod cargo;
+mod fetch;
+mod host;
+mod libtorch;
+mod recipe;
+mod stop;
+#[cfg(test)]
+mod testing;
+mod unpack;
+
+use std::process::ExitCode;
+
+use crate::host::Host;
+use crate::stop::{Result, Stop};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  run [ARGS]        get libtorch, build, and run `lfs-pipe run ARGS` (without ARGS: pipeline.toml)
+  test [ARGS]       get libtorch, build, and run every test (ARGS go to the test runner)
+  check             get libtorch; formatting and lints as CI asks for them
+  bench             time the built programs: start, no-op run, hashing
+  libtorch [--cuda] get libtorch alone; with --cuda the libraries for a GPU, beside it
+
+All commands run in the root of the repository. An exported LIBTORCH is used instead of a download.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match command(&Host::here(), &args) {
+        Ok(code) => code,
+        Err(stop) => {
+            eprintln!("error: {stop}");
+            ExitCode::from(stop.code)
+        }
+    }
+}
+
+fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["run", "--", rest @ ..] | ["run", rest @ ..] => cargo::run(host, rest),
+        ["test", "--", rest @ ..] | ["test", rest @ ..] => cargo::test(host, rest),
+        ["check"] => cargo::check(host),
+        ["bench"] => bench::bench(host),
+        ["libtorch"] => libtorch::lean(host).map(|()| ExitCode::SUCCESS),
+        ["libtorch", "--cuda"] => libtorch::cuda(host).map(|()| ExitCode::SUCCESS),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        [other, ..] => {
+            let known = ["run", "test", "check", "bench", "libtorch", "help"].contains(other);
+            let message = if known {
+                format!("`{other}` does not take these arguments: {}", words[1..].join(" "))
+            } else {
+                format!("there is no command `{other}`")
+            };
+            Err(Stop::new(message).help("`cargo xtask help` lists the commands").code(2))
+        }
+    }
+}
