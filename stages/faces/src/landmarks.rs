@@ -1,0 +1,61 @@
+//! Every layout in which data sets write five points of a face.
+//!
+//! | layout | reader |
+//! |---|---|
+//! | a list, `path` and ten numbers a line (LFW) | [`list::read`] |
+//! | a list with a field between (RFW `_lmk.txt`) | [`list::read`] |
+//! | a file an image, five lines `x y` (CALFW, CPLFW `_5loc_attri.txt`) | [`five::read`] |
+//! | a file an image, 30 points of half a face (CFP) | [`cfp::read`] |
+//! | a file an image, 68 points (`.pts`) | [`pts::read`] |
+//!
+//! All return [`Points`](crate::dataset::Points) in the order left eye, right eye, nose, left mouth corner, right mouth corner, as
+//! seen in the picture.
+
+pub mod cfp;
+pub mod five;
+pub mod list;
+pub mod pts;
+
+use crate::DataError;
+
+/// The finite numbers of a line, separated by commas or white space.
+fn numbers(line: &str) -> Result<Vec<f32>, DataError> {
+    line.split([',', ' ', '\t', '\r']).filter(|w| !w.is_empty()).map(number).collect()
+}
+
+fn number(word: &str) -> Result<f32, DataError> {
+    let value: Option<f32> = word.trim().parse().ok();
+    value
+        .filter(|v| v.is_finite())
+        .ok_or_else(|| DataError::new(format!("expected a coordinate, found `{}`", shorten(word))))
+}
+
+/// A text for a message: never longer than a line.
+pub(crate) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push_str("..");
+    }
+    short
+}
+
+/// The lines `x y` or `x,y` of a text; empty lines are passed over.
+fn coordinates(text: &str) -> Result<Vec<[f32; 2]>, DataError> {
+    let mut out = Vec::new();
+    for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        match numbers(line).map_err(|e| e.within(format!("line {}", n + 1)))?.as_slice() {
+            &[x, y] => out.push([x, y]),
+            other => {
+                return Err(DataError::new(format!(
+                    "line {}: expected two coordinates, found {}",
+                    n + 1,
+                    other.len()
+                )));
+            }
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests;
