@@ -1,6 +1,23 @@
-//! Records the digests of this crate's sources, and where libtorch lies.
+//! Records the digests of this crate's sources, compiles the shim, and says where libtorch lies.
+
+#![allow(clippy::expect_used)] // a build script can only stop with a message
+
+use std::path::Path;
 
 fn main() {
     lfs_source::emit();
     lfs_source::link_libtorch();
+    let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch lies");
+    let include = Path::new(&lib).parent().expect("libtorch's lib folder has a parent").join("include");
+    println!("cargo:rerun-if-changed=shim/shim.cpp");
+    cc::Build::new()
+        .cpp(true)
+        .pic(true)
+        .warnings(false)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .flag("-std=c++17")
+        .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
+        .file("shim/shim.cpp")
+        .compile("lfs_shim");
 }

@@ -1,4 +1,18 @@
 //! Networks, devices and what the torch bindings lack.
+//!
+//! - [`backbone`]: the networks, one row of a table each; [`model`]: one of them with its weights, also on disk.
+//! - [`crops`]: aligned crops in memory, and batches of them.
+//! - [`sgd`], [`weights`], [`random`], [`device`]: what training and embedding share.
+
+pub mod backbone;
+pub mod builder;
+pub mod crops;
+pub mod device;
+pub mod model;
+pub mod random;
+pub mod sgd;
+mod shim;
+pub mod weights;
 
 #[allow(missing_docs)]
 mod source {

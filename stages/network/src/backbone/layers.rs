@@ -1,0 +1,152 @@
+//! The layers that networks are made of.
+
+use tch::Tensor;
+
+use crate::builder::{Builder, Init};
+
+/// How fast running statistics follow the batches.
+const STATISTICS_MOMENTUM: f64 = 0.1;
+const VARIANCE_FLOOR: f64 = 1e-5;
+
+/// A convolution without bias.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    stride: i64,
+    padding: i64,
+    groups: i64,
+}
+
+impl Conv {
+    /// `kernel` x `kernel`, from `from` to `to` channels.
+    pub fn new(b: &mut Builder, name: &str, (from, to): (i64, i64), kernel: i64, stride: i64) -> Self {
+        let shape = [to, from, kernel, kernel];
+        let weight = b.weight(&format!("{name}.weight"), &shape, Init::he(from * kernel * kernel));
+        Self { weight, stride, padding: kernel / 2, groups: 1 }
+    }
+
+    /// One filter a channel. `padding` 0 with a kernel as large as the map gives one number a channel.
+    pub fn depthwise(
+        b: &mut Builder,
+        name: &str,
+        channels: i64,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    ) -> Self {
+        let shape = [channels, 1, kernel, kernel];
+        let weight = b.weight(&format!("{name}.weight"), &shape, Init::he(kernel * kernel));
+        Self { weight, stride, padding, groups: channels }
+    }
+
+    /// `[n, from, h, w]` to `[n, to, h', w']`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let (s, p) = (self.stride, self.padding);
+        x.conv2d(&self.weight, None::<Tensor>, [s, s], [p, p], [1, 1], self.groups)
+    }
+}
+
+/// Batch normalisation over all axes but the second.
+#[derive(Debug)]
+pub struct Norm {
+    affine: Option<(Tensor, Tensor)>,
+    mean: Tensor,
+    variance: Tensor,
+}
+
+impl Norm {
+    /// With a learned scale and shift.
+    pub fn new(b: &mut Builder, name: &str, channels: i64) -> Self {
+        let scale = b.weight(&format!("{name}.scale"), &[channels], Init::Constant(1.0));
+        let shift = b.weight(&format!("{name}.shift"), &[channels], Init::Constant(0.0));
+        Self { affine: Some((scale, shift)), ..Self::plain(b, name, channels) }
+    }
+
+    /// Without scale and shift.
+    pub fn plain(b: &mut Builder, name: &str, channels: i64) -> Self {
+        let mean = b.buffer(&format!("{name}.mean"), &[channels], 0.0);
+        let variance = b.buffer(&format!("{name}.variance"), &[channels], 1.0);
+        Self { affine: None, mean, variance }
+    }
+
+    /// Same shape. In training it uses the batch's statistics and moves the running ones.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let (scale, shift) = match &self.affine {
+            Some((scale, shift)) => (Some(scale), Some(shift)),
+            None => (None, None),
+        };
+        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
+        x.batch_norm(scale, shift, mean, variance, train, STATISTICS_MOMENTUM, VARIANCE_FLOOR, true)
+    }
+}
+
+/// `max(x, 0) + slope min(x, 0)`, one learned slope a channel.
+#[derive(Debug)]
+pub struct Prelu {
+    slope: Tensor,
+}
+
+impl Prelu {
+    /// Starts with a slope of 0.25.
+    pub fn new(b: &mut Builder, name: &str, channels: i64) -> Self {
+        Self { slope: b.weight(&format!("{name}.slope"), &[channels], Init::Constant(0.25)) }
+    }
+
+    /// Same shape.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.prelu(&self.slope)
+    }
+}
+
+/// Convolution, normalisation and, where asked for, PReLU.
+#[derive(Debug)]
+pub struct Block {
+    conv: Conv,
+    norm: Norm,
+    prelu: Option<Prelu>,
+}
+
+impl Block {
+    /// Around `conv`, which gives `channels`.
+    pub fn new(b: &mut Builder, name: &str, conv: Conv, channels: i64, active: bool) -> Self {
+        let norm = Norm::new(b, &format!("{name}.norm"), channels);
+        let prelu = active.then(|| Prelu::new(b, &format!("{name}.prelu"), channels));
+        Self { conv, norm, prelu }
+    }
+
+    /// `[n, from, h, w]` to `[n, channels, h', w']`.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let y = self.norm.forward(&self.conv.forward(x), train);
+        match &self.prelu {
+            Some(prelu) => prelu.forward(&y),
+            None => y,
+        }
+    }
+}
+
+/// The last layers: all numbers of the map to an embedding, each of whose numbers is normalised over the batch.
+#[derive(Debug)]
+pub struct Embedding {
+    weight: Tensor,
+    norm: Norm,
+}
+
+impl Embedding {
+    /// From `channels` maps of `side` x `side` to `size` numbers.
+    pub fn new(b: &mut Builder, channels: i64, side: i64, size: i64) -> Self {
+        let inputs = channels * side * side;
+        let spread = Init::Normal((1.0 / inputs as f32).sqrt());
+        let weight = b.weight("embedding.weight", &[size, inputs], spread);
+        Self { weight, norm: Norm::plain(b, "embedding.norm", size) }
+    }
+
+    /// `[n, channels, side, side]` to `[n, size]`.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        self.norm.forward(&x.flatten(1, -1).linear(&self.weight, None::<&Tensor>), train)
+    }
+}
+
+/// The side of a map after a convolution of stride 2 with padding.
+pub fn halved(side: i64) -> i64 {
+    (side + 1) / 2
+}

@@ -1,0 +1,113 @@
+//! Where tensors live and how the arithmetic there is set up. The only file that names CUDA.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Choice, Failure, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shim;
+
+/// What a person can ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// A GPU where there is one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA GPU.
+    Cuda,
+}
+
+/// Loads the GPU part of libtorch, where it is installed. Must be the first thing in `main`, while the process
+/// has one thread and before any other call of libtorch; without the library everything runs on the processor.
+pub fn load_gpu_library() {
+    // cuBLAS is deterministic only with a workspace of fixed size, and reads this once.
+    shim::default_variable(c"CUBLAS_WORKSPACE_CONFIG", c":4096:8");
+    shim::load_library(c"libtorch_cuda.so");
+}
+
+impl Device {
+    /// `auto` replaced by what this machine has.
+    ///
+    /// # Errors
+    /// When a GPU was asked for and there is none.
+    pub fn resolve(self) -> Result<tch::Device> {
+        match self {
+            Device::Cpu => Ok(tch::Device::Cpu),
+            Device::Auto if has_gpu() => Ok(tch::Device::Cuda(0)),
+            Device::Auto => Ok(tch::Device::Cpu),
+            Device::Cuda if has_gpu() => Ok(tch::Device::Cuda(0)),
+            Device::Cuda => Err(Failure::new(NO_GPU).help(GPU_HELP)),
+        }
+    }
+}
+
+const NO_GPU: &str = "device = \"cuda\" was asked for, but libtorch finds no CUDA GPU here";
+const GPU_HELP: &str = "use device = \"cpu\" or \"auto\", or install a CUDA build of libtorch and start with \
+                        LD_LIBRARY_PATH set to its lib folder";
+
+fn has_gpu() -> bool {
+    tch::Cuda::is_available()
+}
+
+/// Makes this thread and this process ready to compute: the number of threads first, since it changes bits.
+/// Returns the device.
+///
+/// # Errors
+/// When the device is not there.
+pub fn prepare(device: Device, threads: u32) -> Result<tch::Device> {
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
+    let device = device.resolve()?;
+    shim::deterministic(true)?;
+    Ok(device)
+}
+
+/// Facts that every result computed with libtorch depends on.
+pub fn facts() -> BTreeMap<String, String> {
+    BTreeMap::from([("libtorch".to_owned(), shim::version())])
+}
+
+/// What the values of a parameter `device` stand for on this machine.
+pub fn choices() -> BTreeMap<String, Choice> {
+    let gpu = has_gpu();
+    let capability = format!("{} {}", shim::cpu_capability(), cpu_vendor());
+    let cpu =
+        Choice { facts: BTreeMap::from([("cpu-capability".to_owned(), capability)]), ..Choice::default() };
+    let cuda = Choice { unavailable: (!gpu).then(|| format!("{NO_GPU}; {GPU_HELP}")), ..Choice::default() };
+    let becomes = Some(if gpu { "cuda" } else { "cpu" }.to_owned());
+    let auto = Choice { becomes, ..Choice::default() };
+    BTreeMap::from([("auto".to_owned(), auto), ("cpu".to_owned(), cpu), ("cuda".to_owned(), cuda)])
+}
+
+/// Math libraries choose kernels by the maker of the processor too.
+fn cpu_vendor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info.lines().find_map(|l| l.strip_prefix("vendor_id"));
+    line.map_or("unknown", |l| l.trim_start_matches([' ', '\t', ':'])).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_becomes_what_the_machine_has_and_cuda_is_refused_without_a_gpu() {
+        let choices = choices();
+        let auto = choices["auto"].becomes.clone().unwrap();
+        assert!(choices[&auto].unavailable.is_none());
+        assert!(!choices["cpu"].facts["cpu-capability"].is_empty());
+        if auto == "cpu" {
+            let failure = Device::Cuda.resolve().unwrap_err();
+            assert!(failure.message.contains("no CUDA GPU"), "{failure}");
+            assert!(choices["cuda"].unavailable.is_some());
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_the_bindings_are_made_for() {
+        assert!(facts()["libtorch"].starts_with("2.11."), "{:?}", facts());
+    }
+}

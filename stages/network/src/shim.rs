@@ -1,0 +1,114 @@
+//! The calls of libtorch and of the system that the torch bindings do not reach.
+//!
+//! This is the one module of the crate with foreign functions. Each is wrapped here in a safe function; see
+//! `shim/shim.cpp` for the other side.
+#![allow(unsafe_code)] // calls into C++ cannot be checked by the compiler
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use lfs_stage::{Failure, Result};
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+unsafe extern "C" {
+    fn lfs_free(text: *mut c_char);
+    fn lfs_version() -> *mut c_char;
+    fn lfs_cpu_capability() -> *mut c_char;
+    fn lfs_deterministic(on: bool) -> *mut c_char;
+    fn lfs_channels_last(x: *mut C_tensor) -> *mut c_char;
+    fn lfs_zeros_like(out: *mut C_tensor, x: *const C_tensor) -> *mut c_char;
+    fn lfs_sgd(
+        weights: *const *const C_tensor,
+        velocities: *const *const C_tensor,
+        count: usize,
+        lr: f64,
+        momentum: f64,
+        decay: f64,
+    ) -> *mut c_char;
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int;
+}
+
+const RTLD_NOW: c_int = 0x2;
+const RTLD_GLOBAL: c_int = 0x100;
+
+/// Takes over a text that C allocated.
+fn text(raw: *mut c_char) -> Option<String> {
+    if raw.is_null() {
+        return None;
+    }
+    // SAFETY: the shim returns null or a text that ends in zero and that nobody else frees.
+    unsafe {
+        let text = CStr::from_ptr(raw).to_string_lossy().into_owned();
+        lfs_free(raw);
+        Some(text)
+    }
+}
+
+fn checked(raw: *mut c_char, doing: &str) -> Result<()> {
+    match text(raw) {
+        None => Ok(()),
+        Some(message) => {
+            // The first line is the message; a trace of C++ frames follows it.
+            let first = message.lines().next().unwrap_or_default().to_owned();
+            Err(Failure::new(format!("libtorch failed while {doing}: {first}")))
+        }
+    }
+}
+
+/// The version of libtorch that the program was built for.
+pub fn version() -> String {
+    // SAFETY: takes nothing, returns an owned text.
+    text(unsafe { lfs_version() }).unwrap_or_default()
+}
+
+/// The instruction set that libtorch's own CPU kernels were chosen for: `AVX2`, `AVX512`.
+pub fn cpu_capability() -> String {
+    // SAFETY: takes nothing, returns an owned text.
+    text(unsafe { lfs_cpu_capability() }).unwrap_or_default()
+}
+
+/// Lets libtorch choose only kernels whose results do not vary from call to call.
+pub fn deterministic(on: bool) -> Result<()> {
+    // SAFETY: sets flags of libtorch's global context.
+    checked(unsafe { lfs_deterministic(on) }, "setting its determinism flags")
+}
+
+/// The same numbers with channels innermost in memory (`[n, c, h, w]` stored as n, h, w, c).
+pub fn channels_last(x: &Tensor) -> Result<Tensor> {
+    let mut out = x.shallow_clone();
+    // SAFETY: `out` owns a tensor handle; the shim replaces what it refers to.
+    checked(unsafe { lfs_channels_last(out.as_mut_ptr()) }, "changing a memory format")?;
+    Ok(out)
+}
+
+/// Zeros with the shape and the strides of `x`, outside the gradient's graph.
+pub fn zeros_like(x: &Tensor) -> Result<Tensor> {
+    let mut out = Tensor::new();
+    // SAFETY: both are live handles; the shim replaces what `out` refers to.
+    checked(unsafe { lfs_zeros_like(out.as_mut_ptr(), x.as_ptr()) }, "making a buffer")?;
+    Ok(out)
+}
+
+/// One step of SGD with momentum over all weights that have a gradient, in one kernel.
+pub fn sgd(weights: &[Tensor], velocities: &[Tensor], lr: f64, momentum: f64, decay: f64) -> Result<()> {
+    if weights.len() != velocities.len() {
+        return Err(Failure::new("every weight wants one momentum buffer"));
+    }
+    let w: Vec<*const C_tensor> = weights.iter().map(Tensor::as_ptr).collect();
+    let v: Vec<*const C_tensor> = velocities.iter().map(Tensor::as_ptr).collect();
+    // SAFETY: both lists hold `w.len()` live handles; the shim changes the tensors' elements in place.
+    checked(unsafe { lfs_sgd(w.as_ptr(), v.as_ptr(), w.len(), lr, momentum, decay) }, "taking an SGD step")
+}
+
+/// Loads a shared library for good and makes its symbols visible to all; whether it was there.
+pub fn load_library(name: &CStr) -> bool {
+    // SAFETY: `name` ends in zero; the handle is never closed.
+    !unsafe { dlopen(name.as_ptr(), RTLD_NOW | RTLD_GLOBAL) }.is_null()
+}
+
+/// Sets an environment variable unless it is set. Only to be called while the process has one thread.
+pub fn default_variable(name: &CStr, value: &CStr) {
+    // SAFETY: both texts end in zero; the caller promises that no other thread reads the environment now.
+    let _ = unsafe { setenv(name.as_ptr(), value.as_ptr(), 0) };
+}
