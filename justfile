@@ -1,0 +1,45 @@
+# Thin names for the commands of `cargo xtask`; everything works without just, too.
+
+# the default pipeline: every stage and all eight methods on a made world
+run *args:
+    cargo xtask run -- {{args}}
+
+# every test
+test *args:
+    cargo xtask test -- {{args}}
+
+# start, no-op run, hashing, alignment
+bench:
+    cargo xtask bench
+
+# real photographs: LFW for training, CFP for testing, below one folder
+cfp data *args:
+    cargo xtask run -- -f pipelines/cfp.toml --set data={{data}} {{args}}
+
+# six verification sets, CASIA-WebFace-R
+reproduce-table1 data *args:
+    cargo xtask run -- -f pipelines/table1.toml --set data={{data}} {{args}}
+
+# RFW, CASIA-WebFace-R
+reproduce-table2 data *args:
+    cargo xtask run -- -f pipelines/table2.toml --set data={{data}} {{args}}
+
+# RFW, MS-Celeb-1M-v1c-R
+reproduce-table3 data *args:
+    cargo xtask run -- -f pipelines/table3.toml --set data={{data}} {{args}}
+
+# MegaFace and Trillion-Pairs, CASIA-WebFace-R
+reproduce-table4 data *args:
+    cargo xtask run -- -f pipelines/table4.toml --set data={{data}} {{args}}
+
+# MegaFace and Trillion-Pairs, MS-Celeb-1M-v1c-R
+reproduce-table5 data *args:
+    cargo xtask run -- -f pipelines/table5.toml --set data={{data}} {{args}}
+
+# formatting and lints, as CI asks for them
+lint:
+    cargo xtask check
+
+# format everything
+fmt:
+    cargo fmt --all
