@@ -1,2 +1,20 @@
-//! lfs-stages.
-fn main() {}
+//! `lfs-stages`: the worker that carries every kind of stage of this project.
+//!
+//! `lfs-pipe` starts it and speaks with it; see the contract crate `lfs-stage` for the protocol.
+
+use std::process::ExitCode;
+
+use lfs_stage::{Kind, worker_main};
+use tracing_subscriber::EnvFilter;
+
+/// The kinds, in the order of a pipeline.
+static KINDS: [&dyn Kind; 0] = [];
+
+fn main() -> ExitCode {
+    // Before any other thread and any other call of libtorch.
+    lfs_network::device::load_gpu_library();
+    // Standard output belongs to the protocol.
+    let level = EnvFilter::try_from_env("LFS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+    ExitCode::from(worker_main(concat!("lfs-stages ", env!("CARGO_PKG_VERSION")), &KINDS))
+}
