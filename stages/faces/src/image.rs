@@ -41,12 +41,18 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, DataError> {
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Pixels, DataError> {
+    decode_jpeg_with(bytes, true)
+}
+
+/// With vector instructions where the processor has them, or without: the pixels are the same (there is a test).
+fn decode_jpeg_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataError> {
     let fail = |e: &dyn std::fmt::Debug| DataError::new(format!("the JPEG cannot be decoded: {e:?}"));
     let options = DecoderOptions::new_fast()
         .jpeg_set_out_colorspace(ColorSpace::RGB)
         .set_max_width(MAX_SIDE as usize)
         .set_max_height(MAX_SIDE as usize)
-        .set_strict_mode(true);
+        .set_strict_mode(true)
+        .set_use_unsafe(vectors);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|e| fail(&e))?;
     let info = decoder.info().ok_or_else(|| fail(&"no header"))?;

@@ -31,6 +31,29 @@ fn jpeg_keeps_size_and_is_near_the_pixels() {
 }
 
 #[test]
+fn pixels_do_not_depend_on_the_processor() {
+    let check = |bytes: &[u8], name: &str| {
+        assert!(decode_jpeg_with(bytes, true).unwrap() == decode_jpeg_with(bytes, false).unwrap(), "{name}");
+    };
+    for (width, height) in [(1, 1), (7, 9), (16, 16), (33, 50), (250, 250)] {
+        for quality in [30, 75, 95] {
+            let bytes = encode_jpeg(&picture(width, height), quality).unwrap();
+            check(&bytes, &format!("{width}x{height} at {quality}"));
+        }
+    }
+    let Some(data) = std::env::var_os("LFS_DATA").map(std::path::PathBuf::from) else {
+        println!("real photographs skipped: LFS_DATA is not set");
+        return;
+    };
+    let files = walkdir::WalkDir::new(data.join("cfp/Data/Images")).into_iter();
+    let files = files.chain(walkdir::WalkDir::new(data.join("lfw-subset/images"))).flatten();
+    let files = files.filter(|e| e.path().extension().is_some_and(|x| x == "jpg"));
+    for entry in files.step_by(if cfg!(debug_assertions) { 97 } else { 13 }) {
+        check(&std::fs::read(entry.path()).unwrap(), &entry.path().display().to_string());
+    }
+}
+
+#[test]
 fn pnm_and_grey_become_rgb() {
     let p = decode(b"P5 2 1 255\n\x10\xf0").unwrap();
     assert_eq!(p, Pixels { width: 2, height: 1, rgb: vec![0x10, 0x10, 0x10, 0xf0, 0xf0, 0xf0] });

@@ -1,0 +1,91 @@
+//! The parameters.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of `align`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Options {
+    /// Width and height of the crops in pixels. The template is that of 112 pixels, scaled by `size / 112`.
+    #[schemars(range(min = 24, max = 224))]
+    pub size: u32,
+    /// How crops are encoded.
+    pub encoding: Encoding,
+    /// The quality of JPEG crops.
+    #[schemars(range(min = 1, max = 100), extend("x-when" = {"encoding": ["jpeg"]}))]
+    pub quality: u8,
+    /// What to do with an image that has no landmarks.
+    pub without_landmarks: WithoutLandmarks,
+    /// What to do with an image that cannot be decoded.
+    pub unreadable: Unreadable,
+    /// What to do when the landmarks of a sample do not fit its images.
+    pub check: Check,
+    /// The largest median distance between template and fitted landmarks, root mean square over the points, in pixels of a
+    /// 112-pixel crop.
+    #[schemars(range(min = 0.0, max = 112.0), extend("x-when" = {"check": ["refuse", "warn"]}))]
+    pub max_residual: f64,
+    /// How far eyes may lie from where the landmarks put them before landmarks that are no better than the mean position are refused:
+    /// median over the sample, in pixels of a 112-pixel crop.
+    #[schemars(range(min = 0.0, max = 8.0), extend("x-when" = {"check": ["refuse", "warn"]}))]
+    pub max_wander: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            size: 112,
+            encoding: Encoding::Jpeg,
+            quality: 95,
+            without_landmarks: WithoutLandmarks::Fail,
+            unreadable: Unreadable::Fail,
+            check: Check::Refuse,
+            max_residual: 8.0,
+            max_wander: 3.0,
+        }
+    }
+}
+
+/// How crops are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// JPEG of the given quality.
+    Jpeg,
+    /// PNG, without loss.
+    Png,
+}
+
+/// What to do with an image that has no landmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutLandmarks {
+    /// Stop with a message.
+    Fail,
+    /// Take the largest square around the centre of the image.
+    CentreCrop,
+    /// Leave the image out.
+    Drop,
+}
+
+/// What to do with an image that cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unreadable {
+    /// Stop with a message.
+    Fail,
+    /// Leave the image out.
+    Drop,
+}
+
+/// What to do when the landmarks of a sample do not fit its images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Stop with a message.
+    Refuse,
+    /// Say so and go on.
+    Warn,
+    /// Do not look.
+    Off,
+}

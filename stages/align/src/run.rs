@@ -1,0 +1,173 @@
+//! The work: look, crop, write.
+
+use lfs_faces::dataset::{Crop, Dataset, FaceRef, Writer, known};
+use lfs_faces::image::{Pixels, decode, encode_jpeg, encode_png};
+use lfs_stage::{Context, Failure, Progress, Result};
+use rayon::prelude::*;
+
+use crate::options::{Check, Encoding, Options, Unreadable, WithoutLandmarks};
+use crate::preflight;
+use crate::report::Report;
+use crate::template;
+use crate::transform::Similarity;
+use crate::warp::warp;
+
+/// How many images are cropped before they are written: what is held in memory.
+const CHUNK: usize = 512;
+
+/// What became of one face.
+enum Done {
+    Cropped {
+        image: Vec<u8>,
+        points: Option<lfs_faces::dataset::Points>,
+        residual: Option<f64>,
+        outside: bool,
+    },
+    Dropped(String),
+}
+
+pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
+    let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
+    let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
+    let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let mut report = Report { images: dataset.len(), ..Report::default() };
+    if options.check != Check::Off {
+        let look = pool.install(|| preflight::look(&dataset));
+        if let Some(fault) = look.fault(options.max_residual, options.max_wander) {
+            if options.check == Check::Refuse {
+                return Err(Failure::new(fault).help(
+                    "give the landmarks that were made for these very images; `check = \"warn\"` goes on all the same",
+                ));
+            }
+            cx.warn(fault);
+        }
+        report.preflight = Some(look);
+    }
+    let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
+    let (mut residuals, mut dropped) = (Vec::new(), Vec::new());
+    for start in (0..dataset.len()).step_by(CHUNK) {
+        let end = (start + CHUNK).min(dataset.len());
+        let done: Vec<Result<Done>> =
+            pool.install(|| (start..end).into_par_iter().map(|i| one(options, &dataset.face(i))).collect());
+        for (i, done) in (start..end).zip(done) {
+            let face = dataset.face(i);
+            match done? {
+                Done::Dropped(reason) => dropped.push((face.name.to_owned(), reason)),
+                Done::Cropped { image, points, residual, outside } => {
+                    match residual {
+                        Some(r) => residuals.push((r, face.name.to_owned())),
+                        None => report.centre_cropped += 1,
+                    }
+                    report.aligned += usize::from(residual.is_some());
+                    report.with_some_points += usize::from(points.is_some_and(|p| known(&p).count() < 5));
+                    report.reaching_outside += usize::from(outside);
+                    writer.push(FaceRef { image: &image, points, ..face }).map_err(failed)?;
+                }
+            }
+        }
+        cx.progress(Progress {
+            doing: "aligning".to_owned(),
+            done: end as u64,
+            total: Some(dataset.len() as u64),
+            unit: "images".to_owned(),
+            ..Progress::default()
+        });
+    }
+    let mut info = dataset.info().clone();
+    info.crop =
+        Some(Crop { size: options.size, template: template::NAME.to_owned(), encoding: encoding(options) });
+    writer.finish(info).map_err(failed)?;
+    report.dropped = dropped.len();
+    if !dropped.is_empty() {
+        cx.warn(format!(
+            "{} of {} images are left out; see dropped.csv of the report",
+            dropped.len(),
+            dataset.len()
+        ));
+    }
+    report.residuals(residuals);
+    report.write(cx.output("report")?, &dropped)
+}
+
+fn encoding(options: &Options) -> String {
+    match options.encoding {
+        Encoding::Jpeg => format!("jpeg-{}", options.quality),
+        Encoding::Png => "png".to_owned(),
+    }
+}
+
+fn one(options: &Options, face: &FaceRef<'_>) -> Result<Done> {
+    let fit = match &face.points {
+        None => None,
+        Some(points) => {
+            let Some(fit) = Similarity::fit(points, &template::points(options.size)) else {
+                return without(options, face, "its landmarks are fewer than two places");
+            };
+            Some((fit, points))
+        }
+    };
+    if fit.is_none() && options.without_landmarks != WithoutLandmarks::CentreCrop {
+        return without(options, face, "it has no landmarks");
+    }
+    let pixels = match decode(face.image) {
+        Ok(pixels) => pixels,
+        Err(e) if options.unreadable == Unreadable::Drop => return Ok(Done::Dropped(e.to_string())),
+        Err(e) => {
+            return Err(Failure::new(format!("the image `{}` cannot be read: {e}", face.name))
+                .help("put a `clean` stage before this one, or set `unreadable = \"drop\"`"));
+        }
+    };
+    let transform = match fit {
+        Some((fit, _)) => fit,
+        None => Similarity::centre(pixels.width, pixels.height, options.size),
+    };
+    let image =
+        crop(&pixels, &transform, options).map_err(|e| Failure::new(format!("`{}`: {e}", face.name)))?;
+    let to_112 = template::SIDE / f64::from(options.size);
+    Ok(Done::Cropped {
+        image,
+        points: face.points.map(|p| {
+            // Where the points are in the crop; an unknown point stays unknown.
+            p.map(|q| if q[0].is_finite() { transform.apply(q.map(f64::from)).map(|v| v as f32) } else { q })
+        }),
+        residual: fit.map(|(fit, points)| fit.residual(points, &template::points(options.size)) * to_112),
+        outside: reaches_outside(&transform, &pixels, options.size),
+    })
+}
+
+/// An image whose landmarks are of no use.
+fn without(options: &Options, face: &FaceRef<'_>, why: &str) -> Result<Done> {
+    match options.without_landmarks {
+        WithoutLandmarks::Drop => Ok(Done::Dropped(why.to_owned())),
+        WithoutLandmarks::CentreCrop => one(options, &FaceRef { points: None, ..*face }),
+        WithoutLandmarks::Fail => Err(Failure::new(format!("the image `{}` cannot be aligned: {why}", face.name))
+            .help("set `without-landmarks` to \"drop\" or \"centre-crop\", or give landmarks to the `acquire` stage")),
+    }
+}
+
+/// A crop of one picture, encoded.
+///
+/// # Errors
+/// When the transform has no inverse.
+pub fn crop(
+    pixels: &Pixels,
+    transform: &Similarity,
+    options: &Options,
+) -> Result<Vec<u8>, lfs_faces::DataError> {
+    let crop = warp(pixels, transform, options.size)
+        .ok_or_else(|| lfs_faces::DataError::new("the landmarks give no transform that can be inverted"))?;
+    match options.encoding {
+        Encoding::Jpeg => encode_jpeg(&crop, options.quality),
+        Encoding::Png => encode_png(&crop),
+    }
+}
+
+fn reaches_outside(transform: &Similarity, pixels: &Pixels, size: u32) -> bool {
+    let far = f64::from(size - 1);
+    let Some(back) = transform.inverse() else { return true };
+    [[0.0, 0.0], [far, 0.0], [0.0, far], [far, far]].iter().any(|&corner| {
+        let [x, y] = back.apply(corner);
+        x < 0.0 || y < 0.0 || x > f64::from(pixels.width - 1) || y > f64::from(pixels.height - 1)
+    })
+}

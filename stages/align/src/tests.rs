@@ -1,0 +1,3 @@
+mod geometry;
+mod real;
+mod stage;

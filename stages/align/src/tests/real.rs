@@ -1,0 +1,103 @@
+//! With real photographs, where `LFS_DATA` names a folder that has them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use lfs_faces::dataset::{Dataset, Face, Info, Points, Writer};
+use lfs_faces::landmarks::cfp::{self, View};
+use lfs_faces::landmarks::list;
+use serde_json::json;
+
+use super::stage::align;
+use crate::preflight::look;
+
+fn data(part: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("LFS_DATA").map(|d| Path::new(&d).join(part)).filter(|p| p.exists());
+    if found.is_none() {
+        println!("skipped: LFS_DATA does not name a folder with {part}");
+    }
+    found
+}
+
+fn write(folder: &Path, faces: impl IntoIterator<Item = (String, Vec<u8>, Points)>) {
+    let mut writer = Writer::create(folder).unwrap();
+    for (name, image, points) in faces {
+        let points = Some(points);
+        writer.push(&Face { image, identity: 0, name, points, group: None, flags: 0 }).unwrap();
+    }
+    writer.finish(Info { identities: vec!["all".to_owned()], ..Info::default() }).unwrap();
+}
+
+fn lfw(folder: &Path, landmarks: &Path, change: impl Fn(&mut Points)) -> Option<()> {
+    let images = data("lfw-subset/images")?;
+    let text = std::fs::read_to_string(landmarks).unwrap();
+    let points: HashMap<String, Points> = list::read(&text).unwrap().into_iter().collect();
+    let own = std::fs::read_to_string(data("lfw-subset/landmarks.tsv")?).unwrap();
+    let names = list::read(&own).unwrap().into_iter().map(|(n, _)| n).step_by(7);
+    write(
+        folder,
+        names.map(|name| {
+            let mut p = points[&name];
+            change(&mut p);
+            (name.clone(), std::fs::read(images.join(&name)).unwrap(), p)
+        }),
+    );
+    Some(())
+}
+
+#[test]
+fn landmarks_of_these_photographs_are_accepted() {
+    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    lfw(&dir.path().join("in"), &list, |_| ());
+    println!("{:?}", look(&Dataset::open(&dir.path().join("in")).unwrap()));
+    align(&dir.path().join("in"), dir.path(), json!({}), 2).0.unwrap();
+}
+
+#[test]
+fn landmarks_of_another_variant_of_the_set_are_refused() {
+    let Some(list) = data("lists/lfw_landmarks_original_not_deepfunneled.txt") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    if lfw(&dir.path().join("in"), &list, |_| ()).is_none() {
+        return;
+    }
+    println!("{:?}", look(&Dataset::open(&dir.path().join("in")).unwrap()));
+    let text = align(&dir.path().join("in"), dir.path(), json!({}), 2).0.unwrap_err().to_string();
+    assert!(text.contains("another variant"), "{text}");
+}
+
+#[test]
+fn landmarks_that_are_all_off_by_the_same_amount_are_refused() {
+    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (name, change) in [("right", [1.0, 15.0]), ("larger", [1.12, 0.0])] {
+        let folder = dir.path().join(name);
+        lfw(&folder.join("in"), &list, |p| *p = p.map(|q| [q[0] * change[0] + change[1], q[1] * change[0]]));
+        println!("{name} {:?}", look(&Dataset::open(&folder.join("in")).unwrap()));
+        let text = align(&folder.join("in"), &folder, json!({}), 2).0.unwrap_err().to_string();
+        assert!(text.contains("off by the same amount"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn cfp_fiducials_fit_frontal_and_profile_photographs() {
+    let Some(root) = data("cfp/Data") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (view, of, folder) in [(View::Frontal, 10, "frontal"), (View::Profile, 4, "profile")] {
+        let faces = (1..=500)
+            .step_by(9)
+            .flat_map(|id| (1..=of).step_by(2).map(move |n| format!("{id:03}/{folder}/{n:02}")));
+        let faces = faces.map(|name| {
+            let text = std::fs::read_to_string(root.join(format!("Fiducials/{name}.txt"))).unwrap();
+            let image = std::fs::read(root.join(format!("Images/{name}.jpg"))).unwrap();
+            (name, image, cfp::read(&text, view).unwrap())
+        });
+        write(&dir.path().join(folder), faces);
+        println!("{folder} {:?}", look(&Dataset::open(&dir.path().join(folder)).unwrap()));
+        align(&dir.path().join(folder), &dir.path().join(format!("{folder}-out")), json!({}), 2).0.unwrap();
+        println!(
+            "{}",
+            std::fs::read_to_string(dir.path().join(format!("{folder}-out/report/residuals.json"))).unwrap()
+        );
+    }
+}

@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lfs_faces::dataset::{Dataset, Face, Info, Points, Writer};
+use lfs_faces::image::{Pixels, decode, encode_jpeg};
+use lfs_stage::{Binding, Job, Reply, Result, run_in_place};
+use serde_json::{Value, json};
+
+use crate::{Align, template};
+
+/// Runs the stage on a data set; its outputs stand in `out/dataset` and `out/report`.
+pub(super) fn align(
+    dataset: &Path,
+    out: &Path,
+    parameters: Value,
+    threads: usize,
+) -> (Result<()>, Vec<Reply>) {
+    let scratch = out.join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let outputs = ["dataset", "report"].map(|n| (n.to_owned(), out.join(n)));
+    let job = Job {
+        node: "align".to_owned(),
+        kind: "align".to_owned(),
+        parameters,
+        inputs: BTreeMap::from([("dataset".to_owned(), Binding::One(dataset.to_owned()))]),
+        outputs: outputs.into(),
+        scratch,
+        threads,
+    };
+    run_in_place(&Align, &job)
+}
+
+/// A picture whose pixels say where they are.
+fn picture() -> Pixels {
+    let rgb = (0..150_u32).flat_map(|y| (0..160_u32).flat_map(move |x| [x as u8, y as u8, 40])).collect();
+    Pixels { width: 160, height: 150, rgb }
+}
+
+fn face(k: usize, points: Option<Points>) -> Face {
+    let image = encode_jpeg(&picture(), 95).unwrap();
+    Face { image, identity: 0, name: format!("a/{k:04}.jpg"), points, group: None, flags: 0 }
+}
+
+fn shifted(d: f32) -> Points {
+    template::POINTS.map(|p| [p[0] as f32 + d, p[1] as f32 + d])
+}
+
+fn write(folder: &Path, faces: &[Face]) {
+    let mut writer = Writer::create(folder).unwrap();
+    for face in faces {
+        writer.push(face).unwrap();
+    }
+    writer.finish(Info { identities: vec!["a".to_owned()], ..Info::default() }).unwrap();
+}
+
+#[test]
+fn crops_show_the_place_that_the_landmarks_mark_at_any_size() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("in"), &[face(0, Some(shifted(20.0)))]);
+    for size in [24, 64, 112, 144, 224] {
+        let out = dir.path().join(size.to_string());
+        align(&dir.path().join("in"), &out, json!({"size": size, "encoding": "png"}), 1).0.unwrap();
+        let set = Dataset::open(&out.join("dataset")).unwrap();
+        let crop = decode(set.face(0).image).unwrap();
+        assert_eq!((crop.width, crop.height), (size, size));
+        let middle = (size / 2 * size + size / 2) as usize * 3;
+        let expected = f64::from(size / 2) * 112.0 / f64::from(size) + 20.0;
+        assert!(
+            (f64::from(crop.rgb[middle]) - expected).abs() < 6.0,
+            "{size}: {} {expected}",
+            crop.rgb[middle]
+        );
+        let info = set.info().crop.clone().unwrap();
+        assert_eq!((info.size, info.template.as_str(), info.encoding.as_str()), (size, "arcface-112", "png"));
+        let nose = set.face(0).points.unwrap()[2];
+        assert!((f64::from(nose[0]) - 56.0252 * f64::from(size) / 112.0).abs() < 0.01);
+    }
+}
+
+#[test]
+fn images_without_landmarks_fail_drop_or_are_cropped_around_the_centre() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    write(&input, &[face(0, Some(shifted(5.0))), face(1, None)]);
+    let failed = align(&input, &dir.path().join("a"), json!({}), 2).0.unwrap_err().to_string();
+    assert!(failed.contains("a/0001.jpg") && failed.contains("without-landmarks"), "{failed}");
+    align(&input, &dir.path().join("b"), json!({"without-landmarks": "drop"}), 2).0.unwrap();
+    assert_eq!(Dataset::open(&dir.path().join("b/dataset")).unwrap().len(), 1);
+    let rows = std::fs::read_to_string(dir.path().join("b/report/dropped.csv")).unwrap();
+    assert_eq!(rows, "name,reason\na/0001.jpg,it has no landmarks\n");
+    align(&input, &dir.path().join("c"), json!({"without-landmarks": "centre-crop"}), 2).0.unwrap();
+    let set = Dataset::open(&dir.path().join("c/dataset")).unwrap();
+    assert_eq!((set.len(), set.face(1).points), (2, None));
+}
+
+#[test]
+fn an_unreadable_image_fails_or_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    let broken = Face { image: b"no image".to_vec(), ..face(1, Some(shifted(0.0))) };
+    write(&input, &[face(0, Some(shifted(5.0))), broken]);
+    let failed = align(&input, &dir.path().join("a"), json!({}), 1).0.unwrap_err().to_string();
+    assert!(failed.contains("a/0001.jpg") && failed.contains("`clean`"), "{failed}");
+    align(&input, &dir.path().join("b"), json!({"unreadable": "drop"}), 1).0.unwrap();
+    assert_eq!(Dataset::open(&dir.path().join("b/dataset")).unwrap().len(), 1);
+}
+
+#[test]
+fn points_in_another_order_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = shifted(10.0);
+    let swapped = [p[1], p[0], p[2], p[4], p[3]];
+    write(&dir.path().join("in"), &[face(0, Some(swapped))]);
+    let text = align(&dir.path().join("in"), &dir.path().join("a"), json!({}), 1).0.unwrap_err().to_string();
+    assert!(text.contains("another order"), "{text}");
+    let (done, said) = align(&dir.path().join("in"), &dir.path().join("b"), json!({"check": "warn"}), 1);
+    done.unwrap();
+    assert!(said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("another order"))));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let faces: Vec<Face> = (0..600).map(|k| face(k, Some(shifted((k % 30) as f32)))).collect();
+    write(&dir.path().join("in"), &faces);
+    for threads in [1, 3] {
+        align(
+            &dir.path().join("in"),
+            &dir.path().join(threads.to_string()),
+            json!({"size": 48, "check": "warn"}),
+            threads,
+        )
+        .0
+        .unwrap();
+    }
+    for file in ["dataset/faces.arrow", "dataset/dataset.json", "report/residuals.json", "report/dropped.csv"]
+    {
+        let read = |t: &str| std::fs::read(dir.path().join(t).join(file)).unwrap();
+        assert_eq!(read("1"), read("3"), "{file}");
+    }
+}
