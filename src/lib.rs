@@ -1,1 +1,25 @@
-//! The runner.
+//! The runner: from `pipeline.toml` to results that can say where they came from.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! pipeline.toml -> manifest -> plan -> engine -> worker -> stage -> outputs
+//!                              | keys    |
+//!                              +------ cache (objects, records)
+//!                              events -> console, JSON lines
+//! ```
+//!
+//! The runner knows nothing of faces or tensors: what a stage does is its worker's business
+//! ([`lfs_stage`] is all that they share).
+
+pub mod cache;
+pub mod cli;
+pub mod digest;
+pub mod engine;
+pub mod fault;
+pub mod fingerprint;
+pub mod manifest;
+pub mod outputs;
+pub mod plan;
+pub mod show;
+pub mod worker;

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! `lfs-pipe`: the command line.
+
+fn main() -> std::process::ExitCode {
+    lfs_pipe::cli::main()
+}

@@ -163,24 +163,35 @@ impl<'a> Context<'a> {
             })
             .collect();
         self.speak.say(Reply::Steps { steps: steps.clone() });
-        let answers = self.answers(steps.len())?;
+        let mut answers = self.answers(steps.len())?;
+        // Own work first; what others compute may be ready by then.
+        for (index, answer) in answers.iter_mut().enumerate() {
+            if let StepAnswer::Compute { folder } = answer {
+                *answer = self.compute(&steps[index], &specs[index], folder, index)?;
+            }
+        }
         let mut out = Vec::with_capacity(answers.len());
-        for (index, answer) in answers.into_iter().enumerate() {
-            let answer = match answer {
-                StepAnswer::Known { .. } => answer,
-                StepAnswer::Compute { folder } => {
-                    let after: Vec<&Path> = specs[index].after.iter().map(|f| f.path.as_path()).collect();
-                    self.kind.step(&self.job.parameters, &steps[index], &after, &folder, self)?;
-                    self.speak.say(Reply::StepDone { index });
-                    self.answers(1)?.remove(0)
-                }
-            };
+        for (index, mut answer) in answers.into_iter().enumerate() {
+            if answer == StepAnswer::Elsewhere {
+                self.speak.say(Reply::StepWait { index });
+                answer = self.answers(1)?.remove(0);
+            }
+            if let StepAnswer::Compute { folder } = &answer {
+                answer = self.compute(&steps[index], &specs[index], folder, index)?;
+            }
             match answer {
                 StepAnswer::Known { digest, folder } => out.push(StepFolder { digest, path: folder }),
-                StepAnswer::Compute { .. } => return Err(gone("asked for a step that was handed in")),
+                _ => return Err(gone("gave no folder for a step that is complete")),
             }
         }
         Ok(out)
+    }
+
+    fn compute(&mut self, step: &Step, spec: &StepSpec<'_>, folder: &Path, index: usize) -> Result<StepAnswer> {
+        let after: Vec<&Path> = spec.after.iter().map(|f| f.path.as_path()).collect();
+        self.kind.step(&self.job.parameters, step, &after, folder, self)?;
+        self.speak.say(Reply::StepDone { index });
+        Ok(self.answers(1)?.remove(0))
     }
 
     fn answers(&self, count: usize) -> Result<Vec<StepAnswer>> {

@@ -109,6 +109,8 @@ pub enum StepAnswer {
         /// The folder to fill.
         folder: PathBuf,
     },
+    /// Another worker computes it. Ask for it with [`Reply::StepWait`] when nothing else is left to do.
+    Elsewhere,
 }
 
 /// Worker to host.
@@ -155,6 +157,12 @@ pub enum Reply {
     /// The folder of the `index`-th step asked for last is complete; the host answers with
     /// [`Request::Steps`] holding its one, now known, answer.
     StepDone {
+        /// Which one.
+        index: usize,
+    },
+    /// Waits for the `index`-th step asked for last, which another worker computes; the host answers with
+    /// [`Request::Steps`] holding one answer: known, or to be computed after all.
+    StepWait {
         /// Which one.
         index: usize,
     },

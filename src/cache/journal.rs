@@ -1,0 +1,209 @@
+//! An append-only file of entries, shared by processes.
+//!
+//! Each entry is written at once, behind a mark, its length and a check value, so that a torn or damaged entry
+//! is noticed and only that entry is lost. Writers hold a lock on the file for the time of one write; the lock
+//! vanishes with its process.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::locks;
+
+const MARK: [u8; 4] = *b"\xf5lf\n";
+const HEAD: usize = 12;
+/// No entry is larger: a length above it is damage.
+const MOST: usize = 1 << 28;
+
+/// A journal: all of its bytes are held in memory.
+pub(super) struct Journal {
+    file: Arc<File>,
+    bytes: Vec<u8>,
+    /// Up to where whole entries stand.
+    end: usize,
+    entries: Vec<Range<usize>>,
+}
+
+impl Journal {
+    /// Opens a journal, making it if there is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = match file {
+            // A cache that may only be read can still be read.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                File::open(path)?
+            }
+            other => other?,
+        };
+        let mut journal = Self { file: Arc::new(file), bytes: Vec::new(), end: 0, entries: Vec::new() };
+        journal.refresh()?;
+        Ok(journal)
+    }
+
+    /// The payloads of all entries so far.
+    pub fn entries(&self) -> &[Range<usize>] {
+        &self.entries
+    }
+
+    /// The payload at a place that `entries` gave.
+    pub fn get(&self, place: &Range<usize>) -> &[u8] {
+        self.bytes.get(place.clone()).unwrap_or_default()
+    }
+
+    /// Reads what other processes have added. Returns how many entries there were before.
+    pub fn refresh(&mut self) -> io::Result<usize> {
+        let before = self.entries.len();
+        let length = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
+        if length < self.bytes.len() {
+            // Somebody cut a torn tail off.
+            self.bytes.truncate(length.max(self.end));
+        }
+        if length > self.bytes.len() {
+            let from = self.bytes.len();
+            self.bytes.resize(length, 0);
+            let mut at = from;
+            while at < length {
+                match self.file.read_at(&mut self.bytes[at..], at as u64)? {
+                    0 => break,
+                    n => at += n,
+                }
+            }
+            self.bytes.truncate(at);
+        }
+        self.scan();
+        Ok(before)
+    }
+
+    /// Finds whole entries from `end` on. After damage it looks for the next mark.
+    fn scan(&mut self) {
+        let mut at = self.end;
+        while at + HEAD <= self.bytes.len() {
+            match entry(&self.bytes[at..]) {
+                Some(length) => {
+                    self.entries.push(at + HEAD..at + HEAD + length);
+                    at += HEAD + length;
+                    self.end = at;
+                }
+                None => match self.bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
+                    Some(skip) => at += 1 + skip,
+                    None => break,
+                },
+            }
+        }
+    }
+
+    /// Adds entries with one write. They are in the file when this returns, but not yet on the disk.
+    pub fn append(&mut self, payloads: &[Vec<u8>]) -> io::Result<()> {
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let file = Arc::clone(&self.file);
+        let lock = locks::whole_file(&file)?;
+        self.refresh()?;
+        // A torn tail is overwritten: nobody can be writing it now.
+        self.bytes.truncate(self.end);
+        let mut text = Vec::new();
+        for payload in payloads {
+            text.extend(MARK);
+            text.extend((payload.len() as u32).to_le_bytes());
+            text.extend(check(payload));
+            text.extend(payload);
+        }
+        let written = self.file.write_all_at(&text, self.end as u64);
+        if let Err(e) = written {
+            let _ = self.file.set_len(self.end as u64);
+            return Err(e);
+        }
+        self.file.set_len((self.end + text.len()) as u64)?;
+        self.bytes.extend(text);
+        self.scan();
+        drop(lock);
+        Ok(())
+    }
+
+    /// Waits until all that was added is on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// The length of the whole entry that begins here.
+fn entry(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
+    if bytes[..4] != MARK || length > MOST {
+        return None;
+    }
+    let payload = bytes.get(HEAD..HEAD + length)?;
+    (bytes[8..HEAD] == check(payload)).then_some(length)
+}
+
+fn check(payload: &[u8]) -> [u8; 4] {
+    let hash = blake3::hash(payload);
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(path: &Path) -> Vec<Vec<u8>> {
+        let journal = Journal::open(path).unwrap();
+        journal.entries().iter().map(|e| journal.get(e).to_vec()).collect()
+    }
+
+    #[test]
+    fn two_writers_see_each_others_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let (mut a, mut b) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
+        a.append(&[b"one".to_vec()]).unwrap();
+        b.append(&[b"two".to_vec(), b"three".to_vec()]).unwrap();
+        a.append(&[b"four".to_vec()]).unwrap();
+        assert_eq!(all(&path), [&b"one"[..], b"two", b"three", b"four"]);
+        assert_eq!(b.refresh().unwrap(), 3);
+        assert_eq!(b.entries().len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn a_torn_tail_loses_only_itself(cut in 1_usize..20, sizes in prop::collection::vec(1_usize..40, 2..6)) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("j");
+            let entries: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
+            Journal::open(&path).unwrap().append(&entries).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let cut = cut.min(HEAD + entries[entries.len() - 1].len());
+            std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
+            let kept = &entries[..entries.len() - 1];
+            prop_assert_eq!(&all(&path), kept);
+            Journal::open(&path).unwrap().append(&[b"next".to_vec()]).unwrap();
+            prop_assert_eq!(all(&path).last().unwrap(), b"next");
+            prop_assert_eq!(all(&path).len(), kept.len() + 1);
+        }
+
+        #[test]
+        fn a_flipped_bit_loses_one_entry(bit in 0_usize..8, place in 0_usize..4096) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("j");
+            let entries: Vec<Vec<u8>> = (0..5).map(|i| vec![b'a' + i; 30]).collect();
+            Journal::open(&path).unwrap().append(&entries).unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = place % bytes.len();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&path, bytes).unwrap();
+            let hit = at / (HEAD + 30);
+            let left: Vec<Vec<u8>> = entries.iter().enumerate().filter(|(i, _)| *i != hit).map(|(_, e)| e.clone()).collect();
+            prop_assert_eq!(all(&path), left);
+        }
+    }
+}

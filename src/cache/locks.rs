@@ -1,0 +1,94 @@
+//! Locks that vanish with their process.
+//!
+//! One file holds all locks of a cache: the lock of a key is a lock on one byte of it, at an offset made from
+//! the key. The file stays empty, and nobody ever removes a lock by hand.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use crate::fingerprint::Key;
+
+/// A lock; dropping it lets go.
+pub(super) struct Held {
+    _file: File,
+}
+
+/// Tries to take the lock of a key. `None`: somebody else, perhaps in this process, holds it.
+pub(super) fn try_key(locks: &Path, key: &Key) -> io::Result<Option<Held>> {
+    // A new description each time, since locks belong to descriptions.
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(locks)?;
+    let [a, b, c, d, e, f, g, h, ..] = key.0;
+    let offset = i64::from_le_bytes([a, b, c, d, e, f, g, h]) & (i64::MAX >> 1);
+    match set(&file, libc::F_WRLCK, offset, 1, false) {
+        Ok(()) => Ok(Some(Held { _file: file })),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Tries to take a whole file. `None`: somebody else holds it.
+pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
+    match set(&file, libc::F_WRLCK, 0, 0, false) {
+        Ok(()) => Ok(Some(Held { _file: file })),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Waits for a whole file, for the time of one write.
+pub(super) fn whole_file(file: &File) -> io::Result<Unlock<'_>> {
+    loop {
+        match set(file, libc::F_WRLCK, 0, 0, true) {
+            Ok(()) => return Ok(Unlock(file)),
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Lets a file go when dropped.
+pub(super) struct Unlock<'a>(&'a File);
+
+impl Drop for Unlock<'_> {
+    fn drop(&mut self) {
+        // Closing the file would let go too; nothing can be done about an error.
+        let _ = set(self.0, libc::F_UNLCK, 0, 0, false);
+    }
+}
+
+fn set(file: &File, kind: i32, start: i64, length: i64, wait: bool) -> nix::Result<()> {
+    let lock = libc::flock {
+        l_type: kind as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: start,
+        l_len: length,
+        l_pid: 0,
+    };
+    let arg = if wait { FcntlArg::F_OFD_SETLKW(&lock) } else { FcntlArg::F_OFD_SETLK(&lock) };
+    fcntl(file, arg).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn a_key_is_held_once_and_let_go_when_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks");
+        let (a, b) = (Digest::derive("t", b"a"), Digest::derive("t", b"b"));
+        let held = try_key(&path, &a).unwrap().unwrap();
+        assert!(try_key(&path, &a).unwrap().is_none());
+        assert!(try_key(&path, &b).unwrap().is_some());
+        drop(held);
+        assert!(try_key(&path, &a).unwrap().is_some());
+    }
+}

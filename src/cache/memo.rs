@@ -1,0 +1,138 @@
+//! Remembering digests of files by what the file system says of them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::journal::Journal;
+use crate::digest::{Digest, Stat};
+
+/// File times come from a clock that ticks; a file changed less than this before it was looked at may change
+/// again without a new time.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Path -> (what the file system said, digest). Entries that are not asked for any more stay until there are
+/// more of them than of others.
+pub(super) struct Memo {
+    journal: Journal,
+    known: HashMap<Vec<u8>, (Stat, Digest)>,
+    fresh: Vec<Vec<u8>>,
+}
+
+impl Memo {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let journal = Journal::open(path)?;
+        let mut known = HashMap::with_capacity(journal.entries().len());
+        for place in journal.entries() {
+            let mut bytes = journal.get(place);
+            while let Some((path, value, rest)) = read(bytes) {
+                known.insert(path, value);
+                bytes = rest;
+            }
+        }
+        Ok(Self { journal, known, fresh: Vec::new() })
+    }
+
+    /// The digest of a file, if it is as it was.
+    pub fn get(&self, path: &Path, stat: &Stat) -> Option<Digest> {
+        use std::os::unix::ffi::OsStrExt;
+        self.known
+            .get(path.as_os_str().as_bytes())
+            .filter(|(known, _)| known == stat)
+            .map(|(_, digest)| *digest)
+    }
+
+    /// The digest that a file had when it was last looked at.
+    pub fn last(&self, path: &Path) -> Option<Digest> {
+        use std::os::unix::ffi::OsStrExt;
+        self.known.get(path.as_os_str().as_bytes()).map(|(_, digest)| *digest)
+    }
+
+    /// Remembers a digest.
+    pub fn put(&mut self, path: &Path, stat: Stat, digest: Digest) {
+        use std::os::unix::ffi::OsStrExt;
+        let path = path.as_os_str().as_bytes().to_vec();
+        if self.known.get(&path) != Some(&(stat, digest)) {
+            self.fresh.push(write(&path, &stat, &digest));
+            self.known.insert(path, (stat, digest));
+        }
+    }
+
+    /// Writes what is new.
+    pub fn flush(&mut self) -> io::Result<()> {
+        // Some thousand of them make one entry: an entry has a head and a check value of its own.
+        let fresh = std::mem::take(&mut self.fresh);
+        let payloads: Vec<Vec<u8>> = fresh.chunks(4096).map(|c| c.concat()).collect();
+        self.journal.append(&payloads)
+    }
+}
+
+/// Whether a file with these times, looked at from `since` on, could have changed unseen.
+pub(super) fn too_young(stat: &Stat, since: SystemTime) -> bool {
+    let limit = since.checked_sub(TICK).and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let limit = limit.map_or(i64::MIN, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
+    stat.mtime >= limit || stat.ctime >= limit
+}
+
+fn write(path: &[u8], stat: &Stat, digest: &Digest) -> Vec<u8> {
+    let mut out = Vec::with_capacity(69 + path.len());
+    for n in [stat.size, stat.mtime as u64, stat.ctime as u64, stat.inode] {
+        out.extend(n.to_le_bytes());
+    }
+    out.push(u8::from(stat.executable));
+    out.extend(digest.0);
+    out.extend((path.len() as u32).to_le_bytes());
+    out.extend(path);
+    out
+}
+
+type Entry<'a> = (Vec<u8>, (Stat, Digest), &'a [u8]);
+
+fn read(bytes: &[u8]) -> Option<Entry<'_>> {
+    let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let stat = Stat {
+        size: number(0)?,
+        mtime: number(8)? as i64,
+        ctime: number(16)? as i64,
+        inode: number(24)?,
+        executable: *bytes.get(32)? != 0,
+    };
+    let digest = Digest(bytes.get(33..65)?.try_into().ok()?);
+    let length = u32::from_le_bytes(bytes.get(65..69)?.try_into().ok()?) as usize;
+    let path = bytes.get(69..69 + length)?.to_vec();
+    Some((path, (stat, digest), &bytes[69 + length..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(mtime: i64) -> Stat {
+        Stat { size: 3, mtime, ctime: 5, inode: 7, executable: true }
+    }
+
+    #[test]
+    fn what_was_put_is_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memo");
+        let mut memo = Memo::open(&path).unwrap();
+        let digest = Digest::derive("t", b"x");
+        memo.put(Path::new("/a/b"), stat(1), digest);
+        memo.put(Path::new("/a/c"), stat(2), digest);
+        memo.flush().unwrap();
+        let memo = Memo::open(&path).unwrap();
+        assert_eq!(memo.get(Path::new("/a/b"), &stat(1)), Some(digest));
+        assert_eq!(memo.get(Path::new("/a/b"), &stat(2)), None);
+        assert_eq!(memo.get(Path::new("/a/c"), &stat(2)), Some(digest));
+    }
+
+    #[test]
+    fn p3_a_file_changed_a_moment_ago_is_not_trusted() {
+        let now = SystemTime::now();
+        let ns = i64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
+        assert!(too_young(&Stat { ctime: 0, ..stat(ns) }, now));
+        assert!(too_young(&Stat { ctime: ns + 1_000_000_000, ..stat(0) }, now));
+        assert!(!too_young(&Stat { ctime: 0, ..stat(ns - 1_000_000_000) }, now));
+    }
+}

@@ -1,0 +1,268 @@
+//! The cache: objects (bytes, named by their digest) and records (key -> outputs).
+//!
+//! ```text
+//! objects/ab/cdef..   a file or a folder, never changed once it is there
+//! records             journal: key -> outputs, fingerprint, provenance
+//! memo/<manifest>     journal: file -> what the file system says of it, digest
+//! locks               an empty file; a lock on one byte of it is the lock of a key
+//! scratch/<run>/      where running nodes write; gone when the run is
+//! runs/<run>/         events and logs of a run
+//! damaged/            objects whose bytes are not what their name says
+//! ```
+//!
+//! A result is written in `scratch`, hashed, renamed into `objects`, and only then recorded: at any instant the
+//! cache is whole. After the machine itself stopped, results that may not have reached the disk are hashed again
+//! before anything else happens.
+
+mod journal;
+mod locks;
+mod memo;
+mod objects;
+mod records;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use objects::{Hashed, Look};
+pub use records::{Made, Record, Stored};
+
+use crate::digest::Digest;
+use crate::fault::{At, Fault, Result};
+use crate::fingerprint::Key;
+use memo::Memo;
+use records::Records;
+
+/// An opened cache.
+pub struct Cache {
+    root: PathBuf,
+    records: Mutex<Records>,
+    memo: Mutex<Memo>,
+    boot: String,
+}
+
+/// The lock of a key: who has it may compute the result.
+pub struct KeyLock(#[allow(dead_code, reason = "held for its drop")] locks::Held);
+
+/// A folder for the running nodes of one run. Dropping it removes it; if the process dies, the next run does.
+pub struct Scratch {
+    path: PathBuf,
+    next: std::sync::atomic::AtomicU64,
+    _alive: locks::Held,
+}
+
+impl Scratch {
+    /// A new empty folder.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self) -> Result<PathBuf> {
+        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = self.path.join(number.to_string());
+        std::fs::create_dir(&path).at("create", &path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+impl Cache {
+    /// Opens a cache, making it if there is none. `manifest` chooses the memo.
+    ///
+    /// # Errors
+    /// When it cannot be made or read.
+    pub fn open(root: &Path, manifest: &Path) -> Result<Self> {
+        for part in ["objects", "memo", "scratch", "runs"] {
+            let path = root.join(part);
+            std::fs::create_dir_all(&path).at("create", &path)?;
+        }
+        let root = root.canonicalize().at("open", root)?;
+        let boot =
+            std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let path = root.join("records");
+        let records = Records::open(&path, &boot).at("open", &path)?;
+        let name = Digest::derive("lfs-pipe 2026 memo", manifest.as_os_str().as_encoded_bytes());
+        let path = root.join("memo").join(&name.to_string()[..16]);
+        let memo = Memo::open(&path).at("open", &path)?;
+        let cache = Self { root, records: Mutex::new(records), memo: Mutex::new(memo), boot };
+        cache.settle_doubts()?;
+        Ok(cache)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// After the machine stopped without warning: results whose bytes did not reach the disk are withdrawn.
+    fn settle_doubts(&self) -> Result<()> {
+        let doubtful = self.records().doubtful();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(
+            results = doubtful.len(),
+            "the machine was restarted: looking at results written shortly before"
+        );
+        for key in doubtful {
+            let Some(record) = self.record(&key) else { continue };
+            if !record.outputs.values().all(|stored| self.verify(stored, Look::AtBytes)) {
+                self.withdraw(&key)?;
+            }
+        }
+        self.make_durable()
+    }
+
+    /// The record of a key.
+    pub fn record(&self, key: &Key) -> Option<Record> {
+        self.records().get(key)
+    }
+
+    /// The record of a key, looking also at what other processes have written meanwhile.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn record_now(&self, key: &Key) -> Result<Option<Record>> {
+        let mut records = self.records();
+        records.refresh().at("read", &self.root.join("records"))?;
+        Ok(records.get(key))
+    }
+
+    /// The fingerprint that was written beside a record.
+    pub fn fingerprint<T: serde::de::DeserializeOwned>(&self, key: &Key) -> Option<T> {
+        serde_json::from_str(self.records().fingerprint(key)?).ok()
+    }
+
+    /// The keys of all nodes' results, latest first.
+    pub fn node_keys(&self) -> Vec<Key> {
+        self.records().node_keys().copied().collect()
+    }
+
+    /// Records a node's result.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_node<F: Serialize>(&self, key: &Key, fingerprint: &F, record: &Record) -> Result<()> {
+        self.records().put(false, key, fingerprint, record).at("write", &self.root.join("records"))
+    }
+
+    /// Records a step's result.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_step<F: Serialize>(&self, key: &Key, fingerprint: &F, record: &Record) -> Result<()> {
+        self.records().put(true, key, fingerprint, record).at("write", &self.root.join("records"))
+    }
+
+    /// Forgets a result whose object is damaged or gone.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn withdraw(&self, key: &Key) -> Result<()> {
+        self.records().withdraw(key).at("write", &self.root.join("records"))
+    }
+
+    /// Waits until every object and record so far is on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn make_durable(&self) -> Result<()> {
+        let folder = File::open(&self.root).at("open", &self.root)?;
+        nix::unistd::syncfs(&folder).at("sync", &self.root)?;
+        self.records().durable(&self.boot).at("write", &self.root.join("records"))
+    }
+
+    /// Writes what the memo has learnt.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush_memo(&self) -> Result<()> {
+        self.memo().flush().at("write", &self.root.join("memo"))
+    }
+
+    /// Takes the lock of a key, waiting for whoever has it. `give_up` is asked now and then; `waiting` is called
+    /// once, when there is a wait.
+    ///
+    /// # Errors
+    /// When locks cannot be had, or the wait was given up.
+    pub fn lock(&self, key: &Key, give_up: &dyn Fn() -> bool, waiting: &dyn Fn()) -> Result<KeyLock> {
+        let path = self.root.join("locks");
+        let mut said = false;
+        loop {
+            if let Some(held) = locks::try_key(&path, key).at("lock", &path)? {
+                return Ok(KeyLock(held));
+            }
+            if give_up() {
+                return Err(Fault::Interrupted);
+            }
+            if !std::mem::replace(&mut said, true) {
+                waiting();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A scratch folder for this run. Those of runs that died are removed.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self, run: &str) -> Result<Scratch> {
+        let base = self.root.join("scratch");
+        for entry in std::fs::read_dir(&base).at("list", &base)?.flatten() {
+            let alive = entry.path().join("alive");
+            // A folder without the file is being made, or was left in the making: its age decides.
+            let dead = match File::options().read(true).write(true).open(&alive) {
+                Ok(file) => matches!(locks::try_file(file), Ok(Some(_))),
+                Err(_) => {
+                    let age =
+                        entry.metadata().ok().and_then(|m| m.modified().ok()).and_then(|t| t.elapsed().ok());
+                    age.is_some_and(|a| a > Duration::from_secs(60))
+                }
+            };
+            if dead {
+                remove(&entry.path());
+            }
+        }
+        let path = base.join(run);
+        std::fs::create_dir(&path).at("create", &path)?;
+        let alive = path.join("alive");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&alive)
+            .at("create", &alive)?;
+        let Some(held) = locks::try_file(file).at("lock", &alive)? else {
+            return Err(Fault::machine(format!("{} is in use", alive.display())));
+        };
+        Ok(Scratch { path, next: 0.into(), _alive: held })
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memo(&self) -> MutexGuard<'_, Memo> {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes a file or folder; what cannot be removed now is removed by a later run.
+pub fn remove(path: &Path) {
+    let result = match path.symlink_metadata() {
+        Ok(m) if m.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => return,
+    };
+    if let Err(e) = result {
+        tracing::debug!(path = %path.display(), "cannot remove: {e}");
+    }
+}

@@ -1,0 +1,244 @@
+//! Objects: bytes that are named by their digest, and never change.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rayon::prelude::*;
+
+use super::memo::too_young;
+use super::{Cache, Stored, remove};
+use crate::digest::{Digest, Leaf, Stat, fold, hash_file, leaves};
+use crate::fault::{At, Fault, Result};
+
+/// How closely to look at bytes that ought to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A file that the file system says is as it was is believed.
+    AtStat,
+    /// Every byte is hashed.
+    AtBytes,
+}
+
+/// A file or folder, hashed.
+#[derive(Debug, Clone)]
+pub struct Hashed {
+    /// What it would be called in the cache.
+    pub stored: Stored,
+    /// What the file system said when it was hashed.
+    signature: Digest,
+    /// The times of the youngest file leave doubt whether it changed meanwhile.
+    young: bool,
+}
+
+impl Cache {
+    /// Where an object lies.
+    pub fn object(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join("objects").join(&name[..2]).join(&name[2..])
+    }
+
+    /// Hashes a file or folder; files that are as they were when last hashed are not read.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn hash(&self, path: &Path) -> std::io::Result<Hashed> {
+        let since = SystemTime::now();
+        let (found, folder) = look(path)?;
+        let (digests, stored) = self.digests(&found, folder, Look::AtStat)?;
+        let young = found.iter().any(|leaf| too_young(&leaf.stat, since));
+        let mut memo = self.memo();
+        for (leaf, digest) in found.iter().zip(&digests) {
+            if !too_young(&leaf.stat, since) {
+                memo.put(&leaf.path, leaf.stat, *digest);
+            }
+        }
+        Ok(Hashed { stored, signature: signature(&found), young })
+    }
+
+    /// Whether a file or folder is still what it was when it was hashed.
+    ///
+    /// # Errors
+    /// When something cannot be read any more.
+    pub fn unchanged(&self, path: &Path, before: &Hashed) -> std::io::Result<bool> {
+        let (found, folder) = look(path)?;
+        if signature(&found) == before.signature && !before.young {
+            return Ok(true);
+        }
+        Ok(self.digests(&found, folder, Look::AtBytes)?.1.digest == before.stored.digest)
+    }
+
+    fn digests(&self, found: &[Leaf], folder: bool, how: Look) -> std::io::Result<(Vec<Digest>, Stored)> {
+        let mut known: Vec<Option<Digest>> = vec![None; found.len()];
+        if how == Look::AtStat {
+            let memo = self.memo();
+            for (leaf, digest) in found.iter().zip(&mut known) {
+                *digest = memo.get(&leaf.path, &leaf.stat);
+            }
+        }
+        let missing: Vec<usize> = (0..found.len()).filter(|i| known[*i].is_none()).collect();
+        let hash = |i: &usize| hash_file(&found[*i].path, found[*i].stat.size);
+        let fresh: Vec<std::io::Result<Digest>> = if missing.len() < 16 {
+            missing.iter().map(hash).collect()
+        } else {
+            missing.par_iter().map(hash).collect()
+        };
+        for (i, digest) in missing.into_iter().zip(fresh) {
+            known[i] = Some(digest?);
+        }
+        let digests: Vec<Digest> = known.into_iter().flatten().collect();
+        let digest = match digests.as_slice() {
+            [only] if !folder => *only,
+            all => {
+                fold(found.iter().zip(all).map(|(leaf, d)| (leaf.name.as_str(), leaf.stat.executable, *d)))
+            }
+        };
+        let bytes = found.iter().map(|l| l.stat.size).sum();
+        Ok((digests, Stored { digest, bytes, files: found.len() as u64, folder }))
+    }
+
+    /// Hashes what a stage wrote and moves it into the cache.
+    ///
+    /// # Errors
+    /// When it is no plain file or folder, or the cache cannot be written.
+    pub fn store(&self, from: &Path) -> Result<Stored> {
+        let (found, folder) = look(from).at("read", from)?;
+        if let Some(link) = first_link(from) {
+            return Err(Fault::machine(format!("the output holds a symbolic link: {}", link.display()))
+                .with_help("write the file itself"));
+        }
+        // Nobody may write to an object, and everybody may read it.
+        for leaf in &found {
+            let mode = if leaf.stat.executable { 0o555 } else { 0o444 };
+            std::fs::set_permissions(&leaf.path, PermissionsExt::from_mode(mode))
+                .at("protect", &leaf.path)?;
+        }
+        let (digests, stored) = self.digests(&found, folder, Look::AtBytes).at("read", from)?;
+        let to = self.object(&stored.digest);
+        if let Some(parent) = to.parent() {
+            if !parent.is_dir() {
+                std::fs::create_dir_all(parent).at("create", parent)?;
+            }
+        }
+        if to.symlink_metadata().is_ok() {
+            if self.verify(&stored, Look::AtStat) {
+                remove(from);
+                return Ok(stored);
+            }
+            self.set_aside(&stored.digest)?;
+        }
+        if let Err(e) = std::fs::rename(from, &to) {
+            // Another process may have stored the same folder a moment ago.
+            if !(folder && self.verify(&stored, Look::AtStat)) {
+                return Err(e).at("store", &to);
+            }
+            remove(from);
+            return Ok(stored);
+        }
+        // Nobody but this process has had these files in hand: their times need not be old to be believed.
+        let (moved, _) = look(&to).at("read", &to)?;
+        let mut memo = self.memo();
+        for (leaf, digest) in moved.iter().zip(&digests) {
+            memo.put(&leaf.path, leaf.stat, *digest);
+        }
+        Ok(stored)
+    }
+
+    /// Whether an object is there and its bytes are what its name says.
+    pub fn verify(&self, stored: &Stored, how: Look) -> bool {
+        let path = self.object(&stored.digest);
+        let Ok((found, folder)) = look(&path) else { return false };
+        let size: u64 = found.iter().map(|l| l.stat.size).sum();
+        if folder != stored.folder || found.len() as u64 != stored.files || size != stored.bytes {
+            return false;
+        }
+        match self.digests(&found, folder, how) {
+            Ok((digests, now)) if now.digest == stored.digest => {
+                let mut memo = self.memo();
+                for (leaf, digest) in found.iter().zip(digests) {
+                    memo.put(&leaf.path, leaf.stat, digest);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes a damaged object out of service; it is kept for whoever wants to look at it.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn set_aside(&self, digest: &Digest) -> Result<()> {
+        let from = self.object(digest);
+        if from.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let folder = self.root.join("damaged");
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        let to = (0..)
+            .map(|n| folder.join(format!("{}-{n}", digest.short())))
+            .find(|p| p.symlink_metadata().is_err());
+        match to {
+            Some(to) => std::fs::rename(&from, &to).at("set aside", &from),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether what lies at `path` outside of the cache is this object.
+    pub fn is_at(&self, path: &Path, stored: &Stored) -> bool {
+        match std::fs::symlink_metadata(path) {
+            Ok(m) if m.is_dir() == stored.folder && !m.is_symlink() => {}
+            _ => return false,
+        }
+        self.hash(path).is_ok_and(|now| now.stored == *stored)
+    }
+
+    /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is
+    /// renewed, since a new link changes its times.
+    pub fn remember_copy(&self, path: &Path, stored: &Stored) -> std::io::Result<()> {
+        let object = self.object(&stored.digest);
+        let (there, folder) = look(&object)?;
+        let (here, _) = look(path)?;
+        let mut memo = self.memo();
+        // The digest of each file is known from the time when the object was verified; only a file whose
+        // inode the copy shares has new times.
+        for (leaf, copy) in there.iter().zip(&here) {
+            let digest = if folder { memo.last(&leaf.path) } else { Some(stored.digest) };
+            if let Some(digest) = digest {
+                if leaf.stat.inode == copy.stat.inode {
+                    memo.put(&leaf.path, leaf.stat, digest);
+                }
+                memo.put(&copy.path, copy.stat, digest);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of a file or folder, and whether it is a folder.
+fn look(path: &Path) -> std::io::Result<(Vec<Leaf>, bool)> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Ok((leaves(path)?, true));
+    }
+    if !metadata.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "neither a file nor a folder"));
+    }
+    Ok((vec![Leaf { name: String::new(), path: path.to_owned(), stat: Stat::from(&metadata) }], false))
+}
+
+fn signature(found: &[Leaf]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for leaf in found {
+        hasher.update(leaf.name.as_bytes()).update(&[0, u8::from(leaf.stat.executable)]);
+        for n in [leaf.stat.size, leaf.stat.mtime as u64, leaf.stat.ctime as u64, leaf.stat.inode] {
+            hasher.update(&n.to_le_bytes());
+        }
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+fn first_link(path: &Path) -> Option<PathBuf> {
+    let mut all = walkdir::WalkDir::new(path).into_iter().flatten();
+    all.find(|e| e.path_is_symlink()).map(walkdir::DirEntry::into_path)
+}

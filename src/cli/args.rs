@@ -1,0 +1,168 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// From raw photographs to the tables of a paper: a pipeline runner that knows of every result which bytes, which
+/// code and which parameters it came from, and computes nothing twice.
+#[derive(Debug, Parser)]
+#[command(name = "lfs-pipe", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or manifest, 3 results differ, \
+4 the cache or the machine failed, 130 interrupted.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The manifest [default: pipeline.toml].
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "pipeline.toml",
+        hide_default_value = true
+    )]
+    pub file: PathBuf,
+    /// Sets a value of the manifest: a variable (`data=/photos`), a stage's parameter (`train.epochs=20`), or any
+    /// key by its full path.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
+    pub sets: Vec<String>,
+    /// The cache folder, in place of the manifest's.
+    #[arg(long, global = true, value_name = "DIR", env = "LFS_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// The output folder, in place of the manifest's.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the pipeline, or the named nodes and all that they read.
+    Run(RunArgs),
+    /// Show what would run, and why; run nothing.
+    Plan(TargetArgs),
+    /// Show the state of each node.
+    Status(TargetArgs),
+    /// Say why a node would run: the nearest earlier result, and what has changed since.
+    Why(NodeArgs),
+    /// Draw the graph.
+    Graph(GraphArgs),
+    /// Print the log of a node's last run.
+    Log(NodeArgs),
+    /// Show where a node's result came from: bytes, code, parameters.
+    Show(NodeArgs),
+    /// List the kinds of stages, or the parameters, inputs and outputs of one.
+    Kinds(KindsArgs),
+    /// Remove outputs, or the whole cache.
+    Clean(CleanArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Stages or nodes: `train`, `train[method=softmax]`; all when none is named.
+    pub targets: Vec<String>,
+    /// How many processors to use [default: all].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// How many GPUs to use [default: all].
+    #[arg(long, value_name = "N")]
+    pub gpus: Option<u32>,
+    /// Go on with nodes that do not depend on a failed one.
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run this stage or node although its result is known.
+    #[arg(long, value_name = "NODE")]
+    pub force: Vec<String>,
+    /// Write each event as one line of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Show failures and warnings alone.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show every node and step.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// A choice of nodes.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// Stages or nodes; all when none is named.
+    pub targets: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One node.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// The node: `train[method=softmax,seed=0]`.
+    pub node: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Stages or nodes; all when none is named.
+    pub targets: Vec<String>,
+    /// The form.
+    #[arg(long, value_enum, default_value_t = GraphForm::Mermaid)]
+    pub form: GraphForm,
+    /// One box a node instead of one a stage.
+    #[arg(long)]
+    pub nodes: bool,
+    /// Print JSON instead of a drawing.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A form of drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphForm {
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// A picture.
+    Svg,
+}
+
+/// Options of `kinds`.
+#[derive(Debug, Args)]
+pub struct KindsArgs {
+    /// The kind.
+    pub kind: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// Remove the cache too: every result is lost.
+    #[arg(long)]
+    pub cache_too: bool,
+}

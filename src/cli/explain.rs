@@ -1,0 +1,161 @@
+//! `lfs-pipe plan` and `lfs-pipe why`
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::args::{Common, NodeArgs, TargetArgs};
+use super::project::Project;
+use super::status::word;
+use super::{print, print_json};
+use crate::cache::Cache;
+use crate::engine::{Forecast, Foreseen, Nearest};
+use crate::fault::Result;
+use crate::fingerprint::Change;
+use crate::show::span;
+
+#[derive(Serialize)]
+struct Plan {
+    nodes: Vec<Line>,
+    #[serde(rename = "to-run")]
+    to_run: usize,
+    cached: usize,
+    depends: usize,
+    /// By what these nodes took last, where that is known.
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Line {
+    node: String,
+    kind: String,
+    state: Foreseen,
+    why: Vec<String>,
+}
+
+pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
+    let project = Project::open(common)?;
+    let cache = project.cache()?;
+    let foreseen = project.forecast(&cache, &args.targets)?;
+    let mut plan = Plan { nodes: vec![], to_run: 0, cached: 0, depends: 0, seconds: 0.0 };
+    for (i, node) in project.plan.nodes.iter().enumerate() {
+        let Some(f) = &foreseen[i] else { continue };
+        let why = match f.state {
+            Foreseen::Cached => {
+                plan.cached += 1;
+                vec![]
+            }
+            Foreseen::ToRun => {
+                plan.to_run += 1;
+                let nearest = f.nearest(&node.name, &cache);
+                plan.seconds += nearest.as_ref().map_or(0.0, |n| n.made.seconds);
+                reasons(f, nearest.as_ref())
+            }
+            Foreseen::Depends => {
+                plan.depends += 1;
+                let waits = project
+                    .plan
+                    .reads(i)
+                    .filter(|r| foreseen[*r].as_ref().is_some_and(|f| f.record.is_none()));
+                let mut names: Vec<&str> = waits.map(|r| project.plan.nodes[r].name.as_str()).collect();
+                names.sort_unstable();
+                let more = names.len().saturating_sub(3);
+                let list = names[..names.len() - more].join(", ");
+                vec![format!(
+                    "on what comes out of {list}{}",
+                    if more > 0 { format!(" and {more} more") } else { String::new() }
+                )]
+            }
+        };
+        plan.nodes.push(Line { node: node.name.clone(), kind: node.kind.clone(), state: f.state, why });
+    }
+    if args.json {
+        return print_json(&plan);
+    }
+    let mut text = String::new();
+    for line in plan.nodes.iter().filter(|l| l.state != Foreseen::Cached) {
+        text += &format!("{:8} {} ({})\n", word(line.state), line.node, line.kind);
+        for why in &line.why {
+            text += &format!("         {why}\n");
+        }
+    }
+    text += &format!(
+        "{} to run, {} cached, {} depending on what comes out",
+        plan.to_run, plan.cached, plan.depends
+    );
+    if plan.seconds > 0.0 {
+        text += &format!("; those to run took {} last time", span(plan.seconds));
+    }
+    print(&(text + "\n"))
+}
+
+/// Why a node would run, a line a reason.
+fn reasons(f: &Forecast, nearest: Option<&Nearest>) -> Vec<String> {
+    match nearest {
+        _ if f.state == Foreseen::Cached => vec!["its result is known".to_owned()],
+        None => vec!["no earlier result of this kind is known".to_owned()],
+        Some(nearest) => nearest.changes.iter().map(change).collect(),
+    }
+}
+
+fn change(change: &Change) -> String {
+    let shown = |value: &Option<Json>| match value {
+        None => "nothing".to_owned(),
+        Some(Json::String(s)) if s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            s[..12].to_owned()
+        }
+        Some(value) => value.to_string(),
+    };
+    format!("{}: {} -> {}", change.leaf, shown(&change.before), shown(&change.now))
+}
+
+#[derive(Serialize)]
+struct Why<'a> {
+    node: &'a str,
+    state: Foreseen,
+    nearest: Option<Nearest>,
+}
+
+pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
+    let project = Project::open(common)?;
+    let cache: Cache = project.cache()?;
+    let i = project.node(&args.node)?;
+    let node = &project.plan.nodes[i];
+    let foreseen = project.forecast(&cache, std::slice::from_ref(&node.name))?;
+    let Some(f) = foreseen[i].as_ref() else { return Ok(()) };
+    let nearest = f.nearest(&node.name, &cache);
+    if args.json {
+        return print_json(&Why { node: &node.name, state: f.state, nearest });
+    }
+    let mut text = format!("{}: {}\n", node.name, word(f.state));
+    if f.state == Foreseen::Depends {
+        for before in project.plan.reads(i) {
+            if let Some(state) = foreseen[before].as_ref().map(|f| f.state).filter(|s| *s != Foreseen::Cached)
+            {
+                text +=
+                    &format!("  it reads {}, which is {}\n", project.plan.nodes[before].name, word(state));
+            }
+        }
+        return print(&text);
+    }
+    if let Some(record) = &f.record {
+        text += &format!(
+            "  its result is known: made by `{}` in {}, {}\n",
+            record.made.node, record.made.run, record.made.started
+        );
+    }
+    match nearest {
+        None => text += "  no earlier result of this kind is known\n",
+        Some(nearest) => {
+            text += &format!(
+                "  against the nearest {}result, of `{}` at {}:\n",
+                if f.record.is_some() { "other " } else { "earlier " },
+                nearest.made.node,
+                nearest.made.started
+            );
+            for c in &nearest.changes {
+                text += &format!("    {}\n", change(c));
+            }
+        }
+    }
+    print(&text)
+}

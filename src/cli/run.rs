@@ -1,0 +1,93 @@
+//! `lfs-pipe run`
+
+use super::args::{Common, RunArgs};
+use super::print;
+use super::project::Project;
+use crate::engine::{self, Event, Limits, Stop};
+use crate::fault::{Fault, Result};
+use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
+use crate::show::{JsonLines, Subscriber, Verbosity, console};
+
+pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
+    let project = Project::open(common)?;
+    let cache = project.cache()?;
+    let shown_files: Result<Vec<_>> =
+        project.manifest.settings.show.iter().map(|v| output(&project, v, "show")).collect();
+    let shown_files = shown_files?;
+    let report =
+        project.manifest.settings.report.as_ref().map(|v| output(&project, v, "report")).transpose()?;
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![console(verbosity)];
+    if let Some(path) = &args.events {
+        subscribers.push(Box::new(JsonLines::create(path)?));
+    }
+    let stop = Stop::default();
+    stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
+    let request = engine::Request {
+        plan: &project.plan,
+        manifest: &project.manifest,
+        workers: &project.workers,
+        cache: &cache,
+        out: project.out.clone(),
+        targets: project.plan.named(&args.targets)?,
+        force: if args.force.is_empty() { vec![] } else { project.plan.named(&args.force)? },
+        limits: Limits::of_machine(args.jobs, args.gpus, None),
+        keep_going: args.keep_going,
+        stop: stop.clone(),
+    };
+    let mut emit = |event: &Event| {
+        for subscriber in &mut subscribers {
+            subscriber.on(event);
+        }
+    };
+    let summary = engine::run(&request, &mut emit)?;
+    if summary.failed > 0 {
+        return Err(Fault::Stages { failed: summary.failed });
+    }
+    if summary.interrupted {
+        return Err(Fault::Interrupted);
+    }
+    if args.targets.is_empty() && !args.quiet {
+        for path in shown_files {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            print(&format!("\n{}\n", text.trim_end()))?;
+        }
+        if let Some(path) = report {
+            print(&format!("\nreport: {}\n", shown(&path)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The path of an output that `[pipeline]` names: `table.markdown`.
+fn output(project: &Project, value: &Value, key: &str) -> Result<std::path::PathBuf> {
+    let text = value.as_text().unwrap_or_default();
+    let (node, output) = text.rsplit_once('.').unwrap_or((text, ""));
+    let found = project.plan.find(node).and_then(|i| {
+        let node = &project.plan.nodes[i];
+        let output = node.outputs.iter().find(|o| o.name == output)?;
+        Some(project.out.join(node.folder()).join(&output.path))
+    });
+    found.ok_or_else(|| {
+        let names: Vec<String> = project
+            .plan
+            .nodes
+            .iter()
+            .flat_map(|n| n.outputs.iter().map(move |o| format!("{}.{}", n.name, o.name)))
+            .collect();
+        let problem = Problem::new(
+            format!("`{text}` is no output of a node"),
+            &value.place,
+            format!("named by `{key}`"),
+        );
+        let help = nearest_or_all(text, names.iter().map(String::as_str).collect::<Vec<_>>(), "outputs are");
+        Fault::Manifest(Box::new(Problems::new(
+            project.manifest.sources.clone(),
+            vec![problem.maybe_help(help)],
+        )))
+    })
+}

@@ -1,0 +1,65 @@
+//! `lfs-pipe status`
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::args::{Common, TargetArgs};
+use super::project::Project;
+use super::{print, print_json};
+use crate::digest::Digest;
+use crate::engine::Foreseen;
+use crate::fault::Result;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    nodes: Vec<Line<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    node: &'a str,
+    kind: &'a str,
+    state: Foreseen,
+    key: Option<Digest>,
+    outputs: BTreeMap<String, Digest>,
+}
+
+pub(super) fn status(common: &Common, args: &TargetArgs) -> Result<()> {
+    let project = Project::open(common)?;
+    let cache = project.cache()?;
+    let foreseen = project.forecast(&cache, &args.targets)?;
+    let nodes: Vec<Line<'_>> = project
+        .plan
+        .nodes
+        .iter()
+        .zip(&foreseen)
+        .filter_map(|(node, f)| {
+            let f = f.as_ref()?;
+            let outputs =
+                f.record.iter().flat_map(|r| &r.outputs).map(|(n, s)| (n.clone(), s.digest)).collect();
+            Some(Line { node: &node.name, kind: &node.kind, state: f.state, key: f.key, outputs })
+        })
+        .collect();
+    if args.json {
+        return print_json(&Status { nodes });
+    }
+    let width = nodes.iter().map(|l| l.node.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for line in &nodes {
+        let state = word(line.state);
+        let key = line.key.map_or_else(String::new, |k| k.short());
+        text += &format!("{:width$}  {state:9}  {key}", line.node).trim_end().to_owned();
+        text.push('\n');
+    }
+    print(&text)
+}
+
+/// A state in words.
+pub(super) fn word(state: Foreseen) -> &'static str {
+    match state {
+        Foreseen::Cached => "cached",
+        Foreseen::ToRun => "to run",
+        Foreseen::Depends => "depends",
+    }
+}

@@ -1,0 +1,196 @@
+//! Digests of bytes, files and folders.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Files from this size on are mapped and hashed by several threads.
+const LARGE: u64 = 1 << 20;
+
+/// A 256-bit blake3 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes under a context: equal bytes under other contexts have other digests.
+    pub fn derive(context: &str, bytes: &[u8]) -> Self {
+        Self(blake3::derive_key(context, bytes))
+    }
+
+    /// The first twelve hexadecimal digits, for people.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = blake3::HexError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        blake3::Hash::from_hex(s).map(|h| Self(*h.as_bytes()))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Hashes a regular file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn hash_file(path: &Path, size: u64) -> std::io::Result<Digest> {
+    if size >= LARGE {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap_rayon(path)?;
+        return Ok(Digest(*hasher.finalize().as_bytes()));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        File::open(path)?.read_to_end(buffer)?;
+        Ok(Digest(*blake3::hash(buffer).as_bytes()))
+    })
+}
+
+/// One file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The path below the folder, with `/`.
+    pub name: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What the file system says of it.
+    pub stat: Stat,
+}
+
+/// What the file system says of a file: equal values mean that the bytes are the same, as long as clocks go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Bytes.
+    pub size: u64,
+    /// Last change of the bytes, in nanoseconds since 1970.
+    pub mtime: i64,
+    /// Last change of bytes or name or rights, in nanoseconds since 1970. Programs cannot set it.
+    pub ctime: i64,
+    /// The file's number.
+    pub inode: u64,
+    /// Whether its owner may execute it.
+    pub executable: bool,
+}
+
+impl From<&std::fs::Metadata> for Stat {
+    fn from(m: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            size: m.len(),
+            mtime: m.mtime() * 1_000_000_000 + m.mtime_nsec(),
+            ctime: m.ctime() * 1_000_000_000 + m.ctime_nsec(),
+            inode: m.ino(),
+            executable: m.mode() & 0o100 != 0,
+        }
+    }
+}
+
+/// All regular files below a folder, sorted by name. Links are followed; a folder that holds nothing does not
+/// count.
+///
+/// # Errors
+/// When something below it cannot be read, or is neither file nor folder.
+pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
+    let mut out = Vec::new();
+    for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(std::io::Error::from)?;
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            continue;
+        }
+        if !kind.is_file() {
+            let text = format!("{} is neither a file nor a folder", entry.path().display());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        }
+        let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let Some(name) = below.to_str() else {
+            let text = format!("the name of {} is not UTF-8", entry.path().display());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        };
+        let stat = Stat::from(&entry.metadata().map_err(std::io::Error::from)?);
+        out.push(Leaf { name: name.to_owned(), path: entry.path().to_owned(), stat });
+    }
+    out.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(out)
+}
+
+/// The digest of a folder: of the names, execute bits and digests of its files, in order of name.
+pub fn fold<'a>(leaves: impl Iterator<Item = (&'a str, bool, Digest)>) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("lfs-pipe 2026 folder v1");
+    for (name, executable, digest) in leaves {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        hasher.update(&[u8::from(executable)]).update(&digest.0);
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_file_has_the_digest_of_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let bytes: Vec<u8> = (0..3 * LARGE as usize).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(hash_file(&path, bytes.len() as u64).unwrap().0, *blake3::hash(&bytes).as_bytes());
+        assert_eq!(hash_file(&path, 0).unwrap().0, *blake3::hash(&bytes).as_bytes());
+    }
+
+    #[test]
+    fn a_folders_digest_sees_names_bytes_and_execute_bits_and_no_order() {
+        let (a, b) = (Digest::derive("t", b"a"), Digest::derive("t", b"b"));
+        let base = fold([("x", false, a), ("y", false, b)].into_iter());
+        assert_ne!(base, fold([("x", false, a), ("z", false, b)].into_iter()));
+        assert_ne!(base, fold([("x", false, b), ("y", false, a)].into_iter()));
+        assert_ne!(base, fold([("x", true, a), ("y", false, b)].into_iter()));
+        // A name cannot run into the next entry.
+        assert_ne!(fold([("ab", false, a)].into_iter()), fold([("a", false, a)].into_iter()));
+    }
+
+    #[test]
+    fn a_digest_survives_json() {
+        let digest = Digest::derive("t", b"x");
+        let text = serde_json::to_string(&digest).unwrap();
+        assert_eq!(serde_json::from_str::<Digest>(&text).unwrap(), digest);
+        assert!(serde_json::from_str::<Digest>("\"12\"").is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! What stands behind a node's inputs: digests for the key, paths for the work.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use lfs_stage::{Binding, Member};
+use rayon::prelude::*;
+
+use crate::cache::{Cache, Hashed, Record, Stored};
+use crate::fault::{Fault, Result};
+use crate::fingerprint::{InputPrint, MemberPrint, Named};
+use crate::manifest::{Manifest, Problem, Problems, nearest, shown};
+use crate::plan::{COMMAND, Node, Plan, Source};
+
+/// The user's files and folders, hashed.
+#[derive(Default)]
+pub struct Files {
+    known: HashMap<PathBuf, Hashed>,
+}
+
+impl Files {
+    /// Hashes all files that these nodes read.
+    ///
+    /// # Errors
+    /// With every file that is missing or cannot be read.
+    pub fn of(plan: &Plan, needed: &[bool], cache: &Cache, manifest: &Manifest) -> Result<Self> {
+        let mut paths = HashMap::new();
+        for node in plan.nodes.iter().zip(needed).filter(|(_, n)| **n).map(|(node, _)| node) {
+            for source in node.inputs.iter().flat_map(|i| &i.sources) {
+                if let Source::Path { path, place, .. } = source {
+                    paths.entry(path.clone()).or_insert(place);
+                }
+            }
+        }
+        let mut list: Vec<_> = paths.into_iter().collect();
+        list.sort_by_key(|(_, place)| place.range.start);
+        let hashed: Vec<_> = if list.len() < 64 {
+            list.iter().map(|(path, _)| cache.hash(path)).collect()
+        } else {
+            list.par_iter().map(|(path, _)| cache.hash(path)).collect()
+        };
+        let mut known = HashMap::with_capacity(list.len());
+        let mut wrong = Vec::new();
+        for ((path, place), hashed) in list.into_iter().zip(hashed) {
+            match hashed {
+                Ok(hashed) => {
+                    known.insert(path, hashed);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let problem =
+                        Problem::new(format!("{} does not exist", shown(&path)), place, "named here");
+                    let help = neighbour(&path).unwrap_or_else(|| {
+                        format!("paths are relative to the folder of the manifest, {}", shown(&manifest.root))
+                    });
+                    wrong.push(problem.help(help));
+                }
+                Err(e) => wrong.push(Problem::new(
+                    format!("{} cannot be read: {e}", shown(&path)),
+                    place,
+                    "named here",
+                )),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self { known })
+        } else {
+            Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), wrong))))
+        }
+    }
+
+    /// Hashes one file again.
+    pub(super) fn renew(&mut self, path: &Path, cache: &Cache) -> std::io::Result<()> {
+        let hashed = cache.hash(path)?;
+        self.known.insert(path.to_owned(), hashed);
+        Ok(())
+    }
+
+    /// The files that a node reads, as they were hashed.
+    pub(super) fn of_node(&self, node: &Node) -> Vec<(PathBuf, Hashed)> {
+        let paths = node.inputs.iter().flat_map(|i| &i.sources).filter_map(|s| match s {
+            Source::Path { path, .. } => Some(path),
+            Source::Node { .. } => None,
+        });
+        paths.filter_map(|p| Some((p.clone(), self.known.get(p)?.clone()))).collect()
+    }
+}
+
+fn neighbour(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir(path.parent()?).ok()?.flatten().take(1000);
+    let names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    nearest(&name, names.iter().map(String::as_str))
+}
+
+/// What a source's bytes are called. `records` are those of the nodes before.
+fn stored<'a>(
+    source: &Source,
+    plan: &Plan,
+    records: &'a [Option<Record>],
+    files: &'a Files,
+) -> Option<&'a Stored> {
+    match source {
+        Source::Node { node, output } => {
+            records[*node].as_ref()?.outputs.get(&plan.nodes[*node].outputs[*output].name)
+        }
+        Source::Path { path, .. } => files.known.get(path).map(|h| &h.stored),
+    }
+}
+
+/// The inputs of a node as its fingerprint has them; `None` while a node before it has no result.
+pub fn prints(
+    node: &Node,
+    plan: &Plan,
+    records: &[Option<Record>],
+    files: &Files,
+) -> Option<BTreeMap<String, InputPrint>> {
+    let mut out = BTreeMap::new();
+    for input in &node.inputs {
+        let print = if input.several {
+            let members: Option<Vec<MemberPrint>> = input
+                .sources
+                .iter()
+                .map(|source| {
+                    let digest = stored(source, plan, records, files)?.digest;
+                    let (from, labels) = match source {
+                        Source::Node { node, .. } => {
+                            (plan.nodes[*node].name.clone(), plan.nodes[*node].label_map())
+                        }
+                        Source::Path { shown, .. } => (shown.clone(), BTreeMap::new()),
+                    };
+                    Some(MemberPrint { from, labels, digest })
+                })
+                .collect();
+            InputPrint::Several(members?)
+        } else {
+            let source = input.sources.first()?;
+            let digest = stored(source, plan, records, files)?.digest;
+            match node.kind == COMMAND {
+                true => InputPrint::Named(Named { name: last_name(source, plan), digest }),
+                false => InputPrint::Bytes(digest),
+            }
+        };
+        out.insert(input.name.clone(), print);
+    }
+    Some(out)
+}
+
+/// The last part of the path under which a command sees a source.
+pub(super) fn last_name(source: &Source, plan: &Plan) -> String {
+    let path = match source {
+        Source::Node { node, output } => Path::new(&plan.nodes[*node].outputs[*output].path),
+        Source::Path { path, .. } => path.as_path(),
+    };
+    path.file_name().map_or_else(|| "input".to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+/// The inputs of a node as a worker gets them. Outputs of other nodes are read from the cache.
+pub(super) fn bindings(
+    node: &Node,
+    plan: &Plan,
+    records: &[Option<Record>],
+    cache: &Cache,
+) -> BTreeMap<String, Binding> {
+    let place = |source: &Source| match source {
+        Source::Path { path, .. } => path.clone(),
+        Source::Node { node, output } => records[*node]
+            .as_ref()
+            .and_then(|r| r.outputs.get(&plan.nodes[*node].outputs[*output].name))
+            .map_or_else(PathBuf::new, |s| cache.object(&s.digest)),
+    };
+    let mut out = BTreeMap::new();
+    for input in &node.inputs {
+        let binding = if input.several {
+            let members = input.sources.iter().map(|source| {
+                let (from, labels) = match source {
+                    Source::Node { node, .. } => {
+                        (plan.nodes[*node].name.clone(), plan.nodes[*node].label_map())
+                    }
+                    Source::Path { shown, .. } => (shown.clone(), BTreeMap::new()),
+                };
+                Member { from, labels, path: place(source) }
+            });
+            Binding::Several(members.collect())
+        } else {
+            match input.sources.first() {
+                Some(source) => Binding::One(place(source)),
+                None => continue,
+            }
+        };
+        out.insert(input.name.clone(), binding);
+    }
+    out
+}

@@ -1,0 +1,356 @@
+//! Running a job on a worker, and serving the steps that it asks for.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
+
+use lfs_stage::{Job, Reply, Request, Step, StepAnswer};
+
+use super::event::Event;
+use super::work::{End, Failed, Message, Place, Said, Shop, Task, open_log};
+use crate::cache::{Look, Made, Record};
+use crate::digest::Digest;
+use crate::fault::{At, Fault};
+use crate::fingerprint::{Key, StepPrint, canonical};
+use crate::worker::{Heard, Worker};
+
+/// How long to listen before looking whether the run is being stopped.
+const LISTEN: Duration = Duration::from_millis(200);
+
+impl Shop<'_> {
+    pub(super) fn run_job(
+        &self,
+        task: &Task<'_>,
+        place: &Place,
+        program: usize,
+        tell: &Sender<Message>,
+    ) -> Result<Said, End> {
+        let job = Job {
+            node: task.node.name.clone(),
+            kind: task.node.kind.clone(),
+            parameters: task.node.parameters.clone(),
+            inputs: task.bindings.clone(),
+            outputs: task.node.outputs.iter().map(|o| (o.name.clone(), place.out.join(&o.path))).collect(),
+            scratch: place.base.join("own"),
+            threads: task.taken.what.cpu.max(1) as usize,
+        };
+        std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
+        let mut worker = self.worker(program, &task.taken.what.gpus)?;
+        worker.log_to(Some(open_log(&place.log)?));
+        worker.say(&Request::Run(job.clone()));
+        let result = std::thread::scope(|scope| {
+            let mut host = Host {
+                shop: self,
+                task,
+                place,
+                program,
+                tell,
+                job: &job,
+                scope,
+                asked: vec![],
+                said: Said::default(),
+            };
+            let result = host.listen(&mut worker);
+            // Helpers of steps that nobody waits for any more end before the scope does.
+            result.map(|()| host.said)
+        });
+        match result {
+            Ok(said) => {
+                self.keep(program, &task.taken.what.gpus, worker);
+                Ok(said)
+            }
+            // After a failure that it reported a worker is as good as new; after others it is not kept.
+            Err((end, usable)) => {
+                if usable {
+                    self.keep(program, &task.taken.what.gpus, worker);
+                }
+                Err(end)
+            }
+        }
+    }
+}
+
+/// A step that the worker asked for.
+struct Asked<'scope> {
+    key: Key,
+    print: StepPrint,
+    step: Step,
+    after: Vec<PathBuf>,
+    folder: Option<PathBuf>,
+    elsewhere: Option<ScopedJoinHandle<'scope, Result<(), End>>>,
+}
+
+/// Speaks with the worker of one job.
+struct Host<'scope, 'env> {
+    shop: &'env Shop<'env>,
+    task: &'env Task<'env>,
+    place: &'env Place,
+    program: usize,
+    tell: &'env Sender<Message>,
+    job: &'env Job,
+    scope: &'scope Scope<'scope, 'env>,
+    asked: Vec<Asked<'scope>>,
+    said: Said,
+}
+
+/// An early end, and whether the worker can be used again.
+type Ending = (End, bool);
+
+impl<'scope, 'env> Host<'scope, 'env> {
+    fn listen(&mut self, worker: &mut Worker) -> Result<(), Ending> {
+        let group = worker.group();
+        self.shop.stop.enter(group, self.task.node.timeout);
+        let mut log = open_log(&self.place.log).map_err(|f| (f.into(), false))?;
+        loop {
+            match worker.hear(LISTEN) {
+                Heard::Nothing => {}
+                Heard::Gone(status) => {
+                    let timed_out = self.shop.stop.leave(group);
+                    return Err((self.shop.ended(status, timed_out, self.task, "the worker"), false));
+                }
+                Heard::Nonsense(line) => {
+                    let _ = writeln!(log, "{line}");
+                }
+                Heard::Reply(Reply::Done) => {
+                    self.shop.stop.leave(group);
+                    return Ok(());
+                }
+                Heard::Reply(Reply::Failed(failure)) => {
+                    self.shop.stop.leave(group);
+                    let failed = Failed { message: failure.message, help: failure.help, log: vec![] };
+                    return Err((End::Failed(failed), true));
+                }
+                Heard::Reply(reply) => {
+                    if let Some(answer) = self.answer(reply, &mut log).map_err(|end| (end, false))? {
+                        worker.say(&answer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&self, event: Event) {
+        // The scheduler waits for every message: it cannot be gone.
+        let _ = self.tell.send(Message::Event(event));
+    }
+
+    fn answer(&mut self, reply: Reply, log: &mut std::fs::File) -> Result<Option<Request>, End> {
+        let node = self.task.node.name.clone();
+        match reply {
+            Reply::Progress { doing, done, total, unit, figures } => {
+                self.event(Event::NodeProgress { node, doing, done, total, unit, figures });
+            }
+            Reply::Note { text } => {
+                let _ = writeln!(log, "{text}");
+            }
+            Reply::Warning { text } => {
+                let _ = writeln!(log, "warning: {text}");
+                self.said.warnings.push(text.clone());
+                self.event(Event::NodeWarning { node, text });
+            }
+            Reply::Metric { name, value } => {
+                self.said.metrics.insert(name.clone(), value);
+                self.event(Event::NodeMetric { node, name, value });
+            }
+            Reply::Steps { steps } => return self.ask(steps).map(Some),
+            Reply::StepDone { index } => {
+                return self.hand_in(index).map(|a| Some(Request::Steps { answers: vec![a] }));
+            }
+            Reply::StepWait { index } => {
+                return self.wait(index).map(|a| Some(Request::Steps { answers: vec![a] }));
+            }
+            Reply::Done | Reply::Failed(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Answers a question for steps: known ones at once; of the others the worker gets the first, and those for
+    /// which there is no free slot.
+    fn ask(&mut self, steps: Vec<Step>) -> Result<Request, End> {
+        self.asked.clear();
+        let mut answers = Vec::with_capacity(steps.len());
+        let mut own = false;
+        for step in steps {
+            let print = self.print(&step)?;
+            let key = print.key().map_err(|e| End::Broken(Fault::machine(e.to_string())))?;
+            let after: Result<Vec<PathBuf>, End> = step.after.iter().map(|d| self.folder_of(d)).collect();
+            let mut asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
+            let answer = match self.known(&key) {
+                Some(answer) => {
+                    self.step_event(&asked.step, true);
+                    answer
+                }
+                None => {
+                    let folder = self.shop.scratch.folder()?;
+                    asked.folder = Some(folder.clone());
+                    let free = if own { self.shop.slots.take(&self.task.node.resources) } else { None };
+                    match free {
+                        Some(taken) => {
+                            let (shop, job, program) = (self.shop, self.job.clone(), self.program);
+                            let log = self.place.log.clone();
+                            let request = Request::RunStep {
+                                job,
+                                step: asked.step.clone(),
+                                after: asked.after.clone(),
+                                folder,
+                            };
+                            asked.elsewhere =
+                                Some(self.scope.spawn(move || {
+                                    shop.elsewhere(program, &taken.what.gpus, &request, &log)
+                                }));
+                            StepAnswer::Elsewhere
+                        }
+                        None => {
+                            own = true;
+                            StepAnswer::Compute { folder }
+                        }
+                    }
+                }
+            };
+            self.asked.push(asked);
+            answers.push(answer);
+        }
+        Ok(Request::Steps { answers })
+    }
+
+    fn step_event(&self, step: &Step, known: bool) {
+        let node = self.task.node.name.clone();
+        self.event(Event::NodeStep { node, step: step.name.clone(), known });
+    }
+
+    /// The fingerprint of a step: of the kind's code and facts, and what the worker says that it depends on.
+    fn print(&self, step: &Step) -> Result<StepPrint, End> {
+        let node = self.task.node;
+        let Some(kind) = self.shop.workers.kinds.get(&node.kind) else {
+            return Err(End::Failed(Failed::new(format!("there is no kind `{}`", node.kind))));
+        };
+        let mut code = kind.info.code.clone();
+        let mut environment = kind.info.facts.clone();
+        for name in &step.choices {
+            let value = node.parameters.get(name).and_then(|v| v.as_str()).unwrap_or_default();
+            if let Some(choice) = kind.info.choices.get(name).and_then(|c| c.get(value)) {
+                code.extend(choice.code.clone());
+                environment.extend(choice.facts.clone());
+            }
+        }
+        let mut inputs = BTreeMap::new();
+        for name in &step.inputs {
+            match self.task.fingerprint.inputs.get(name) {
+                Some(print) => {
+                    inputs.insert(name.clone(), print.clone());
+                }
+                // An optional input that is not there is a fact too: its absence.
+                None => continue,
+            }
+        }
+        Ok(StepPrint {
+            version: 1,
+            kind: node.kind.clone(),
+            code,
+            spec: canonical(&step.spec),
+            inputs,
+            after: step.after.clone(),
+            environment,
+        })
+    }
+
+    fn folder_of(&self, digest: &str) -> Result<PathBuf, End> {
+        let digest: Digest = digest.parse().map_err(|_| {
+            End::Failed(Failed::new(format!("the worker named `{digest}` as a step, which is no digest")))
+        })?;
+        Ok(self.shop.cache.object(&digest))
+    }
+
+    fn known(&self, key: &Key) -> Option<StepAnswer> {
+        let record = self.shop.cache.record_now(key).ok()??;
+        let stored = record.outputs.get(STEP)?;
+        if !self.shop.cache.verify(stored, Look::AtStat) {
+            // A damaged checkpoint is computed again.
+            let _ = self.shop.cache.set_aside(&stored.digest);
+            return None;
+        }
+        Some(StepAnswer::Known {
+            digest: stored.digest.to_string(),
+            folder: self.shop.cache.object(&stored.digest),
+        })
+    }
+
+    /// Takes a computed step into the cache.
+    fn hand_in(&mut self, index: usize) -> Result<StepAnswer, End> {
+        let Some(asked) = self.asked.get(index) else {
+            return Err(End::Failed(Failed::new(format!(
+                "the worker handed in step {index}, which it did not ask for"
+            ))));
+        };
+        let Some(folder) = &asked.folder else {
+            return Err(End::Failed(Failed::new(format!(
+                "the worker handed in step {index}, which was known"
+            ))));
+        };
+        let stored = self.shop.cache.store(folder)?;
+        let digest = stored.digest;
+        let made = Made { node: self.task.node.name.clone(), run: self.shop.run.clone(), ..Made::default() };
+        let outputs = BTreeMap::from([(STEP.to_owned(), stored)]);
+        self.shop.cache.put_step(&asked.key, &asked.print, &Record { outputs, made, ..Record::default() })?;
+        self.step_event(&asked.step, false);
+        Ok(StepAnswer::Known { digest: digest.to_string(), folder: self.shop.cache.object(&digest) })
+    }
+
+    /// Waits for a step that another worker computes.
+    fn wait(&mut self, index: usize) -> Result<StepAnswer, End> {
+        let helper = self.asked.get_mut(index).and_then(|a| a.elsewhere.take());
+        let Some(helper) = helper else {
+            return Err(End::Failed(Failed::new(format!(
+                "the worker waits for step {index}, which nobody computes"
+            ))));
+        };
+        match helper.join() {
+            Ok(Ok(())) => self.hand_in(index),
+            Ok(Err(end)) => Err(end),
+            Err(_) => Err(End::Failed(Failed::new("the helper of a step stopped on a fault of its own"))),
+        }
+    }
+}
+
+/// The one output of a step's record.
+const STEP: &str = "step";
+
+impl Shop<'_> {
+    /// Has a step computed by another worker.
+    fn elsewhere(&self, program: usize, gpus: &[String], request: &Request, log: &Path) -> Result<(), End> {
+        let mut worker = self.worker(program, gpus)?;
+        worker.log_to(Some(open_log(log)?));
+        worker.say(request);
+        let group = worker.group();
+        self.stop.enter(group, None);
+        loop {
+            match worker.hear(LISTEN) {
+                Heard::Reply(Reply::Done) => {
+                    self.stop.leave(group);
+                    self.keep(program, gpus, worker);
+                    return Ok(());
+                }
+                Heard::Reply(Reply::Failed(failure)) => {
+                    self.stop.leave(group);
+                    return Err(End::Failed(Failed {
+                        message: failure.message,
+                        help: failure.help,
+                        log: vec![],
+                    }));
+                }
+                Heard::Gone(status) => {
+                    self.stop.leave(group);
+                    if self.stop.now() {
+                        return Err(End::Stopped);
+                    }
+                    return Err(End::Failed(Failed::new(format!("a helper of a step ended: {status}"))));
+                }
+                // What it says on the way is of the step alone, and not shown.
+                Heard::Reply(_) | Heard::Nothing | Heard::Nonsense(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Running a plan: which node next, what is known already, what must run.
+
+mod command;
+mod event;
+mod forecast;
+mod inputs;
+mod job;
+mod slots;
+mod stop;
+mod work;
+
+use std::collections::{BTreeMap, BinaryHeap};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+pub use event::{Ended, Event};
+pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
+pub use inputs::{Files, prints};
+pub use slots::Limits;
+pub use stop::Stop;
+pub use work::log_name;
+
+use crate::cache::{Cache, Look, Record};
+use crate::fault::{Fault, Result};
+use crate::fingerprint::{Fingerprint, Key};
+use crate::manifest::Manifest;
+use crate::outputs;
+use crate::plan::{Plan, Source, Work};
+use crate::worker::Workers;
+use slots::Slots;
+use work::{Failed, Message, Outcome, Shop, Task};
+
+/// How often the scheduler looks up while nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a node is run again because a file changed under it.
+const MOST_CHANGES: u32 = 3;
+
+/// Results of nodes that took this long reach the disk before the run goes on.
+const SYNC_AFTER: f64 = 1.0;
+
+/// What to run, and how.
+pub struct Request<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The manifest that it was made from.
+    pub manifest: &'a Manifest,
+    /// The workers.
+    pub workers: &'a Workers,
+    /// The cache.
+    pub cache: &'a Cache,
+    /// Where outputs appear.
+    pub out: PathBuf,
+    /// The wanted nodes; none means all.
+    pub targets: Vec<usize>,
+    /// Nodes that run although their result is known.
+    pub force: Vec<usize>,
+    /// What may be used.
+    pub limits: Limits,
+    /// Go on with nodes that do not depend on a failed one.
+    pub keep_going: bool,
+    /// Stops the run.
+    pub stop: Stop,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Nodes that ran.
+    pub executed: usize,
+    /// Nodes whose result was known.
+    pub cached: usize,
+    /// Nodes that failed.
+    pub failed: usize,
+    /// Nodes that were not tried.
+    pub skipped: usize,
+    /// Whether somebody stopped it.
+    pub interrupted: bool,
+}
+
+/// Runs a plan and tells `emit` what happens.
+///
+/// # Errors
+/// When the cache or the machine fails; failed nodes are in the summary.
+pub fn run(request: &Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summary> {
+    let began = Instant::now();
+    let needed = request.plan.needed(&request.targets);
+    let files = Files::of(request.plan, &needed, request.cache, request.manifest)?;
+    for (node, _) in request.plan.nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
+        if node.resources.gpu as usize > request.limits.gpus.len() {
+            let message = format!(
+                "`{}` asks for {} GPU, and this machine has {}",
+                node.name,
+                node.resources.gpu,
+                request.limits.gpus.len()
+            );
+            return Err(Fault::usage(message)
+                .with_help("lower `resources.gpu` of the stage, or run where there are more"));
+        }
+    }
+    let run = run_name();
+    let count = needed.iter().filter(|n| **n).count();
+    emit(&Event::RunStarted { run: run.clone(), nodes: count, jobs: request.limits.cpu as usize });
+    let shop = Shop {
+        cache: request.cache,
+        workers: request.workers,
+        idle: Mutex::default(),
+        stop: request.stop.clone(),
+        slots: Slots::new(request.limits.clone()),
+        scratch: request.cache.scratch(&run)?,
+        logs: request.cache.root().join("runs").join(&run),
+        run,
+    };
+    let (send, receive) = channel();
+    let result = std::thread::scope(|scope| {
+        let mut scheduler = Scheduler::new(request, &shop, scope, send, emit, needed, files);
+        let result = scheduler.start();
+        let result = result.and_then(|()| scheduler.follow(&receive));
+        if result.is_err() {
+            // Threads end before the scope does: let them.
+            scheduler.wind_up(&receive);
+        }
+        result.map(|()| scheduler.summary)
+    });
+    request.cache.flush_memo()?;
+    let mut summary = result?;
+    summary.interrupted = request.stop.asked() && summary.skipped > 0;
+    if summary.executed > 0 {
+        request.cache.make_durable()?;
+    }
+    emit(&Event::RunFinished {
+        executed: summary.executed,
+        cached: summary.cached,
+        failed: summary.failed,
+        skipped: summary.skipped,
+        seconds: began.elapsed().as_secs_f64(),
+    });
+    Ok(summary)
+}
+
+fn run_name() -> String {
+    let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
+    format!("{}-{}", now.strftime("%Y%m%d-%H%M%S%.3f"), std::process::id())
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not wanted in this run.
+    Unwanted,
+    /// So many of the nodes that it reads have no result yet.
+    Waiting(usize),
+    /// All that it reads is there; its key has not been looked up.
+    Ready,
+    /// Its result is not known; it waits for slots.
+    Runnable,
+    /// It runs.
+    Running,
+    /// It is over.
+    Over(Ended),
+}
+
+struct Scheduler<'scope, 'env, 'a> {
+    request: &'env Request<'a>,
+    shop: &'env Shop<'env>,
+    scope: &'scope Scope<'scope, 'env>,
+    send: Sender<Message>,
+    emit: &'env mut dyn FnMut(&Event),
+    files: Files,
+    states: Vec<State>,
+    records: Vec<Option<Record>>,
+    keys: Vec<Option<Key>>,
+    changes: Vec<u32>,
+    priority: Vec<f64>,
+    ready: Vec<usize>,
+    runnable: BinaryHeap<Ranked>,
+    running: usize,
+    summary: Summary,
+}
+
+/// A node by its rank: the longest way to the end first, then the order of the file.
+struct Ranked(f64, usize);
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Ranked {}
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0).then(other.1.cmp(&self.1))
+    }
+}
+
+impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
+    fn new(
+        request: &'env Request<'a>,
+        shop: &'env Shop<'env>,
+        scope: &'scope Scope<'scope, 'env>,
+        send: Sender<Message>,
+        emit: &'env mut dyn FnMut(&Event),
+        needed: Vec<bool>,
+        files: Files,
+    ) -> Self {
+        let plan = request.plan;
+        let count = plan.nodes.len();
+        let state = |i: usize| match needed[i] {
+            true => State::Waiting(plan.reads(i).count()),
+            false => State::Unwanted,
+        };
+        Self {
+            states: (0..count).map(state).collect(),
+            records: vec![None; count],
+            keys: vec![None; count],
+            changes: vec![0; count],
+            priority: Vec::new(),
+            ready: Vec::new(),
+            runnable: BinaryHeap::new(),
+            running: 0,
+            summary: Summary::default(),
+            request,
+            shop,
+            scope,
+            send,
+            emit,
+            files,
+        }
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let first: Vec<usize> = self
+            .request
+            .plan
+            .order
+            .iter()
+            .copied()
+            .filter(|i| self.states[*i] == State::Waiting(0))
+            .collect();
+        // The last in the list is taken first: file order.
+        for i in first.into_iter().rev() {
+            self.states[i] = State::Ready;
+            self.ready.push(i);
+        }
+        self.advance()
+    }
+
+    /// Waits for running nodes until nothing is left.
+    fn follow(&mut self, receive: &std::sync::mpsc::Receiver<Message>) -> Result<()> {
+        while self.running > 0 {
+            self.shop.stop.enforce();
+            match receive.recv_timeout(TICK) {
+                Ok(Message::Event(event)) => (self.emit)(&event),
+                Ok(Message::Finished { index, key, outcome, seconds }) => {
+                    self.running -= 1;
+                    self.finished(index, key, *outcome, seconds)?;
+                    self.advance()?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for i in 0..self.states.len() {
+            if !matches!(self.states[i], State::Unwanted | State::Over(_)) {
+                self.over(i, Ended::Skipped, 0.0, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a fault of the machine: waits for what runs, so that no finished work is lost.
+    fn wind_up(&mut self, receive: &std::sync::mpsc::Receiver<Message>) {
+        while self.running > 0 {
+            self.shop.stop.enforce();
+            if let Ok(Message::Finished { .. }) = receive.recv_timeout(TICK) {
+                self.running -= 1;
+            }
+        }
+    }
+
+    /// Looks up what is ready and starts what there are slots for.
+    fn advance(&mut self) -> Result<()> {
+        while let Some(i) = self.ready.pop() {
+            self.look_up(i)?;
+        }
+        let failed = self.summary.failed > 0 && !self.request.keep_going;
+        if failed || self.shop.stop.asked() {
+            return Ok(());
+        }
+        while let Some(Ranked(rank, i)) = self.runnable.pop() {
+            if !self.inputs_are_sound(i)? {
+                while let Some(i) = self.ready.pop() {
+                    self.look_up(i)?;
+                }
+                continue;
+            }
+            let Some(taken) = self.shop.slots.take(&self.request.plan.nodes[i].resources) else {
+                self.runnable.push(Ranked(rank, i));
+                break;
+            };
+            self.launch(i, taken)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a node's key and looks for its result.
+    fn look_up(&mut self, i: usize) -> Result<()> {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
+        let inputs = prints(node, plan, &self.records, &self.files).unwrap_or_default();
+        let fingerprint = Fingerprint::of(node, inputs);
+        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
+        self.keys[i] = Some(key);
+        let forced = self.request.force.contains(&i);
+        if !forced
+            && let Some(record) = self.shop.cache.record(&key)
+            && self.appear(i, &record, &key)?
+        {
+            self.records[i] = Some(record);
+            self.over(i, Ended::Cached, 0.0, None);
+            return Ok(());
+        }
+        if self.priority.is_empty() {
+            self.priority = self.ranks();
+        }
+        self.states[i] = State::Runnable;
+        self.runnable.push(Ranked(self.priority[i], i));
+        Ok(())
+    }
+
+    /// The longest time from each node to the end, by what nodes of this name took last.
+    fn ranks(&self) -> Vec<f64> {
+        let plan = self.request.plan;
+        let mut took: BTreeMap<&str, f64> = BTreeMap::new();
+        let keys = self.shop.cache.node_keys();
+        let latest: Vec<Record> =
+            keys.iter().take(4 * plan.nodes.len()).filter_map(|k| self.shop.cache.record(k)).collect();
+        for record in latest.iter().rev() {
+            took.insert(&record.made.node, record.made.seconds);
+        }
+        let mut ranks = vec![0.0; plan.nodes.len()];
+        for i in plan.order.iter().rev() {
+            let after = plan.readers(*i).map(|r| ranks[r]).fold(0.0, f64::max);
+            ranks[*i] = after + took.get(plan.nodes[*i].name.as_str()).copied().unwrap_or(1.0).max(0.001);
+        }
+        ranks
+    }
+
+    /// Makes a result's outputs appear; `false` when an object that is needed for it is damaged.
+    fn appear(&self, i: usize, record: &Record, key: &Key) -> Result<bool> {
+        let node = &self.request.plan.nodes[i];
+        let folder = self.request.out.join(node.folder());
+        for output in &node.outputs {
+            let Some(stored) = record.outputs.get(&output.name) else { return Ok(false) };
+            let to = folder.join(&output.path);
+            if self.shop.cache.is_at(&to, stored) {
+                continue;
+            }
+            if !self.shop.cache.verify(stored, Look::AtStat) {
+                self.shop.cache.set_aside(&stored.digest)?;
+                self.shop.cache.withdraw(key)?;
+                return Ok(false);
+            }
+            outputs::place(self.shop.cache, stored, &to)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether all objects that a node reads are whole. Nodes whose objects are not run again first.
+    fn inputs_are_sound(&mut self, i: usize) -> Result<bool> {
+        let plan = self.request.plan;
+        let mut waiting = 0;
+        for before in plan.reads(i) {
+            if self.states[before] != State::Over(Ended::Cached)
+                && self.states[before] != State::Over(Ended::Executed)
+            {
+                waiting += 1;
+                continue;
+            }
+            let sources = plan.nodes[i].inputs.iter().flat_map(|input| &input.sources);
+            let read = sources.filter_map(|s| match s {
+                Source::Node { node, output } if *node == before => {
+                    Some(&plan.nodes[before].outputs[*output].name)
+                }
+                _ => None,
+            });
+            let record = self.records[before].clone().unwrap_or_default();
+            let mut sound = true;
+            for name in read {
+                let whole = record.outputs.get(name).is_some_and(|s| self.shop.cache.verify(s, Look::AtStat));
+                if !whole {
+                    sound = false;
+                    if let Some(stored) = record.outputs.get(name) {
+                        self.shop.cache.set_aside(&stored.digest)?;
+                    }
+                }
+            }
+            if !sound {
+                tracing::warn!(
+                    node = plan.nodes[before].name,
+                    "a cached output is damaged or gone: it is made again"
+                );
+                if let Some(key) = self.keys[before] {
+                    self.shop.cache.withdraw(&key)?;
+                }
+                match self.states[before] {
+                    State::Over(Ended::Cached) => self.summary.cached -= 1,
+                    _ => self.summary.executed -= 1,
+                }
+                self.records[before] = None;
+                self.states[before] = State::Ready;
+                self.ready.push(before);
+                waiting += 1;
+            }
+        }
+        if waiting > 0 {
+            self.states[i] = State::Waiting(waiting);
+        }
+        Ok(waiting == 0)
+    }
+
+    fn launch(&mut self, i: usize, taken: slots::Taken) -> Result<()> {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
+        let inputs = prints(node, plan, &self.records, &self.files).unwrap_or_default();
+        let fingerprint = Fingerprint::of(node, inputs);
+        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
+        self.keys[i] = Some(key);
+        let names = match node.work {
+            Work::Command { .. } => node
+                .inputs
+                .iter()
+                .map(|input| {
+                    (input.name.clone(), input.sources.iter().map(|s| inputs::last_name(s, plan)).collect())
+                })
+                .collect(),
+            Work::Worker(_) => BTreeMap::new(),
+        };
+        let task = Task {
+            index: i,
+            node,
+            key,
+            fingerprint,
+            files: self.files.of_node(node),
+            bindings: inputs::bindings(node, plan, &self.records, self.shop.cache),
+            names,
+            taken,
+        };
+        self.states[i] = State::Running;
+        self.running += 1;
+        let (shop, send) = (self.shop, self.send.clone());
+        self.scope.spawn(move || shop.work(task, &send));
+        Ok(())
+    }
+
+    fn finished(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
+        match outcome {
+            Outcome::Found(record) => {
+                self.appear(i, &record, &key)?;
+                self.records[i] = Some(record);
+                self.over(i, Ended::Cached, seconds, None);
+            }
+            Outcome::Ran(record) => {
+                self.appear(i, &record, &key)?;
+                self.records[i] = Some(record);
+                if seconds > SYNC_AFTER {
+                    self.shop.cache.make_durable()?;
+                }
+                self.over(i, Ended::Executed, seconds, None);
+            }
+            Outcome::Changed(paths) => self.again(i, &paths, seconds),
+            Outcome::Failed(failed) => self.over(i, Ended::Failed, seconds, Some(failed)),
+            Outcome::Stopped => self.over(i, Ended::Skipped, seconds, None),
+            Outcome::Broken(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// A file changed while a node read it: what came out belongs to neither state. It runs again on the new one.
+    fn again(&mut self, i: usize, paths: &[PathBuf], seconds: f64) {
+        let node = self.request.plan.nodes[i].name.clone();
+        let list: Vec<String> = paths.iter().map(|p| crate::manifest::shown(p)).collect();
+        let list = list.join(", ");
+        self.changes[i] += 1;
+        let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.shop.cache));
+        if self.changes[i] > MOST_CHANGES || renewed.is_err() {
+            let failed = Failed::new(format!("{list} kept changing while it ran"));
+            self.over(i, Ended::Failed, seconds, Some(failed.help("let it come to rest, then run again")));
+            return;
+        }
+        let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
+        (self.emit)(&Event::NodeWarning { node, text });
+        self.states[i] = State::Ready;
+        self.ready.push(i);
+    }
+
+    fn over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
+        let plan = self.request.plan;
+        self.states[i] = State::Over(ended);
+        match ended {
+            Ended::Cached => self.summary.cached += 1,
+            Ended::Executed => self.summary.executed += 1,
+            Ended::Failed => self.summary.failed += 1,
+            Ended::Skipped => self.summary.skipped += 1,
+        }
+        let digests = self.records[i].iter().flat_map(|r| &r.outputs).map(|(n, s)| (n.clone(), s.digest));
+        let Failed { message, help, log } = failed.unwrap_or_default();
+        (self.emit)(&Event::NodeFinished {
+            node: plan.nodes[i].name.clone(),
+            state: ended,
+            key: self.keys[i],
+            seconds,
+            outputs: digests.collect(),
+            error: Some(message).filter(|m| !m.is_empty()),
+            help,
+            log,
+        });
+        if matches!(ended, Ended::Cached | Ended::Executed) {
+            for reader in plan.readers(i) {
+                match self.states[reader] {
+                    State::Waiting(1) => {
+                        self.states[reader] = State::Ready;
+                        self.ready.push(reader);
+                    }
+                    State::Waiting(n) => self.states[reader] = State::Waiting(n - 1),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the machine has to give: processors, GPUs, memory.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::plan::{CpuDemand, Resources};
+
+/// What a run may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Processor slots (`-j`).
+    pub cpu: u32,
+    /// The GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    pub gpus: Vec<String>,
+    /// Bytes.
+    pub memory: u64,
+}
+
+impl Limits {
+    /// All of this machine, or what was asked for.
+    pub fn of_machine(jobs: Option<u32>, gpus: Option<u32>, memory: Option<u64>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let found = || match std::env::var("CUDA_VISIBLE_DEVICES") {
+            Ok(list) => list.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+            Err(_) => (0..64)
+                .filter(|n| std::path::Path::new(&format!("/dev/nvidia{n}")).exists())
+                .map(|n| n.to_string())
+                .collect(),
+        };
+        let mut all: Vec<String> = found();
+        if let Some(wanted) = gpus {
+            all.truncate(wanted as usize);
+        }
+        Self {
+            cpu: jobs.unwrap_or(cores).max(1),
+            gpus: all,
+            memory: memory.or_else(machine_memory).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// How many processors a demand means here.
+    pub fn cpus(&self, demand: CpuDemand) -> u32 {
+        match demand {
+            CpuDemand::Count(n) => n.min(self.cpu),
+            CpuDemand::All => self.cpu,
+        }
+    }
+}
+
+fn machine_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// What is free now.
+#[derive(Debug, Clone)]
+pub(super) struct Slots {
+    limits: Arc<Limits>,
+    free: Arc<Mutex<Limits>>,
+}
+
+/// Taken resources; dropping gives them back.
+#[derive(Debug)]
+pub(super) struct Taken {
+    slots: Slots,
+    /// What was taken.
+    pub what: Limits,
+}
+
+impl Slots {
+    pub fn new(limits: Limits) -> Self {
+        Self { free: Arc::new(Mutex::new(limits.clone())), limits: Arc::new(limits) }
+    }
+
+    /// Takes what a node asks for, if it is free. A demand larger than the machine takes all of it.
+    pub fn take(&self, wanted: &Resources) -> Option<Taken> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let cpu = self.limits.cpus(wanted.cpu);
+        let memory = wanted.memory.min(self.limits.memory);
+        let gpus = wanted.gpu as usize;
+        if free.cpu < cpu || free.memory < memory || free.gpus.len() < gpus {
+            return None;
+        }
+        free.cpu -= cpu;
+        free.memory -= memory;
+        let gpus = free.gpus.drain(..gpus).collect();
+        Some(Taken { slots: self.clone(), what: Limits { cpu, gpus, memory } })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut free = self.slots.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.cpu += self.what.cpu;
+        free.memory += self.what.memory;
+        free.gpus.append(&mut self.what.gpus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(cpu: u32, gpu: u32) -> Resources {
+        Resources { cpu: CpuDemand::Count(cpu), gpu, memory: 10 }
+    }
+
+    #[test]
+    fn what_is_taken_comes_back() {
+        let slots = Slots::new(Limits { cpu: 2, gpus: vec!["0".into()], memory: 25 });
+        let a = slots.take(&wanted(1, 1)).unwrap();
+        assert_eq!(a.what.gpus, ["0"]);
+        assert!(slots.take(&wanted(1, 1)).is_none(), "the GPU is taken");
+        let b = slots.take(&wanted(1, 0)).unwrap();
+        assert!(slots.take(&wanted(0, 0)).is_none(), "the memory is taken");
+        drop((a, b));
+        assert!(slots.take(&wanted(9, 1)).is_some(), "a demand above the machine takes all of it");
+    }
+}

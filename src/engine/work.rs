@@ -1,0 +1,304 @@
+//! Doing one node's work: lock, run, look at what came out, record.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lfs_stage::Binding;
+
+use super::event::Event;
+use super::slots::{Slots, Taken};
+use super::stop::Stop;
+use crate::cache::{Cache, Hashed, Look, Made, Record, Scratch, remove};
+use crate::fault::{At, Fault};
+use crate::fingerprint::{Fingerprint, Key};
+use crate::plan::{Node, Work};
+use crate::worker::{Worker, Workers};
+
+/// What all running nodes share.
+pub(super) struct Shop<'a> {
+    pub cache: &'a Cache,
+    pub workers: &'a Workers,
+    pub idle: Mutex<Vec<IdleWorker>>,
+    pub stop: Stop,
+    pub slots: Slots,
+    pub scratch: Scratch,
+    pub run: String,
+    pub logs: PathBuf,
+}
+
+/// A worker without work, kept for the next node.
+pub(super) struct IdleWorker {
+    program: usize,
+    gpus: Option<String>,
+    worker: Worker,
+}
+
+/// A node that must run.
+pub(super) struct Task<'a> {
+    pub index: usize,
+    pub node: &'a Node,
+    pub key: Key,
+    pub fingerprint: Fingerprint,
+    pub files: Vec<(PathBuf, Hashed)>,
+    pub bindings: BTreeMap<String, Binding>,
+    /// For a command: input name -> the last part of each path that it sees.
+    pub names: BTreeMap<String, Vec<String>>,
+    pub taken: Taken,
+}
+
+/// What running nodes tell the scheduler.
+pub(super) enum Message {
+    Event(Event),
+    Finished { index: usize, key: Key, outcome: Box<Outcome>, seconds: f64 },
+}
+
+/// How a node's work ended.
+pub(super) enum Outcome {
+    /// Another run had the result ready.
+    Found(Record),
+    /// It ran.
+    Ran(Record),
+    /// One of the user's files changed while it ran: the result belongs to no key.
+    Changed(Vec<PathBuf>),
+    /// It failed.
+    Failed(Failed),
+    /// It was stopped.
+    Stopped,
+    /// The cache or the machine failed.
+    Broken(Fault),
+}
+
+/// Why a node failed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failed {
+    pub message: String,
+    pub help: Option<String>,
+    /// The last lines of its log.
+    pub log: Vec<String>,
+}
+
+impl Failed {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+}
+
+/// What ends a piece of work early.
+pub(super) enum End {
+    Failed(Failed),
+    Stopped,
+    Broken(Fault),
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Interrupted => Self::Stopped,
+            other => Self::Broken(other),
+        }
+    }
+}
+
+/// The figures and warnings that a worker gave.
+#[derive(Default)]
+pub(super) struct Said {
+    pub metrics: BTreeMap<String, f64>,
+    pub warnings: Vec<String>,
+}
+
+/// Where one try of a node writes.
+pub(super) struct Place {
+    /// Removed afterwards.
+    pub base: PathBuf,
+    /// The outputs go here; a command starts here.
+    pub out: PathBuf,
+    /// The log.
+    pub log: PathBuf,
+}
+
+impl Shop<'_> {
+    /// Does a task and tells how it ended.
+    pub fn work(&self, task: Task<'_>, tell: &Sender<Message>) {
+        let (index, key) = (task.index, task.key);
+        let began = Instant::now();
+        let outcome = match self.try_work(&task, tell) {
+            Ok(outcome) => outcome,
+            Err(End::Failed(failed)) => Outcome::Failed(failed),
+            Err(End::Stopped) => Outcome::Stopped,
+            Err(End::Broken(fault)) => Outcome::Broken(fault),
+        };
+        // Slots are free before the scheduler hears of it.
+        drop(task);
+        let seconds = began.elapsed().as_secs_f64();
+        // The scheduler waits for every message: it cannot be gone.
+        let _ = tell.send(Message::Finished { index, key, outcome: Box::new(outcome), seconds });
+    }
+
+    fn try_work(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Outcome, End> {
+        let waiting = || {
+            let _ = tell.send(Message::Event(Event::NodeWaiting { node: task.node.name.clone() }));
+        };
+        let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
+        if let Some(record) = self.cache.record_now(&task.key)? {
+            if record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat)) {
+                return Ok(Outcome::Found(record));
+            }
+        }
+        let _ = tell.send(Message::Event(Event::NodeStarted {
+            node: task.node.name.clone(),
+            kind: task.node.kind.clone(),
+        }));
+        let mut tries = 0;
+        let record = loop {
+            match self.once(task, tell) {
+                Err(End::Failed(failed)) if tries < task.node.retries && !self.stop.asked() => {
+                    tries += 1;
+                    let text = format!("try {tries} of {} failed: {}", task.node.retries + 1, failed.message);
+                    let _ =
+                        tell.send(Message::Event(Event::NodeWarning { node: task.node.name.clone(), text }));
+                    self.pause(Duration::from_millis(500) * 2_u32.saturating_pow(tries.min(8)));
+                }
+                other => break other?,
+            }
+        };
+        let changed = self.changed(task);
+        if !changed.is_empty() {
+            return Ok(Outcome::Changed(changed));
+        }
+        self.cache.put_node(&task.key, &task.fingerprint, &record)?;
+        drop(lock);
+        Ok(Outcome::Ran(record))
+    }
+
+    /// Waits between two tries, unless the run is being stopped.
+    fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.stop.asked() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The user's files that are not what they were when the key was made.
+    fn changed(&self, task: &Task<'_>) -> Vec<PathBuf> {
+        let same = |(path, hashed): &&(PathBuf, Hashed)| !self.cache.unchanged(path, hashed).unwrap_or(false);
+        task.files.iter().filter(same).map(|(path, _)| path.clone()).collect()
+    }
+
+    fn once(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Record, End> {
+        let began = Instant::now();
+        let started = jiff::Timestamp::now().to_string();
+        let base = self.scratch.folder()?;
+        let place = Place { out: base.join("out"), log: self.log_path(&task.node.name), base };
+        std::fs::create_dir(&place.out).at("create", &place.out)?;
+        let done = match &task.node.work {
+            Work::Command { run, env } => self.run_command(task, &place, run, env),
+            Work::Worker(program) => self.run_job(task, &place, *program, tell),
+        };
+        let record = done.and_then(|said| self.collect(task, &place, said, started, began));
+        remove(&place.base);
+        match record {
+            Err(End::Failed(mut failed)) => {
+                failed.log = tail(&place.log);
+                Err(End::Failed(failed))
+            }
+            other => other,
+        }
+    }
+
+    /// Moves the outputs into the cache.
+    fn collect(
+        &self,
+        task: &Task<'_>,
+        place: &Place,
+        said: Said,
+        started: String,
+        began: Instant,
+    ) -> Result<Record, End> {
+        let mut outputs = BTreeMap::new();
+        for output in &task.node.outputs {
+            let path = place.out.join(&output.path);
+            if path.symlink_metadata().is_err() {
+                let what = match task.node.work {
+                    Work::Command { .. } => {
+                        format!("write it to `$OUT_{}`, or correct `output.{}`", output.name, output.name)
+                    }
+                    Work::Worker(_) => "this is a defect of the stage".to_owned(),
+                };
+                let message = format!(
+                    "it ended well, but did not write its output `{}` ({})",
+                    output.name, output.path
+                );
+                return Err(End::Failed(Failed::new(message).help(what)));
+            }
+            let stored = match self.cache.store(&path) {
+                Err(Fault::Machine { message, help }) if message.contains("symbolic link") => {
+                    return Err(End::Failed(Failed { message, help, log: vec![] }));
+                }
+                other => other?,
+            };
+            outputs.insert(output.name.clone(), stored);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let worker = match task.node.work {
+            Work::Command { .. } => "/bin/sh".to_owned(),
+            Work::Worker(program) => self.workers.programs[program].name.clone(),
+        };
+        let made = Made { node: task.node.name.clone(), run: self.run.clone(), started, seconds, worker };
+        Ok(Record { outputs, metrics: said.metrics, warnings: said.warnings, made })
+    }
+
+    /// Where a node's log goes.
+    pub fn log_path(&self, node: &str) -> PathBuf {
+        self.logs.join(log_name(node))
+    }
+
+    /// A worker that sees these GPUs: an idle one, or a new one.
+    pub fn worker(&self, program: usize, gpus: &[String]) -> Result<Worker, Fault> {
+        let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = idle.iter().position(|w| w.program == program && w.gpus == gpus) {
+            return Ok(idle.swap_remove(at).worker);
+        }
+        drop(idle);
+        // A node without a GPU of its own must not touch one.
+        Worker::start(&self.workers.programs[program], Some(gpus.as_deref().unwrap_or("")))
+    }
+
+    /// Keeps a worker for the next node.
+    pub fn keep(&self, program: usize, gpus: &[String], worker: Worker) {
+        worker.log_to(None);
+        let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(IdleWorker { program, gpus, worker });
+    }
+}
+
+/// The name of a node's log file.
+pub fn log_name(node: &str) -> String {
+    format!("{}.log", node.replace('/', "%2F"))
+}
+
+/// Opens a log for appending: tries after the first go on in it.
+pub(super) fn open_log(path: &Path) -> Result<File, Fault> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).at("create", parent)?;
+    }
+    File::options().create(true).append(true).open(path).at("write", path)
+}
+
+/// The last lines of a log.
+fn tail(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let from = bytes.len().saturating_sub(8192);
+    let text = String::from_utf8_lossy(&bytes[from..]).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].iter().map(|l| (*l).to_owned()).collect()
+}

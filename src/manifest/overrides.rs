@@ -1,0 +1,92 @@
+//! `--set a.b=c`.
+//!
+//! A name without a dot is a variable (`--set data=/photos` sets `vars.data`); `vars.x`, `pipeline.x` and
+//! `stage.x.y` are taken as written; any other `x.y` is the parameter `y` of the stage `x`.
+
+use super::problem::{Problem, Sources};
+use super::value::{Data, Entry, Place, Table, Value, parse};
+
+pub(super) fn apply(root: &mut Table, sets: &[String], sources: &mut Sources, wrong: &mut Vec<Problem>) {
+    for set in sets {
+        let text = format!("--set {set}");
+        let source = sources.add("command line", text.clone());
+        let whole = Place { source, range: 6..text.len() };
+        let Some((path, value)) = set.split_once('=') else {
+            wrong.push(Problem::new("`--set` wants NAME=VALUE", &whole, "no `=` here"));
+            continue;
+        };
+        let path = path.trim();
+        let mut parts: Vec<&str> = path.split('.').map(str::trim).collect();
+        if parts.iter().any(|p| p.is_empty()) {
+            wrong.push(Problem::new("`--set` wants NAME=VALUE", &whole, "a part of the name is empty"));
+            continue;
+        }
+        match (parts.len(), parts[0]) {
+            (1, _) => parts.insert(0, "vars"),
+            (_, "vars" | "pipeline" | "stage" | "workers") => {}
+            _ => parts.insert(0, "stage"),
+        }
+        if parts[0] == "stage" && parts.len() == 2 {
+            wrong.push(
+                Problem::new("`--set` cannot replace a whole stage", &whole, "names a stage")
+                    .help(format!("name one of its keys: `--set {}.KEY=VALUE`", parts[1])),
+            );
+            continue;
+        }
+        // Only what is there can be set: a typing error in a stage's name must not make a new stage.
+        if parts[0] == "stage" && !has_stage(root, parts[1]) {
+            let names: Vec<String> = match root.get("stage").map(|v| &v.data) {
+                Some(Data::Table(t)) => t.keys().map(str::to_owned).collect(),
+                _ => vec![],
+            };
+            let help =
+                super::problem::nearest_or_all(parts[1], names.iter().map(String::as_str), "stages are");
+            wrong.push(
+                Problem::new(format!("there is no stage `{}`", parts[1]), &whole, "named here")
+                    .maybe_help(help),
+            );
+            continue;
+        }
+        let value = Value { place: whole.clone(), data: read(value.trim(), source) };
+        put(root, &parts, value, &whole, wrong);
+    }
+}
+
+fn has_stage(root: &Table, name: &str) -> bool {
+    matches!(root.get("stage").map(|v| &v.data), Some(Data::Table(t)) if t.get(name).is_some())
+}
+
+/// A TOML value if it is one, else the text as it stands.
+fn read(text: &str, source: usize) -> Data {
+    let as_text = || Data::Text(text.to_owned());
+    match parse(&format!("value = {text}"), source) {
+        Ok(mut table) if table.entries.len() == 1 => {
+            table.take("value").map_or_else(as_text, |e| e.value.data)
+        }
+        _ => as_text(),
+    }
+}
+
+fn put(table: &mut Table, parts: &[&str], value: Value, place: &Place, wrong: &mut Vec<Problem>) {
+    let Some((first, rest)) = parts.split_first() else { return };
+    let index = match table.entries.iter().position(|e| e.key == *first) {
+        Some(index) => index,
+        None => {
+            let empty = Value { place: place.clone(), data: Data::Table(Table::default()) };
+            table.entries.push(Entry { key: (*first).to_owned(), place: place.clone(), value: empty });
+            table.entries.len() - 1
+        }
+    };
+    let entry = &mut table.entries[index];
+    if rest.is_empty() {
+        entry.value = value;
+        return;
+    }
+    match &mut entry.value.data {
+        Data::Table(inner) => put(inner, rest, value, place, wrong),
+        _ => {
+            let label = format!("`{first}` is {}", entry.value.type_name());
+            wrong.push(Problem::new(format!("`{first}` has nothing below it to set"), place, label));
+        }
+    }
+}

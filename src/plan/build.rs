@@ -1,0 +1,502 @@
+//! Building the plan: kinds, parameters, references, and the graph.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lfs_stage::{KindInfo, Shape};
+use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::{Value as Json, json};
+
+use super::reference::{self, Stages};
+use super::{
+    COMMAND, CpuDemand, Input, Kinds, KnownKind, Node, Output, Plan, Resources, Source, Work, command,
+    demand, schema,
+};
+use crate::fault::{Fault, Result};
+use crate::manifest::{
+    Data, Draft, Entry, Manifest, Place, Problem, Problems, Table, Value, nearest_or_all, shown,
+};
+
+/// Keys that every stage may have, beside `kind` and `matrix`.
+pub(super) const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
+
+/// Builds the plan of a manifest.
+///
+/// # Errors
+/// With every mistake that was found.
+pub fn build(manifest: &Manifest, kinds: &Kinds) -> Result<Plan> {
+    let mut builder = Builder { manifest, kinds, wrong: Vec::new() };
+    let plan = builder.plan();
+    match plan {
+        Some(plan) if builder.wrong.is_empty() => Ok(plan),
+        _ => Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), dedupe(builder.wrong))))),
+    }
+}
+
+/// A mistake in a matrix stage is found once a node: said once.
+fn dedupe(list: Vec<Problem>) -> Vec<Problem> {
+    let mut seen = std::collections::HashSet::new();
+    list.into_iter().filter(|p| seen.insert(format!("{p:?}"))).collect()
+}
+
+struct Builder<'a> {
+    manifest: &'a Manifest,
+    kinds: &'a Kinds,
+    wrong: Vec<Problem>,
+}
+
+/// What is left of a draft after its common keys are taken out.
+struct Rest<'a> {
+    draft: &'a Draft,
+    input: Option<Entry>,
+}
+
+impl<'a> Builder<'a> {
+    fn plan(&mut self) -> Option<Plan> {
+        let drafts = &self.manifest.drafts;
+        if drafts.is_empty() {
+            let place = Place { source: 0, range: 0..0 };
+            let problem = Problem::new("this manifest has no stage", &place, "here");
+            self.wrong.push(problem.help("add one: `[stage.NAME]` with `kind = \"command\"`"));
+            return None;
+        }
+        let mut nodes = Vec::with_capacity(drafts.len());
+        let mut rests = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let (node, rest) = self.node(draft);
+            nodes.push(node);
+            rests.push(rest);
+        }
+        let mut stages: Stages<'a> = HashMap::new();
+        for (i, draft) in drafts.iter().enumerate() {
+            stages.entry(draft.stage.as_str()).or_default().push(i);
+        }
+        for (i, rest) in rests.iter().enumerate() {
+            let inputs = self.inputs(rest, &stages, &nodes);
+            nodes[i].inputs = inputs;
+        }
+        if !self.wrong.is_empty() {
+            return None;
+        }
+        self.connect(nodes)
+    }
+
+    fn node(&mut self, draft: &'a Draft) -> (Node, Rest<'a>) {
+        let mut table = draft.table.clone();
+        let input = table.take("input");
+        let resources = table.take("resources");
+        let timeout = table.take("timeout").and_then(|e| self.duration(&e.value));
+        let retries = table.take("retries").and_then(|e| self.count(&e.value, "retries")).unwrap_or(0);
+        let mut node = Node {
+            name: draft.name(),
+            stage: draft.stage.clone(),
+            labels: draft.labels.clone(),
+            kind: draft.kind.0.clone(),
+            place: draft.place.clone(),
+            work: Work::Worker(0),
+            parameters: Json::Null,
+            code: Arc::default(),
+            environment: BTreeMap::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            resources: Resources { cpu: CpuDemand::Count(1), gpu: 0, memory: 0 },
+            timeout,
+            retries,
+        };
+        if draft.kind.0 == COMMAND {
+            let (work, outputs) = command::read(draft, &table, &mut self.wrong);
+            if let Work::Command { run, env } = &work {
+                node.parameters = json!({ "run": run, "env": env });
+            }
+            node.work = work;
+            node.outputs = outputs;
+        } else if let Some(kind) = self.kinds.get(&draft.kind.0) {
+            self.worker_node(&mut node, draft, kind, &table);
+        } else {
+            let names = std::iter::once(COMMAND).chain(self.kinds.keys().map(String::as_str));
+            let help = nearest_or_all(&draft.kind.0, names.collect::<Vec<_>>(), "kinds are");
+            let problem =
+                Problem::new(format!("there is no kind `{}`", draft.kind.0), &draft.kind.1, "named here");
+            self.wrong.push(problem.maybe_help(help));
+        }
+        if let Some(resources) = resources {
+            self.resources(&resources.value, &mut node.resources);
+        }
+        (node, Rest { draft, input })
+    }
+
+    fn worker_node(&mut self, node: &mut Node, draft: &Draft, kind: &KnownKind, table: &Table) {
+        let info: &KindInfo = &kind.info;
+        let mut parameters =
+            schema::resolve(&info.parameters, table, &draft.kind.1, &info.name, &mut self.wrong);
+        let mut code = Arc::clone(&kind.code);
+        let mut environment = info.facts.clone();
+        for (name, choices) in &info.choices {
+            let Some(mut value) = parameters.get(name).and_then(Json::as_str).map(str::to_owned) else {
+                continue;
+            };
+            if let Some(becomes) = choices.get(&value).and_then(|c| c.becomes.clone()) {
+                value = becomes;
+                parameters[name] = Json::from(value.as_str());
+            }
+            let Some(choice) = choices.get(&value) else { continue };
+            if let Some(why) = &choice.unavailable {
+                let place = table.get(name).map_or(&draft.kind.1, |v| &v.place);
+                let problem =
+                    Problem::new(format!("`{name} = \"{value}\"` cannot be used here"), place, why.as_str());
+                self.wrong.push(problem);
+            }
+            Arc::make_mut(&mut code).extend(choice.code.clone());
+            environment.extend(choice.facts.clone());
+        }
+        node.work = Work::Worker(kind.worker);
+        node.resources.cpu = demand(&info.cpu, &parameters);
+        node.parameters = parameters;
+        node.code = code;
+        node.environment = environment;
+        node.outputs =
+            info.outputs.iter().map(|o| Output { name: o.name.clone(), path: o.path.clone() }).collect();
+    }
+
+    fn inputs(&mut self, rest: &Rest<'_>, stages: &Stages<'_>, nodes: &[Node]) -> Vec<Input> {
+        let known = self.kinds.get(&rest.draft.kind.0).map(|k| k.info.inputs.as_slice());
+        let empty = Table::default();
+        let table = match rest.input.as_ref().map(|e| &e.value) {
+            None => &empty,
+            Some(Value { data: Data::Table(table), .. }) => table,
+            Some(value) => {
+                let problem = Problem::new(
+                    "`input` must be a table",
+                    &value.place,
+                    format!("this is {}", value.type_name()),
+                );
+                let name = known.and_then(|k| k.first()).map_or("NAME", |i| i.name.as_str());
+                self.wrong.push(problem.help(format!("write `input.{name} = ...`")));
+                return vec![];
+            }
+        };
+        let mut inputs = Vec::new();
+        for entry in &table.entries {
+            let shape = match known {
+                None if command::variable(&entry.key) => None,
+                None => {
+                    let problem = Problem::new(
+                        format!("`{}` cannot be an input's name", entry.key),
+                        &entry.place,
+                        "here",
+                    );
+                    self.wrong
+                        .push(problem.help("use letters, digits and `_`: the command sees it as `$IN_name`"));
+                    continue;
+                }
+                Some(all) => match all.iter().find(|i| i.name == entry.key) {
+                    Some(info) => Some(info.shape),
+                    None => {
+                        let kind = &rest.draft.kind.0;
+                        let names = all.iter().map(|i| i.name.as_str()).collect::<Vec<_>>();
+                        let help = nearest_or_all(&entry.key, names, "its inputs are")
+                            .unwrap_or_else(|| format!("kind `{kind}` reads nothing"));
+                        let problem = Problem::new(
+                            format!("kind `{kind}` has no input `{}`", entry.key),
+                            &entry.place,
+                            "not known here",
+                        );
+                        self.wrong.push(problem.help(help));
+                        continue;
+                    }
+                },
+            };
+            let before = self.wrong.len();
+            let (mut sources, list) = self.sources(&entry.value, &entry.key, stages, nodes);
+            sources.dedup();
+            let several = match shape {
+                Some(Shape::Several) => true,
+                Some(_) => false,
+                None => list || sources.len() > 1,
+            };
+            if !several && sources.len() > 1 && self.wrong.len() == before {
+                let problem = Problem::new(
+                    format!("input `{}` wants one output, and this means {}", entry.key, sources.len()),
+                    &entry.value.place,
+                    "which one is meant?",
+                );
+                self.wrong.push(problem.maybe_help(Self::pick_help(&sources, nodes)));
+            }
+            inputs.push(Input { name: entry.key.clone(), several, sources });
+        }
+        for info in known.into_iter().flatten() {
+            if info.shape != Shape::Optional && table.get(&info.name).is_none() {
+                let problem = Problem::new(
+                    format!("stage `{}` lacks the input `{}`", rest.draft.stage, info.name),
+                    &rest.draft.place,
+                    format!("kind `{}` needs it", rest.draft.kind.0),
+                );
+                self.wrong.push(problem.help(format!("add `input.{} = \"...\"`: {}", info.name, info.about)));
+            }
+        }
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+        inputs
+    }
+
+    fn pick_help(sources: &[Source], nodes: &[Node]) -> Option<String> {
+        let names: Vec<String> = sources
+            .iter()
+            .filter_map(|s| match s {
+                Source::Node { node, output } => {
+                    Some(format!("`{}.{}`", nodes[*node].name, nodes[*node].outputs[*output].name))
+                }
+                Source::Path { .. } => None,
+            })
+            .take(3)
+            .collect();
+        (!names.is_empty()).then(|| format!("for example {}", names.join(" or ")))
+    }
+
+    /// What stands behind an input, and whether it was written as a list.
+    fn sources(
+        &mut self,
+        value: &Value,
+        input: &str,
+        stages: &Stages<'_>,
+        nodes: &[Node],
+    ) -> (Vec<Source>, bool) {
+        match &value.data {
+            Data::Text(text) => {
+                let Some((found, asked)) =
+                    reference::nodes(text, &value.place, stages, &self.manifest.drafts, &mut self.wrong)
+                else {
+                    return (vec![], false);
+                };
+                let whole_matrix = found.len() > 1;
+                let mut out = Vec::new();
+                for node in found {
+                    let Node { stage, outputs, .. } = &nodes[node];
+                    if outputs.is_empty() {
+                        continue; // its own mistake has been said
+                    }
+                    let output = reference::output(
+                        asked.as_deref(),
+                        input,
+                        stage,
+                        outputs,
+                        &value.place,
+                        &mut self.wrong,
+                    );
+                    match output {
+                        Some(output) => out.push(Source::Node { node, output }),
+                        None => break,
+                    }
+                }
+                (out, whole_matrix)
+            }
+            Data::Table(table) => {
+                for entry in table.entries.iter().filter(|e| e.key != "path") {
+                    self.wrong.push(Problem::new(
+                        format!("unknown key `{}`", entry.key),
+                        &entry.place,
+                        "an input table has `path`",
+                    ));
+                }
+                match table.get("path").and_then(Value::as_text) {
+                    Some(text) => self.paths(text, table.get("path").map_or(&value.place, |v| &v.place)),
+                    None => {
+                        let problem =
+                            Problem::new(format!("input `{input}` names no path"), &value.place, "here");
+                        self.wrong
+                            .push(problem.help(format!("write `input.{input} = {{ path = \"FILE\" }}`")));
+                        (vec![], false)
+                    }
+                }
+            }
+            Data::List(list) => {
+                let all = list.iter().flat_map(|v| self.sources(v, input, stages, nodes).0).collect();
+                (all, true)
+            }
+            _ => {
+                let problem = Problem::new(
+                    format!("input `{input}` must be a reference or a path"),
+                    &value.place,
+                    format!("this is {}", value.type_name()),
+                );
+                self.wrong.push(problem.help(format!(
+                    "write `input.{input} = \"stage.output\"` or `input.{input} = {{ path = \"FILE\" }}`"
+                )));
+                (vec![], false)
+            }
+        }
+    }
+
+    fn paths(&mut self, text: &str, place: &Place) -> (Vec<Source>, bool) {
+        let path = self.manifest.root.join(text);
+        if !text.contains(['*', '?', '[']) {
+            return (vec![Source::Path { path, shown: text.to_owned(), place: place.clone() }], false);
+        }
+        let found = glob::glob(&path.to_string_lossy()).map(|g| g.filter_map(Result::ok).collect::<Vec<_>>());
+        match found {
+            Ok(found) if !found.is_empty() => {
+                let name = |p: &Path| {
+                    p.strip_prefix(&self.manifest.root).unwrap_or(p).to_string_lossy().into_owned()
+                };
+                let all = found.into_iter().map(|p| Source::Path {
+                    shown: name(&p),
+                    path: p,
+                    place: place.clone(),
+                });
+                (all.collect(), true)
+            }
+            Ok(_) => {
+                let problem = Problem::new(format!("nothing matches `{text}`"), place, "here");
+                self.wrong
+                    .push(problem.help(format!("patterns are relative to {}", shown(&self.manifest.root))));
+                (vec![], true)
+            }
+            Err(e) => {
+                self.wrong.push(Problem::new(format!("`{text}` is no pattern: {}", e.msg), place, "here"));
+                (vec![], true)
+            }
+        }
+    }
+
+    fn resources(&mut self, value: &Value, out: &mut Resources) {
+        let Data::Table(table) = &value.data else {
+            let problem = Problem::new(
+                "`resources` must be a table",
+                &value.place,
+                format!("this is {}", value.type_name()),
+            );
+            self.wrong.push(problem.help("write `resources = { cpu = 2, memory = \"4 GiB\" }`"));
+            return;
+        };
+        for entry in &table.entries {
+            match (entry.key.as_str(), entry.value.as_text()) {
+                ("cpu", Some("all")) => out.cpu = CpuDemand::All,
+                ("cpu", _) => {
+                    if let Some(n) = self.count(&entry.value, "cpu") {
+                        out.cpu = CpuDemand::Count(n);
+                    }
+                }
+                ("gpu", _) => out.gpu = self.count(&entry.value, "gpu").unwrap_or(0),
+                ("memory", _) => out.memory = self.bytes(&entry.value).unwrap_or(0),
+                (key, _) => {
+                    let problem =
+                        Problem::new(format!("unknown resource `{key}`"), &entry.place, "not known here");
+                    self.wrong.push(problem.maybe_help(nearest_or_all(
+                        key,
+                        ["cpu", "gpu", "memory"],
+                        "resources are",
+                    )));
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, value: &Value, name: &str) -> Option<u32> {
+        let found = match value.data {
+            Data::Int(i) => u32::try_from(i).ok(),
+            _ => None,
+        };
+        if found.is_none() {
+            let said = value.plain().unwrap_or_else(|| value.type_name().to_owned());
+            self.wrong.push(Problem::new(
+                format!("`{name}` must be a whole number from 0"),
+                &value.place,
+                format!("this is {said}"),
+            ));
+        }
+        found
+    }
+
+    fn bytes(&mut self, value: &Value) -> Option<u64> {
+        let units = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+        let found = match &value.data {
+            Data::Int(i) => u64::try_from(*i).ok(),
+            Data::Text(text) => units
+                .iter()
+                .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)))
+                .and_then(|(number, size)| Some((number.trim().parse::<f64>().ok()?, size)))
+                .filter(|(number, _)| *number >= 0.0)
+                .map(|(number, size)| (number * size as f64) as u64),
+            _ => None,
+        };
+        if found.is_none() {
+            let problem = Problem::new("`memory` must be an amount of memory", &value.place, "here");
+            self.wrong
+                .push(problem.help("write a number of bytes, or a text such as \"4 GiB\" or \"500 MiB\""));
+        }
+        found
+    }
+
+    fn duration(&mut self, value: &Value) -> Option<Duration> {
+        let units = [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)];
+        let found = match &value.data {
+            Data::Int(i) => u64::try_from(*i).ok().map(Duration::from_secs),
+            Data::Text(text) => units
+                .iter()
+                .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim().parse::<f64>().ok()?, *size)))
+                .and_then(|(number, size)| Duration::try_from_secs_f64(number * size).ok()),
+            _ => None,
+        };
+        if found.is_none() {
+            let problem = Problem::new("`timeout` must be a span of time", &value.place, "here");
+            self.wrong.push(
+                problem.help("write a number of seconds, or a text such as \"90 s\", \"10 min\" or \"12 h\""),
+            );
+        }
+        found
+    }
+
+    fn connect(&mut self, nodes: Vec<Node>) -> Option<Plan> {
+        let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
+        for i in 0..nodes.len() {
+            graph.add_node(i);
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            let mut from: Vec<usize> = node
+                .inputs
+                .iter()
+                .flat_map(|input| &input.sources)
+                .filter_map(|s| match s {
+                    Source::Node { node, .. } => Some(*node),
+                    Source::Path { .. } => None,
+                })
+                .collect();
+            from.sort_unstable();
+            from.dedup();
+            for source in from {
+                graph.add_edge(NodeIndex::new(source), NodeIndex::new(i), ());
+            }
+        }
+        let Ok(order) = toposort(&graph, None) else {
+            for ring in tarjan_scc(&graph) {
+                let itself = ring.len() == 1 && graph.contains_edge(ring[0], ring[0]);
+                if ring.len() > 1 || itself {
+                    self.ring(&ring, &nodes);
+                }
+            }
+            return None;
+        };
+        let order = order.into_iter().map(|i| graph[i]).collect();
+        let by_name = nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
+        Some(Plan { nodes, graph, order, by_name })
+    }
+
+    fn ring(&mut self, ring: &[NodeIndex], nodes: &[Node]) {
+        let mut names: Vec<&str> = ring.iter().map(|i| nodes[i.index()].name.as_str()).collect();
+        names.sort_unstable();
+        let mut places: Vec<&Node> = ring.iter().map(|i| &nodes[i.index()]).collect();
+        places.sort_by_key(|n| n.place.range.start);
+        places.dedup_by_key(|n| n.place.range.start);
+        let message = match names.as_slice() {
+            [one] => format!("`{one}` reads itself"),
+            all => format!("these nodes read each other in a ring: `{}`", all.join("`, `")),
+        };
+        let mut problem = Problem::new(message, &places[0].place, "in the ring");
+        for node in places.iter().skip(1).take(5) {
+            problem = problem.also(&node.place, "in the ring");
+        }
+        self.wrong.push(problem.help("take one of their inputs away"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The keys of `kind = "command"`.
+
+use std::collections::BTreeMap;
+
+use super::{Output, Work};
+use crate::manifest::{Data, Draft, Problem, Table, Value, nearest_or_all};
+
+const KEYS: [&str; 3] = ["run", "output", "env"];
+
+/// Reads what is left of a command stage's table.
+pub(super) fn read(draft: &Draft, table: &Table, wrong: &mut Vec<Problem>) -> (Work, Vec<Output>) {
+    let mut run = None;
+    let mut env = BTreeMap::new();
+    let mut outputs = Vec::new();
+    for entry in &table.entries {
+        match entry.key.as_str() {
+            "run" => run = text(&entry.value, "run", wrong),
+            "env" => env = texts(&entry.value, "env", wrong),
+            "output" => outputs = read_outputs(&entry.value, wrong),
+            key => {
+                let all = KEYS.into_iter().chain(super::build::COMMON);
+                let problem = Problem::new(
+                    format!("kind `command` has no key `{key}`"),
+                    &entry.place,
+                    "not known here",
+                );
+                wrong.push(problem.maybe_help(nearest_or_all(key, all, "a command has")));
+            }
+        }
+    }
+    if run.is_none() && table.get("run").is_none() {
+        let problem =
+            Problem::new(format!("stage `{}` has nothing to run", draft.stage), &draft.place, "here");
+        wrong.push(problem.help("add `run = \"wc -l < $IN_text > $OUT_count\"`"));
+    }
+    if outputs.is_empty() && table.get("output").is_none() {
+        let problem = Problem::new(format!("stage `{}` has no output", draft.stage), &draft.place, "here");
+        wrong.push(
+            problem.help("add `output.NAME = \"FILE\"`: what the command writes, and later stages read"),
+        );
+    }
+    (Work::Command { run: run.unwrap_or_default(), env }, outputs)
+}
+
+fn read_outputs(value: &Value, wrong: &mut Vec<Problem>) -> Vec<Output> {
+    let mut out: Vec<Output> = Vec::new();
+    for (name, path) in texts(value, "output", wrong) {
+        let place = match &value.data {
+            Data::Table(t) => t.get(&name).map_or(&value.place, |v| &v.place),
+            _ => &value.place,
+        };
+        let clean = path.trim_end_matches('/');
+        let plain = !clean.is_empty() && clean.split('/').all(|p| !p.is_empty() && p != "." && p != "..");
+        if !plain {
+            let problem = Problem::new(format!("`{path}` cannot be an output's path"), place, "here");
+            wrong.push(
+                problem.help(
+                    "outputs lie below the stage's own folder: write a relative path without `.` or `..`",
+                ),
+            );
+            continue;
+        }
+        if !variable(&name) {
+            let problem = Problem::new(format!("`{name}` cannot be an output's name"), place, "here");
+            wrong.push(problem.help("use letters, digits and `_`: the command sees it as `$OUT_name`"));
+            continue;
+        }
+        // One path inside another, or the same twice, would give one of them the other's bytes.
+        let inside = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
+        if let Some(other) = out.iter().find(|o| inside(&o.path, clean) || inside(clean, &o.path)) {
+            let problem = Problem::new(
+                format!("outputs `{}` and `{name}` share the path `{clean}`", other.name),
+                place,
+                "again here",
+            );
+            wrong.push(problem.help("give each output a path of its own"));
+            continue;
+        }
+        out.push(Output { name, path: clean.to_owned() });
+    }
+    out
+}
+
+/// Whether a name can be part of a shell variable.
+pub(super) fn variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn text(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<String> {
+    let text = value.as_text().map(str::to_owned);
+    if text.is_none() {
+        wrong.push(Problem::new(
+            format!("`{name}` must be a text"),
+            &value.place,
+            format!("this is {}", value.type_name()),
+        ));
+    }
+    text
+}
+
+fn texts(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let Data::Table(table) = &value.data else {
+        let problem = Problem::new(
+            format!("`{name}` must be a table"),
+            &value.place,
+            format!("this is {}", value.type_name()),
+        );
+        wrong.push(problem.help(format!("write `{name}.NAME = \"...\"`")));
+        return BTreeMap::new();
+    };
+    let mut out = BTreeMap::new();
+    for entry in &table.entries {
+        match entry.value.plain() {
+            Some(text) => {
+                out.insert(entry.key.clone(), text);
+            }
+            None => {
+                let label = format!("this is {}", entry.value.type_name());
+                wrong.push(Problem::new(
+                    format!("`{name}.{}` must be a text", entry.key),
+                    &entry.value.place,
+                    label,
+                ));
+            }
+        }
+    }
+    out
+}

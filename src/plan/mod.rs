@@ -1,0 +1,203 @@
+//! From drafts to a graph of nodes whose every parameter is known.
+
+mod build;
+mod command;
+mod reference;
+mod schema;
+mod select;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lfs_stage::{Cpu, KindInfo, Labels};
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+pub use build::build;
+pub use schema::describe_parameters;
+
+use crate::manifest::Place;
+
+/// The kind that needs no worker.
+pub const COMMAND: &str = "command";
+
+/// All nodes of a manifest and what they read of each other.
+#[derive(Debug)]
+pub struct Plan {
+    /// The nodes, in file order.
+    pub nodes: Vec<Node>,
+    /// An edge from a node to each that reads it. Node weights are indices into `nodes`.
+    pub graph: DiGraph<usize, ()>,
+    /// The nodes, each after all that it reads.
+    pub order: Vec<usize>,
+    by_name: HashMap<String, usize>,
+}
+
+/// A stage after its matrix is expanded.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// `train[method=softmax]`
+    pub name: String,
+    /// The stage's name.
+    pub stage: String,
+    /// Its labels, in the order of the matrix.
+    pub labels: Vec<(String, String)>,
+    /// Its kind.
+    pub kind: String,
+    /// Where the stage's name stands.
+    pub place: Place,
+    /// Who does the work.
+    pub work: Work,
+    /// Every parameter, defaults filled in, those that do not count left out.
+    pub parameters: serde_json::Value,
+    /// The digests of the source files behind the result.
+    pub code: Arc<BTreeMap<String, String>>,
+    /// Facts of the environment on which the result depends.
+    pub environment: BTreeMap<String, String>,
+    /// What it reads, sorted by name.
+    pub inputs: Vec<Input>,
+    /// What it writes.
+    pub outputs: Vec<Output>,
+    /// What it needs of the machine.
+    pub resources: Resources,
+    /// After how long it is stopped.
+    pub timeout: Option<Duration>,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+}
+
+impl Node {
+    /// The labels as a map.
+    pub fn label_map(&self) -> Labels {
+        self.labels.iter().cloned().collect()
+    }
+
+    /// The folder of its outputs, relative to the output folder.
+    pub fn folder(&self) -> PathBuf {
+        let mut path = PathBuf::from(&self.stage);
+        if !self.labels.is_empty() {
+            let labels: Vec<String> = self.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            path.push(labels.join(",").replace('/', "%2F"));
+        }
+        path
+    }
+}
+
+/// Who does a node's work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A program of the user's, under `/bin/sh`.
+    Command {
+        /// The script.
+        run: String,
+        /// Environment variables.
+        env: BTreeMap<String, String>,
+    },
+    /// A worker, by its index in [`crate::worker::Workers`].
+    Worker(usize),
+}
+
+/// An input of a node.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Whether the stage sees a list.
+    pub several: bool,
+    /// What stands behind it.
+    pub sources: Vec<Source>,
+}
+
+/// Where an input's bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An output of another node.
+    Node {
+        /// Index of the node.
+        node: usize,
+        /// Index of its output.
+        output: usize,
+    },
+    /// A file or folder of the user's.
+    Path {
+        /// Where it lies.
+        path: PathBuf,
+        /// As the manifest names it.
+        shown: String,
+        /// Where it is named.
+        place: Place,
+    },
+}
+
+/// An output of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// The path below the node's folder.
+    pub path: String,
+}
+
+/// What a node needs of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    /// Processors.
+    pub cpu: CpuDemand,
+    /// GPUs.
+    pub gpu: u32,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+/// A number of processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuDemand {
+    /// So many.
+    Count(u32),
+    /// All that the run may use.
+    All,
+}
+
+impl Plan {
+    /// The node with this full name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The nodes that a node reads, each once.
+    pub fn reads(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        self.graph.neighbors_directed(NodeIndex::new(node), Direction::Incoming).map(|i| self.graph[i])
+    }
+
+    /// The nodes that read a node, each once.
+    pub fn readers(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        self.graph.neighbors_directed(NodeIndex::new(node), Direction::Outgoing).map(|i| self.graph[i])
+    }
+}
+
+/// A kind with the worker that has it.
+#[derive(Debug, Clone)]
+pub struct KnownKind {
+    /// What the worker says of it.
+    pub info: Arc<KindInfo>,
+    /// The worker's index.
+    pub worker: usize,
+    /// The digests that hold whatever the parameters are.
+    pub code: Arc<BTreeMap<String, String>>,
+}
+
+/// All kinds of all workers, by name.
+pub type Kinds = BTreeMap<String, KnownKind>;
+
+fn demand(cpu: &Cpu, parameters: &serde_json::Value) -> CpuDemand {
+    match cpu {
+        Cpu::One => CpuDemand::Count(1),
+        Cpu::All => CpuDemand::All,
+        Cpu::Parameter(name) => {
+            let count = parameters.get(name).and_then(serde_json::Value::as_u64).unwrap_or(1);
+            CpuDemand::Count(u32::try_from(count).unwrap_or(u32::MAX).max(1))
+        }
+    }
+}

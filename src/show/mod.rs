@@ -1,0 +1,120 @@
+//! Subscribers: they show what the engine says.
+
+mod live;
+mod plain;
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::Path;
+
+use crate::engine::Event;
+use crate::fault::{At, Result};
+
+/// Somebody who is told what happens.
+pub trait Subscriber {
+    /// Something happened.
+    fn on(&mut self, event: &Event);
+}
+
+/// How much to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Failures and warnings.
+    Quiet,
+    /// What runs, and the result.
+    Normal,
+    /// Every node.
+    Verbose,
+}
+
+/// The display for where standard error goes: live on a terminal, plain lines elsewhere.
+pub fn console(verbosity: Verbosity) -> Box<dyn Subscriber> {
+    let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    match terminal && verbosity != Verbosity::Quiet {
+        true => Box::new(live::Live::new(verbosity)),
+        false => Box::new(plain::Plain::new(verbosity)),
+    }
+}
+
+/// Writes each event as one line of JSON.
+pub struct JsonLines {
+    to: BufWriter<File>,
+    failed: bool,
+}
+
+impl JsonLines {
+    /// Writes to a file, in place of what is there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(Self { to: BufWriter::new(File::create(path).at("create", path)?), failed: false })
+    }
+}
+
+impl Subscriber for JsonLines {
+    fn on(&mut self, event: &Event) {
+        let line = serde_json::to_string(event).unwrap_or_default();
+        let mut result = writeln!(self.to, "{line}");
+        // Whoever follows the file sees a node as soon as it is over.
+        if !matches!(event, Event::NodeProgress { .. }) {
+            result = result.and_then(|()| self.to.flush());
+        }
+        if let Err(e) = result
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            tracing::warn!("the events file cannot be written: {e}");
+        }
+    }
+}
+
+/// A span of time, short: `0.3 s`, `12 s`, `3:05`, `1:02:05`.
+pub(crate) fn span(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match seconds {
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 59.5 => format!("{whole} s"),
+        s if s < 3599.5 => format!("{}:{:02}", whole / 60, whole % 60),
+        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+    }
+}
+
+/// A count with thousands set apart.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A figure with four digits that matter.
+pub(crate) fn figure(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        s if s == 0.0 => "0".to_owned(),
+        s if !(1e-3..1e5).contains(&s) => format!("{value:.2e}"),
+        s if s >= 100.0 => format!("{value:.1}"),
+        s if s >= 1.0 => format!("{value:.3}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_exact() {
+        assert_eq!([span(0.31), span(59.4), span(59.6), span(3725.0)], ["0.3 s", "59 s", "1:00", "1:02:05"]);
+        assert_eq!([count(7), count(1000), count(1_234_567)], ["7", "1,000", "1,234,567"]);
+        assert_eq!(
+            [figure(0.0), figure(0.01234), figure(3.14159), figure(-73129.4)],
+            ["0", "0.0123", "3.142", "-73129.4"]
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Plain lines, for files and for machines that run this program.
+
+use std::time::{Duration, Instant};
+
+use super::{Subscriber, Verbosity, count, figure, span};
+use crate::engine::{Ended, Event};
+
+/// How often a running node says where it stands.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Writes lines to standard error.
+pub(super) struct Plain {
+    verbosity: Verbosity,
+    last: std::collections::HashMap<String, Instant>,
+}
+
+impl Plain {
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity, last: std::collections::HashMap::new() }
+    }
+
+    fn say(&self, at: Verbosity, text: &str) {
+        if self.verbosity as u8 >= at as u8 {
+            eprintln!("{text}");
+        }
+    }
+}
+
+impl Subscriber for Plain {
+    fn on(&mut self, event: &Event) {
+        if let Event::NodeProgress { node, doing, done, total, unit, figures } = event {
+            let now = Instant::now();
+            let first = self.last.entry(node.clone()).or_insert(now);
+            if now.duration_since(*first) < EVERY {
+                return;
+            }
+            *first = now;
+            let of = total.map_or_else(String::new, |t| format!("/{}", count(t)));
+            let figures: String = figures.iter().map(|(k, v)| format!("  {k} {}", figure(*v))).collect();
+            self.say(
+                Verbosity::Normal,
+                &format!("  ...       {node}: {doing} {}{of} {unit}{figures}", count(*done)),
+            );
+            return;
+        }
+        if let Some((at, text)) = line(event) {
+            self.say(at, &text);
+        }
+    }
+}
+
+/// What a person reads of an event; `None` for those that only a display shows.
+pub(super) fn line(event: &Event) -> Option<(Verbosity, String)> {
+    use Verbosity::{Normal, Quiet, Verbose};
+    Some(match event {
+        Event::RunStarted { run, nodes, jobs } => {
+            (Verbose, format!("run {run}: {nodes} nodes, {jobs} slots"))
+        }
+        Event::NodeStarted { node, kind } => (Normal, format!("  running   {node} ({kind})")),
+        Event::NodeWaiting { node } => (Normal, format!("  waiting   {node}: another run computes it")),
+        Event::NodeStep { node, step, known } => {
+            (Verbose, format!("  step      {node}: {step}{}", if *known { " (known)" } else { "" }))
+        }
+        Event::NodeWarning { node, text } => (Quiet, format!("  warning   {node}: {text}")),
+        Event::NodeFinished { node, state, seconds, error, help, log, .. } => match state {
+            Ended::Cached => (Verbose, format!("  cached    {node}")),
+            Ended::Executed => (Normal, format!("  done      {node}  {}", span(*seconds))),
+            Ended::Skipped => (Verbose, format!("  skipped   {node}")),
+            Ended::Failed => {
+                let mut text =
+                    format!("  FAILED    {node}: {}", error.as_deref().unwrap_or("no reason was given"));
+                for line in log {
+                    text += &format!("\n            | {line}");
+                }
+                if let Some(help) = help {
+                    text += &format!("\n            help: {help}");
+                }
+                text += &format!("\n            its whole log: lfs-pipe log '{node}'");
+                (Quiet, text)
+            }
+        },
+        Event::RunFinished { executed, cached, failed, skipped, seconds } => {
+            let mut text = format!(
+                "{} nodes: {executed} executed, {cached} cached",
+                executed + cached + failed + skipped
+            );
+            if *failed > 0 {
+                text += &format!(", {failed} failed");
+            }
+            if *skipped > 0 {
+                text += &format!(", {skipped} skipped");
+            }
+            (Normal, format!("{text}, in {}", span(*seconds)))
+        }
+        Event::NodeProgress { .. } | Event::NodeMetric { .. } => return None,
+    })
+}

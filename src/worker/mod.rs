@@ -1,0 +1,118 @@
+//! Workers: the programs that have the kinds.
+
+mod describe;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use process::{Heard, Worker};
+
+use crate::fault::{Fault, Result};
+use crate::manifest::{Manifest, Problem, Problems};
+use crate::plan::{COMMAND, Kinds, KnownKind};
+
+/// A program that speaks the worker protocol.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// For people: its name in `[workers]`, or `lfs-stages`.
+    pub name: String,
+    /// Program and first arguments.
+    pub command: Vec<String>,
+    /// Files whose change makes its description old.
+    pub files: Vec<PathBuf>,
+    /// Where relative names in `command` start from.
+    pub folder: PathBuf,
+}
+
+/// The programs of a manifest, and the kinds that they have.
+#[derive(Debug, Default)]
+pub struct Workers {
+    /// The programs.
+    pub programs: Vec<Program>,
+    /// Their kinds by name.
+    pub kinds: Kinds,
+}
+
+/// The worker that comes along with this program.
+const OWN: &str = "lfs-stages";
+
+impl Workers {
+    /// Asks the workers that a manifest needs for their kinds. Descriptions are kept in `cache` until the
+    /// program changes.
+    ///
+    /// # Errors
+    /// When a worker cannot be started or does not answer as it should.
+    pub fn of(manifest: &Manifest, cache: &Path) -> Result<Self> {
+        if manifest.drafts.iter().all(|d| d.kind.0 == COMMAND) {
+            return Ok(Self::default());
+        }
+        Self::all(Some(manifest), cache)
+    }
+
+    /// Asks all workers for their kinds: the one beside this program, and those of the manifest.
+    ///
+    /// # Errors
+    /// As [`Workers::of`].
+    pub fn all(manifest: Option<&Manifest>, cache: &Path) -> Result<Self> {
+        let mut programs = Vec::new();
+        if let Some(own) = own_program() {
+            programs.push(own);
+        }
+        for (manifest, entry) in manifest.iter().flat_map(|m| m.workers.iter().map(move |w| (m, w))) {
+            programs.push(Program {
+                name: entry.name.clone(),
+                command: entry.command.clone(),
+                files: entry.files.iter().map(|f| manifest.root.join(f)).collect(),
+                folder: manifest.root.clone(),
+            });
+        }
+        if programs.is_empty() {
+            return Err(Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(format!(
+                "build it: `cargo build --release --workspace`, or name another with the variable {WORKER}"
+            )));
+        }
+        let descriptions = describe::all(&programs, cache)?;
+        let mut kinds: Kinds = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (worker, description) in descriptions.into_iter().enumerate() {
+            for info in description.kinds {
+                let name = info.name.clone();
+                let code = Arc::new(info.code.clone());
+                let known = KnownKind { info: Arc::new(info), worker, code };
+                if let Some(other) = kinds.insert(name.clone(), known) {
+                    let both =
+                        format!("workers `{}` and `{}`", programs[other.worker].name, programs[worker].name);
+                    let place =
+                        manifest.iter().flat_map(|m| &m.workers).find(|w| w.name == programs[worker].name);
+                    let place =
+                        place.map_or(crate::manifest::Place { source: 0, range: 0..0 }, |w| w.place.clone());
+                    wrong.push(Problem::new(format!("{both} both have a kind `{name}`"), &place, "here"));
+                }
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self { programs, kinds })
+        } else {
+            let sources = manifest.map_or_else(Default::default, |m| m.sources.clone());
+            Err(Fault::Manifest(Box::new(Problems::new(sources, wrong))))
+        }
+    }
+}
+
+/// The variable that names another worker in place of the one beside this program.
+const WORKER: &str = "LFS_WORKER";
+
+fn own_program() -> Option<Program> {
+    let path = match std::env::var_os(WORKER) {
+        Some(path) => PathBuf::from(path),
+        None => std::env::current_exe().ok()?.parent()?.join(OWN),
+    };
+    path.is_file().then(|| Program {
+        name: OWN.to_owned(),
+        command: vec![path.display().to_string()],
+        files: vec![path],
+        folder: PathBuf::from("."),
+    })
+}

@@ -1,0 +1,126 @@
+//! A running worker.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lfs_stage::{Reply, Request};
+
+use super::Program;
+use crate::fault::{Fault, Result};
+
+/// A worker process, ready for one job after the other.
+pub struct Worker {
+    child: Child,
+    stdin: ChildStdin,
+    replies: Receiver<std::result::Result<Reply, String>>,
+    log: Arc<Mutex<Option<File>>>,
+}
+
+/// What came from a worker.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Reply(Reply),
+    /// Nothing yet.
+    Nothing,
+    /// It wrote something that is no message.
+    Nonsense(String),
+    /// It ended.
+    Gone(ExitStatus),
+}
+
+impl Worker {
+    /// Starts a worker that sees these GPUs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Program, gpus: Option<&str>) -> Result<Self> {
+        let Some((first, rest)) = program.command.split_first() else {
+            return Err(Fault::usage(format!("worker `{}` has no command", program.name)));
+        };
+        let mut command = Command::new(first);
+        command.args(rest).arg("serve").current_dir(&program.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C in a terminal goes to this program alone, which decides what to do about its workers.
+        command.process_group(0);
+        if let Some(gpus) = gpus {
+            command.env("CUDA_VISIBLE_DEVICES", gpus);
+        }
+        let mut child = command.spawn().map_err(|e| {
+            Fault::machine(format!("worker `{}` cannot be started: {first}: {e}", program.name))
+        })?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Fault::machine("a worker's pipes could not be had"));
+        };
+        let (send, replies) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let Ok(line) = line else { return };
+                let reply = serde_json::from_str(&line).map_err(|_| line);
+                if send.send(reply).is_err() {
+                    return;
+                }
+            }
+        });
+        let log = Arc::new(Mutex::new(None::<File>));
+        let to = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut from = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                if let Some(file) = to.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                    // A log that cannot be written is no reason to stop.
+                    let _ = file.write_all(&line);
+                }
+                line.clear();
+            }
+        });
+        Ok(Self { child, stdin, replies, log })
+    }
+
+    /// Where what it writes to its error output goes from now on.
+    pub fn log_to(&self, file: Option<File>) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+
+    /// Sends a message. That it is gone is heard with the next [`Worker::hear`].
+    pub fn say(&mut self, request: &Request) {
+        if let Ok(mut text) = serde_json::to_vec(request) {
+            text.push(b'\n');
+            let _ = self.stdin.write_all(&text).and_then(|()| self.stdin.flush());
+        }
+    }
+
+    /// Waits for a message, for so long at most.
+    pub fn hear(&mut self, wait: Duration) -> Heard {
+        match self.replies.recv_timeout(wait) {
+            Ok(Ok(reply)) => Heard::Reply(reply),
+            Ok(Err(line)) => Heard::Nonsense(line),
+            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
+            Err(RecvTimeoutError::Disconnected) => match self.child.wait() {
+                Ok(status) => Heard::Gone(status),
+                Err(_) => Heard::Gone(ExitStatus::from_raw(0)),
+            },
+        }
+    }
+
+    /// The process and all that it started are in this group.
+    pub fn group(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(i32::MAX)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It holds nothing that needs an orderly end; its job's folder is thrown away.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
