@@ -1,4 +1,30 @@
 //! Scores embeddings by a test set's protocol and a named definition.
+//!
+//! - [`protocol`]: from a set's own lists to pairs and folds, or to probes and gallery. Nine sets, a file each.
+//! - [`score`]: from embeddings to cosines, once.
+//! - [`definition`]: from scores, labels and folds to an accuracy. Four definitions, a file each.
+//! - [`tpr_at_far`], [`rank`], [`scan`]: TPR at a FAR, rank with distractors, blocked products.
+//! - [`group`], [`interval`]: error rates by group, bootstrap intervals.
+//! - [`catalog`]: the table that joins them. [`metrics`]: what is written.
+
+pub mod catalog;
+pub mod definition;
+pub mod group;
+pub mod interval;
+mod lists;
+pub mod metrics;
+mod params;
+pub mod protocol;
+pub mod rank;
+pub mod rows;
+pub mod scan;
+pub mod score;
+mod stage;
+pub mod tpr_at_far;
+mod work;
+
+pub use params::{Missing, Params};
+pub use stage::Evaluate;
 
 #[allow(missing_docs)]
 mod source {

@@ -1,0 +1,127 @@
+//! The folder of a test set's own list files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lfs_stage::{Failure, IoContext, Result};
+
+/// The folder of a test set's own list files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lists {
+    root: PathBuf,
+    files: Vec<String>,
+}
+
+impl Lists {
+    /// Lists the folder and all below it.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn open(root: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        walk(root, "", &mut files)?;
+        files.sort();
+        Ok(Self { root: root.to_owned(), files })
+    }
+
+    /// All files, relative to the root, sorted.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The one file whose path is `name` or ends in `/name`, the least deep when there are several.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, name: &str) -> Result<&str> {
+        let ends =
+            |f: &&String| f.as_str() == name || f.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+        let found = self.files.iter().filter(ends).min_by_key(|f| (f.matches('/').count(), f.as_str()));
+        found.map(String::as_str).ok_or_else(|| {
+            let some: Vec<&str> = self.files.iter().take(8).map(String::as_str).collect();
+            let there = if some.is_empty() { "no file".to_owned() } else { some.join(", ") };
+            Failure::new(format!("the input `lists` has no `{name}`; it has {there}"))
+                .help("check `set` of this stage and `layout` of the acquire stage behind it")
+        })
+    }
+
+    /// The text of the file that [`Lists::find`] gives.
+    ///
+    /// # Errors
+    /// When it is not there or is no UTF-8 text.
+    pub fn read(&self, name: &str) -> Result<Text> {
+        let file = self.find(name)?.to_owned();
+        let path = self.root.join(&file);
+        let text = fs::read_to_string(&path).doing("read", &path)?;
+        Ok(Text { file, text: text.trim_start_matches('\u{feff}').to_owned() })
+    }
+
+    /// The bytes of the file that [`Lists::find`] gives.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.root.join(self.find(name)?);
+        fs::read(&path).doing("read", &path)
+    }
+}
+
+/// A list file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Its path below the lists, for messages.
+    pub file: String,
+    /// What it holds.
+    pub text: String,
+}
+
+impl Text {
+    /// The lines that are not blank.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let lines = self.text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+        lines.map(|(i, text)| Line { file: &self.file, number: i + 1, text: text.trim_end() })
+    }
+
+    /// An error about the file as a whole.
+    pub fn fault(&self, what: impl std::fmt::Display) -> Failure {
+        Failure::new(format!("{}: {what}", self.file))
+    }
+}
+
+/// A line of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    file: &'a str,
+    number: usize,
+    /// The line, without white space at its end.
+    pub text: &'a str,
+}
+
+impl Line<'_> {
+    /// An error about this line.
+    pub fn fault(&self, expected: impl std::fmt::Display) -> Failure {
+        let Self { file, number, text } = self;
+        Failure::new(format!("{file}, line {number}: expected {expected}, found `{text}`"))
+    }
+
+    /// A number out of this line.
+    ///
+    /// # Errors
+    /// When it is no number; `what` says what it should have been.
+    pub fn number<T: std::str::FromStr>(&self, field: &str, what: &str) -> Result<T> {
+        field.trim().parse().map_err(|_| self.fault(format!("{what}, a number")))
+    }
+}
+
+fn walk(folder: &Path, prefix: &str, out: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).doing("list", folder)? {
+        let entry = entry.doing("list", folder)?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            walk(&entry.path(), &format!("{name}/"), out)?;
+        } else {
+            out.push(name);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The parameters of the kind `evaluate`.
+
+use lfs_stage::{Failure, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::definition::{Definition, Verification};
+use crate::interval::Bootstrap;
+use crate::protocol::{Set, Split};
+use crate::score::Flip;
+
+/// The parameters of the kind `evaluate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Params {
+    /// The test set, which is also the layout of the input `lists`.
+    pub set: Set,
+    /// CFP's pairs: frontal-profile or frontal-frontal.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"set": ["cfp"]}))]
+    pub split: Split,
+    /// How a verification accuracy is computed. It is printed with every number.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw"]}))]
+    pub definition: Verification,
+    /// What is done with the embeddings of the mirror images.
+    #[serde(default)]
+    pub flip: Flip,
+    /// FARs of a verification TPR; empty: the paper's (MegaFace 1e-6, Trillion-Pairs 1e-9, none for other sets).
+    #[serde(default)]
+    pub fars: Vec<f64>,
+    /// FARs of the open-set identification TPR; empty: the paper's, 1e-3.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"set": ["trillion-pairs"]}))]
+    pub identification_fars: Vec<f64>,
+    /// The ranks to report.
+    #[serde(default = "ranks")]
+    #[schemars(extend("x-when" = {"set": ["megaface"]}))]
+    pub ranks: Vec<u32>,
+    /// How many distractors: the list of that size; 0 for the largest.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"set": ["megaface"]}))]
+    pub distractors: u64,
+    /// What to do when images of the list are not in the data set.
+    #[serde(default)]
+    pub missing: Missing,
+    /// Replicates of the bootstrap over identities; 0 for no interval.
+    #[serde(default = "replicates")]
+    #[schemars(range(max = 1_000_000))]
+    pub bootstrap: u32,
+    /// The probability that an interval is to cover.
+    #[serde(default = "confidence")]
+    #[schemars(range(min = 0.5, max = 0.9999))]
+    pub confidence: f64,
+    /// The seed of the bootstrap.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// What to do when images of the list are not in the data set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// Stop and say which.
+    #[default]
+    Fail,
+    /// Leave their pairs out; the result says how many.
+    Skip,
+}
+
+fn ranks() -> Vec<u32> {
+    vec![1]
+}
+
+fn replicates() -> u32 {
+    1000
+}
+
+fn confidence() -> f64 {
+    0.95
+}
+
+impl Params {
+    /// Checks one parameter against another.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, fars) in [("fars", &self.fars), ("identification-fars", &self.identification_fars)] {
+            if let Some(bad) = fars.iter().find(|f| !(**f > 0.0 && **f <= 1.0)) {
+                return Err(Failure::new(format!(
+                    "`{name}` holds {bad}; a FAR lies above 0 and is at most 1"
+                )));
+            }
+        }
+        if self.ranks.is_empty() || self.ranks.iter().any(|r| *r == 0 || *r > 1000) {
+            return Err(Failure::new(format!("`ranks` is {:?}; expected ranks from 1 to 1000", self.ranks)));
+        }
+        if !(0.5..1.0).contains(&self.confidence) {
+            return Err(Failure::new(format!(
+                "`confidence` is {}; expected 0.5 to below 1",
+                self.confidence
+            )));
+        }
+        Ok(())
+    }
+
+    /// What is done with mirror images under this definition.
+    pub(crate) fn flip(&self, definition: Definition) -> Flip {
+        match (self.flip, definition) {
+            (Flip::ByDefinition, Definition::Insightface) => Flip::Sum,
+            (Flip::ByDefinition, _) => Flip::None,
+            (said, _) => said,
+        }
+    }
+
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { replicates: self.bootstrap, seed: self.seed, confidence: self.confidence }
+    }
+}

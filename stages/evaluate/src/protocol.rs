@@ -1,0 +1,144 @@
+//! The protocols of the nine test sets: from a set's own list files to pairs and folds, or to probes, gallery
+//! and distractors. One file each; the byte layouts stand in their docs.
+
+mod agedb;
+mod calfw;
+mod cfp;
+mod cplfw;
+mod labelled;
+mod lfw;
+mod megaface;
+mod named;
+mod rfw;
+mod sllfw;
+mod trillion_pairs;
+
+use lfs_stage::{Failure, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use crate::lists::Lists;
+
+/// A pair of a verification protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The first image, as the list names it.
+    pub a: String,
+    /// The second image.
+    pub b: String,
+    /// Whether both show one person.
+    pub same: bool,
+    /// The fold, from 0.
+    pub fold: u32,
+}
+
+/// The pairs of one group (RFW).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The group's name: `African`.
+    pub name: String,
+    /// Its pairs.
+    pub pairs: Vec<Pair>,
+}
+
+/// Probes of known identity, and a gallery.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Probe images with their identity.
+    pub probes: Vec<(String, i64)>,
+    /// Gallery images with their identity; -1 for a distractor.
+    pub gallery: Vec<(String, i64)>,
+    /// Noisy probes that the protocol's own list takes out.
+    pub noisy_probes: usize,
+    /// Noisy distractors that the protocol's own list takes out.
+    pub noisy_distractors: usize,
+}
+
+/// What a set is for, and how its lists are read.
+#[derive(Clone, Copy)]
+pub enum Task {
+    /// Pairs in folds.
+    Verification(fn(&Lists) -> Result<Vec<Pair>>),
+    /// Pairs in folds for each group.
+    Groups(fn(&Lists) -> Result<Vec<Group>>),
+    /// Mates among the probes, against distractors: rank and verification. The number is that of the distractors
+    /// (0 = all).
+    Distractors(fn(&Lists, u64) -> Result<Search>),
+    /// All probe x gallery pairs: open-set identification and verification.
+    AllPairs(fn(&Lists) -> Result<Search>),
+}
+
+/// The test sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Set {
+    /// Labeled Faces in the Wild.
+    Lfw,
+    /// Similar-looking LFW: different persons who look alike.
+    Sllfw,
+    /// Cross-age LFW.
+    Calfw,
+    /// Cross-pose LFW.
+    Cplfw,
+    /// AgeDB-30: 30 years between the images of a pair.
+    Agedb,
+    /// Celebrities in Frontal-Profile; `split` says which pairs.
+    Cfp,
+    /// Racial Faces in the Wild: four groups.
+    Rfw,
+    /// MegaFace: FaceScrub probes against distractors.
+    Megaface,
+    /// Trillion-Pairs: celebrities against a large gallery.
+    TrillionPairs,
+}
+
+/// The pairs of CFP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Split {
+    /// Frontal against profile.
+    #[default]
+    #[serde(rename = "FP")]
+    Fp,
+    /// Frontal against frontal.
+    #[serde(rename = "FF")]
+    Ff,
+}
+
+/// The readers, by set.
+pub fn task(set: Set, split: Split) -> Task {
+    match (set, split) {
+        (Set::Lfw, _) => Task::Verification(lfw::read),
+        (Set::Sllfw, _) => Task::Verification(sllfw::read),
+        (Set::Calfw, _) => Task::Verification(calfw::read),
+        (Set::Cplfw, _) => Task::Verification(cplfw::read),
+        (Set::Agedb, _) => Task::Verification(agedb::read),
+        (Set::Cfp, Split::Fp) => Task::Verification(cfp::read_fp),
+        (Set::Cfp, Split::Ff) => Task::Verification(cfp::read_ff),
+        (Set::Rfw, _) => Task::Groups(rfw::read),
+        (Set::Megaface, _) => Task::Distractors(megaface::read),
+        (Set::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
+    }
+}
+
+/// Checks what every pair protocol promises: two folds or more, each with as many same as different pairs.
+fn balanced(file: &str, pairs: Vec<Pair>) -> Result<Vec<Pair>> {
+    let folds = pairs.iter().map(|p| p.fold + 1).max().unwrap_or(0);
+    if folds == 0 {
+        return Err(Failure::new(format!("{file}: no pairs")));
+    }
+    for fold in 0..folds {
+        let of = |same| pairs.iter().filter(|p| p.fold == fold && p.same == same).count();
+        let (same, different) = (of(true), of(false));
+        if same != different || same == 0 {
+            return Err(Failure::new(format!(
+                "{file}: fold {} has {same} pairs of one person and {different} of two; expected as many of each",
+                fold + 1
+            ))
+            .help("the order of the list is not the one that this protocol is read by"));
+        }
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests;

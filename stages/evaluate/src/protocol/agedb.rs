@@ -1,0 +1,71 @@
+//! AgeDB-30: `splits.mat`, a MATLAB file whose variable `splits` is a struct array, one element a fold, with the
+//! fields `pairs` (2 x n cells of file names; a column is a pair) and `labels` (n numbers, +1 one person, -1 two).
+//! Officially ten folds of 300 + 300.
+
+use lfs_faces::DataError;
+use lfs_faces::mat::{self, Value};
+use lfs_stage::{Failure, Result};
+
+use super::{Lists, Pair, balanced};
+
+const FILE: &str = "splits.mat";
+
+/// Reads `splits.mat`.
+pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
+    let pairs = parse(&lists.bytes(FILE)?).map_err(|e| Failure::new(format!("{FILE}: {e}")))?;
+    balanced(FILE, pairs)
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<Pair>, DataError> {
+    let variables = mat::read(bytes)?;
+    let Some((_, splits)) = variables.iter().find(|(name, _)| name == "splits") else {
+        let names: Vec<&str> = variables.iter().map(|(n, _)| n.as_str()).collect();
+        return Err(DataError::new(format!("expected the variable `splits`, found [{}]", names.join(", "))));
+    };
+    // Some writers put each struct into a cell of its own.
+    if let Ok((_, cells)) = splits.cells() {
+        let mut out = Vec::new();
+        for (k, cell) in cells.iter().enumerate() {
+            fold(cell, 0, k as u32, &mut out)?;
+        }
+        return Ok(out);
+    }
+    let mut out = Vec::new();
+    for k in 0..splits.structs()? {
+        fold(splits, k, k as u32, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn fold(structs: &Value, index: usize, fold: u32, out: &mut Vec<Pair>) -> Result<(), DataError> {
+    let within = |e: DataError| e.within(format!("split {}", fold + 1));
+    let (dims, names) = structs.field(index, "pairs").and_then(Value::cells).map_err(within)?;
+    let labels = structs.field(index, "labels").and_then(Value::numbers).map_err(within)?;
+    if dims != [2, labels.len()] {
+        return Err(within(DataError::new(format!(
+            "expected 2 x {} names, as many pairs as labels, found {dims:?}",
+            labels.len()
+        ))));
+    }
+    for (pair, label) in names.chunks_exact(2).zip(labels) {
+        let same = match label {
+            l if *l == 1.0 => true,
+            l if *l == -1.0 || *l == 0.0 => false,
+            other => return Err(within(DataError::new(format!("expected labels +1 and -1, found {other}")))),
+        };
+        let image = |value: &Value| name(value).map_err(within);
+        out.push(Pair { a: image(&pair[0])?, b: image(&pair[1])?, same, fold });
+    }
+    Ok(())
+}
+
+/// A name, in a cell of its own or not, with its extension or without.
+fn name(value: &Value) -> Result<String, DataError> {
+    let line = match value.cells() {
+        Ok((_, [only])) => only.line()?,
+        _ => value.line()?,
+    };
+    let line = line.trim();
+    let has_extension = line.rsplit('/').next().is_some_and(|file| file.contains('.'));
+    Ok(if has_extension { line.to_owned() } else { format!("{line}.jpg") })
+}

@@ -1,0 +1,48 @@
+//! Lists of the CALFW kind: two lines a pair, `file.jpg label`, the same label on both: not 0 for one person, 0
+//! for two. Fold k holds the k-th tenth of the pairs of one person and the k-th tenth of the others, in the
+//! list's order. That is right both when all pairs of one person come first and when each fold is written whole.
+
+use lfs_stage::Result;
+
+use super::{Lists, Pair, balanced};
+
+const FOLDS: usize = 10;
+
+/// Reads such a list.
+pub fn read(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
+    let text = lists.read(name)?;
+    let lines: Vec<_> = text.lines().collect();
+    let mut pairs = Vec::with_capacity(lines.len() / 2);
+    for two in lines.chunks(2) {
+        let [first, second] = two else {
+            return Err(two[0].fault("a second image of this pair on the next line"));
+        };
+        let mut fields = [("", 0_i64); 2];
+        for (line, field) in [first, second].into_iter().zip(&mut fields) {
+            let Some((file, label)) = line.text.rsplit_once([' ', '\t']) else {
+                return Err(line.fault("`file.jpg label`"));
+            };
+            *field = (file.trim(), line.number(label, "a label")?);
+        }
+        let [(a, label), (b, other)] = fields;
+        if label != other {
+            return Err(second.fault(format!("the label of the pair's first line, {label}")));
+        }
+        pairs.push(Pair { a: a.to_owned(), b: b.to_owned(), same: label != 0, fold: 0 });
+    }
+    let total = |same| pairs.iter().filter(|p| p.same == same).count();
+    let totals = [total(false), total(true)];
+    if totals.iter().any(|t| *t < FOLDS || !t.is_multiple_of(FOLDS)) {
+        return Err(text.fault(format!(
+            "{} pairs of one person and {} of two; expected multiples of ten, for ten folds",
+            totals[1], totals[0]
+        )));
+    }
+    let mut seen = [0; 2];
+    for pair in &mut pairs {
+        let label = usize::from(pair.same);
+        pair.fold = (seen[label] * FOLDS / totals[label]) as u32;
+        seen[label] += 1;
+    }
+    balanced(&text.file, pairs)
+}

@@ -1,0 +1,44 @@
+//! LFW: `pairs.txt`.
+//!
+//! A header `folds<tab>n`, then a fold = n lines `Name<tab>i<tab>j` (one person) and n lines
+//! `NameA<tab>i<tab>NameB<tab>j` (two). The image is `Name/Name_%04d.jpg`. Officially 10 folds of 300 + 300.
+
+use lfs_stage::Result;
+
+use super::{Lists, Pair, balanced, named};
+
+/// Reads `pairs.txt`.
+pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
+    let text = lists.read("pairs.txt")?;
+    let mut lines = text.lines();
+    let header = lines.next().ok_or_else(|| text.fault("the file is empty"))?;
+    let numbers: Vec<usize> = header
+        .text
+        .split_whitespace()
+        .map(|f| header.number(f, "`folds<tab>pairs`"))
+        .collect::<Result<_>>()?;
+    let [folds, each] = numbers[..] else {
+        return Err(header.fault("a header of two numbers, `folds<tab>pairs`"));
+    };
+    if folds == 0 || each == 0 {
+        return Err(header.fault("two numbers above 0"));
+    }
+    let mut pairs = Vec::with_capacity(2 * folds * each);
+    for line in lines {
+        let k = pairs.len();
+        let pair = named::pair(&line, "", (k / (2 * each)) as u32)?;
+        let wanted = (k / each).is_multiple_of(2);
+        if pair.same != wanted {
+            let what = if wanted { "one person" } else { "two persons" };
+            return Err(line.fault(format!("a pair of {what} (pair {} of its fold)", k % (2 * each) + 1)));
+        }
+        pairs.push(pair);
+    }
+    if pairs.len() != 2 * folds * each {
+        let (is, want) = (pairs.len(), 2 * folds * each);
+        return Err(text.fault(format!(
+            "the header announces {folds} folds of {each} + {each}, {want} pairs; {is} follow"
+        )));
+    }
+    balanced(&text.file, pairs)
+}

@@ -1,0 +1,37 @@
+//! Trillion-Pairs: `labels.tsv`, lines `path<tab>role<tab>identity`.
+//!
+//! Role `probe` or `gallery`; identity a number, -1 for a distractor (always gallery, each another person). The
+//! challenge never published its labels, so this file is ours to define and the user's to supply.
+
+use lfs_stage::Result;
+
+use super::{Lists, Search};
+
+/// Reads `labels.tsv`.
+pub fn read(lists: &Lists) -> Result<Search> {
+    let text = lists.read("labels.tsv")?;
+    let mut out = Search::default();
+    for line in text.lines().filter(|l| !l.text.starts_with('#')) {
+        let fields: Vec<&str> = line.text.split('\t').collect();
+        let [path, role, identity] = fields[..] else {
+            return Err(line.fault("`path<tab>role<tab>identity`"));
+        };
+        if identity == "identity" {
+            continue;
+        }
+        let identity: i64 = line.number(identity, "an identity")?;
+        match role {
+            "probe" if identity >= 0 => out.probes.push((path.to_owned(), identity)),
+            "probe" => return Err(line.fault("a probe with an identity of 0 or more")),
+            "gallery" => out.gallery.push((path.to_owned(), identity)),
+            _ => return Err(line.fault("the role `probe` or `gallery`")),
+        }
+    }
+    if out.probes.is_empty() || out.gallery.is_empty() {
+        let (probes, gallery) = (out.probes.len(), out.gallery.len());
+        return Err(
+            text.fault(format!("{probes} probes and {gallery} gallery images; expected some of each"))
+        );
+    }
+    Ok(out)
+}

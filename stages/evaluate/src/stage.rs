@@ -1,0 +1,99 @@
+//! The kind `evaluate`.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Stage, choice, one};
+
+use crate::params::Params;
+use crate::work;
+
+/// The kind `evaluate`: embeddings of a test set and the set's lists to `metrics.json`.
+pub struct Evaluate;
+
+impl Stage for Evaluate {
+    const KIND: &'static str = "evaluate";
+    const SUMMARY: &'static str = "Scores embeddings by a test set's protocol and a named definition";
+    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, crate::SOURCE];
+    const INPUTS: &'static [Input] = &[
+        one("embeddings", "the embeddings of the test set, from an embed stage"),
+        one("dataset", "the test set whose embeddings they are: names and identities by row"),
+        one("lists", "the test set's own lists, from the acquire stage"),
+    ];
+    const OUTPUTS: &'static [Output] = &[Output {
+        name: "metrics",
+        path: "metrics.json",
+        about: "the numbers, with definition and interval",
+    }];
+    type Params = Params;
+
+    fn cpu() -> Cpu {
+        Cpu::All
+    }
+
+    fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
+        let protocol = |own: &str, others: &[&str]| {
+            let files: Vec<String> =
+                others.iter().chain([&own]).map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
+            choice(&files.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        // The products of large galleries are float32 sums whose last bits depend on the processor's vectors.
+        let blocked = |mut c: Choice| {
+            c.facts.insert("vectors".to_owned(), vectors().to_owned());
+            c
+        };
+        let sets = [
+            ("lfw", protocol("lfw", &["named"])),
+            ("sllfw", protocol("sllfw", &[])),
+            ("calfw", protocol("calfw", &["labelled"])),
+            ("cplfw", protocol("cplfw", &["labelled"])),
+            ("agedb", protocol("agedb", &[])),
+            ("cfp", protocol("cfp", &[])),
+            ("rfw", protocol("rfw", &["named"])),
+            ("megaface", blocked(protocol("megaface", &[]))),
+            ("trillion-pairs", blocked(protocol("trillion_pairs", &[]))),
+        ];
+        // `exact` is left out: its cut also serves the error rates by group.
+        let definitions = ["insightface", "facexzoo", "paper"]
+            .map(|d| (d, choice(&[&format!("evaluate/src/definition/{d}.rs")])));
+        BTreeMap::from([
+            ("set".to_owned(), sets.map(|(k, v)| (k.to_owned(), v)).into()),
+            ("definition".to_owned(), definitions.map(|(k, v)| (k.to_owned(), v)).into()),
+        ])
+    }
+
+    fn check(params: &Params) -> Result<()> {
+        params.check()
+    }
+
+    fn run(params: &Params, cx: &mut Context<'_>) -> Result<()> {
+        let metrics = work::evaluate(params, cx)?;
+        for column in &metrics.columns {
+            cx.note(column.to_string());
+            if let Some(value) = column.value {
+                cx.metric(&column.name, value);
+            }
+        }
+        let mut text = serde_json::to_string_pretty(&metrics)
+            .map_err(|e| Failure::new(format!("the metrics cannot be written as JSON: {e}")))?;
+        text.push('\n');
+        let path = cx.output("metrics")?;
+        std::fs::write(path, text).doing("write", path)
+    }
+}
+
+/// The widest vector instructions that the matrix products use here.
+fn vectors() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "avx512f";
+        }
+        if std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx2") {
+            return "fma";
+        }
+        if std::arch::is_x86_feature_detected!("avx") {
+            return "avx";
+        }
+    }
+    std::env::consts::ARCH
+}

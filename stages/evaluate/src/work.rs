@@ -1,0 +1,144 @@
+//! From a job's inputs to [`Metrics`], by task.
+
+mod groups;
+mod pairs;
+mod search;
+mod watch;
+
+use lfs_stage::{Context, Failure, Result};
+
+use crate::catalog::{self, Entry};
+use crate::definition::{Definition, Unit};
+use crate::interval::Interval;
+use crate::metrics::{Column, Metrics};
+use crate::params::Params;
+use crate::protocol::{Lists, Task};
+use crate::rows::Rows;
+use crate::score::{Embeddings, Flip};
+use crate::tpr_at_far::TprAtFar;
+use watch::Watch;
+
+/// What the tasks work on.
+struct Desk<'a> {
+    params: &'a Params,
+    entry: &'static Entry,
+    rows: Rows,
+    embeddings: Embeddings,
+    flip: Flip,
+    watch: Watch,
+}
+
+/// Reads the inputs and evaluates.
+pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
+    let entry = catalog::entry(params.set, params.split);
+    let task = entry.task();
+    let lists = Lists::open(cx.input("lists")?)?;
+    let rows = Rows::open(cx.input("dataset")?)?;
+    let definition = match task {
+        Task::Verification(_) | Task::Groups(_) => params.definition.rule().definition,
+        Task::Distractors(_) | Task::AllPairs(_) => Definition::MateRank,
+    };
+    let flip = params.flip(definition);
+    let embeddings = Embeddings::read(cx.input("embeddings")?, flip)?;
+    if embeddings.len() != rows.names.len() {
+        return Err(Failure::new(format!(
+            "{} embeddings for a data set of {} images",
+            embeddings.len(),
+            rows.names.len()
+        ))
+        .help("the inputs `embeddings` and `dataset` must belong to the same node of the align stage"));
+    }
+    let desk = Desk { params, entry, rows, embeddings, flip, watch: Watch::new(cx.threads())? };
+    match task {
+        Task::Verification(read) => desk.verification(read(&lists)?, cx),
+        Task::Groups(read) => desk.groups(read(&lists)?, cx),
+        Task::Distractors(read) => desk.distractors(read(&lists, params.distractors)?, cx),
+        Task::AllPairs(read) => desk.all_pairs(read(&lists)?, cx),
+    }
+}
+
+impl Desk<'_> {
+    /// The FARs that were asked for, else the paper's.
+    fn fars(&self) -> Vec<f64> {
+        let said = &self.params.fars;
+        if said.is_empty() { self.entry.fars.to_vec() } else { said.clone() }
+    }
+
+    /// A column without spread, to be completed.
+    fn column(&self, name: String, definition: Definition) -> Column {
+        Column {
+            name,
+            definition,
+            flip: self.flip,
+            value: None,
+            resolved: true,
+            std: None,
+            stderr: None,
+            interval: None,
+            pairs: 0,
+            listed: 0,
+            positives: 0,
+            negatives: 0,
+            threshold: None,
+            unit: Unit::Cosine,
+            far: None,
+        }
+    }
+
+    /// A column that holds a TPR at a FAR.
+    fn tpr_column(
+        &self,
+        name: String,
+        definition: Definition,
+        at: &TprAtFar,
+        interval: Option<Interval>,
+    ) -> Column {
+        let interval = interval.filter(|_| at.tpr.is_some());
+        Column {
+            value: at.tpr,
+            resolved: at.tpr.is_some(),
+            stderr: interval.map(|i| i.std),
+            interval: interval.map(|i| [i.low, i.high]),
+            positives: at.positives,
+            negatives: at.negatives,
+            threshold: Some(at.threshold),
+            far: Some(at.target),
+            ..self.column(name, definition)
+        }
+    }
+
+    /// Says that images are missing: an error, or a warning where they are to be skipped.
+    fn missing(
+        &self,
+        cx: &Context<'_>,
+        missing: usize,
+        listed: usize,
+        what: &str,
+        first: &str,
+    ) -> Result<()> {
+        if missing == 0 {
+            return Ok(());
+        }
+        let text = format!("{missing} of {listed} {what} are not in the data set (first: `{first}`)");
+        if missing == listed {
+            return Err(Failure::new(text).help(
+                "do the inputs `lists` and `dataset` come from the same acquire stage, and is `set` right?",
+            ));
+        }
+        match self.params.missing {
+            crate::params::Missing::Skip => {
+                cx.warn(format!("{text}; left out"));
+                Ok(())
+            }
+            crate::params::Missing::Fail => Err(Failure::new(text).help(
+                "see which stage dropped them (clean, overlap, align); `missing = \"skip\"` leaves them out and \
+                 says so in the result",
+            )),
+        }
+    }
+}
+
+/// The name of a TPR column: `MegaFace TPR@FAR=1e-6`.
+fn tpr_name(label: &str, far: f64) -> String {
+    format!("{label} TPR@FAR={far:e}")
+}

@@ -1,0 +1,155 @@
+//! Verification sets: pairs in folds.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Context, Result};
+
+use super::{Desk, tpr_name};
+use crate::catalog::Official;
+use crate::definition::{Definition, Trials, Verified, verify};
+use crate::interval::Trial;
+use crate::metrics::{Column, Details, Folds, Metrics};
+use crate::protocol::Pair;
+use crate::tpr_at_far::{TprAtFar, tpr_at_far};
+
+/// Pairs with their scores and persons.
+pub struct Scored {
+    /// Scores, labels, folds.
+    pub trials: Trials,
+    /// The persons of each pair: twice the same for a pair of one person.
+    pub persons: Vec<[u32; 2]>,
+    /// How many pairs the list has.
+    pub listed: usize,
+    /// How many of them need an image that is not there.
+    pub missing: usize,
+    /// Whether the list has the official size.
+    pub official: bool,
+}
+
+impl Desk<'_> {
+    pub(super) fn verification(&self, pairs: Vec<Pair>, cx: &Context<'_>) -> Result<Metrics> {
+        let scored = self.score(&pairs, cx)?;
+        let verified = verify(self.params.definition.rule(), &scored.trials)?;
+        let mut columns = vec![self.accuracy(self.entry.label.to_owned(), &verified, &scored, cx)];
+        for far in self.fars() {
+            columns.push(self.pair_tpr(self.entry.label, far, &scored, cx));
+        }
+        Ok(Metrics {
+            protocol: self.entry.protocol.to_owned(),
+            set: self.entry.set,
+            columns,
+            details: Details {
+                official: scored.official,
+                counts: BTreeMap::from([
+                    ("images".to_owned(), self.rows.names.len() as u64),
+                    ("missing-pairs".to_owned(), scored.missing as u64),
+                ]),
+                folds: vec![folds(self.entry.label, &verified)],
+                ..Details::default()
+            },
+        })
+    }
+
+    /// Finds the images of the pairs and scores them.
+    pub(super) fn score(&self, pairs: &[Pair], cx: &Context<'_>) -> Result<Scored> {
+        let names: Vec<&str> = pairs.iter().flat_map(|p| [p.a.as_str(), p.b.as_str()]).collect();
+        let found = self.rows.find(&names)?;
+        let mut out = Scored {
+            trials: Trials::default(),
+            persons: Vec::with_capacity(pairs.len()),
+            listed: pairs.len(),
+            missing: 0,
+            official: self.is_official(pairs),
+        };
+        let mut first = "";
+        for ((pair, rows), names) in pairs.iter().zip(found.chunks_exact(2)).zip(names.chunks_exact(2)) {
+            let (Some(a), Some(b)) = (rows[0], rows[1]) else {
+                if out.missing == 0 {
+                    first = if rows[0].is_none() { names[0] } else { names[1] };
+                }
+                out.missing += 1;
+                continue;
+            };
+            out.trials.scores.push(self.embeddings.cosine(a, b));
+            out.trials.same.push(pair.same);
+            out.trials.fold.push(pair.fold);
+            let persons = [self.rows.identities[a], self.rows.identities[b]];
+            // The list decides who is one person; a data set may hold one person under two names.
+            out.persons.push(if pair.same { [persons[0]; 2] } else { persons });
+        }
+        self.missing(cx, out.missing, pairs.len(), "pairs need images that", first)?;
+        Ok(out)
+    }
+
+    fn is_official(&self, pairs: &[Pair]) -> bool {
+        let Official::PairsPerFold(each) = self.entry.official else { return false };
+        pairs.len() as u64 == 20 * each && pairs.iter().map(|p| p.fold).max() == Some(9)
+    }
+
+    /// The column of a k-fold accuracy.
+    pub(super) fn accuracy(&self, name: String, v: &Verified, scored: &Scored, cx: &Context<'_>) -> Column {
+        let trials = right_or_wrong(&v.correct, &scored.persons);
+        let bootstrap = self.params.bootstrap();
+        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+        let positives = scored.trials.same.iter().filter(|s| **s).count() as u64;
+        let pairs = scored.trials.same.len() as u64;
+        Column {
+            value: Some(v.value),
+            std: Some(v.std),
+            stderr: Some(v.stderr),
+            interval: interval.map(|i| [i.low, i.high]),
+            pairs,
+            listed: scored.listed as u64,
+            positives,
+            negatives: pairs - positives,
+            threshold: Some(v.threshold()),
+            unit: v.unit,
+            ..self.column(name, v.definition)
+        }
+    }
+
+    /// The column of a TPR at a FAR over all folds together.
+    fn pair_tpr(&self, label: &str, far: f64, scored: &Scored, cx: &Context<'_>) -> Column {
+        let (at, trials) = pair_tpr(far, scored);
+        let bootstrap = self.params.bootstrap();
+        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+        Column {
+            pairs: scored.trials.same.len() as u64,
+            listed: scored.listed as u64,
+            ..self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at, interval)
+        }
+    }
+}
+
+fn pair_tpr(far: f64, scored: &Scored) -> (TprAtFar, Vec<Trial>) {
+    let of = |label: bool| {
+        let scores = scored.trials.scores.iter().zip(&scored.trials.same);
+        scores.filter(|(_, s)| **s == label).map(|(s, _)| *s as f32).collect::<Vec<f32>>()
+    };
+    let (positives, mut negatives) = (of(true), of(false));
+    negatives.sort_unstable_by(|a, b| b.total_cmp(a));
+    let at = tpr_at_far(far, &positives, &negatives, negatives.len() as u64);
+    let same = scored.persons.iter().zip(&scored.trials.same).filter(|(_, s)| **s);
+    let trials = same.zip(&positives).map(|((persons, _), score)| Trial {
+        persons: *persons,
+        hits: f64::from(u8::from(f64::from(*score) > at.threshold)),
+        of: 1.0,
+    });
+    (at, trials.collect())
+}
+
+/// Trials for the bootstrap of an accuracy.
+pub fn right_or_wrong(correct: &[bool], persons: &[[u32; 2]]) -> Vec<Trial> {
+    let both = correct.iter().zip(persons);
+    both.map(|(c, p)| Trial { persons: *p, hits: f64::from(u8::from(*c)), of: 1.0 }).collect()
+}
+
+/// The folds of a column, for the details.
+pub fn folds(column: &str, v: &Verified) -> Folds {
+    Folds {
+        column: column.to_owned(),
+        accuracy: v.folds.iter().map(|f| f.accuracy).collect(),
+        threshold: v.folds.iter().map(|f| f.threshold).collect(),
+        pairs: v.folds.iter().map(|f| f.pairs as u64).collect(),
+    }
+}

@@ -1,0 +1,202 @@
+//! MegaFace and Trillion-Pairs: probes against a gallery.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use lfs_stage::{Context, Failure, Result};
+
+use super::{Desk, tpr_name};
+use crate::catalog::Official;
+use crate::definition::Definition;
+use crate::interval::Trial;
+use crate::metrics::{Column, Details, Metrics};
+use crate::protocol::Search;
+use crate::rank::{hits, mates, open_set, tail_for, verification};
+use crate::scan::{Identities, Keep, Mate, Scan, scan};
+use crate::score::Embeddings;
+
+/// The most scores that a tail may hold: 1 GiB of float32.
+const LARGEST_TAIL: u64 = 1 << 28;
+
+/// Probes or gallery, as far as the data set has them.
+struct Side {
+    embeddings: Embeddings,
+    identities: Vec<i64>,
+    listed: u64,
+    missing: u64,
+}
+
+impl Desk<'_> {
+    pub(super) fn distractors(&self, search: Search, cx: &Context<'_>) -> Result<Metrics> {
+        let probes = self.side(&search.probes, "probes", cx)?;
+        let gallery = self.side(&search.gallery, "distractors", cx)?;
+        let ranks = &self.params.ranks;
+        let deepest = ranks.iter().copied().max().unwrap_or(1) as usize;
+        let fars = self.fars();
+        let scan = self.scan(&probes, &gallery, Identities::default(), deepest, &fars, cx)?;
+        let mates = self.watch.run(cx, "mates", 0, |_| mates(&probes.embeddings, &probes.identities));
+        if mates.is_empty() {
+            return Err(no_mates("no person has two probes"));
+        }
+        let label = self.entry.label;
+        let mut columns = Vec::new();
+        for &rank in ranks {
+            let hit = hits(&mates, &scan, rank as usize);
+            let share = hit.iter().filter(|h| **h).count() as f64 / hit.len() as f64;
+            let trials = by_person(&mates, &probes.identities, |i, _| hit[i]);
+            let bootstrap = self.params.bootstrap();
+            let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+            columns.push(Column {
+                value: Some(share),
+                stderr: interval.map(|i| i.std),
+                interval: interval.map(|i| [i.low, i.high]),
+                positives: mates.len() as u64,
+                negatives: scan.pairs,
+                ..self.column(format!("{label} rank-{rank}"), Definition::MateRank)
+            });
+        }
+        for far in fars {
+            columns.push(self.verification_column(label, far, &mates, &scan, &probes, cx));
+        }
+        let official = matches!(self.entry.official, Official::Probes(p, d)
+            if p == probes.listed + search.noisy_probes as u64 && d == gallery.listed + search.noisy_distractors as u64);
+        Ok(self.search_metrics(columns, official, &search, &probes, &gallery, mates.len()))
+    }
+
+    pub(super) fn all_pairs(&self, search: Search, cx: &Context<'_>) -> Result<Metrics> {
+        let probes = self.side(&search.probes, "probes", cx)?;
+        let gallery = self.side(&search.gallery, "gallery images", cx)?;
+        let identities = Identities { probes: &probes.identities, gallery: &gallery.identities };
+        let fars = self.fars();
+        let scan = self.scan(&probes, &gallery, identities, 1, &fars, cx)?;
+        let mates = &scan.mates;
+        if mates.is_empty() {
+            return Err(no_mates("no gallery image has the identity of a probe"));
+        }
+        let said = &self.params.identification_fars;
+        let asked = if said.is_empty() { self.entry.identification_fars } else { said };
+        let label = self.entry.label;
+        let mut columns = Vec::new();
+        for &far in asked {
+            let at = open_set(mates, &scan, probes.embeddings.len(), far);
+            let trials = by_person(mates, &probes.identities, |_, m| {
+                m.score > scan.best(m.probe as usize, 1) && f64::from(m.score) > at.threshold
+            });
+            let bootstrap = self.params.bootstrap();
+            let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+            let name = tpr_name(&format!("{label} identification"), far);
+            columns.push(self.tpr_column(name, Definition::OpenSet, &at, interval));
+        }
+        for far in fars {
+            let name = format!("{label} verification");
+            columns.push(self.verification_column(&name, far, mates, &scan, &probes, cx));
+        }
+        Ok(self.search_metrics(columns, false, &search, &probes, &gallery, mates.len()))
+    }
+
+    fn verification_column(
+        &self,
+        label: &str,
+        far: f64,
+        mates: &[Mate],
+        scan: &Scan,
+        probes: &Side,
+        cx: &Context<'_>,
+    ) -> Column {
+        let at = verification(mates, scan, far);
+        let trials = by_person(mates, &probes.identities, |_, m| f64::from(m.score) > at.threshold);
+        let bootstrap = self.params.bootstrap();
+        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+        self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at, interval)
+    }
+
+    fn search_metrics(
+        &self,
+        columns: Vec<Column>,
+        official: bool,
+        search: &Search,
+        probes: &Side,
+        gallery: &Side,
+        mates: usize,
+    ) -> Metrics {
+        let count = |name: &str, n: u64| (name.to_owned(), n);
+        let counts = BTreeMap::from([
+            count("probes", probes.embeddings.len() as u64),
+            count("gallery", gallery.embeddings.len() as u64),
+            count("missing-probes", probes.missing),
+            count("missing-gallery", gallery.missing),
+            count("noisy-probes", search.noisy_probes as u64),
+            count("noisy-distractors", search.noisy_distractors as u64),
+            count("mate-pairs", mates as u64),
+        ]);
+        // Of mate pairs no list says how many there are: missing images are counted as such.
+        let columns = columns.into_iter().map(|c| Column { pairs: mates as u64, listed: mates as u64, ..c });
+        Metrics {
+            protocol: self.entry.protocol.to_owned(),
+            set: self.entry.set,
+            columns: columns.collect(),
+            details: Details { official, counts, ..Details::default() },
+        }
+    }
+
+    fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
+        let names: Vec<&str> = images.iter().map(|i| i.0.as_str()).collect();
+        let found = self.rows.find(&names)?;
+        let missing = found.iter().filter(|r| r.is_none()).count();
+        let first = found.iter().position(Option::is_none).map_or("", |i| names[i]);
+        self.missing(cx, missing, names.len(), what, first)?;
+        let there: Vec<(usize, i64)> =
+            found.iter().zip(images).filter_map(|(row, image)| row.map(|r| (r, image.1))).collect();
+        let rows: Vec<usize> = there.iter().map(|t| t.0).collect();
+        Ok(Side {
+            embeddings: self.embeddings.rows(&rows),
+            identities: there.iter().map(|t| t.1).collect(),
+            listed: names.len() as u64,
+            missing: missing as u64,
+        })
+    }
+
+    fn scan(
+        &self,
+        probes: &Side,
+        gallery: &Side,
+        identities: Identities<'_>,
+        per_probe: usize,
+        fars: &[f64],
+        cx: &Context<'_>,
+    ) -> Result<Scan> {
+        let pairs = probes.embeddings.len() as u64 * gallery.embeddings.len() as u64;
+        let tail = tail_for(fars, pairs);
+        if tail > LARGEST_TAIL {
+            return Err(Failure::new(format!(
+                "the FARs {fars:?} over {pairs} pairs need the {tail} largest scores; at most {LARGEST_TAIL} are kept"
+            ))
+            .help("ask for smaller FARs in `fars`"));
+        }
+        let keep = Keep { per_probe, tail: tail as usize };
+        Ok(self.watch.run(cx, "scoring", pairs, |count| {
+            let done = |n: u64| {
+                count.fetch_max(n, Ordering::Relaxed);
+            };
+            scan(&probes.embeddings, &gallery.embeddings, identities, keep, &done)
+        }))
+    }
+}
+
+fn no_mates(why: &str) -> Failure {
+    Failure::new(format!("there is no mate pair: {why}"))
+        .help("look at the overlap and clean reports of this test set")
+}
+
+/// The hits of each person's probes, for the bootstrap.
+fn by_person(mates: &[Mate], identities: &[i64], hit: impl Fn(usize, &Mate) -> bool) -> Vec<Trial> {
+    let mut sums: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for (i, mate) in mates.iter().enumerate() {
+        let sum = sums.entry(identities[mate.probe as usize]).or_default();
+        sum.0 += f64::from(u8::from(hit(i, mate)));
+        sum.1 += 1.0;
+    }
+    // Numbered anew: the bootstrap wants small numbers.
+    let numbered = sums.values().enumerate();
+    numbered.map(|(k, (hits, of))| Trial { persons: [k as u32; 2], hits: *hits, of: *of }).collect()
+}
