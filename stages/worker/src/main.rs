@@ -8,7 +8,7 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 0] = [];
+static KINDS: [&dyn Kind; 3] = [&lfs_align::Align, &lfs_train::Train, &lfs_evaluate::Evaluate];
 
 fn main() -> ExitCode {
     // Before any other thread and any other call of libtorch.
