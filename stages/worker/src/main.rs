@@ -8,7 +8,17 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 3] = [&lfs_align::Align, &lfs_train::Train, &lfs_evaluate::Evaluate];
+static KINDS: [&dyn Kind; 9] = [
+    &lfs_synthesize::Synthesize,
+    &lfs_acquire::Acquire,
+    &lfs_clean::Clean,
+    &lfs_overlap::Overlap,
+    &lfs_align::Align,
+    &lfs_train::Train,
+    &lfs_embed::Embed,
+    &lfs_evaluate::Evaluate,
+    &lfs_tabulate::Tabulate,
+];
 
 fn main() -> ExitCode {
     // Before any other thread and any other call of libtorch.

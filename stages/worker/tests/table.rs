@@ -1,0 +1,332 @@
+//! What every kind promises, asked of the whole table: a new kind is tested without anyone asking.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+
+use lfs_stage::{Description, KindInfo, PROTOCOL, Shape, Stage};
+use serde_json::{Map, Value, json};
+
+/// Calls a function with each kind's type.
+macro_rules! for_each_kind {
+    ($check:ident) => {
+        $check::<lfs_synthesize::Synthesize>();
+        $check::<lfs_acquire::Acquire>();
+        $check::<lfs_clean::Clean>();
+        $check::<lfs_overlap::Overlap>();
+        $check::<lfs_align::Align>();
+        $check::<lfs_train::Train>();
+        $check::<lfs_embed::Embed>();
+        $check::<lfs_evaluate::Evaluate>();
+        $check::<lfs_tabulate::Tabulate>();
+    };
+}
+
+fn describe() -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_lfs-stages")).arg("describe").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn kinds() -> Vec<KindInfo> {
+    serde_json::from_str::<Description>(&describe()).unwrap().kinds
+}
+
+/// Every property of a schema, those of inner tables too, with its path and the schema that holds it.
+fn properties(schema: &Value, path: &str, out: &mut Vec<(String, Value)>) {
+    match schema {
+        Value::Object(map) => {
+            for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                let path = format!("{path}.{name}");
+                out.push((path.clone(), property.clone()));
+                properties(property, &path, out);
+            }
+            let inner = map.iter().filter(|(key, _)| !["properties", "default"].contains(&key.as_str()));
+            inner.for_each(|(_, inner)| properties(inner, path, out));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| properties(inner, path, out)),
+        _ => {}
+    }
+}
+
+/// The values that a schema allows, when it is a choice between texts.
+fn values(schema: &Value) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut todo = vec![schema];
+    while let Some(schema) = todo.pop() {
+        let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+        all.extend(listed.chain(schema.get("const")).filter_map(Value::as_str).map(str::to_owned));
+        for word in ["oneOf", "anyOf"] {
+            todo.extend(schema.get(word).and_then(Value::as_array).into_iter().flatten());
+        }
+    }
+    all
+}
+
+#[test]
+fn the_description_is_the_same_at_every_call() {
+    let first = describe();
+    assert_eq!(first, describe());
+    let description: Description = serde_json::from_str(&first).unwrap();
+    assert_eq!(description.protocol, PROTOCOL);
+    assert_eq!(description.worker, concat!("lfs-stages ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn names_are_unique_and_kebab_case() {
+    let kebab = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with('-')
+            && !name.ends_with('-')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    let mut seen = BTreeSet::new();
+    for kind in kinds() {
+        assert!(kebab(&kind.name) && seen.insert(kind.name.clone()), "kind {}", kind.name);
+        assert!(!kind.summary.is_empty() && !kind.summary.contains('\n'), "summary of {}", kind.name);
+        let mut paths = BTreeSet::new();
+        for output in &kind.outputs {
+            assert!(kebab(&output.name) && !output.about.is_empty(), "{}.{}", kind.name, output.name);
+            assert!(paths.insert(output.path.clone()), "{}.{}: its path is taken", kind.name, output.name);
+        }
+        let inputs: BTreeSet<_> = kind.inputs.iter().map(|i| i.name.clone()).collect();
+        assert_eq!(inputs.len(), kind.inputs.len(), "inputs of {}", kind.name);
+        for input in &kind.inputs {
+            assert!(kebab(&input.name) && !input.about.is_empty(), "{}.{}", kind.name, input.name);
+        }
+        let mut all = Vec::new();
+        properties(&kind.parameters, &kind.name, &mut all);
+        for (path, _) in all {
+            assert!(path.split('.').all(kebab), "parameter {path}");
+        }
+    }
+}
+
+#[test]
+fn every_parameter_is_described() {
+    for kind in kinds() {
+        let mut all = Vec::new();
+        properties(&kind.parameters, &kind.name, &mut all);
+        for (path, property) in all {
+            let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
+            assert!(about.trim().len() > 5, "{path} has no description");
+        }
+        assert_eq!(
+            kind.parameters["additionalProperties"],
+            json!(false),
+            "{} takes unknown parameters",
+            kind.name
+        );
+    }
+}
+
+#[test]
+fn every_choice_names_a_parameter_its_value_and_real_source_files() {
+    for kind in kinds() {
+        let missing = |code: &BTreeMap<String, String>| {
+            let files = code.iter().filter(|(_, digest)| digest.len() != 64);
+            files.map(|(file, _)| file.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&kind.code), Vec::<String>::new(), "code of {}", kind.name);
+        assert!(
+            kind.code.keys().any(|f| f.starts_with(&format!("{}/src/", kind.name))),
+            "code of {}",
+            kind.name
+        );
+        for (parameter, choices) in &kind.choices {
+            let allowed = values(&kind.parameters["properties"][parameter]);
+            for (value, choice) in choices {
+                // What stands under a value that cannot be given counts for no result.
+                let known = allowed.contains(value) || value == "(none)";
+                assert!(known, "{}: {parameter} = {value} is no value of it", kind.name);
+                assert_eq!(
+                    missing(&choice.code),
+                    Vec::<String>::new(),
+                    "{}: {parameter} = {value}",
+                    kind.name
+                );
+                if let Some(other) = &choice.becomes {
+                    assert!(choices.contains_key(other), "{}: {value} becomes {other}", kind.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_condition_names_another_parameter_and_its_values() {
+    for kind in kinds() {
+        let all = kind.parameters["properties"].as_object().unwrap();
+        for (name, property) in all {
+            for (other, wanted) in property.get("x-when").and_then(Value::as_object).into_iter().flatten() {
+                let Some(schema) = all.get(other) else {
+                    panic!("{}.{name}: no parameter {other}", kind.name)
+                };
+                let allowed = values(schema);
+                for value in wanted.as_array().unwrap() {
+                    let known = value.as_str().is_none_or(|v| allowed.contains(v));
+                    assert!(known && other != name, "{}.{name}: {other} = {value}", kind.name);
+                }
+            }
+        }
+    }
+}
+
+/// A value that fits a schema.
+fn sample(schema: &Value) -> Value {
+    if let Some(text) = values(schema).first() {
+        return json!(text);
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(false),
+        Some("string") => json!("text"),
+        Some("array") => json!([]),
+        _ => json!({}),
+    }
+}
+
+/// A schema's defaults are those that reading fills in, and what is written is read again.
+fn defaults_agree<S: Stage>() {
+    let info = kinds().into_iter().find(|k| k.name == S::KIND).unwrap();
+    let all = info.parameters["properties"].as_object().cloned().unwrap_or_default();
+    let required = info.parameters.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let given: Map<String, Value> =
+        required.iter().filter_map(Value::as_str).map(|name| (name.to_owned(), sample(&all[name]))).collect();
+    let read = |given: &Map<String, Value>| -> S::Params {
+        serde_json::from_value(Value::Object(given.clone()))
+            .unwrap_or_else(|e| panic!("{}: {e}: {given:?}", S::KIND))
+    };
+    let written = serde_json::to_value(read(&given)).unwrap();
+    let mut complete = given.clone();
+    for (name, property) in &all {
+        if given.contains_key(name) {
+            continue;
+        }
+        match property.get("default") {
+            Some(default) => {
+                let filled = written.get(name).unwrap_or(&Value::Null);
+                assert!(
+                    same(default, filled),
+                    "{}.{name}: {default} in the schema, {filled} filled in",
+                    S::KIND
+                );
+                complete.insert(name.clone(), default.clone());
+            }
+            None => assert!(
+                written.get(name).is_none_or(Value::is_null),
+                "{}.{name} has a default that the schema does not tell",
+                S::KIND
+            ),
+        }
+    }
+    assert_eq!(serde_json::to_value(read(&complete)).unwrap(), written, "{}", S::KIND);
+}
+
+/// Equal as numbers where they are numbers: a schema writes 2 where the value is 2.0.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            b.iter().all(|(k, v)| a.get(k).map_or(v.is_null(), |a| same(a, v)))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        _ => {
+            a == b
+                || a.as_f64()
+                    .zip(b.as_f64())
+                    .is_some_and(|(a, b)| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()))
+        }
+    }
+}
+
+#[test]
+fn every_default_is_told_and_can_be_read() {
+    for_each_kind!(defaults_agree);
+}
+
+/// Unknown parameters are refused, so that a typing error cannot pass.
+fn refuses_unknown<S: Stage>() {
+    let read = serde_json::from_value::<S::Params>(json!({ "no-such-parameter": 1 }));
+    assert!(read.is_err(), "{} takes an unknown parameter", S::KIND);
+}
+
+#[test]
+fn unknown_parameters_are_refused() {
+    for_each_kind!(refuses_unknown);
+}
+
+#[test]
+fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
+    let wanted: [(&str, &[(&str, Shape)], &[&str]); 9] = [
+        (
+            "synthesize",
+            &[],
+            &[
+                "train",
+                "lfw",
+                "sllfw",
+                "calfw",
+                "cplfw",
+                "agedb",
+                "cfp",
+                "rfw",
+                "megaface",
+                "trillion-pairs",
+                "truth",
+            ],
+        ),
+        ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
+        ("clean", &[("dataset", Shape::One)], &["dataset", "report"]),
+        ("overlap", &[("dataset", Shape::One), ("tests", Shape::Several)], &["dataset", "matches", "tests"]),
+        ("align", &[("dataset", Shape::One)], &["dataset", "report"]),
+        ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
+        ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
+        (
+            "evaluate",
+            &[("embeddings", Shape::One), ("dataset", Shape::One), ("lists", Shape::One)],
+            &["metrics"],
+        ),
+        ("tabulate", &[("results", Shape::Several)], &["table", "markdown", "csv", "latex", "html"]),
+    ];
+    let kinds = kinds();
+    assert_eq!(kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), wanted.map(|w| w.0));
+    for (kind, (name, inputs, outputs)) in kinds.iter().zip(wanted) {
+        let has: Vec<_> = kind.inputs.iter().map(|i| (i.name.as_str(), i.shape)).collect();
+        assert_eq!(has, inputs, "inputs of {name}");
+        let has: Vec<_> = kind.outputs.iter().map(|o| o.name.as_str()).collect();
+        assert_eq!(has, outputs, "outputs of {name}");
+    }
+}
+
+#[test]
+fn a_job_of_an_unknown_kind_fails_and_the_worker_lives_on() {
+    use std::io::{BufRead, BufReader, Write};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lfs-stages"))
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let job = json!({
+        "do": "run", "node": "x", "kind": "no-such-kind", "parameters": {},
+        "inputs": {}, "outputs": {}, "scratch": ".", "threads": 1,
+    });
+    for _ in 0..2 {
+        writeln!(input, "{job}").unwrap();
+        let reply: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(reply["event"], "failed");
+        assert!(reply["message"].as_str().unwrap().contains("no-such-kind"), "{reply}");
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn called_by_hand_it_says_who_calls_it() {
+    let out = Command::new(env!("CARGO_BIN_EXE_lfs-stages")).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("lfs-pipe run"));
+}
