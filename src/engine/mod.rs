@@ -453,6 +453,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             bindings: inputs::bindings(node, plan, &self.records, self.shop.cache),
             names,
             taken,
+            forced: self.request.force.contains(&i),
         };
         self.states[i] = State::Running;
         self.running += 1;

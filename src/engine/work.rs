@@ -48,6 +48,8 @@ pub(super) struct Task<'a> {
     /// For a command: input name -> the last part of each path that it sees.
     pub names: BTreeMap<String, Vec<String>>,
     pub taken: Taken,
+    /// Run it although its result is known.
+    pub forced: bool,
 }
 
 /// What running nodes tell the scheduler.
@@ -148,7 +150,7 @@ impl Shop<'_> {
             let _ = tell.send(Message::Event(Event::NodeWaiting { node: task.node.name.clone() }));
         };
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
-        if let Some(record) = self.cache.record_now(&task.key)? {
+        if let Some(record) = self.cache.record_now(&task.key)?.filter(|_| !task.forced) {
             if record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat)) {
                 return Ok(Outcome::Found(record));
             }

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::fault::{Fault, Result};
 use crate::manifest::{
-    Data, Draft, Entry, Manifest, Place, Problem, Problems, Table, Value, nearest_or_all, shown,
+    Data, Draft, Entry, Manifest, Place, Problem, Problems, Table, Value, nearest, nearest_or_all, shown,
 };
+use crate::worker::NO_WORKER;
 
 /// Keys that every stage may have, beside `kind` and `matrix`.
 pub(super) const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
@@ -116,8 +117,12 @@ impl<'a> Builder<'a> {
         } else if let Some(kind) = self.kinds.get(&draft.kind.0) {
             self.worker_node(&mut node, draft, kind, &table);
         } else {
+            let none = self.kinds.is_empty() && nearest(&draft.kind.0, [COMMAND]).is_none();
             let names = std::iter::once(COMMAND).chain(self.kinds.keys().map(String::as_str));
-            let help = nearest_or_all(&draft.kind.0, names.collect::<Vec<_>>(), "kinds are");
+            let help = match none {
+                true => Some(NO_WORKER.to_owned()),
+                false => nearest_or_all(&draft.kind.0, names.collect::<Vec<_>>(), "kinds are"),
+            };
             let problem =
                 Problem::new(format!("there is no kind `{}`", draft.kind.0), &draft.kind.1, "named here");
             self.wrong.push(problem.maybe_help(help));

@@ -45,7 +45,9 @@ impl Workers {
     /// # Errors
     /// When a worker cannot be started or does not answer as it should.
     pub fn of(manifest: &Manifest, cache: &Path) -> Result<Self> {
-        if manifest.drafts.iter().all(|d| d.kind.0 == COMMAND) {
+        // Where there is no worker at all, the plan says of each kind that it is not known.
+        let none = own_program().is_none() && manifest.workers.is_empty();
+        if none || manifest.drafts.iter().all(|d| d.kind.0 == COMMAND) {
             return Ok(Self::default());
         }
         Self::all(Some(manifest), cache)
@@ -69,9 +71,9 @@ impl Workers {
             });
         }
         if programs.is_empty() {
-            return Err(Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(format!(
-                "build it: `cargo build --release --workspace`, or name another with the variable {WORKER}"
-            )));
+            return Err(
+                Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(NO_WORKER)
+            );
         }
         let descriptions = describe::all(&programs, cache)?;
         let mut kinds: Kinds = BTreeMap::new();
@@ -100,6 +102,10 @@ impl Workers {
         }
     }
 }
+
+/// What to do when there is no worker.
+pub const NO_WORKER: &str =
+    "build `lfs-stages`: `cargo build --release --workspace`; or name a worker with the variable LFS_WORKER";
 
 /// The variable that names another worker in place of the one beside this program.
 const WORKER: &str = "LFS_WORKER";

@@ -32,7 +32,8 @@ pub fn emit() {
     }
     rows += &format!("    ({:?}, {:?}),\n", format!("{folder}/dependencies"), dependencies(&root));
     let out = Path::new(&var("OUT_DIR")).join("source.rs");
-    fs::write(out, format!("pub const SOURCE: &[(&str, &str)] = &[\n{rows}];\n")).expect("OUT_DIR can be written");
+    fs::write(out, format!("pub const SOURCE: &[(&str, &str)] = &[\n{rows}];\n"))
+        .expect("OUT_DIR can be written");
 }
 
 /// Lets binaries and tests of a crate that depends on `torch-sys` find libtorch without any variable:

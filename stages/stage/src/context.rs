@@ -187,7 +187,13 @@ impl<'a> Context<'a> {
         Ok(out)
     }
 
-    fn compute(&mut self, step: &Step, spec: &StepSpec<'_>, folder: &Path, index: usize) -> Result<StepAnswer> {
+    fn compute(
+        &mut self,
+        step: &Step,
+        spec: &StepSpec<'_>,
+        folder: &Path,
+        index: usize,
+    ) -> Result<StepAnswer> {
         let after: Vec<&Path> = spec.after.iter().map(|f| f.path.as_path()).collect();
         self.kind.step(&self.job.parameters, step, &after, folder, self)?;
         self.speak.say(Reply::StepDone { index });

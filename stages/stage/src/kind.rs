@@ -67,7 +67,13 @@ pub trait Stage: Send + Sync + 'static {
     ///
     /// # Errors
     /// As `run`.
-    fn step(_params: &Self::Params, step: &Step, _after: &[&Path], _folder: &Path, _cx: &mut Context<'_>) -> Result<()> {
+    fn step(
+        _params: &Self::Params,
+        step: &Step,
+        _after: &[&Path],
+        _folder: &Path,
+        _cx: &mut Context<'_>,
+    ) -> Result<()> {
         Err(Failure::new(format!("kind `{}` has no steps, but `{}` was asked for", Self::KIND, step.name)))
     }
 }
@@ -130,7 +136,14 @@ pub trait Kind: Send + Sync {
     ///
     /// # Errors
     /// As [`Stage::step`].
-    fn step(&self, parameters: &Value, step: &Step, after: &[&Path], folder: &Path, cx: &mut Context<'_>) -> Result<()>;
+    fn step(
+        &self,
+        parameters: &Value,
+        step: &Step,
+        after: &[&Path],
+        folder: &Path,
+        cx: &mut Context<'_>,
+    ) -> Result<()>;
 }
 
 impl<S: Stage> Kind for S {
@@ -143,7 +156,9 @@ impl<S: Stage> Kind for S {
             S::CODE.iter().flat_map(|t| t.iter()).map(|(f, d)| ((*f).to_owned(), (*d).to_owned())).collect();
         let mut choices = S::choices();
         let all = code.clone();
-        for (file, digest) in choices.values_mut().flat_map(|c| c.values_mut()).flat_map(|c| c.code.iter_mut()) {
+        for (file, digest) in
+            choices.values_mut().flat_map(|c| c.values_mut()).flat_map(|c| c.code.iter_mut())
+        {
             code.remove(file);
             // A file that is not in the tables keeps a digest that says so; `every_choice_names_real_files`
             // in the worker's tests refuses it.
@@ -178,7 +193,14 @@ impl<S: Stage> Kind for S {
         S::run(&params, cx)
     }
 
-    fn step(&self, parameters: &Value, step: &Step, after: &[&Path], folder: &Path, cx: &mut Context<'_>) -> Result<()> {
+    fn step(
+        &self,
+        parameters: &Value,
+        step: &Step,
+        after: &[&Path],
+        folder: &Path,
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
         S::step(&read::<S>(parameters)?, step, after, folder, cx)
     }
 }

@@ -48,7 +48,8 @@ pub fn worker_main(worker: &str, kinds: &[&dyn Kind]) -> u8 {
     match word.as_deref() {
         Some("describe") => {
             let all = kinds.iter().map(|k| k.describe()).collect();
-            let text = serde_json::to_string(&Description { protocol: PROTOCOL, worker: worker.into(), kinds: all });
+            let text =
+                serde_json::to_string(&Description { protocol: PROTOCOL, worker: worker.into(), kinds: all });
             match text.map(|t| writeln!(std::io::stdout(), "{t}")) {
                 Ok(Ok(())) => 0,
                 _ => 1,
@@ -88,10 +89,12 @@ fn serve(kinds: &[&dyn Kind]) {
         });
         let result = match &request {
             Request::Run(job) => with(kinds, job, &speak, &receive, |kind, cx| kind.run(&job.parameters, cx)),
-            Request::RunStep { job, step, after, folder } => with(kinds, job, &speak, &receive, |kind, cx| {
-                let after: Vec<&Path> = after.iter().map(PathBuf::as_path).collect();
-                kind.step(&job.parameters, step, &after, folder, cx)
-            }),
+            Request::RunStep { job, step, after, folder } => {
+                with(kinds, job, &speak, &receive, |kind, cx| {
+                    let after: Vec<&Path> = after.iter().map(PathBuf::as_path).collect();
+                    kind.step(&job.parameters, step, &after, folder, cx)
+                })
+            }
             Request::Steps { .. } => Err(Failure::new("an answer came without a question")),
         };
         speak.say(match result {

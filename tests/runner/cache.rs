@@ -1,0 +1,145 @@
+//! What happens to the cache must not happen to results.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use crate::support::{Project, chain};
+
+#[test]
+fn an_output_edited_or_deleted_by_hand_is_put_back() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.write("out/all/all.txt", "tampered");
+    std::fs::remove_file(p.path("out/words/words.txt")).unwrap();
+    std::fs::remove_dir_all(p.path("out/times")).unwrap();
+    std::fs::create_dir(p.path("out/times")).unwrap();
+    p.write("out/times/n=1/text.txt/a folder in place of a file", "");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
+    assert_eq!(p.read("out/times/n=1/text.txt"), "one\ntwo\n");
+    assert!(p.read("out/all/all.txt").starts_with("hello\n"));
+}
+
+#[test]
+fn p6_a_damaged_object_is_never_served_but_made_again() {
+    let p = chain();
+    p.run_ok(&[]);
+    for object in p.objects() {
+        std::fs::set_permissions(&object, PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::write(&object, "damaged").unwrap();
+    }
+    std::fs::remove_dir_all(p.path("out")).unwrap();
+    // `times[n=1]` gives the bytes of `words`: with that object whole again it need not run.
+    assert_eq!(p.run_ok(&[]).executed(), ["all", "times[n=2]", "words"]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
+    assert!(p.path("cache/damaged").is_dir(), "they are kept for whoever wants to look");
+}
+
+#[test]
+fn p6_a_damaged_input_of_a_node_that_must_run_is_made_again_first() {
+    let p = chain();
+    p.run_ok(&[]);
+    // `out/words` is as it was, so that nothing but the run of `times` needs the object.
+    for object in p.objects() {
+        if std::fs::read_to_string(&object).unwrap() == "one\ntwo\n" {
+            std::fs::set_permissions(&object, PermissionsExt::from_mode(0o644)).unwrap();
+            std::fs::write(&object, "one\ntw0\n").unwrap();
+        }
+    }
+    p.edit("for i in", "true; for i in");
+    let ran = p.run_ok(&[]);
+    assert!(ran.executed().contains(&"words".to_owned()), "{:?}", ran.executed());
+    assert_eq!(p.read("out/times/n=2/text.txt"), "one\ntwo\none\ntwo\n");
+}
+
+#[test]
+fn p4_a_torn_tail_of_the_records_costs_one_result() {
+    let p = chain();
+    p.run_ok(&["-j1"]);
+    let records = p.path("cache/records");
+    let bytes = std::fs::read(&records).unwrap();
+    // The last entry says that all is on the disk, the one before is a result.
+    std::fs::write(&records, &bytes[..bytes.len() - 60]).unwrap();
+    assert_eq!(p.run_ok(&[]).executed(), ["all"]);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+}
+
+#[test]
+fn p4_what_a_killed_run_left_is_no_result() {
+    let p = chain();
+    p.edit("grep -v '^#' $IN_text > $OUT_words", "echo half > $OUT_words; touch $HOME/started; sleep 60");
+    let home = p.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let mut child =
+        p.command(&["run"]).env("HOME", &home).stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait_for(&|| home.join("started").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(p.objects().is_empty());
+    p.edit("echo half > $OUT_words; touch $HOME/started; sleep 60", "cat $IN_text > $OUT_words");
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+    let left: Vec<_> = std::fs::read_dir(p.path("cache/scratch")).unwrap().collect();
+    assert!(left.is_empty(), "the dead run's scratch folder is removed: {left:?}");
+}
+
+#[test]
+fn p3_a_file_edited_while_its_stage_runs_taints_the_result() {
+    let p = chain();
+    p.edit("grep -v '^#' $IN_text > $OUT_words", "cat $IN_text > $OUT_words; touch $HOME/read; sleep 1");
+    let home = p.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let mut child =
+        p.command(&["run"]).env("HOME", &home).stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait_for(&|| home.join("read").exists());
+    p.write("notes.txt", "edited\n");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(p.read("out/words/words.txt"), "edited\n", "it ran again on the new file");
+    p.write("notes.txt", "one\ntwo\n");
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n", "and nothing was recorded for the old one");
+}
+
+#[test]
+fn p3_an_edit_with_the_same_size_and_the_old_time_is_noticed() {
+    let p = chain();
+    p.run_ok(&[]);
+    let path = p.path("notes.txt");
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    p.write("notes.txt", "ONE\nTWO\n");
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+}
+
+#[test]
+fn p5_two_runs_at_once_compute_each_result_once() {
+    let p = Project::new(
+        "[stage.slow]\nkind = \"command\"\nmatrix = { n = [1, 2, 3] }\n\
+         run = \"echo ${matrix.n} >> $HOME/ran; sleep 0.4; echo done > $OUT_o\"\noutput.o = \"o\"\n",
+    );
+    let home = p.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let start = || p.command(&["run", "-q"]).env("HOME", &home).spawn().unwrap();
+    let children: Vec<_> = (0..4).map(|_| start()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(std::fs::read_to_string(home.join("ran")).unwrap().lines().count(), 3);
+    assert_eq!(p.read("out/slow/n=2/o"), "done\n");
+}
+
+#[test]
+fn a_folder_that_cannot_be_a_cache_is_a_fault_of_the_machine() {
+    let p = chain();
+    p.write("file", "");
+    let ran = p.run(&["--cache", "file/cache"]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    assert!(ran.err.contains("cannot create"), "{}", ran.err);
+}
+
+pub fn wait_for(what: &dyn Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited for a minute");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,116 @@
+//! The commands that tell.
+
+use crate::support::chain;
+
+#[test]
+fn status_has_the_promised_form() {
+    let p = chain();
+    let before = p.json(&["status", "--json"]);
+    assert_eq!(before["nodes"][0]["node"], "words");
+    assert_eq!(before["nodes"][0]["state"], "to-run");
+    assert_eq!(before["nodes"][1]["state"], "depends");
+    p.run_ok(&[]);
+    let after = p.json(&["status", "--json"]);
+    let node = &after["nodes"][2];
+    assert_eq!((node["node"].as_str(), node["kind"].as_str()), (Some("times[n=2]"), Some("command")));
+    assert_eq!(node["state"], "cached");
+    assert_eq!(node["key"].as_str().unwrap().len(), 64);
+    let digest = blake3::hash(p.read("out/times/n=2/text.txt").as_bytes()).to_hex().to_string();
+    assert_eq!(node["outputs"]["text"], digest.as_str());
+}
+
+#[test]
+fn plan_says_what_would_run_and_why_and_runs_nothing() {
+    let p = chain();
+    insta::assert_snapshot!("plan_before", p.call(&["plan"]).out);
+    p.run_ok(&[]);
+    p.edit("greeting = \"hello\"", "greeting = \"hi\"");
+    let plan = p.json(&["plan", "--json"]);
+    assert_eq!((plan["to-run"].as_u64(), plan["cached"].as_u64()), (Some(1), Some(3)));
+    assert!(p.call(&["plan"]).out.contains("parameters.run: \"echo hello"), "{}", p.call(&["plan"]).out);
+    assert!(p.read("out/all/all.txt").starts_with("hello"));
+}
+
+#[test]
+fn why_names_the_leaf_that_changed() {
+    let p = chain();
+    p.run_ok(&[]);
+    assert!(p.call(&["why", "words"]).out.contains("its result is known"));
+    p.write("notes.txt", "three\n");
+    let why = p.json(&["why", "words", "--json"]);
+    let changes = why["nearest"]["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0]["leaf"], "inputs.text.digest");
+    assert!(p.call(&["why", "all"]).out.contains("it reads times[n=1], which is depends"));
+}
+
+#[test]
+fn graphs_are_drawn_in_three_forms() {
+    let p = chain();
+    insta::assert_snapshot!("graph_mermaid", p.call(&["graph"]).out);
+    insta::assert_snapshot!("graph_dot", p.call(&["graph", "--form", "dot", "--nodes"]).out);
+    let svg = p.call(&["graph", "--form", "svg"]).out;
+    assert_eq!(svg.matches("<rect").count(), 4, "a background and three stages");
+    assert_eq!(svg.matches("marker-end").count(), 2);
+}
+
+#[test]
+fn show_gives_the_provenance() {
+    let p = chain();
+    p.run_ok(&[]);
+    let shown = p.json(&["show", "words", "--json"]);
+    assert_eq!(shown["fingerprint"]["parameters"]["run"], "grep -v '^#' $IN_text > $OUT_words");
+    assert_eq!(shown["record"]["made"]["node"], "words");
+    let text = p.call(&["show", "times[n=1]"]).out;
+    assert!(text.contains("input      words") && text.contains("output     text"), "{text}");
+}
+
+#[test]
+fn clean_removes_outputs_and_only_when_asked_the_cache() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.write("out/mine.txt", "mine");
+    assert_eq!(p.call(&["clean"]).code, 0);
+    assert!(!p.path("out/words").exists() && p.path("out/mine.txt").exists());
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    p.call(&["clean", "--cache-too"]);
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+}
+
+#[test]
+fn a_wrong_name_is_answered_with_the_nearest() {
+    let p = chain();
+    for (args, said) in [
+        (vec!["run", "wrods"], "did you mean `words`?"),
+        (vec!["why", "times"], "`times` means 2 nodes"),
+        (vec!["show", "times[n=3]"], "did you mean `times[n=1]`?"),
+        (vec!["log", "words"], "there is no log of `words`"),
+        (vec!["run", "-f", "other.toml"], "cannot read the manifest other.toml"),
+        (vec!["run", "--set", "nonsense"], "`--set` wants NAME=VALUE"),
+        (vec!["kinds"], "the worker `lfs-stages` is not beside this program"),
+    ] {
+        let ran = p.call(&args);
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+        assert!([2, 4].contains(&ran.code), "{args:?}: {}", ran.code);
+    }
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let p = chain();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(p.call(&["completions", shell]).out.contains("lfs-pipe"), "{shell}");
+    }
+}
+
+#[test]
+fn outputs_named_by_the_manifest_are_printed_after_a_run() {
+    let p = chain();
+    p.edit("[vars]", "[pipeline]\nshow = \"all.all\"\nreport = \"all.all\"\n[vars]");
+    let ran = p.run_ok(&[]);
+    assert!(ran.out.contains("\nhello\none\n") && ran.out.contains("report: out/all/all.txt"), "{}", ran.out);
+    p.edit("show = \"all.all\"", "show = \"all.al\"");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("did you mean `all.all`?"), "{}", ran.err);
+}

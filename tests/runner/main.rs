@@ -1,0 +1,11 @@
+//! The binary, driven from outside on small pipelines: run, edit, run again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cache;
+mod commands;
+mod mistakes;
+mod results;
+mod stopping;
+mod support;
+mod workers;

@@ -1,0 +1,202 @@
+//! What runs and what does not.
+
+use crate::support::{Project, chain};
+
+#[test]
+fn a_run_writes_outputs_and_a_second_one_runs_nothing() {
+    let p = chain();
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+    assert_eq!(p.read("out/all/all.txt"), "hello\none\ntwo\none\ntwo\none\ntwo\n");
+    assert_eq!(p.read("out/times/n=2/text.txt"), "one\ntwo\none\ntwo\n");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+}
+
+#[test]
+fn p2_a_stage_that_reran_to_the_same_bytes_stops_the_wave() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.write("notes.txt", "one\n# a remark\ntwo\n");
+    assert_eq!(p.run_ok(&[]).executed(), ["words"]);
+}
+
+#[test]
+fn p2_every_result_ever_computed_is_found_again() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.write("notes.txt", "three\n");
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+    p.write("notes.txt", "one\ntwo\n");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
+}
+
+#[test]
+fn p1_a_variable_reaches_only_what_uses_it() {
+    let p = chain();
+    p.run_ok(&[]);
+    let ran = p.run_ok(&["--set", "greeting=good day"]);
+    assert_eq!(ran.executed(), ["all"]);
+    assert!(p.read("out/all/all.txt").starts_with("good day\n"));
+}
+
+#[test]
+fn p1_names_of_stages_and_the_place_of_the_project_do_not_count() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.edit("[stage.words]", "[stage.text]").edit("input.words = \"words\"", "input.words = \"text\"");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    let other = chain();
+    let cache = p.path("cache");
+    let ran = other.run_ok(&["--cache", cache.to_str().unwrap()]);
+    assert_eq!(ran.counts(), [0, 4, 0, 0], "the same bytes elsewhere have the same keys");
+    assert_eq!(other.read("out/words/words.txt"), "one\ntwo\n");
+}
+
+#[test]
+fn p1_the_number_of_jobs_does_not_count() {
+    let (a, b) = (chain(), chain());
+    a.run_ok(&["-j", "1"]);
+    b.run_ok(&["-j", "4"]);
+    let status = |p: &Project| p.json(&["status", "--json"]);
+    assert_eq!(status(&a), status(&b));
+}
+
+#[test]
+fn a_target_runs_with_what_it_reads_and_no_more() {
+    let p = chain();
+    assert_eq!(p.run_ok(&["times[n=2]"]).executed(), ["times[n=2]", "words"]);
+    assert!(!p.path("out/all").exists());
+    assert_eq!(p.run_ok(&["times"]).executed(), ["times[n=1]"]);
+}
+
+#[test]
+fn a_forced_node_runs_and_stops_the_wave_if_nothing_changes() {
+    let p = chain();
+    p.run_ok(&[]);
+    assert_eq!(p.run_ok(&["--force", "words"]).executed(), ["words"]);
+}
+
+#[test]
+fn a_failed_stage_is_reported_with_its_log_and_exit_code_1() {
+    let p = chain();
+    p.edit("grep -v '^#' $IN_text > $OUT_words", "echo about to fail; exit 7");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.counts(), [0, 0, 1, 3]);
+    assert!(ran.err.contains("words: the command ended with exit code 7"), "{}", ran.err);
+    assert!(ran.err.contains("| about to fail"), "{}", ran.err);
+    assert!(p.call(&["log", "words"]).out.contains("about to fail"));
+    // What failed is not remembered: the next run tries again.
+    p.edit("echo about to fail; exit 7", "cat $IN_text > $OUT_words");
+    assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+}
+
+#[test]
+fn keep_going_runs_what_does_not_depend_on_the_failure() {
+    let p = chain();
+    p.edit("for i in", "[ ${matrix.n} = 2 ] || exit 1; for i in");
+    assert_eq!(p.run(&["--keep-going", "-j1"]).executed(), ["times[n=2]", "words"]);
+    assert_eq!(p.run(&["-k"]).counts(), [0, 2, 1, 1], "and keeps what was done");
+}
+
+#[test]
+fn a_stage_that_writes_no_output_fails_and_says_which() {
+    let p = chain();
+    p.edit("> $OUT_words", "> other.txt");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("did not write its output `words` (words.txt)"), "{}", ran.err);
+    assert!(ran.err.contains("$OUT_words"), "{}", ran.err);
+}
+
+#[test]
+fn a_symbolic_link_is_no_output() {
+    let p = chain();
+    p.edit("grep -v '^#' $IN_text > $OUT_words", "ln -s /etc/hostname $OUT_words");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("symbolic link"), "{}", ran.err);
+}
+
+#[test]
+fn folders_travel_as_inputs_and_outputs() {
+    let p = Project::new(
+        r#"
+[stage.split]
+kind = "command"
+run = "mkdir -p parts/deep; cp $IN_data/* parts/; echo x > parts/deep/y; chmod +x parts/deep/y"
+input.data = { path = "data" }
+output.parts = "parts"
+
+[stage.count]
+kind = "command"
+run = "find $IN_parts/ -type f | wc -l > $OUT_n; test -x $IN_parts/deep/y"
+input.parts = "split"
+output.n = "n.txt"
+"#,
+    );
+    p.write("data/a", "1").write("data/b", "2");
+    assert_eq!(p.run_ok(&[]).counts(), [2, 0, 0, 0]);
+    assert_eq!(p.read("out/count/n.txt").trim(), "3");
+    assert_eq!(p.read("out/split/parts/deep/y"), "x\n");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 2, 0, 0]);
+    p.write("data/c", "3");
+    assert_eq!(p.run_ok(&[]).counts(), [2, 0, 0, 0]);
+    std::fs::remove_file(p.path("data/c")).unwrap();
+    assert_eq!(p.run_ok(&[]).counts(), [0, 2, 0, 0]);
+    assert!(!p.path("out/split/parts/c").exists(), "what is not in the result any more is not in the folder");
+}
+
+#[test]
+fn a_pattern_gives_a_list_that_follows_the_files() {
+    let p = Project::new(
+        "[stage.cat]\nkind = \"command\"\nrun = \"cat $IN_all > $OUT_o\"\ninput.all = { path = \"in/*.txt\" }\noutput.o = \"o\"\n",
+    );
+    p.write("in/b.txt", "b").write("in/a.txt", "a").write("in/c.md", "c");
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/cat/o"), "ab");
+    p.write("in/d.txt", "d");
+    assert_eq!(p.run_ok(&[]).counts(), [1, 0, 0, 0]);
+    assert_eq!(p.read("out/cat/o"), "abd");
+}
+
+#[test]
+fn a_command_sees_only_the_environment_that_the_manifest_gives_it() {
+    let p = Project::new(
+        "[stage.env]\nkind = \"command\"\nrun = \"env | cut -d= -f1 | sort > $OUT_names; echo $GIVEN >> $OUT_names\"\n\
+         env = { GIVEN = \"yes\" }\noutput.names = \"names\"\n",
+    );
+    let output = p.command(&["run"]).env("SECRET", "1").output().unwrap();
+    assert!(output.status.success());
+    let names = p.read("out/env/names");
+    assert!(!names.contains("SECRET"), "{names}");
+    assert!(names.contains("GIVEN") && names.ends_with("yes\n"), "{names}");
+}
+
+#[test]
+fn a_file_given_on_the_command_line_is_an_input_like_any_other() {
+    let p = chain();
+    p.edit("path = \"notes.txt\"", "path = \"${vars.file}\"");
+    p.write("other.txt", "other\n");
+    p.run_ok(&["--set", "file=other.txt"]);
+    assert_eq!(p.read("out/words/words.txt"), "other\n");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("there is no `vars.file`"), "{}", ran.err);
+}
+
+#[test]
+fn retries_try_again_and_a_timeout_ends_a_stage() {
+    let p = Project::new(
+        "[stage.flaky]\nkind = \"command\"\nrun = \"[ -e $HOME/tried ] || { touch $HOME/tried; exit 1; }; echo ok > $OUT_o\"\n\
+         retries = 1\noutput.o = \"o\"\n\
+         [stage.slow]\nkind = \"command\"\nrun = \"sleep 30; echo > $OUT_o\"\ntimeout = \"200 ms\"\noutput.o = \"o\"\n",
+    );
+    let home = p.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let output = p.command(&["run", "-k"]).env("HOME", &home).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert_eq!(p.read("out/flaky/o"), "ok\n");
+    assert!(err.contains("slow: the command was stopped after its timeout of 0.2 s"), "{err}");
+}

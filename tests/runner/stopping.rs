@@ -1,0 +1,53 @@
+//! Ctrl-C.
+
+use std::process::{Child, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cache::wait_for;
+use crate::support::Project;
+
+fn project() -> Project {
+    let p = Project::new(
+        "[stage.first]\nkind = \"command\"\nrun = \"touch $HOME/started; sleep $SECONDS_LONG; echo > $OUT_o\"\n\
+         env = { SECONDS_LONG = \"${vars.seconds}\" }\noutput.o = \"o\"\n\
+         [stage.second]\nkind = \"command\"\nrun = \"cp $IN_o $OUT_o\"\ninput.o = \"first\"\noutput.o = \"o\"\n\
+         [vars]\nseconds = 1\n",
+    );
+    std::fs::create_dir(p.path("home")).unwrap();
+    p
+}
+
+fn start(p: &Project, args: &[&str]) -> Child {
+    let child = p.command(args).env("HOME", p.path("home")).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&|| p.path("home/started").exists());
+    child
+}
+
+fn interrupt(child: &Child) {
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+}
+
+#[test]
+fn once_lets_running_nodes_finish_and_keeps_them() {
+    let p = project();
+    let mut child = start(&p, &["run"]);
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ran = p.run_ok(&[]);
+    assert_eq!(ran.executed(), ["second"]);
+}
+
+#[test]
+fn twice_stops_at_once_and_leaves_a_cache_that_works() {
+    let p = project();
+    let began = std::time::Instant::now();
+    let mut child = start(&p, &["run", "--set", "seconds=120"]);
+    interrupt(&child);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed().as_secs() < 100, "the stage was ended, not waited for");
+    assert_eq!(p.run_ok(&[]).counts(), [2, 0, 0, 0]);
+}

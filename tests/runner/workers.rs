@@ -1,0 +1,149 @@
+//! Workers: the example in `docs/examples`, and one with every fault.
+
+use crate::support::Project;
+
+const FIT: &str = r#"
+[workers]
+mine = { command = ["python3", "perceptron.py"], files = ["perceptron.py"] }
+
+[stage.fit]
+kind = "perceptron"
+epochs = 4
+input.points = { path = "points.csv" }
+"#;
+
+fn fit() -> Project {
+    let p = Project::new(FIT);
+    p.write("perceptron.py", include_str!("../../docs/examples/perceptron.py"));
+    // No line parts these points, so that no epoch leaves the weights as they were.
+    let point = |i: i32| {
+        let (x, y) = (f64::from(i) * 0.618 % 1.0, f64::from(i) * 0.414 % 1.0);
+        format!("{x},{y},{}\n", if (x + y > 1.0) == (i % 7 > 0) { 1 } else { -1 })
+    };
+    p.write("points.csv", &(0..40).map(point).collect::<String>());
+    p
+}
+
+fn steps(ran: &crate::support::Ran, known: bool) -> usize {
+    ran.events.iter().filter(|e| e["event"] == "node-step" && e["known"] == known).count()
+}
+
+#[test]
+fn a_python_program_is_a_kind_and_its_steps_are_kept() {
+    let p = fit();
+    let ran = p.run_ok(&[]);
+    assert_eq!((steps(&ran, true), steps(&ran, false)), (0, 4));
+    assert!(p.read("out/fit/line.json").contains("\"w\""));
+    assert_eq!(p.run_ok(&[]).counts(), [0, 1, 0, 0]);
+    let more = p.run_ok(&["--set", "fit.epochs=7"]);
+    assert_eq!((steps(&more, true), steps(&more, false)), (4, 3), "p8: 7 epochs after 4 cost 3");
+    let straight = fit();
+    straight.run_ok(&["--set", "fit.epochs=7"]);
+    assert_eq!(p.read("out/fit/line.json"), straight.read("out/fit/line.json"));
+}
+
+#[test]
+fn a_parameter_that_does_not_count_is_not_in_the_key() {
+    let p = fit();
+    p.run_ok(&[]);
+    assert_eq!(p.run_ok(&["--set", "fit.decay.every=2"]).counts(), [0, 1, 0, 0]);
+    let ran = p.run_ok(&["--set", "fit.order=reversed"]);
+    assert_eq!(ran.counts(), [1, 0, 0, 0]);
+    assert_eq!(
+        p.run_ok(&["--set", "fit.order=reversed", "--set", "fit.decay.every=2"]).counts(),
+        [1, 0, 0, 0]
+    );
+}
+
+#[test]
+fn a_default_that_is_written_out_changes_nothing() {
+    let p = fit();
+    p.run_ok(&[]);
+    assert_eq!(p.run_ok(&["--set", "fit.rate=1", "--set", "fit.order=file"]).counts(), [0, 1, 0, 0]);
+}
+
+#[test]
+fn a_new_worker_program_runs_its_stages_again_and_why_names_the_file() {
+    let p = fit();
+    p.run_ok(&[]);
+    p.write("perceptron.py", &(include_str!("../../docs/examples/perceptron.py").to_owned() + "# changed\n"));
+    let why = p.call(&["why", "fit"]).out;
+    assert!(why.contains("code.perceptron.py: "), "{why}");
+    assert_eq!(p.run_ok(&[]).counts(), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_failure_of_a_stage_is_told_and_the_worker_goes_on() {
+    let p = fit();
+    p.write("points.csv", "0,0\n");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("FAILED    fit: not enough values to unpack"), "{}", ran.err);
+}
+
+/// A worker that does what the pipeline asks for: it ends, talks nonsense, forgets its output.
+const FAULTY: &str = r#"
+import json, os, signal, sys
+kind = {"name": "faulty", "summary": "", "inputs": [], "code": {}, "outputs": [{"name": "o", "path": "o", "about": ""}],
+        "parameters": {"type": "object", "properties": {"how": {"type": "string"}}}}
+if sys.argv[1] == "describe":
+    if os.path.exists("describe-fails"): sys.exit("no kinds today")
+    print(json.dumps({"protocol": 1, "worker": "faulty", "kinds": [kind]}))
+    sys.exit()
+for line in sys.stdin:
+    job = json.loads(line)
+    how = job["parameters"]["how"]
+    print("on the error output", file=sys.stderr, flush=True)
+    if how == "exit": sys.exit(3)
+    if how == "killed": os.kill(os.getpid(), signal.SIGKILL)
+    if how == "nonsense": print("this is no message", flush=True); open(job["outputs"]["o"], "w").close()
+    print(json.dumps({"event": "done"}), flush=True)
+"#;
+
+fn faulty(how: &str) -> Project {
+    let p = Project::new(&format!(
+        "[workers]\nbad = {{ command = [\"python3\", \"bad.py\"], files = [\"bad.py\"] }}\n[stage.x]\nkind = \"faulty\"\nhow = \"{how}\"\n"
+    ));
+    p.write("bad.py", FAULTY);
+    p
+}
+
+#[test]
+fn a_worker_that_ends_in_the_middle_fails_its_node_with_what_it_said() {
+    let ran = faulty("exit").run(&[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("the worker ended with exit code 3"), "{}", ran.err);
+    assert!(ran.err.contains("| on the error output"), "{}", ran.err);
+    let ran = faulty("killed").run(&[]);
+    assert!(
+        ran.err.contains("was killed by the system (signal 9)") && ran.err.contains("memory"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn nonsense_goes_to_the_log_and_a_missing_output_is_an_error() {
+    let p = faulty("nonsense");
+    p.run_ok(&[]);
+    assert!(p.call(&["log", "x"]).out.contains("this is no message"));
+    let ran = faulty("nothing").run(&[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("did not write its output `o`"), "{}", ran.err);
+}
+
+#[test]
+fn a_worker_that_cannot_describe_itself_is_named() {
+    let p = faulty("exit");
+    p.write("describe-fails", "");
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(
+        ran.err.contains("worker `bad` failed to describe itself") && ran.err.contains("no kinds today"),
+        "{}",
+        ran.err
+    );
+    p.edit("python3", "no-such-program");
+    let ran = p.run(&[]);
+    assert!(ran.err.contains("cannot be started: no-such-program"), "{}", ran.err);
+}
