@@ -1,7 +1,170 @@
 //! Turns aligned crops into embeddings.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lfs_network::crops::Crops;
+use lfs_network::device::{self, Device};
+use lfs_network::model::{Model, ModelInfo};
+use lfs_network::weights::{self, Tensors};
+use lfs_stage::{Choice, Context, Cpu, Failure, Input, IoContext, Output, Progress, Result, Stage, one};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 #[allow(missing_docs)]
 mod source {
     include!(concat!(env!("OUT_DIR"), "/source.rs"));
 }
 pub use source::SOURCE;
+
+/// The embeddings in the output.
+pub const EMBEDDINGS_FILE: &str = "embeddings.safetensors";
+/// What stands beside them.
+pub const INFO_FILE: &str = "embeddings.json";
+
+/// The kind `embed`.
+#[derive(Debug, Clone, Copy)]
+pub struct Embed;
+
+/// The parameters of kind `embed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Params {
+    /// Whether to give the embeddings of the flipped crops too, as the tensor `flipped`.
+    pub flip: bool,
+    /// Images at a time.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub batch: u32,
+    /// Threads of the arithmetic. Another number may give other last bits.
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: u32,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { flip: false, batch: 128, threads: 1, device: Device::Auto }
+    }
+}
+
+/// What stands beside the embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EmbeddingsInfo {
+    /// Rows: one an image, in the dataset's order.
+    pub n: usize,
+    /// Numbers in an embedding.
+    pub d: u32,
+    /// The crops that they were made from.
+    pub crop: lfs_faces::dataset::Crop,
+    /// Whether there is a tensor `flipped`.
+    pub flip: bool,
+    /// The method that trained the network.
+    pub method: String,
+}
+
+/// A table of names that says nothing else, and what training alone uses; see [`Stage::choices`].
+const DECLARATIONS: &[&str] = &["network/src/backbone/mod.rs", "network/src/sgd.rs"];
+
+impl Stage for Embed {
+    const KIND: &'static str = "embed";
+    const SUMMARY: &'static str = "Turns aligned crops into embeddings";
+    const CODE: &'static [&'static [(&'static str, &'static str)]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const INPUTS: &'static [Input] =
+        &[one("model", "the network: a model folder of kind train"), one("dataset", "aligned crops")];
+    const OUTPUTS: &'static [Output] = &[Output {
+        name: "embeddings",
+        path: "embeddings",
+        about: "embeddings.safetensors: float32 [n, d] in the dataset's order, not normalised; embeddings.json",
+    }];
+    type Params = Params;
+
+    fn cpu() -> Cpu {
+        Cpu::Parameter("threads".to_owned())
+    }
+
+    fn facts() -> BTreeMap<String, String> {
+        device::facts()
+    }
+
+    fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
+        let mut devices = device::choices();
+        devices.insert("(none)".to_owned(), lfs_stage::choice(DECLARATIONS));
+        BTreeMap::from([("device".to_owned(), devices)])
+    }
+
+    fn check(params: &Self::Params) -> Result<()> {
+        for (name, value, most) in [("batch", params.batch, 65_536), ("threads", params.threads, 1024)] {
+            if !(1..=most).contains(&value) {
+                return Err(Failure::new(format!("{name} is {value}, but must be from 1 to {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<()> {
+        let device = device::prepare(params.device, params.threads)?;
+        let (model, info) = Model::open(cx.input("model")?, device)?;
+        let crops = Crops::open(cx.input("dataset")?, cx.threads())?;
+        fits(&info, &crops)?;
+        let rows: Vec<usize> = (0..crops.len()).collect();
+        let passes = if params.flip { 2 } else { 1 };
+        let mut tensors = Tensors::new();
+        for (pass, (name, flip)) in
+            [("embeddings", false), ("flipped", true)].into_iter().take(passes).enumerate()
+        {
+            let embeddings = model.embed(&crops, &rows, flip, params.batch as usize, |done| {
+                cx.progress(Progress {
+                    doing: "embedding".to_owned(),
+                    done: (pass * rows.len() + done) as u64,
+                    total: Some((passes * rows.len()) as u64),
+                    unit: "images".to_owned(),
+                    figures: BTreeMap::new(),
+                });
+            })?;
+            if !embeddings.isfinite().all().f_int64_value(&[]).is_ok_and(|all| all == 1) {
+                return Err(Failure::new("the network gave embeddings that are no numbers")
+                    .help("its training went wrong: look at its log, and lower `lr` there"));
+            }
+            tensors.insert(name.to_owned(), embeddings);
+        }
+        let beside = EmbeddingsInfo {
+            n: rows.len(),
+            d: info.network.embedding,
+            crop: crops.crop.clone(),
+            flip: params.flip,
+            method: info.method,
+        };
+        write(cx.output("embeddings")?, &tensors, &beside)
+    }
+}
+
+/// Refuses crops that the network was not trained on.
+fn fits(info: &ModelInfo, crops: &Crops) -> Result<()> {
+    let (trained, given) = (&info.crop, &crops.crop);
+    if trained.size != given.size {
+        return Err(Failure::new(format!(
+            "the network takes crops of {0} x {0} pixels, but the dataset holds crops of {1} x {1}",
+            trained.size, given.size
+        ))
+        .help(format!("align the dataset with size = {}", trained.size)));
+    }
+    if trained.template != given.template {
+        return Err(Failure::new(format!(
+            "the network was trained on crops of template `{}`, but the dataset's are of `{}`",
+            trained.template, given.template
+        ))
+        .help("align the training set and the test sets with the same parameters"));
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, tensors: &Tensors, info: &EmbeddingsInfo) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    weights::write(&folder.join(EMBEDDINGS_FILE), tensors)?;
+    let path = folder.join(INFO_FILE);
+    let text = serde_json::to_string_pretty(info).doing("serialise", &path)?;
+    std::fs::write(&path, text + "\n").doing("write", &path)
+}

@@ -63,16 +63,19 @@ impl Crops {
         Ok(crops)
     }
 
+    /// What to say of a dataset of whole images where crops were expected.
+    pub fn not_aligned() -> Failure {
+        Failure::new("the dataset holds whole images, but aligned crops were expected")
+            .help("put a stage of kind `align` before this one")
+    }
+
     /// Decodes an aligned dataset with `threads` threads.
     ///
     /// # Errors
     /// As [`Crops::open`].
     pub fn decode(dataset: &Dataset, threads: usize) -> Result<Self> {
         let info = dataset.info();
-        let Some(crop) = info.crop.clone() else {
-            return Err(Failure::new("the dataset holds whole images, but aligned crops were expected")
-                .help("put a stage of kind `align` before this one"));
-        };
+        let crop = info.crop.clone().ok_or_else(Self::not_aligned)?;
         let side = crop.size as usize;
         let one = side * side * 3;
         check_memory(dataset.len(), one, available_memory())?;

@@ -1,7 +1,101 @@
 //! Trains a network with a margin loss, fixed or searched.
+//!
+//! - [`spec`]: the parameters; [`table`]: the methods, one row each.
+//! - [`loss`]: the losses; [`search`]: the ways to search one.
+//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lfs_network::backbone::Backbone;
+use lfs_network::device;
+use lfs_stage::{Choice, Context, Cpu, Input, Output, Result, Stage, Step, choice, one, optional};
+
+pub mod chain;
+pub mod checkpoint;
+pub mod epoch;
+pub mod figures;
+pub mod log;
+pub mod loss;
+pub mod method;
+pub mod schedule;
+pub mod search;
+pub mod spec;
+pub mod split;
+pub mod table;
+pub mod verify;
 
 #[allow(missing_docs)]
 mod source {
     include!(concat!(env!("OUT_DIR"), "/source.rs"));
 }
 pub use source::SOURCE;
+
+/// The kind `train`.
+#[derive(Debug, Clone, Copy)]
+pub struct Train;
+
+/// Files that reach a result only through what a key holds anyway (names bound to counted files, parameters with
+/// their values), and tests. They count for a value that nobody can choose.
+const DECLARATIONS: &[&str] = &[
+    "network/src/backbone/mod.rs",
+    "train/src/loss/mod.rs",
+    "train/src/loss/tests.rs",
+    "train/src/search/mod.rs",
+    "train/src/spec.rs",
+    "train/src/table.rs",
+];
+
+impl Stage for Train {
+    const KIND: &'static str = "train";
+    const SUMMARY: &'static str = "Trains a network with a margin loss, fixed or searched";
+    const CODE: &'static [&'static [(&'static str, &'static str)]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const INPUTS: &'static [Input] = &[
+        one("dataset", "aligned crops to train on"),
+        optional("validation", "aligned crops of other identities, for the reward of a search"),
+    ];
+    const OUTPUTS: &'static [Output] = &[
+        Output { name: "model", path: "model", about: "the network: model.safetensors, model.json" },
+        Output { name: "log", path: "log", about: "what was seen of each epoch: epochs.csv, epochs.json" },
+    ];
+    type Params = spec::Params;
+
+    fn cpu() -> Cpu {
+        Cpu::Parameter("threads".to_owned())
+    }
+
+    fn facts() -> BTreeMap<String, String> {
+        device::facts()
+    }
+
+    fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
+        let mut methods: BTreeMap<String, Choice> =
+            table::Method::ALL.iter().map(|m| (m.name().to_owned(), choice(m.sources()))).collect();
+        methods.insert("(none)".to_owned(), choice(DECLARATIONS));
+        let backbones = Backbone::ALL.iter().map(|b| (b.name().to_owned(), choice(&[b.source()]))).collect();
+        BTreeMap::from([
+            ("method".to_owned(), methods),
+            ("backbone".to_owned(), backbones),
+            ("device".to_owned(), device::choices()),
+        ])
+    }
+
+    fn check(params: &Self::Params) -> Result<()> {
+        params.check()
+    }
+
+    fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<()> {
+        chain::run(params, cx)
+    }
+
+    fn step(
+        _: &Self::Params,
+        step: &Step,
+        after: &[&Path],
+        folder: &Path,
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
+        chain::step(step, after, folder, cx)
+    }
+}

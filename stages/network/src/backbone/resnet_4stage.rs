@@ -20,7 +20,7 @@ pub struct Resnet4Stage {
 
 impl Default for Resnet4Stage {
     fn default() -> Self {
-        Self { widths: vec![32, 64, 128, 256], depths: vec![1, 1, 1, 1] }
+        Self { widths: vec![32, 64, 128, 256], depths: Vec::new() }
     }
 }
 

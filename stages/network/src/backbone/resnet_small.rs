@@ -20,7 +20,7 @@ pub struct ResnetSmall {
 
 impl Default for ResnetSmall {
     fn default() -> Self {
-        Self { widths: vec![16, 32, 64], depths: vec![1, 1, 1] }
+        Self { widths: vec![16, 32, 64], depths: Vec::new() }
     }
 }
 

@@ -1,0 +1,179 @@
+//! The whole training: a chain of epochs, each a memoised step.
+
+use lfs_network::crops::Crops;
+use lfs_network::device;
+use lfs_network::model::{Model, ModelInfo, Plan};
+use lfs_stage::{Context, Failure, IoContext, Result, Step, StepFolder, StepSpec};
+use serde_json::json;
+
+use crate::checkpoint::{self, State};
+use crate::epoch::{self, EpochIn, EpochSpec};
+use crate::log::{self, Candidate, Epoch};
+use crate::method::{Now, Past};
+use crate::schedule;
+use crate::spec::{Keep, Params};
+use crate::table::Form;
+
+/// The parameters that choose code.
+const CHOOSING: &[&str] = &["method", "backbone", "device"];
+
+/// Trains all epochs and writes the outputs.
+///
+/// # Errors
+/// As [`epoch::run`], or when a search has nothing to take its reward from.
+pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
+    let validation = cx.input_opt("validation")?.is_some();
+    if p.method.wants_reward(p) && !validation && p.holdout <= 0.0 {
+        return Err(Failure::new(format!("method {} chooses by reward, but holdout = 0", p.method.name()))
+            .help(
+                "set holdout to 0.1 or so, for all methods to be compared, or give the input `validation`",
+            ));
+    }
+    let inputs: &[&str] = if validation { &["dataset", "validation"] } else { &["dataset"] };
+    let (mut history, mut epochs): (Vec<Past>, Vec<Epoch>) = (Vec::new(), Vec::new());
+    let (mut before, mut winner): (Vec<StepFolder>, usize) = (Vec::new(), 0);
+    let mut best: Option<(f64, StepFolder, EpochSpec)> = None;
+    let mut last: Option<(StepFolder, EpochSpec)> = None;
+    for epoch in 0..p.epochs {
+        let now = Now { seed: p.seed, epoch, scale: p.scale, history: &history };
+        let draws = p.method.candidates(p, &now);
+        let specs: Vec<EpochSpec> =
+            draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), validation)).collect();
+        let mut steps = Vec::with_capacity(specs.len());
+        for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
+            let mut after: Vec<StepFolder> = before.get(winner).cloned().into_iter().collect();
+            if !p.method.copies_momentum(p) && index != winner {
+                after.extend(before.get(index).cloned());
+            }
+            let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
+            let spec = serde_json::to_value(spec).map_err(|e| Failure::new(format!("a step's spec: {e}")))?;
+            steps.push(StepSpec {
+                name: format!("epoch {epoch}{name}"),
+                spec,
+                choices: CHOOSING,
+                inputs,
+                after,
+            });
+        }
+        let folders = cx.steps(&steps)?;
+        let states: Vec<State> = folders.iter().map(|f| checkpoint::state(&f.path)).collect::<Result<_>>()?;
+        winner = highest(&states);
+        let state = &states[winner];
+        tell(cx, epoch, p.epochs, state);
+        if epoch == 0 {
+            cx.note(format!("{} identities, {} images a pass", state.classes, state.figures.images));
+        }
+        let chosen = (folders[winner].clone(), specs[winner].clone());
+        if let Some(reward) = state.reward
+            && best.as_ref().is_none_or(|(highest, ..)| reward >= *highest)
+        {
+            best = Some((reward, chosen.0.clone(), chosen.1.clone()));
+        }
+        last = Some(chosen);
+        history.push(Past {
+            samples: draws.iter().map(|d| d.sample.clone()).collect(),
+            rewards: states.iter().map(|s| s.reward).collect(),
+        });
+        let search = p
+            .method
+            .state(p, &Now { seed: p.seed, epoch, scale: p.scale, history: &history[..epoch as usize] });
+        let candidates =
+            draws.into_iter().zip(states).map(|(draw, state)| Candidate::new(draw, state)).collect();
+        epochs.push(Epoch { epoch, winner, search, candidates });
+        before = folders;
+    }
+    let kept = match (p.keep, best) {
+        (Keep::BestEpoch, Some((_, folder, spec))) => Some((folder, spec)),
+        _ => last,
+    };
+    let (folder, spec) = kept.ok_or_else(|| Failure::new("there was no epoch"))?;
+    write_model(p, &spec, &folder, cx)?;
+    log::write(&epochs, spec.epoch, cx.output("log")?)
+}
+
+/// Computes one step of the chain.
+///
+/// # Errors
+/// As [`epoch::run`].
+pub fn step(
+    step: &Step,
+    after: &[&std::path::Path],
+    folder: &std::path::Path,
+    cx: &mut Context<'_>,
+) -> Result<()> {
+    let spec: EpochSpec = serde_json::from_value(step.spec.clone())
+        .map_err(|e| Failure::new(format!("the step `{}` does not fit: {e}", step.name)))?;
+    let input = EpochIn {
+        spec: &spec,
+        dataset: cx.input("dataset")?,
+        validation: cx.input_opt("validation")?,
+        after,
+        folder,
+        threads: cx.threads(),
+    };
+    epoch::run(&input, &mut |mut progress| {
+        progress.doing.clone_from(&step.name);
+        cx.progress(progress);
+    })?;
+    Ok(())
+}
+
+/// What one epoch depends on: not the number of epochs, so that a longer training begins with a shorter one.
+fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
+    EpochSpec {
+        epoch,
+        seed: p.seed,
+        form,
+        scale: p.scale,
+        backbone: p.architecture(),
+        embedding: p.embedding,
+        batch: p.batch,
+        lr: schedule::ramp(p, epoch),
+        momentum: p.momentum,
+        weight_decay: p.weight_decay,
+        flip: p.flip,
+        holdout: (!validation).then_some(p.holdout),
+        pairs: p.pairs,
+        threads: p.threads,
+        device: p.device,
+    }
+}
+
+/// The candidate with the highest reward, the first of equals.
+fn highest(states: &[State]) -> usize {
+    let reward = |i: usize| states[i].reward.unwrap_or(0.0);
+    (1..states.len()).fold(0, |best, i| if reward(i) > reward(best) { i } else { best })
+}
+
+fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, state: &State) {
+    let f = &state.figures;
+    let reward = state.reward.map_or(String::new(), |r| format!(", reward {r:.4}"));
+    cx.note(format!(
+        "epoch {epoch} of {epochs}: loss {:.4}, softmax loss {:.4}, margin {:.3}{reward}",
+        f.loss, f.softmax_loss, f.margin
+    ));
+    if epoch + 1 == epochs {
+        cx.metric("train/loss", f.loss);
+        cx.metric("train/softmax-loss", f.softmax_loss);
+        if let Some(reward) = state.reward {
+            cx.metric("train/reward", reward);
+        }
+    }
+}
+
+/// The network of a checkpoint, without what only training needs.
+fn write_model(p: &Params, spec: &EpochSpec, from: &StepFolder, cx: &Context<'_>) -> Result<()> {
+    let crop = crop(cx.input("dataset")?)?;
+    let settings = p.method.settings(p).doing("serialise", &from.path)?;
+    let parameters = json!({ "settings": settings, "epochs": p.epochs, "last-epoch": spec });
+    let network = Plan { backbone: spec.backbone.clone(), size: crop.size, embedding: spec.embedding };
+    let info = ModelInfo { network, crop, method: p.method.name().to_owned(), parameters };
+    device::prepare(device::Device::Cpu, p.threads)?;
+    let tensors = checkpoint::read(&from.path, tch::Device::Cpu)?;
+    Model::save(&tensors.network, &info, cx.output("model")?)
+}
+
+fn crop(dataset: &std::path::Path) -> Result<lfs_faces::dataset::Crop> {
+    let dataset = lfs_faces::dataset::Dataset::open(dataset).map_err(|e| Failure::new(e.to_string()))?;
+    dataset.info().crop.clone().ok_or_else(Crops::not_aligned)
+}

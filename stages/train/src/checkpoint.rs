@@ -1,0 +1,100 @@
+//! All that one epoch leaves to the next, on disk.
+
+use std::path::Path;
+
+use lfs_network::weights::{self, Tensors};
+use lfs_stage::{IoContext, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::figures::Figures;
+
+/// Network, class weights and momentum.
+pub const TENSORS_FILE: &str = "checkpoint.safetensors";
+/// What is known of the epoch.
+pub const STATE_FILE: &str = "state.json";
+
+/// What is known of an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct State {
+    /// Which one, from 0.
+    pub epoch: u32,
+    /// Steps taken since the beginning of training.
+    pub iterations: u64,
+    /// Identities that are trained on.
+    pub classes: usize,
+    /// Verification accuracy on pairs of identities that are not trained on, where there are any.
+    pub reward: Option<f64>,
+    /// What was seen on the way.
+    pub figures: Figures,
+}
+
+/// The tensors of a checkpoint by what they are.
+#[derive(Debug, Default)]
+pub struct Tensors3 {
+    /// The network's weights and running statistics.
+    pub network: Tensors,
+    /// The class weights: `head.weight`.
+    pub head: Tensors,
+    /// The velocities of SGD, by the name of their weight with its prefix.
+    pub momentum: Tensors,
+}
+
+const NETWORK: &str = "network.";
+const HEAD: &str = "head.";
+const MOMENTUM: &str = "momentum.";
+
+/// The same tensors, each name with a prefix.
+pub fn prefixed(prefix: &str, tensors: &Tensors) -> Tensors {
+    tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone())).collect()
+}
+
+/// What training moves: the network's weights and the class weights, under the names of a checkpoint.
+pub fn trained(network: &Tensors, head: &Tensors) -> Tensors {
+    let mut all = prefixed(NETWORK, network);
+    all.extend(prefixed(HEAD, head));
+    all
+}
+
+/// Reads the tensors of a checkpoint.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn read(folder: &Path, device: tch::Device) -> Result<Tensors3> {
+    let mut out = Tensors3::default();
+    for (name, tensor) in weights::read(&folder.join(TENSORS_FILE), device)? {
+        let (part, name) = if let Some(name) = name.strip_prefix(NETWORK) {
+            (&mut out.network, name)
+        } else if let Some(name) = name.strip_prefix(HEAD) {
+            (&mut out.head, name)
+        } else {
+            (&mut out.momentum, name.strip_prefix(MOMENTUM).unwrap_or(&name))
+        };
+        part.insert(name.to_owned(), tensor);
+    }
+    Ok(out)
+}
+
+/// Writes a checkpoint.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(folder: &Path, tensors: &Tensors3, state: &State) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let mut all = trained(&tensors.network, &tensors.head);
+    all.extend(prefixed(MOMENTUM, &tensors.momentum));
+    weights::write(&folder.join(TENSORS_FILE), &all)?;
+    let path = folder.join(STATE_FILE);
+    let text = serde_json::to_string_pretty(state).doing("serialise", &path)?;
+    std::fs::write(&path, text + "\n").doing("write", &path)
+}
+
+/// Reads what is known of an epoch.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn state(folder: &Path) -> Result<State> {
+    let path = folder.join(STATE_FILE);
+    let text = std::fs::read_to_string(&path).doing("read", &path)?;
+    serde_json::from_str(&text).doing("understand", &path)
+}

@@ -1,0 +1,252 @@
+//! One epoch: from the checkpoint before it to its own.
+
+use std::path::Path;
+use std::time::Instant;
+
+use lfs_network::backbone::Architecture;
+use lfs_network::builder::{Builder, Init};
+use lfs_network::crops::Crops;
+use lfs_network::device::{self, Device};
+use lfs_network::model::{Model, Plan};
+use lfs_network::random::stream;
+use lfs_network::sgd::Sgd;
+use lfs_network::weights::Tensors;
+use lfs_stage::{Failure, Progress, Result};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::checkpoint::{self, State, Tensors3};
+use crate::figures::Tally;
+use crate::loss::head;
+use crate::schedule::Ramp;
+use crate::split::{self, Training};
+use crate::table::Form;
+use crate::verify;
+
+/// All that an epoch depends on beside the checkpoint before it, the images and the code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EpochSpec {
+    /// Which one, from 0.
+    pub epoch: u32,
+    /// The seed of the training.
+    pub seed: u64,
+    /// The loss.
+    pub form: Form,
+    /// The scale s.
+    pub scale: f64,
+    /// The network.
+    pub backbone: Architecture,
+    /// Numbers in an embedding.
+    pub embedding: u32,
+    /// Images in a step.
+    pub batch: u32,
+    /// The learning rate.
+    pub lr: Ramp,
+    /// Momentum of SGD.
+    pub momentum: f64,
+    /// Weight decay of SGD.
+    pub weight_decay: f64,
+    /// Probability of a flip.
+    pub flip: f64,
+    /// Share of the identities that is held out for the reward; none where a validation set is given.
+    pub holdout: Option<f64>,
+    /// Most pairs behind the reward.
+    pub pairs: u32,
+    /// Threads of the arithmetic.
+    pub threads: u32,
+    /// Where it is computed.
+    pub device: Device,
+}
+
+/// An epoch to run.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochIn<'a> {
+    /// What it depends on.
+    pub spec: &'a EpochSpec,
+    /// The aligned crops to train on.
+    pub dataset: &'a Path,
+    /// The aligned crops behind the reward, if not some of the training set's.
+    pub validation: Option<&'a Path>,
+    /// The checkpoint to go on from; a second one gives the momentum in its place. None: the beginning.
+    pub after: &'a [&'a Path],
+    /// Where the checkpoint is to be written.
+    pub folder: &'a Path,
+    /// Threads for decoding, which the result does not depend on.
+    pub threads: usize,
+}
+
+/// Trains one epoch and writes its checkpoint.
+///
+/// # Errors
+/// When the images do not fit, the loss is no number any more, or libtorch fails.
+pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> {
+    let spec = input.spec;
+    let device = device::prepare(spec.device, spec.threads)?;
+    let crops = Crops::open(input.dataset, input.threads)?;
+    let held_out = split::held_out(&crops, spec.holdout.unwrap_or(0.0))?;
+    let training = split::training(&crops, &held_out)?;
+    let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
+    let figures = trainee.train(spec, &crops, &training, say)?;
+    let reward = match input.validation {
+        Some(folder) => {
+            let validation = Crops::open(folder, input.threads)?;
+            if validation.crop != crops.crop {
+                return Err(Failure::new(format!(
+                    "the inputs `validation` and `dataset` are cut in two ways: {:?} and {:?}",
+                    validation.crop, crops.crop
+                ))
+                .help("align both with the same parameters"));
+            }
+            let all: Vec<u32> = (0..validation.names.len() as u32).collect();
+            Some(trainee.reward(spec, &validation, &all)?)
+        }
+        None if held_out.is_empty() => None,
+        None => Some(trainee.reward(spec, &crops, &held_out)?),
+    };
+    let state = State {
+        epoch: spec.epoch,
+        iterations: trainee.iterations,
+        classes: training.classes,
+        reward,
+        figures,
+    };
+    checkpoint::write(input.folder, &trainee.tensors(), &state)?;
+    Ok(state)
+}
+
+/// What training moves.
+struct Trainee {
+    model: Model,
+    head: Tensors,
+    classes: Tensor,
+    sgd: Sgd,
+    iterations: u64,
+}
+
+impl Trainee {
+    fn begin(
+        spec: &EpochSpec,
+        crops: &Crops,
+        classes: usize,
+        after: &[&Path],
+        device: tch::Device,
+    ) -> Result<Self> {
+        let plan = plan(spec, crops);
+        let (model, mut head, momentum, iterations) = match after {
+            [] => {
+                let head = Builder::seeded(spec.seed, device);
+                (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), 0)
+            }
+            [winner, own @ ..] => {
+                let from = checkpoint::read(winner, device)?;
+                let momentum = match own.first() {
+                    Some(own) => checkpoint::read(own, device)?.momentum,
+                    None => from.momentum,
+                };
+                let head = Builder::loaded(from.head, device);
+                (
+                    Model::loaded(&plan, from.network, device)?,
+                    head,
+                    momentum,
+                    checkpoint::state(winner)?.iterations,
+                )
+            }
+        };
+        let spread = Init::Normal((1.0 / spec.embedding as f32).sqrt());
+        let classes = head.weight("weight", &[classes as i64, i64::from(spec.embedding)], spread);
+        let (head, _) = head.finish()?;
+        let trained = checkpoint::trained(model.weights(), &head);
+        let sgd = Sgd::new(&trained, &momentum, spec.momentum, spec.weight_decay)?;
+        Ok(Self { model, head, classes, sgd, iterations })
+    }
+
+    fn train(
+        &mut self,
+        spec: &EpochSpec,
+        crops: &Crops,
+        training: &Training,
+        say: &mut dyn FnMut(Progress),
+    ) -> Result<crate::figures::Figures> {
+        let batch = (spec.batch as usize).min(training.rows.len());
+        let steps = (training.rows.len() / batch) as u64;
+        let number = [u64::from(spec.epoch)];
+        let mut order: Vec<usize> = (0..training.rows.len()).collect();
+        order.shuffle(&mut stream(spec.seed, "data order", &number));
+        let mut coin = stream(spec.seed, "flips", &number);
+        let loss = spec.form.loss();
+        let (mut tally, begun) = (Tally::default(), Instant::now());
+        for (step, chosen) in (0..steps).zip(order.chunks_exact(batch)) {
+            let rows: Vec<usize> = chosen.iter().map(|i| training.rows[*i]).collect();
+            let labels: Vec<i64> = chosen.iter().map(|i| training.labels[*i]).collect();
+            let flips: Vec<bool> = chosen.iter().map(|_| coin.random_bool(spec.flip)).collect();
+            let x = crops.batch(&rows, &flips, self.model.device())?;
+            let y = Tensor::from_slice(&labels).to_device(self.model.device());
+
+            self.sgd.zero_grad();
+            let embeddings = self.model.forward(&x, true);
+            let cosines = head::cosines(&embeddings, &self.classes, &y, spec.scale, self.iterations);
+            let losses = loss.loss(&cosines);
+            let mean = losses.mean(Kind::Float);
+            mean.backward();
+            tally.add_norm(step, || self.sgd.gradient_norm());
+            let lr = spec.lr.at(step, steps);
+            self.sgd.step(lr)?;
+            self.iterations += 1;
+
+            tally.add(&cosines, &losses, loss.clamped(&cosines));
+            // Looking at a number makes a GPU wait, so there it is looked at now and then.
+            if self.model.device() == tch::Device::Cpu || step % 50 == 0 || step + 1 == steps {
+                let mean = mean.double_value(&[]);
+                finite(mean, spec, step, lr)?;
+                let done = (step + 1) * batch as u64;
+                let rate = done as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+                say(Progress {
+                    doing: format!("epoch {}", spec.epoch),
+                    done,
+                    total: Some(steps * batch as u64),
+                    unit: "images".to_owned(),
+                    figures: [("loss", mean), ("lr", lr), ("images/s", rate)]
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .into(),
+                });
+            }
+        }
+        Ok(tally.figures(spec.scale, spec.lr.at(steps.saturating_sub(1), steps), loss.a()))
+    }
+
+    /// Verification accuracy on pairs of the images of `identities`, which is sorted.
+    fn reward(&self, spec: &EpochSpec, crops: &Crops, identities: &[u32]) -> Result<f64> {
+        let pairs = split::pairs(crops, identities, spec.pairs as usize)?;
+        let mut rows: Vec<usize> = pairs.iter().flat_map(|p| [p.a, p.b]).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let embeddings = self.model.embed(crops, &rows, false, spec.batch as usize, |_| {})?;
+        let place = |row: usize| rows.binary_search(&row).map_or(0, |at| at as i64);
+        let reward = verify::reward(&embeddings, &pairs, place);
+        Ok(reward)
+    }
+
+    fn tensors(&self) -> Tensors3 {
+        let head = self.head.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        Tensors3 { network: self.model.tensors(), head, momentum: self.sgd.velocities() }
+    }
+}
+
+/// What the network of an epoch is.
+pub fn plan(spec: &EpochSpec, crops: &Crops) -> Plan {
+    Plan { backbone: spec.backbone.clone(), size: crops.crop.size, embedding: spec.embedding }
+}
+
+fn finite(loss: f64, spec: &EpochSpec, step: u64, lr: f64) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}",
+        spec.epoch
+    ))
+    .help("lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"))
+}

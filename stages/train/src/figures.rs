@@ -1,0 +1,144 @@
+//! What is seen of an epoch, on one scale for all methods.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::loss::head::Cosines;
+
+/// Bins of the histogram of p.
+const BINS: usize = 20;
+/// Every how many steps the gradient's norm is taken.
+const NORM_EVERY: u64 = 10;
+
+/// Means over the images of an epoch, each as it was when its batch was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Figures {
+    /// Images that were trained on.
+    pub images: u64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// The method's own loss, `-log p_m`.
+    pub loss: f64,
+    /// The loss of plain softmax (a = 0) on the same cosines: the one that compares methods.
+    pub softmax_loss: f64,
+    /// The parameter a of L5, where the method has one.
+    pub a: Option<f64>,
+    /// The effective margin: the m with which AM-Softmax would give each image the same loss.
+    pub margin: f64,
+    /// The probability of the true class, without margin.
+    pub p: f64,
+    /// The same with margin.
+    pub p_m: f64,
+    /// Images in each twentieth of [0, 1] by p.
+    pub p_histogram: Vec<u64>,
+    /// Norm of the gradient of the network and the class weights, mean over every tenth step.
+    pub gradient_norm: f64,
+    /// Share of images that a bound of the loss cut off from the gradient, where it has such a bound.
+    pub clamped: Option<f64>,
+}
+
+/// Collects what figures are made of. On the way it costs three small copies a step.
+#[derive(Debug, Default)]
+pub struct Tally {
+    own: Vec<Tensor>,
+    rivals: Vec<Tensor>,
+    losses: Vec<Tensor>,
+    clamped: Vec<Tensor>,
+    norms: Vec<f64>,
+}
+
+impl Tally {
+    /// Takes note of a step.
+    pub fn add(&mut self, c: &Cosines, losses: &Tensor, clamped: Option<Tensor>) {
+        self.own.push(c.own.detach());
+        self.rivals.push(c.rivals.detach());
+        self.losses.push(losses.detach());
+        self.clamped.extend(clamped);
+    }
+
+    /// Takes note of the gradient's norm, at every tenth step.
+    pub fn add_norm(&mut self, step: u64, norm: impl FnOnce() -> f64) {
+        if step.is_multiple_of(NORM_EVERY) {
+            self.norms.push(norm());
+        }
+    }
+
+    /// The figures of all steps.
+    pub fn figures(self, scale: f64, lr: f64, a: Option<f64>) -> Figures {
+        let (own, rivals, losses) = (numbers(&self.own), numbers(&self.rivals), numbers(&self.losses));
+        let n = own.len().max(1) as f64;
+        let mut out = Figures {
+            images: own.len() as u64,
+            lr,
+            loss: losses.iter().sum::<f64>() / n,
+            softmax_loss: 0.0,
+            a,
+            margin: 0.0,
+            p: 0.0,
+            p_m: 0.0,
+            p_histogram: vec![0; BINS],
+            gradient_norm: self.norms.iter().sum::<f64>() / self.norms.len().max(1) as f64,
+            clamped: None,
+        };
+        for ((own, rivals), loss) in own.iter().zip(&rivals).zip(&losses) {
+            let odds = scale * own - rivals;
+            let p = 1.0 / (1.0 + (-odds).exp());
+            out.softmax_loss += softplus(-odds) / n;
+            out.margin += (odds - odds_of(*loss)) / scale / n;
+            out.p += p / n;
+            out.p_m += (-loss).exp() / n;
+            out.p_histogram[((p * BINS as f64) as usize).min(BINS - 1)] += 1;
+        }
+        if !self.clamped.is_empty() {
+            out.clamped = Some(numbers(&self.clamped).iter().sum::<f64>() / n);
+        }
+        out
+    }
+}
+
+/// `log(p / (1 - p))` for the p of a loss `-log p`.
+fn odds_of(loss: f64) -> f64 {
+    let loss = loss.max(1e-30);
+    -loss - (-(-loss).exp_m1()).ln()
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+fn numbers(parts: &[Tensor]) -> Vec<f64> {
+    let mut out = Vec::new();
+    for part in parts {
+        let plain = part.to_device(tch::Device::Cpu).to_kind(tch::Kind::Double);
+        out.extend(Vec::<f64>::try_from(plain).unwrap_or_default());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::am_softmax::AmSoftmax;
+    use crate::loss::head::Loss;
+    use crate::loss::l5::L5;
+
+    fn tally(loss: &dyn Loss) -> Figures {
+        let own = Tensor::from_slice(&[0.9, 0.4, -0.2]);
+        let c = Cosines { own, rivals: Tensor::from_slice(&[12.0, 20.0, 9.0]), scale: 32.0, iteration: 0 };
+        let mut tally = Tally::default();
+        tally.add(&c, &loss.loss(&c), loss.clamped(&c));
+        tally.figures(32.0, 0.1, loss.a())
+    }
+
+    #[test]
+    fn the_effective_margin_is_the_margin_of_am_softmax_and_log_of_one_less_a_over_s_for_l5() {
+        let am = tally(&AmSoftmax { margin: 0.2, easy_margin: false });
+        assert!((am.margin - 0.2).abs() < 1e-9, "{am:?}");
+        let l5 = tally(&L5 { a: -600.8 });
+        assert!((l5.margin - (601.8_f64).ln() / 32.0).abs() < 1e-9, "{l5:?}");
+        assert!((am.softmax_loss - l5.softmax_loss).abs() < 1e-12);
+        assert!(am.loss > am.softmax_loss && am.p_m < am.p);
+        assert_eq!(am.p_histogram.iter().sum::<u64>(), 3);
+    }
+}

@@ -1,0 +1,80 @@
+//! The log of a training: a table for people, and all of it for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use lfs_stage::{IoContext, Result};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::checkpoint::State;
+use crate::method::Draw;
+use crate::table::Form;
+
+/// One epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Epoch {
+    /// Which one, from 0.
+    pub epoch: u32,
+    /// The candidate that went on.
+    pub winner: usize,
+    /// Where the search stood before it: `mu`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub search: BTreeMap<String, Vec<f64>>,
+    /// All that were trained.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One candidate of an epoch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Candidate {
+    /// What it is called.
+    pub name: String,
+    /// The numbers that were drawn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sample: Vec<f64>,
+    /// Its loss.
+    pub form: Form,
+    /// What was seen of it.
+    pub state: State,
+}
+
+impl Candidate {
+    /// A candidate and what came of it.
+    pub fn new(draw: Draw<Form>, state: State) -> Self {
+        Self { name: draw.name, sample: draw.sample, form: draw.form, state }
+    }
+}
+
+const COLUMNS: &str =
+    "epoch,lr,candidates,winner,a,loss,softmax_loss,margin,p,p_m,gradient_norm,clamped,reward,images";
+
+/// Writes `epochs.csv` (one row an epoch: the winner) and `epochs.json` (every candidate).
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(epochs: &[Epoch], kept: u32, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let mut text = format!("{COLUMNS}\n");
+    let or_empty = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
+    for e in epochs {
+        let state = &e.candidates[e.winner].state;
+        let f = &state.figures;
+        let (count, a, clamped, reward) =
+            (e.candidates.len(), or_empty(f.a), or_empty(f.clamped), or_empty(state.reward));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{},{},{count},{},{a},{},{},{},{},{},{},{clamped},{reward},{}",
+            e.epoch, f.lr, e.winner, f.loss, f.softmax_loss, f.margin, f.p, f.p_m, f.gradient_norm, f.images
+        );
+    }
+    let path = folder.join("epochs.csv");
+    std::fs::write(&path, text).doing("write", &path)?;
+    let path = folder.join("epochs.json");
+    let text = serde_json::to_string_pretty(&json!({ "kept-epoch": kept, "epochs": epochs }));
+    std::fs::write(&path, text.doing("serialise", &path)? + "\n").doing("write", &path)
+}

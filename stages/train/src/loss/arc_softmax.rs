@@ -1,0 +1,71 @@
+//! Arc-Softmax: a margin on the angle.
+
+use lfs_stage::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::head::{Cosines, Loss, cross_entropy, within};
+
+/// Arc-Softmax: `f(m, theta_y) = cos(theta_y + m)` (Deng et al. 2019, "ArcFace", eq. 3).
+///
+/// Beyond `theta = pi - m`, where the cosine would rise again, `f = cos theta - m sin m`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ArcSoftmax {
+    /// The margin m in radians.
+    #[schemars(range(min = 0.0, max = 1.5))]
+    pub margin: f64,
+    /// Apply the margin only where the cosine is above 0, as the code released with Search-Softmax does.
+    pub easy_margin: bool,
+}
+
+impl Default for ArcSoftmax {
+    fn default() -> Self {
+        Self { margin: 0.5, easy_margin: false }
+    }
+}
+
+/// The least `sin^2 theta`: at cos = +-1 the slope of the sine is infinite.
+const LEAST_SQUARE: f64 = 1e-12;
+
+impl Loss for ArcSoftmax {
+    fn loss(&self, c: &Cosines) -> Tensor {
+        let sine = (-c.own.square() + 1.0).clamp_min(LEAST_SQUARE).sqrt();
+        let with = &c.own * self.margin.cos() - sine * self.margin.sin();
+        let (above, instead) = if self.easy_margin {
+            (0.0, c.own.shallow_clone())
+        } else {
+            (-self.margin.cos(), &c.own - self.margin * self.margin.sin())
+        };
+        let f = with.where_self(&c.own.gt(above), &instead);
+        cross_entropy(&(f * c.scale), &c.rivals)
+    }
+
+    fn check(&self) -> Result<()> {
+        within("arc-softmax.margin", self.margin, 0.0, 1.5)
+    }
+
+    #[cfg(test)]
+    fn examples() -> Vec<Self> {
+        let one = |margin, easy_margin| Self { margin, easy_margin };
+        vec![one(0.5, false), one(0.35, true), one(1.5, false)]
+    }
+
+    #[cfg(test)]
+    fn neutral() -> Option<Self> {
+        Some(Self { margin: 0.0, ..Self::default() })
+    }
+
+    #[cfg(test)]
+    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
+        let (cos, m) = (cosines[own], self.margin);
+        let theta = cos.clamp(-1.0, 1.0).acos();
+        let f = match (self.easy_margin, cos > 0.0, theta + m < std::f64::consts::PI) {
+            (true, false, _) => cos,
+            (true, true, _) | (false, _, true) => (theta + m).cos(),
+            (false, _, false) => cos - m * m.sin(),
+        };
+        super::head::margin_oracle(f, cosines, own, scale)
+    }
+}

@@ -1,0 +1,36 @@
+//! V-Softmax: a virtual class that follows each image.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::head::{Cosines, Loss, cross_entropy};
+
+/// V-Softmax: one more class in the denominator, whose weight is `||w_y|| x / ||x||` (Chen et al. 2018, "Virtual
+/// Softmax", eq. 3). With normalised embeddings and weights its cosine is 1: a constant further logit s.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct VSoftmax {}
+
+impl Loss for VSoftmax {
+    fn loss(&self, c: &Cosines) -> Tensor {
+        let rivals = c.rivals.logaddexp(&c.rivals.full_like(c.scale));
+        cross_entropy(&(&c.own * c.scale), &rivals)
+    }
+
+    #[cfg(test)]
+    fn examples() -> Vec<Self> {
+        vec![Self {}]
+    }
+
+    #[cfg(test)]
+    fn neutral() -> Option<Self> {
+        None
+    }
+
+    #[cfg(test)]
+    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
+        let virtual_class: Vec<f64> = cosines.iter().copied().chain([1.0]).collect();
+        super::head::margin_oracle(cosines[own], &virtual_class, own, scale)
+    }
+}

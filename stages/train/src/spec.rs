@@ -1,0 +1,239 @@
+//! The parameters: their names, bounds, defaults and help.
+//!
+//! Whatever stands here reaches a result only through the values of parameters, and those are part of every key.
+//! So this file counts for no result: a further parameter leaves trainings valid that do not use it.
+
+use lfs_network::backbone::mobilefacenet::MobileFaceNet;
+use lfs_network::backbone::resnet_4stage::Resnet4Stage;
+use lfs_network::backbone::resnet_small::ResnetSmall;
+use lfs_network::backbone::{Architecture, Backbone};
+use lfs_network::device::Device;
+use lfs_stage::{Failure, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::loss::a_softmax::ASoftmax;
+use crate::loss::am_softmax::AmSoftmax;
+use crate::loss::arc_softmax::ArcSoftmax;
+use crate::loss::head::within;
+use crate::loss::softmax::Softmax;
+use crate::loss::v_softmax::VSoftmax;
+use crate::search::am_lfs::AmLfs;
+use crate::search::random::Random;
+use crate::search::reward::Reward;
+use crate::table::Method;
+
+/// The parameters of kind `train`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Params {
+    /// How the network is trained.
+    pub method: Method,
+    /// The seed of everything random: first weights, order of images, flips, draws of a search.
+    #[serde(default)]
+    pub seed: u64,
+    /// Passes over the training images.
+    #[serde(default = "default::epochs")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub epochs: u32,
+    /// Images in a step. Images that do not fill a last batch wait for the next epoch.
+    #[serde(default = "default::batch")]
+    #[schemars(range(min = 2, max = 65_536))]
+    pub batch: u32,
+    /// Learning rate at the beginning.
+    #[serde(default = "default::lr")]
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub lr: f64,
+    /// Epochs, counted from 0, at which the learning rate is multiplied by `gamma`.
+    #[serde(default = "default::milestones")]
+    pub milestones: Vec<u32>,
+    /// What the learning rate is multiplied by at each milestone.
+    #[serde(default = "default::gamma")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub gamma: f64,
+    /// Epochs over which the learning rate rises from 0 at the beginning.
+    #[serde(default)]
+    pub warmup: u32,
+    /// Momentum of SGD.
+    #[serde(default = "default::momentum")]
+    #[schemars(range(min = 0.0, max = 0.9999))]
+    pub momentum: f64,
+    /// Weight decay of SGD, on all weights.
+    #[serde(default = "default::weight_decay")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub weight_decay: f64,
+    /// The scale s of the cosines.
+    #[serde(default = "default::scale")]
+    #[schemars(range(min = 0.1, max = 1000.0))]
+    pub scale: f64,
+    /// Probability with which a training image is flipped left to right.
+    #[serde(default = "default::flip")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub flip: f64,
+    /// Numbers in an embedding.
+    #[serde(default = "default::embedding")]
+    #[schemars(range(min = 2, max = 4096))]
+    pub embedding: u32,
+    /// The network.
+    #[serde(default = "default::backbone")]
+    pub backbone: Backbone,
+    /// The network `resnet-small`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"backbone": ["resnet-small"]}))]
+    pub resnet_small: ResnetSmall,
+    /// The network `resnet-4stage`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"backbone": ["resnet-4stage"]}))]
+    pub resnet_4stage: Resnet4Stage,
+    /// The network `mobilefacenet`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"backbone": ["mobilefacenet"]}))]
+    pub mobilefacenet: MobileFaceNet,
+    /// Share of the identities that no method trains on: their images give the reward. It counts only without
+    /// the input `validation`.
+    #[serde(default = "default::holdout")]
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub holdout: f64,
+    /// Most pairs of images behind a reward, half of them of one identity.
+    #[serde(default = "default::pairs")]
+    #[schemars(range(min = 20, max = 1_000_000))]
+    pub pairs: u32,
+    /// Which model is the result: the winner of the last epoch, or the one with the highest reward of all
+    /// epochs (the later one of equals).
+    #[serde(default = "default::keep")]
+    pub keep: Keep,
+    /// Threads of the arithmetic. Another number gives other last bits.
+    #[serde(default = "default::threads")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: u32,
+    /// Where to compute.
+    #[serde(default)]
+    pub device: Device,
+    /// The method `softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["softmax"]}))]
+    pub softmax: Softmax,
+    /// The method `a-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["a-softmax"]}))]
+    pub a_softmax: ASoftmax,
+    /// The method `v-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["v-softmax"]}))]
+    pub v_softmax: VSoftmax,
+    /// The method `arc-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["arc-softmax"]}))]
+    pub arc_softmax: ArcSoftmax,
+    /// The method `am-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["am-softmax"]}))]
+    pub am_softmax: AmSoftmax,
+    /// The method `am-lfs`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["am-lfs"]}))]
+    pub am_lfs: AmLfs,
+    /// The method `random-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["random-softmax"]}))]
+    pub random_softmax: Random,
+    /// The method `search-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["search-softmax"]}))]
+    pub search_softmax: Reward,
+}
+
+/// Which model is the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The winner of the last epoch.
+    LastEpoch,
+    /// The highest reward of all epochs.
+    BestEpoch,
+}
+
+mod default {
+    use super::{Backbone, Keep};
+
+    pub fn epochs() -> u32 {
+        12
+    }
+    pub fn batch() -> u32 {
+        64
+    }
+    pub fn lr() -> f64 {
+        0.1
+    }
+    pub fn milestones() -> Vec<u32> {
+        vec![6, 10]
+    }
+    pub fn gamma() -> f64 {
+        0.1
+    }
+    pub fn momentum() -> f64 {
+        0.9
+    }
+    pub fn weight_decay() -> f64 {
+        5e-4
+    }
+    pub fn scale() -> f64 {
+        32.0
+    }
+    pub fn flip() -> f64 {
+        0.5
+    }
+    pub fn embedding() -> u32 {
+        128
+    }
+    pub fn backbone() -> Backbone {
+        Backbone::ResnetSmall
+    }
+    pub fn holdout() -> f64 {
+        0.1
+    }
+    pub fn pairs() -> u32 {
+        2000
+    }
+    pub fn keep() -> Keep {
+        Keep::LastEpoch
+    }
+    pub fn threads() -> u32 {
+        1
+    }
+}
+
+impl Params {
+    /// The network that is asked for.
+    pub fn architecture(&self) -> Architecture {
+        match self.backbone {
+            Backbone::ResnetSmall => Architecture::ResnetSmall(self.resnet_small.clone()),
+            Backbone::Resnet4Stage => Architecture::Resnet4Stage(self.resnet_4stage.clone()),
+            Backbone::MobileFaceNet => Architecture::MobileFaceNet(self.mobilefacenet.clone()),
+        }
+    }
+
+    /// Checks what a schema cannot say.
+    ///
+    /// # Errors
+    /// A message that names the parameter.
+    pub fn check(&self) -> Result<()> {
+        within("epochs", f64::from(self.epochs), 1.0, 1e4)?;
+        within("batch", f64::from(self.batch), 2.0, 65_536.0)?;
+        within("lr", self.lr, 0.0, 100.0)?;
+        within("gamma", self.gamma, 0.0, 1.0)?;
+        within("momentum", self.momentum, 0.0, 0.9999)?;
+        within("weight-decay", self.weight_decay, 0.0, 1.0)?;
+        within("scale", self.scale, 0.1, 1000.0)?;
+        within("flip", self.flip, 0.0, 1.0)?;
+        within("embedding", f64::from(self.embedding), 2.0, 4096.0)?;
+        within("holdout", self.holdout, 0.0, 0.9)?;
+        within("pairs", f64::from(self.pairs), 20.0, 1e6)?;
+        within("threads", f64::from(self.threads), 1.0, 1024.0)?;
+        if let Some(pair) = self.milestones.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(Failure::new(format!("milestones must rise, but {} follows {}", pair[1], pair[0])));
+        }
+        self.architecture().check()?;
+        self.method.check(self)
+    }
+}

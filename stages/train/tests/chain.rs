@@ -1,0 +1,305 @@
+//! The chain of epochs, through the public contract.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests stop the test
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lfs_faces::dataset::{Crop, Face, Info, Writer};
+use lfs_faces::image::{Pixels, encode_png};
+use lfs_stage::{Binding, Failure, Job, Kind, Reply, Step, run_in_place};
+use lfs_train::Train;
+use lfs_train::epoch::{self, EpochIn, EpochSpec};
+use serde_json::{Value, json};
+
+const SIDE: u32 = 32;
+
+/// Stripes whose direction and colour are the identity's, with a phase and noise of the image's own.
+fn crop(identity: u32, image: u32) -> Vec<u8> {
+    let (angle, phase) = (f64::from(identity) * 0.7, f64::from(image) * 0.9);
+    let mut rgb = Vec::new();
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let along = f64::from(x) * angle.cos() + f64::from(y) * angle.sin();
+            for channel in 0..3 {
+                let wave = (along * 0.6 + phase + f64::from(channel * identity)).sin();
+                let noise = (f64::from(x * 31 + y * 17 + image * 7 + channel) * 12.9898).sin();
+                rgb.push((128.0 + 70.0 * wave + 40.0 * noise) as u8);
+            }
+        }
+    }
+    rgb
+}
+
+fn dataset(folder: &Path, identities: u32, images: u32) {
+    let mut writer = Writer::create(folder).unwrap();
+    for identity in 0..identities {
+        for image in 0..images {
+            let pixels = Pixels { width: SIDE, height: SIDE, rgb: crop(identity, image) };
+            let name = format!("person{identity}/{image}.png");
+            let image = encode_png(&pixels).unwrap();
+            writer.push(&Face { image, identity, name, points: None, group: None, flags: 0 }).unwrap();
+        }
+    }
+    let names = (0..identities).map(|i| format!("person{i}")).collect();
+    let crop = Some(Crop { size: SIDE, template: "arcface-112".into(), encoding: "png".into() });
+    writer.finish(Info { identities: names, crop, ..Info::default() }).unwrap();
+}
+
+fn params(method: &str, more: Value) -> Value {
+    let mut all = json!({
+        "method": method, "epochs": 2, "milestones": [1], "batch": 16, "embedding": 16, "holdout": 0.25,
+        "pairs": 100, "resnet-small": { "widths": [8, 16] }, "device": "cpu",
+    });
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    // As a host would: every default filled in.
+    let complete: lfs_train::spec::Params = serde_json::from_value(all).unwrap();
+    serde_json::to_value(complete).unwrap()
+}
+
+struct Done {
+    said: Vec<Reply>,
+    result: Result<(), Failure>,
+    folder: PathBuf,
+}
+
+impl Done {
+    fn steps(&self) -> Vec<Vec<Step>> {
+        let asked = self.said.iter().filter_map(|r| match r {
+            Reply::Steps { steps } => Some(steps.clone()),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    fn bytes(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.folder.join(file)).unwrap()
+    }
+}
+
+fn train(folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done {
+    let scratch = folder.join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let job = Job {
+        node: "train".into(),
+        kind: "train".into(),
+        parameters,
+        inputs: BTreeMap::from([("dataset".into(), Binding::One(data.to_owned()))]),
+        outputs: BTreeMap::from([("model".into(), folder.join("model")), ("log".into(), folder.join("log"))]),
+        scratch,
+        threads,
+    };
+    let (result, said) = run_in_place(&Train, &job);
+    Done { said, result, folder: folder.to_owned() }
+}
+
+const FILES: [&str; 2] = ["checkpoint.safetensors", "state.json"];
+
+#[test]
+fn two_epochs_are_one_epoch_and_another_one_in_a_fresh_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let straight = train(&dir.path().join("straight"), &data, params("am-softmax", json!({})), 1);
+    straight.result.clone().unwrap();
+    let spec = dir.path().join("spec.json");
+    std::fs::write(&spec, straight.steps()[1][0].spec.to_string()).unwrap();
+    let resumed = dir.path().join("resumed");
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "one_epoch_for_another_process", "--nocapture"])
+        .env("ONE_EPOCH_SPEC", &spec)
+        .env("ONE_EPOCH_DATA", &data)
+        .env("ONE_EPOCH_AFTER", straight.folder.join("scratch/steps/0"))
+        .env("ONE_EPOCH_FOLDER", &resumed)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    for file in FILES {
+        let found = std::fs::read(resumed.join(file)).unwrap();
+        assert!(found == straight.bytes(&format!("scratch/steps/1/{file}")), "{file} differs");
+    }
+}
+
+#[test]
+fn one_epoch_for_another_process() {
+    let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let Some(spec) = path("ONE_EPOCH_SPEC") else { return };
+    let spec: EpochSpec = serde_json::from_slice(&std::fs::read(spec).unwrap()).unwrap();
+    let (data, after) = (path("ONE_EPOCH_DATA").unwrap(), path("ONE_EPOCH_AFTER").unwrap());
+    let folder = path("ONE_EPOCH_FOLDER").unwrap();
+    let after = [after.as_path()];
+    let input =
+        EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 2 };
+    epoch::run(&input, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn every_method_trains_to_the_same_bytes_again_and_its_softmax_loss_falls() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    for method in lfs_train::table::Method::ALL {
+        let search = json!({ "candidates": 2, "fixed-epochs": 1 });
+        let more =
+            json!({ "epochs": 3, "milestones": [2], "lr": 0.05, "search-softmax": search, "am-lfs": search });
+        let run = |name: &str, threads| {
+            let folder = dir.path().join(method.name()).join(name);
+            let done = train(&folder, &data, params(method.name(), more.clone()), threads);
+            done.result.clone().unwrap_or_else(|e| panic!("{method:?}: {e}"));
+            done
+        };
+        let (one, two) = (run("one", 1), run("two", 2));
+        for file in ["model/model.safetensors", "model/model.json", "log/epochs.csv", "log/epochs.json"] {
+            assert!(one.bytes(file) == two.bytes(file), "{method:?}: {file} differs");
+        }
+        let log: Value = serde_json::from_slice(&one.bytes("log/epochs.json")).unwrap();
+        let loss = |epoch: usize| {
+            log["epochs"][epoch]["candidates"][0]["state"]["figures"]["softmax-loss"].as_f64().unwrap()
+        };
+        // What AM-LFS draws may well make it rise.
+        if method.name() != "am-lfs" {
+            assert!(loss(2) < loss(0), "{method:?}: {} {}", loss(0), loss(2));
+        }
+        let counts: Vec<usize> = one.steps().iter().map(Vec::len).collect();
+        let expected =
+            if ["am-lfs", "search-softmax"].contains(&method.name()) { [1, 2, 2] } else { [1, 1, 1] };
+        assert_eq!(counts, expected, "{method:?}");
+    }
+}
+
+#[test]
+fn a_longer_training_and_a_later_change_of_the_rate_begin_with_the_same_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let steps = |name: &str, more: Value| {
+        let done = train(&dir.path().join(name), &data, params("softmax", more), 1);
+        done.result.clone().unwrap();
+        done.steps().concat().into_iter().map(|s| s.spec).collect::<Vec<Value>>()
+    };
+    let short = steps("short", json!({ "milestones": [] }));
+    let long = steps("long", json!({ "milestones": [], "epochs": 3 }));
+    let changed = steps("changed", json!({ "milestones": [1] }));
+    assert_eq!(short, long[..2]);
+    assert_eq!(short[0], changed[0]);
+    assert_ne!(short[1], changed[1]);
+}
+
+#[test]
+fn each_candidate_keeps_its_own_momentum_where_the_winner_s_is_not_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let after = |copy: bool| {
+        let search = json!({ "candidates": 3, "fixed-epochs": 0, "copy-momentum": copy });
+        let folder = dir.path().join(copy.to_string());
+        let done = train(&folder, &data, params("search-softmax", json!({ "search-softmax": search })), 1);
+        done.result.clone().unwrap();
+        let mut counts: Vec<usize> = done.steps()[1].iter().map(|s| s.after.len()).collect();
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!(after(true), [1, 1, 1]);
+    assert_eq!(after(false), [1, 2, 2]);
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 6, 4);
+    let refused = |name: &str, method: &str, more: Value| {
+        let done = train(&dir.path().join(name), &data, params(method, more), 1);
+        done.result.unwrap_err().to_string()
+    };
+    let message = refused("holdout", "search-softmax", json!({ "holdout": 0.0 }));
+    assert!(message.contains("holdout = 0") && message.contains("`validation`"), "{message}");
+    let message = refused("share", "softmax", json!({ "holdout": 0.9 }));
+    assert!(message.contains("holdout = 0.9 takes 5 identities"), "{message}");
+    let message = refused("milestones", "softmax", json!({ "milestones": [3, 3] }));
+    assert!(message.contains("milestones must rise"), "{message}");
+    let message = refused("margin", "am-softmax", json!({ "am-softmax": { "margin": 5.0 } }));
+    assert!(message.contains("am-softmax.margin is 5"), "{message}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let done = train(&dir.path().join("good"), &data, params("softmax", json!({})), 1);
+    done.result.clone().unwrap();
+    let checkpoint = done.folder.join("scratch/steps/0/checkpoint.safetensors");
+    let mut tensors = lfs_network::weights::read(&checkpoint, tch::Device::Cpu).unwrap();
+    let name = "network.embedding.weight";
+    let broken = tensors[name].full_like(f64::NAN);
+    tensors.insert(name.to_owned(), broken);
+    lfs_network::weights::write(&checkpoint, &tensors).unwrap();
+    let spec: EpochSpec = serde_json::from_value(done.steps()[1][0].spec.clone()).unwrap();
+    let (after, folder) = (done.folder.join("scratch/steps/0"), dir.path().join("broken"));
+    let after = [after.as_path()];
+    let input =
+        EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 1 };
+    let message = epoch::run(&input, &mut |_| {}).unwrap_err().to_string();
+    assert!(
+        message.contains("the loss became NaN in epoch 1, by step 0") && message.contains("lower `lr`"),
+        "{message}"
+    );
+    assert!(!folder.join("checkpoint.safetensors").exists());
+}
+
+#[test]
+fn a_validation_input_gives_the_reward_and_leaves_every_identity_in_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, other) = (dir.path().join("data"), dir.path().join("other"));
+    dataset(&data, 12, 8);
+    dataset(&other, 5, 6);
+    let folder = dir.path().join("run");
+    let scratch = folder.join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let inputs = [("dataset", data), ("validation", other)];
+    let job = Job {
+        node: "train".into(),
+        kind: "train".into(),
+        parameters: params("search-softmax", json!({ "holdout": 0.0 })),
+        inputs: inputs.map(|(name, path)| (name.to_owned(), Binding::One(path))).into(),
+        outputs: BTreeMap::from([("model".into(), folder.join("model")), ("log".into(), folder.join("log"))]),
+        scratch,
+        threads: 1,
+    };
+    run_in_place(&Train, &job).0.unwrap();
+    let log: Value = serde_json::from_slice(&std::fs::read(folder.join("log/epochs.json")).unwrap()).unwrap();
+    let state = &log["epochs"][0]["candidates"][0]["state"];
+    assert_eq!(state["classes"], 12);
+    assert!(state["reward"].as_f64().unwrap() > 0.3);
+}
+
+#[test]
+fn the_description_names_real_files_and_leaves_declarations_out_of_every_key() {
+    let info = Train.describe();
+    let choices: Vec<_> = info.choices.values().flat_map(BTreeMap::iter).collect();
+    for (value, choice) in &choices {
+        assert!(choice.code.values().all(|digest| digest != "missing"), "{value}: {:?}", choice.code);
+    }
+    assert!(info.code.contains_key("train/src/epoch.rs"));
+    for file in [
+        "train/src/table.rs",
+        "train/src/spec.rs",
+        "train/src/loss/am_softmax.rs",
+        "network/src/backbone/mod.rs",
+    ] {
+        assert!(!info.code.contains_key(file), "{file}");
+    }
+    let methods = &info.choices["method"];
+    assert!(methods["am-softmax"].code.contains_key("train/src/loss/am_softmax.rs"));
+    assert!(!methods["softmax"].code.contains_key("train/src/loss/am_softmax.rs"));
+    for method in lfs_train::table::Method::ALL {
+        let when = &info.parameters["properties"][method.name()]["x-when"]["method"];
+        assert_eq!(*when, json!([method.name()]), "{method:?}");
+    }
+    for backbone in lfs_network::backbone::Backbone::ALL {
+        let when = &info.parameters["properties"][backbone.name()]["x-when"]["backbone"];
+        assert_eq!(*when, json!([backbone.name()]), "{backbone:?}");
+    }
+}
