@@ -3,6 +3,7 @@
 //! ```text
 //! { "protocol": "LFW View 2, ...",      the protocol in words
 //!   "set": "lfw",                       the set, as the parameter names it
+//!   "confidence": 0.95,                 of the intervals
 //!   "columns": [                        one number each
 //!     { "name": "LFW",                  the column's name in a table
 //!       "definition": "exact",          numbers of different definitions are not comparable
@@ -34,6 +35,8 @@ pub struct Metrics {
     pub protocol: String,
     /// The set.
     pub set: Set,
+    /// The probability that the intervals are to cover.
+    pub confidence: f64,
     /// The numbers.
     pub columns: Vec<Column>,
     /// What stands behind them.

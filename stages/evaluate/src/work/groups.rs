@@ -42,7 +42,13 @@ impl Desk<'_> {
         details.groups = self
             .watch
             .run(cx, "error rates by group", 0, |_| group::rates(&members, &self.fars(), &bootstrap));
-        Ok(Metrics { protocol: self.entry.protocol.to_owned(), set: self.entry.set, columns, details })
+        Ok(Metrics {
+            protocol: self.entry.protocol.to_owned(),
+            set: self.entry.set,
+            confidence: self.params.confidence,
+            columns,
+            details,
+        })
     }
 
     /// The mean over the groups, and the (population) standard deviation between them.

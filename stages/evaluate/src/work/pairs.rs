@@ -37,6 +37,7 @@ impl Desk<'_> {
         Ok(Metrics {
             protocol: self.entry.protocol.to_owned(),
             set: self.entry.set,
+            confidence: self.params.confidence,
             columns,
             details: Details {
                 official: scored.official,

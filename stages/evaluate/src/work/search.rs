@@ -134,6 +134,7 @@ impl Desk<'_> {
         Metrics {
             protocol: self.entry.protocol.to_owned(),
             set: self.entry.set,
+            confidence: self.params.confidence,
             columns: columns.collect(),
             details: Details { official, counts, ..Details::default() },
         }

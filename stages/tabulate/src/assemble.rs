@@ -1,0 +1,196 @@
+//! From results to the table.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Failure, Result};
+
+use crate::findings;
+use crate::input::{self, Found};
+use crate::order;
+use crate::significance::{cell, judge};
+use crate::stage::Params;
+use crate::table::{Cell, Column, Row, Source, Table};
+
+/// The definitions of accuracies: only these are averaged.
+const ACCURACIES: [&str; 4] = ["exact", "insightface", "facexzoo", "paper"];
+
+/// A row while results are gathered: its labels, and for each column the results so far.
+type Gathered = (BTreeMap<String, String>, Vec<Vec<Source>>);
+
+/// Makes the table.
+///
+/// # Errors
+/// When two results of one column differ in definition, or two stand for the same cell and seed.
+pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
+    let (columns, mut notes) = columns(found)?;
+    let labels = order::row_labels(found);
+    let mut rows: Vec<Gathered> = Vec::new();
+    for f in found {
+        let mut own: BTreeMap<String, String> =
+            labels.iter().filter_map(|l| f.labels.get(l).map(|v| (l.clone(), v.clone()))).collect();
+        // Files without any label are told apart by their names.
+        if f.labels.is_empty() && found.len() > 1 {
+            own.insert("file".to_owned(), f.from.clone());
+        }
+        let at = rows.iter().position(|r| r.0 == own).unwrap_or_else(|| {
+            rows.push((own, vec![Vec::new(); columns.len()]));
+            rows.len() - 1
+        });
+        for c in &f.metrics.columns {
+            let Some(k) = columns.iter().position(|known| known.name == c.name) else { continue };
+            let (row, cells) = &mut rows[at];
+            let sources = &mut cells[k];
+            let new = source(f, c);
+            if let Some(twice) = sources.iter().find(|s| s.seed == new.seed) {
+                return Err(Failure::new(format!(
+                    "{} and {} both stand for {} of {}",
+                    twice.from,
+                    new.from,
+                    c.name,
+                    order::row_name(row)
+                ))
+                .help("take one of them out of the input `results`, or give them different `seed` labels"));
+            }
+            sources.push(new);
+        }
+    }
+    rows.sort_by(|a, b| order::rows(&a.0, &b.0));
+    let mut rows: Vec<Row> = rows
+        .into_iter()
+        .map(|(labels, cells)| Row {
+            name: order::row_name(&labels),
+            cells: cells.into_iter().map(|s| (!s.is_empty()).then(|| cell(s))).collect(),
+            labels,
+            average: None,
+        })
+        .collect();
+    for (k, column) in columns.iter().enumerate() {
+        for row in &mut rows {
+            let reference = params.reference.value(&row.labels, &column.name);
+            if let Some(cell) = &mut row.cells[k] {
+                cell.reference = reference;
+                cell.difference = cell.value.zip(reference).map(|(ours, theirs)| ours - theirs);
+            }
+        }
+        judge(&mut rows.iter_mut().filter_map(|r| r.cells[k].as_mut()).collect::<Vec<&mut Cell>>());
+        notes.extend(unequal(column, &rows, k));
+    }
+    let averaged = average(&columns, &mut rows);
+    if params.reference != crate::Reference::None && !params.reference.has_numbers() {
+        notes.push(format!(
+            "No digit of {} is known from a source: no number of the paper is shown.",
+            params.reference.title()
+        ));
+    }
+    let mut table = Table {
+        title: params.title.clone(),
+        reference: params.reference.title().to_owned(),
+        columns,
+        rows,
+        averaged,
+        findings: Vec::new(),
+        notes,
+    };
+    if params.findings {
+        table.findings = findings::findings(&table);
+    }
+    Ok(table)
+}
+
+/// The columns in order; one definition each.
+fn columns(found: &[Found]) -> Result<(Vec<Column>, Vec<String>)> {
+    let mut out: Vec<(_, Column, &str)> = Vec::new();
+    let mut made: Vec<&str> = Vec::new();
+    for f in found {
+        for (place, c) in f.metrics.columns.iter().enumerate() {
+            let Some((_, known, from)) = out.iter().find(|o| o.1.name == c.name) else {
+                let column = Column {
+                    name: c.name.clone(),
+                    set: f.metrics.set.clone(),
+                    protocol: f.metrics.protocol.clone(),
+                    definition: c.definition.clone(),
+                    flip: c.flip.clone(),
+                };
+                out.push((order::column(&f.metrics.set, &c.name, place), column, &f.from));
+                continue;
+            };
+            let unlike = if known.definition != c.definition {
+                Some(("definition", &known.definition, &c.definition))
+            } else if known.flip != c.flip {
+                Some(("treatment of mirror images", &known.flip, &c.flip))
+            } else {
+                None
+            };
+            if let Some((what, a, b)) = unlike {
+                return Err(Failure::new(format!(
+                    "column {} would mix two numbers that are not comparable: {from} has the {what} `{a}`, {} has `{b}`",
+                    c.name, f.from
+                ))
+                .help("evaluate all with one definition, or make two tables"));
+            }
+        }
+        if !f.metrics.details.official && !made.contains(&f.metrics.set.as_str()) {
+            made.push(&f.metrics.set);
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut notes = Vec::new();
+    if !made.is_empty() {
+        notes.push(format!(
+            "Not of the official size, so not comparable with published numbers: {}.",
+            made.join(", ")
+        ));
+    }
+    Ok((out.into_iter().map(|o| o.1).collect(), notes))
+}
+
+fn source(f: &Found, c: &input::Column) -> Source {
+    Source {
+        from: f.from.clone(),
+        seed: f.labels.get("seed").cloned(),
+        value: c.value.filter(|_| c.resolved),
+        stderr: c.stderr,
+        // All intervals of a table cover 95 %; where another was asked for, the standard error serves.
+        interval: c.interval.filter(|_| f.metrics.confidence == 0.95),
+        pairs: c.pairs,
+        listed: c.listed,
+        positives: c.positives,
+        negatives: c.negatives,
+        threshold: c.threshold,
+        unit: c.unit.clone(),
+        official: f.metrics.details.official,
+        counts: f.metrics.details.counts.clone(),
+    }
+}
+
+/// A note when the cells of a column rest on different numbers of pairs.
+fn unequal(column: &Column, rows: &[Row], k: usize) -> Option<String> {
+    let sources = || rows.iter().filter_map(|r| r.cells[k].as_ref()).flat_map(|c| &c.sources);
+    let first = sources().next()?;
+    let key = |s: &Source| (s.pairs, s.listed, s.positives, s.negatives);
+    let other = sources().find(|s| key(s) != key(first))?;
+    Some(format!(
+        "{}: {} rests on {} of {} pairs, {} on {} of {}; images are missing from one of them.",
+        column.name, first.from, first.pairs, first.listed, other.from, other.pairs, other.listed
+    ))
+}
+
+/// Sets each row's mean over the accuracy columns, when every row has a value in all of them.
+fn average(columns: &[Column], rows: &mut [Row]) -> Vec<String> {
+    // RFW's own average is made of columns that are there.
+    let is_one = |c: &&Column| ACCURACIES.contains(&c.definition.as_str()) && !c.name.ends_with(" average");
+    let which: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| is_one(c)).map(|(k, _)| k).collect();
+    let mut means = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let values: Option<Vec<f64>> =
+            which.iter().map(|&k| row.cells[k].as_ref().and_then(|c| c.value)).collect();
+        match values {
+            Some(v) if v.len() > 1 => means.push(v.iter().sum::<f64>() / v.len() as f64),
+            _ => return Vec::new(),
+        }
+    }
+    for (row, mean) in rows.iter_mut().zip(means) {
+        row.average = Some(mean);
+    }
+    which.iter().map(|&k| columns[k].name.clone()).collect()
+}

@@ -1,0 +1,92 @@
+//! The forms of the table.
+
+pub mod csv;
+pub mod html;
+pub mod latex;
+pub mod markdown;
+
+use crate::table::{Cell, Table, Verdict};
+
+/// A fraction as a percentage with two digits.
+pub fn percent(value: f64) -> String {
+    format!("{:.2}", 100.0 * value)
+}
+
+/// The same with its sign.
+pub fn signed(value: f64) -> String {
+    format!("{:+.2}", 100.0 * value)
+}
+
+/// The number of a cell: `98.25`, or `n.r.` where it is not resolved.
+fn number(cell: &Cell) -> String {
+    cell.value.map_or_else(|| "n.r.".to_owned(), percent)
+}
+
+/// What stands after the plus-minus sign: over seeds where there are several, else the standard error.
+fn spread(cell: &Cell) -> Option<String> {
+    cell.value?;
+    cell.std.or(cell.stderr).map(percent)
+}
+
+fn is(cell: &Cell, verdict: Verdict) -> bool {
+    cell.verdict == Some(verdict)
+}
+
+/// What the marks mean, as far as they occur.
+fn legend(table: &Table) -> Vec<String> {
+    let cells = || table.rows.iter().flat_map(|r| &r.cells).flatten();
+    let mut out = Vec::new();
+    let seeds = cells().map(|c| c.seeds).max().unwrap_or(0);
+    out.push(if seeds > 1 {
+        format!("Percent; mean and standard deviation over up to {seeds} seeds, the standard error over pairs where there is one seed.")
+    } else {
+        "Percent; after the sign the standard error.".to_owned()
+    });
+    out.push("Bold: best of the column.".to_owned());
+    if cells().any(|c| is(c, Verdict::NotSignificant)) {
+        out.push("~: not significant, the difference to the best lies within its 95 % interval.".to_owned());
+    }
+    if cells().any(|c| c.value.is_none()) {
+        out.push("n.r.: not resolved, fewer than 1 / FAR negatives.".to_owned());
+    }
+    if cells().any(|c| c.reference.is_some()) {
+        out.push(format!("Beside it the paper's number and the difference to it: {}.", table.reference));
+    }
+    if !table.averaged.is_empty() {
+        out.push(format!("Average: of {}.", table.averaged.join(", ")));
+    }
+    out
+}
+
+/// What a definition does, in words.
+fn explain(definition: &str) -> &'static str {
+    match definition {
+        "exact" => {
+            "k-fold accuracy at the cosine cut between neighbouring training scores that maximises accuracy"
+        }
+        "insightface" => {
+            "k-fold accuracy, squared distance < t on a grid of 0.01, first best on the training folds"
+        }
+        "facexzoo" => {
+            "k-fold accuracy, argmax(TPR - FPR) over 1000 steps of the training scores, strict comparisons"
+        }
+        "paper" => {
+            "k-fold accuracy, argmax((TPR + 1 - FPR) / 2) over a 1000-bin histogram, accept at or above"
+        }
+        "order-statistics" => "largest TPR whose FAR does not exceed the target, from exact order statistics",
+        "mate-rank" => "share of ordered mate pairs whose score reaches the probe's k-th best distractor",
+        "open-set" => {
+            "share of mates above all distractors of the probe and above a threshold; FAR counts probes"
+        }
+        _ => "",
+    }
+}
+
+/// The definition with the treatment of mirror images.
+fn definition(column: &crate::table::Column) -> String {
+    if column.flip == "none" {
+        column.definition.clone()
+    } else {
+        format!("{}, flip {}", column.definition, column.flip)
+    }
+}

@@ -1,0 +1,73 @@
+//! Markdown.
+
+use std::fmt::Write;
+
+use super::{definition, explain, is, legend, number, percent, signed, spread};
+use crate::table::{Cell, Table, Verdict};
+
+/// The table as Markdown.
+pub fn render(table: &Table) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, table);
+    out
+}
+
+fn write(out: &mut String, table: &Table) -> std::fmt::Result {
+    if !table.title.is_empty() {
+        writeln!(out, "# {}\n", table.title)?;
+    }
+    let average = !table.averaged.is_empty();
+    let mut head: Vec<&str> = vec!["Method"];
+    head.extend(table.columns.iter().map(|c| c.name.as_str()));
+    head.extend(average.then_some("Average"));
+    writeln!(out, "| {} |", head.join(" | "))?;
+    writeln!(out, "|---|{}", "---:|".repeat(head.len() - 1))?;
+    let top = table.rows.iter().filter_map(|r| r.average).fold(f64::NEG_INFINITY, f64::max);
+    for row in &table.rows {
+        write!(out, "| {} |", row.name.replace('|', "\\|"))?;
+        for cell in &row.cells {
+            write!(out, " {} |", cell.as_ref().map(text).unwrap_or_default())?;
+        }
+        if let (true, Some(mean)) = (average, row.average) {
+            let mark = if mean == top { "**" } else { "" };
+            write!(out, " {mark}{}{mark} |", percent(mean))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "\n{}", legend(table).join(" "))?;
+    section(out, "Findings", &table.findings)?;
+    section(out, "Notes", &table.notes)?;
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|c| format!("{}: {} ({}); {}.", c.name, definition(c), explain(&c.definition), c.protocol))
+        .collect();
+    section(out, "Definitions", &columns)
+}
+
+fn text(cell: &Cell) -> String {
+    let mark = if is(cell, Verdict::Best) { "**" } else { "" };
+    let mut out = format!("{mark}{}{mark}", number(cell));
+    if let Some(spread) = spread(cell) {
+        out += &format!(" ± {spread}");
+    }
+    if is(cell, Verdict::NotSignificant) {
+        out += " ~";
+    }
+    if let Some(paper) = cell.reference {
+        let difference = cell.difference.map(|d| format!(", {}", signed(d))).unwrap_or_default();
+        out += &format!(" ({}{difference})", percent(paper));
+    }
+    out
+}
+
+fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
+    if !lines.is_empty() {
+        writeln!(out, "\n## {title}\n")?;
+        for line in lines {
+            writeln!(out, "- {line}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The kind `tabulate`.
+
+use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Stage, several};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::Reference;
+use crate::{assemble, input, render};
+
+/// The parameters of the kind `tabulate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Params {
+    /// The heading; empty for none.
+    #[serde(default)]
+    pub title: String,
+    /// The table of the paper whose numbers stand beside ours, where they are known.
+    #[serde(default)]
+    pub reference: Reference,
+    /// Whether a few sentences are made out of the numbers.
+    #[serde(default = "yes")]
+    pub findings: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { title: String::new(), reference: Reference::None, findings: true }
+    }
+}
+
+/// The kind `tabulate`: results of evaluate stages to one table.
+pub struct Tabulate;
+
+impl Stage for Tabulate {
+    const KIND: &'static str = "tabulate";
+    const SUMMARY: &'static str = "Sets results side by side with the paper's";
+    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[crate::SOURCE];
+    const INPUTS: &'static [Input] =
+        &[several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows")];
+    const OUTPUTS: &'static [Output] = &[
+        Output {
+            name: "table",
+            path: "table.json",
+            about: "the table with all that stands behind each cell",
+        },
+        Output { name: "markdown", path: "table.md", about: "the table as Markdown" },
+        Output { name: "csv", path: "table.csv", about: "one line a cell" },
+        Output { name: "latex", path: "table.tex", about: "the table as LaTeX (booktabs)" },
+        Output {
+            name: "html",
+            path: "report.html",
+            about: "one self-contained page with details of every cell",
+        },
+    ];
+    type Params = Params;
+
+    fn run(params: &Params, cx: &mut Context<'_>) -> Result<()> {
+        let table = assemble::assemble(params, &input::read(cx.inputs("results"))?)?;
+        for note in &table.notes {
+            cx.warn(note.clone());
+        }
+        for finding in &table.findings {
+            cx.note(finding.clone());
+        }
+        let mut json = serde_json::to_string_pretty(&table)
+            .map_err(|e| Failure::new(format!("the table cannot be written as JSON: {e}")))?;
+        json.push('\n');
+        let forms = [
+            ("table", json),
+            ("markdown", render::markdown::render(&table)),
+            ("csv", render::csv::render(&table)?),
+            ("latex", render::latex::render(&table)),
+            ("html", render::html::render(&table)),
+        ];
+        for (name, text) in forms {
+            let path = cx.output(name)?;
+            std::fs::write(path, text).doing("write", path)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! `table.json`: the table from which all other forms are rendered. Values are fractions, 0 to 1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// The heading.
+    pub title: String,
+    /// Whose numbers stand beside ours; empty for none.
+    pub reference: String,
+    /// The columns, in the paper's order of test sets.
+    pub columns: Vec<Column>,
+    /// The rows, in the paper's order of methods.
+    pub rows: Vec<Row>,
+    /// The columns of which the average is made; empty where there is none.
+    pub averaged: Vec<String>,
+    /// Sentences that follow from the numbers.
+    pub findings: Vec<String>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+/// A column. All its cells have the same definition and the same treatment of mirror images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name: `LFW`.
+    pub name: String,
+    /// The test set.
+    pub set: String,
+    /// The protocol in words.
+    pub protocol: String,
+    /// The definition's name.
+    pub definition: String,
+    /// What was done with mirror images.
+    pub flip: String,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name: `AM-Softmax`.
+    pub name: String,
+    /// The labels that make it.
+    pub labels: BTreeMap<String, String>,
+    /// Its cells, one a column; none where nothing was evaluated.
+    pub cells: Vec<Option<Cell>>,
+    /// The mean over [`Table::averaged`].
+    pub average: Option<f64>,
+}
+
+/// A cell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The mean over seeds; none where one of them is not resolved.
+    pub value: Option<f64>,
+    /// How many seeds.
+    pub seeds: usize,
+    /// The sample standard deviation over seeds.
+    pub std: Option<f64>,
+    /// The standard error over pairs (mean over seeds).
+    pub stderr: Option<f64>,
+    /// 95 %: of one seed as evaluated, over identities; of several, over identities and seeds together.
+    pub interval: Option<[f64; 2]>,
+    /// How it compares with the best of its column.
+    pub verdict: Option<Verdict>,
+    /// The paper's number.
+    pub reference: Option<f64>,
+    /// Ours minus the paper's.
+    pub difference: Option<f64>,
+    /// The nodes behind it.
+    pub sources: Vec<Source>,
+}
+
+/// How a cell compares with the best of its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is the best.
+    Best,
+    /// The difference to the best lies within its 95 % interval.
+    NotSignificant,
+    /// It is below the best by more than that.
+    Below,
+}
+
+/// One result behind a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The node: `evaluate[method=softmax,seed=0,set=lfw]`.
+    pub from: String,
+    /// The seed, where the node has that label.
+    pub seed: Option<String>,
+    /// Its value.
+    pub value: Option<f64>,
+    /// Its standard error.
+    pub stderr: Option<f64>,
+    /// Its interval.
+    pub interval: Option<[f64; 2]>,
+    /// Pairs scored.
+    pub pairs: u64,
+    /// Pairs in the list.
+    pub listed: u64,
+    /// Pairs of one person.
+    pub positives: u64,
+    /// Pairs of two persons.
+    pub negatives: u64,
+    /// The threshold.
+    pub threshold: Option<f64>,
+    /// What it is measured in.
+    pub unit: Option<String>,
+    /// Whether the lists have the official size.
+    pub official: bool,
+    /// Counts of images.
+    pub counts: BTreeMap<String, u64>,
+}

@@ -1,0 +1,216 @@
+//! The kind as a whole: metrics with labels in, the five forms of the table out.
+
+#![allow(clippy::unwrap_used)] // a test can only stop with a message
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use lfs_stage::{Binding, Failure, Job, Member, run_in_place};
+use lfs_tabulate::Tabulate;
+use lfs_tabulate::table::{Table, Verdict};
+use serde_json::{Value, json};
+
+/// A column of a metrics file: `half` is half of its interval.
+fn column(name: &str, definition: &str, value: Option<f64>, half: f64) -> Value {
+    json!({
+        "name": name, "definition": definition, "flip": "none", "value": value, "resolved": value.is_some(),
+        "std": half, "stderr": half / 2.0, "interval": value.map(|v| [v - half, v + half]),
+        "pairs": 6000, "listed": 6000, "positives": 3000, "negatives": 3000,
+        "threshold": 0.31, "unit": "cosine", "far": null
+    })
+}
+
+fn metrics(set: &str, columns: Vec<Value>) -> Value {
+    json!({"protocol": format!("{set}, ten folds"), "set": set, "columns": columns,
+           "details": {"official": true, "counts": {"images": 13233}}})
+}
+
+/// A result of `method` on `set`.
+fn result(labels: &[(&str, &str)], metrics: Value) -> (BTreeMap<String, String>, Value) {
+    (labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), metrics)
+}
+
+type Results = Vec<(BTreeMap<String, String>, Value)>;
+
+fn run(parameters: Value, results: Results) -> Result<(Table, BTreeMap<String, String>), Failure> {
+    let dir = tempfile::tempdir().unwrap();
+    let members = results.into_iter().enumerate().map(|(i, (labels, metrics))| {
+        let path = dir.path().join(format!("{i}.json"));
+        fs::write(&path, metrics.to_string()).unwrap();
+        let inside: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        Member { from: format!("evaluate[{}]", inside.join(",")), labels, path }
+    });
+    let names = ["table", "markdown", "csv", "latex", "html"];
+    let outputs: BTreeMap<_, _> = names.map(|n| (n.to_owned(), dir.path().join(n))).into();
+    let job = Job {
+        node: "table".into(),
+        kind: "tabulate".into(),
+        parameters,
+        inputs: BTreeMap::from([("results".to_owned(), Binding::Several(members.collect()))]),
+        outputs: outputs.clone(),
+        scratch: dir.path().join("scratch"),
+        threads: 1,
+    };
+    run_in_place(&Tabulate, &job).0?;
+    let texts: BTreeMap<String, String> =
+        outputs.iter().map(|(n, p)| (n.clone(), fs::read_to_string(p).unwrap())).collect();
+    Ok((serde_json::from_str(&texts["table"]).unwrap(), texts))
+}
+
+/// Three methods out of order, two seeds of one of them, LFW, CFP-FP and MegaFace.
+fn small() -> Results {
+    let mut out = Results::new();
+    let one = |method: &str, seed: &str, lfw: f64, cfp: f64, rank: Option<f64>| {
+        let labels = |set| [("method", method), ("seed", seed), ("set", set)];
+        vec![
+            result(
+                &labels("megaface"),
+                metrics(
+                    "megaface",
+                    vec![
+                        column("MegaFace rank-1", "mate-rank", Some(lfw - 0.2), 0.02),
+                        column("MegaFace TPR@FAR=1e-6", "order-statistics", rank, 0.02),
+                    ],
+                ),
+            ),
+            result(&labels("cfp"), metrics("cfp", vec![column("CFP-FP", "exact", Some(cfp), 0.008)])),
+            result(&labels("lfw"), metrics("lfw", vec![column("LFW", "exact", Some(lfw), 0.004)])),
+        ]
+    };
+    out.extend(one("search-softmax", "0", 0.984, 0.91, None));
+    out.extend(one("softmax", "0", 0.96, 0.88, Some(0.71)));
+    out.extend(one("am-softmax", "0", 0.979, 0.915, Some(0.8733)));
+    out.extend(one("am-softmax", "1", 0.985, 0.905, Some(0.8711)));
+    out
+}
+
+#[test]
+fn the_forms_of_a_small_table() {
+    let (_, texts) = run(json!({"title": "Small & made", "reference": "table4"}), small()).unwrap();
+    insta::assert_snapshot!("markdown", texts["markdown"]);
+    insta::assert_snapshot!("csv", texts["csv"]);
+    insta::assert_snapshot!("latex", texts["latex"]);
+    insta::assert_snapshot!("html", texts["html"]);
+    if let Some(folder) = std::env::var_os("LFS_KEEP_REPORT") {
+        fs::write(std::path::Path::new(&folder).join("report.html"), &texts["html"]).unwrap();
+    }
+}
+
+#[test]
+fn rows_and_columns_stand_in_the_papers_order_and_seeds_are_averaged() {
+    let (table, _) = run(json!({}), small()).unwrap();
+    let rows: Vec<&str> = table.rows.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(rows, ["Softmax", "AM-Softmax", "Search-Softmax"]);
+    let columns: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(columns, ["LFW", "CFP-FP", "MegaFace rank-1", "MegaFace TPR@FAR=1e-6"]);
+    let am = table.rows[1].cells[0].as_ref().unwrap();
+    assert_eq!(am.seeds, 2);
+    assert!((am.value.unwrap() - 0.982).abs() < 1e-12);
+    assert!((am.std.unwrap() - 0.006 / 2.0_f64.sqrt()).abs() < 1e-12);
+    // Rank and TPR are no accuracies: the average is that of LFW and CFP-FP.
+    assert_eq!(table.averaged, ["LFW", "CFP-FP"]);
+    assert!((table.rows[0].average.unwrap() - 0.92).abs() < 1e-12);
+}
+
+#[test]
+fn a_difference_within_its_interval_is_called_not_significant() {
+    let (table, _) = run(json!({}), small()).unwrap();
+    let verdict = |r: usize, c: usize| table.rows[r].cells[c].as_ref().unwrap().verdict;
+    assert_eq!(verdict(2, 0), Some(Verdict::Best));
+    assert_eq!(verdict(1, 0), Some(Verdict::NotSignificant));
+    assert_eq!(verdict(0, 0), Some(Verdict::Below));
+    // Not resolved: no verdict and no number.
+    assert_eq!((verdict(2, 3), table.rows[2].cells[3].as_ref().unwrap().value), (None, None));
+}
+
+#[test]
+fn the_papers_number_stands_only_beside_the_same_thing() {
+    let (table, _) = run(json!({"reference": "table4"}), small()).unwrap();
+    let softmax: Vec<Option<f64>> =
+        table.rows[0].cells.iter().map(|c| c.as_ref().unwrap().reference).collect();
+    assert_eq!(softmax, [None, None, Some(0.6517), Some(0.7129)]);
+    let difference = table.rows[0].cells[3].as_ref().unwrap().difference.unwrap();
+    assert!((difference + 0.0029).abs() < 1e-12);
+    let (table, _) = run(json!({"reference": "table1"}), small()).unwrap();
+    assert!(table.rows.iter().flat_map(|r| &r.cells).flatten().all(|c| c.reference.is_none()));
+    assert!(table.notes.iter().any(|n| n.contains("No digit")));
+}
+
+#[test]
+fn different_definitions_in_one_column_are_refused_with_both_nodes() {
+    let mut results = small();
+    let labels = [("method", "v-softmax"), ("seed", "0"), ("set", "lfw")];
+    results.push(result(&labels, metrics("lfw", vec![column("LFW", "paper", Some(0.9), 0.01)])));
+    let why = run(json!({}), results).unwrap_err().message;
+    assert!(why.contains("evaluate[method=search-softmax,seed=0,set=lfw]"), "{why}");
+    assert!(why.contains("evaluate[method=v-softmax,seed=0,set=lfw]"), "{why}");
+    assert!(why.contains("`exact`") && why.contains("`paper`"), "{why}");
+    let mut flipped = column("LFW", "exact", Some(0.9), 0.01);
+    flipped["flip"] = json!("sum");
+    let mut results = small();
+    results.push(result(&labels, metrics("lfw", vec![flipped])));
+    assert!(run(json!({}), results).unwrap_err().message.contains("mirror images"));
+}
+
+#[test]
+fn two_results_for_one_cell_and_seed_are_refused() {
+    let mut results = small();
+    let again = results[0].clone();
+    results.push(again);
+    assert!(
+        run(json!({}), results)
+            .unwrap_err()
+            .message
+            .contains("both stand for MegaFace rank-1 of Search-Softmax")
+    );
+}
+
+#[test]
+fn a_missing_cell_stays_empty_and_there_is_no_average() {
+    let mut results = small();
+    results.remove(1);
+    let (table, texts) = run(json!({}), results).unwrap();
+    assert_eq!(table.rows[2].cells[1], None);
+    assert!(table.averaged.is_empty() && table.rows[0].average.is_none());
+    assert!(!texts["markdown"].contains("Average"));
+}
+
+#[test]
+fn an_ablation_has_a_row_for_each_value_in_order_of_size() {
+    let results: Results = ["-100", "0", "-1"]
+        .iter()
+        .map(|a| {
+            result(
+                &[("a", a), ("set", "lfw")],
+                metrics("lfw", vec![column("LFW", "exact", Some(0.99), 0.01)]),
+            )
+        })
+        .collect();
+    let (table, _) = run(json!({"reference": "ablation-a"}), results).unwrap();
+    let rows: Vec<&str> = table.rows.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(rows, ["a = 0", "a = -1", "a = -100"]);
+    assert_eq!(table.rows[2].cells[0].as_ref().unwrap().reference, Some(0.9971));
+}
+
+#[test]
+fn labels_that_follow_from_the_set_make_no_rows() {
+    let results: Results = ["lfw", "cfp"]
+        .iter()
+        .flat_map(|set| {
+            ["softmax", "am-softmax"].map(|method| {
+                let from = if *set == "lfw" { "people" } else { "files" };
+                let labels = [("from", from), ("method", method), ("set", set), ("split", "FP")];
+                result(&labels, metrics(set, vec![column(&set.to_uppercase(), "exact", Some(0.9), 0.01)]))
+            })
+        })
+        .collect();
+    let (table, _) = run(json!({}), results).unwrap();
+    assert_eq!(table.rows.len(), 2);
+    assert_eq!(table.rows[1].name, "AM-Softmax");
+}
+
+#[test]
+fn what_is_no_metrics_file_names_the_node() {
+    let why = run(json!({}), vec![result(&[("set", "lfw")], json!({"rows": []}))]).unwrap_err();
+    assert!(why.message.contains("evaluate[set=lfw]"), "{why}");
+}
