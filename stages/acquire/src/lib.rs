@@ -1,7 +1,56 @@
 //! Brings data in: folders, files and archives, with digest pins.
+//!
+//! A set is read in its own layout, as its makers distribute it ([`Layout`]). Images travel as they are: whether they can be
+//! decoded is judged by `clean`.
+
+mod archive;
+mod landmarks;
+mod layout;
+mod options;
+mod pins;
+mod run;
+mod tree;
+
+use lfs_stage::{Context, Cpu, Input, Output, Result, Stage};
+
+pub use options::{Layout, Options};
 
 #[allow(missing_docs)]
 mod source {
     include!(concat!(env!("OUT_DIR"), "/source.rs"));
 }
 pub use source::SOURCE;
+
+/// The kind `acquire`.
+pub struct Acquire;
+
+impl Stage for Acquire {
+    const KIND: &'static str = "acquire";
+    const SUMMARY: &'static str =
+        "Brings a data set in from a folder, a file or an archive, in the set's own layout";
+    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, SOURCE];
+    const INPUTS: &'static [Input] = &[
+        lfs_stage::one("source", "a folder, an archive (.zip, .tar, .tar.gz) or one image"),
+        lfs_stage::optional("landmarks", "a list `path x1 y1 .. x5 y5`, instead of the set's own landmarks"),
+    ];
+    const OUTPUTS: &'static [Output] = &[
+        Output { name: "dataset", path: "dataset", about: "the faces, images as they were found" },
+        Output { name: "lists", path: "lists", about: "the set's protocol files, as they were found" },
+    ];
+    type Params = Options;
+
+    fn cpu() -> Cpu {
+        Cpu::All
+    }
+
+    fn check(options: &Options) -> Result<()> {
+        options.check()
+    }
+
+    fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
+        run::run(options, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

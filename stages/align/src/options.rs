@@ -40,7 +40,7 @@ impl Default for Options {
             without_landmarks: WithoutLandmarks::Fail,
             unreadable: Unreadable::Fail,
             check: Check::Refuse,
-            max_residual: 8.0,
+            max_residual: 12.0,
             max_wander: 3.0,
         }
     }

@@ -1,0 +1,153 @@
+//! Unpacks archives that nobody vouches for.
+//!
+//! Every path must stay below the target folder, nothing is written twice, links are refused, and the content may not be
+//! larger than the archive's size allows.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use lfs_stage::{Failure, IoContext, Result};
+
+/// What any archive may unfold into, whatever its size.
+const FREE: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
+
+/// The archive formats, told apart by their first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Zip,
+    Tar,
+    TarGz,
+}
+
+/// What a file is, if it is an archive.
+pub(crate) fn format(path: &Path) -> Result<Option<Format>> {
+    let mut start = Vec::new();
+    File::open(path).and_then(|f| f.take(512).read_to_end(&mut start)).doing("read", path)?;
+    Ok(match start.as_slice() {
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Some(Format::Zip),
+        [0x1f, 0x8b, ..] => Some(Format::TarGz),
+        _ if start.get(257..262) == Some(b"ustar") => Some(Format::Tar),
+        _ => None,
+    })
+}
+
+/// Unpacks an archive into an empty folder.
+pub(crate) fn unpack(path: &Path, format: Format, target: &Path, ratio: u32) -> Result<()> {
+    let size = std::fs::metadata(path).doing("read", path)?.len();
+    let budget = FREE + size.saturating_mul(u64::from(ratio));
+    let mut out = Unpack { target, budget, left: budget, seen: HashSet::new() };
+    let file = BufReader::new(File::open(path).doing("read", path)?);
+    match format {
+        Format::Zip => zip(file, &mut out),
+        Format::Tar => tar(file, &mut out),
+        Format::TarGz => tar(flate2::read::MultiGzDecoder::new(file), &mut out),
+    }
+    .map_err(|e| Failure {
+        message: format!("cannot unpack {}: {}", path.display(), e.message),
+        help: e.help,
+    })
+}
+
+fn zip(file: BufReader<File>, out: &mut Unpack<'_>) -> Result<()> {
+    let damaged = |e: zip::result::ZipError| Failure::new(format!("the zip archive is damaged: {e}"));
+    let mut archive = zip::ZipArchive::new(file).map_err(damaged)?;
+    for i in 0..archive.len() {
+        let mut entry = archive.by_index(i).map_err(damaged)?;
+        let name = entry.name().to_owned();
+        if entry.is_dir() {
+            out.entry(&name)?;
+        } else if entry.is_symlink() {
+            return Err(link(&name));
+        } else {
+            out.file(&name, &mut entry)?;
+        }
+    }
+    Ok(())
+}
+
+fn tar(mut reader: impl Read, out: &mut Unpack<'_>) -> Result<()> {
+    let damaged = |e: std::io::Error| Failure::new(format!("the tar archive is damaged: {e}"));
+    let mut archive = tar::Archive::new(&mut reader);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let kind = entry.header().entry_type();
+        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            out.file(&name, &mut entry)?;
+        } else if kind.is_symlink() || kind.is_hard_link() {
+            return Err(link(&name));
+        } else {
+            // Folders are made with their files; devices and the like are nothing that a data set needs.
+            out.entry(&name)?;
+        }
+    }
+    // To the very end: only there does a compressed file say whether it is whole.
+    let rest = std::io::copy(&mut reader.take(out.left + 1), &mut std::io::sink()).map_err(damaged)?;
+    out.spend(rest)
+}
+
+fn link(name: &str) -> Failure {
+    Failure::new(format!("the entry `{name}` is a link; links are not followed"))
+        .help("pack the files themselves")
+}
+
+struct Unpack<'a> {
+    target: &'a Path,
+    budget: u64,
+    left: u64,
+    seen: HashSet<PathBuf>,
+}
+
+impl Unpack<'_> {
+    fn spend(&mut self, bytes: u64) -> Result<()> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            Failure::new(format!(
+                "its content is larger than {} bytes, far larger than the archive itself",
+                self.budget
+            ))
+            .help("if that is right, raise `unpack-ratio`")
+        })?;
+        Ok(())
+    }
+
+    /// Counts an entry; also one without content costs something.
+    fn entry(&mut self, name: &str) -> Result<()> {
+        self.spend(512)?;
+        safe(name).map(|_| ())
+    }
+
+    fn file(&mut self, name: &str, content: &mut impl Read) -> Result<()> {
+        self.entry(name)?;
+        let relative = safe(name)?;
+        if !self.seen.insert(relative.clone()) {
+            return Err(Failure::new(format!("the entry `{name}` is there twice")));
+        }
+        let path = self.target.join(relative);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).doing("create", folder)?;
+        }
+        let mut file = File::create_new(&path).doing("create", &path)?;
+        let written = std::io::copy(&mut content.take(self.left + 1), &mut file)
+            .map_err(|e| Failure::new(format!("the entry `{name}` cannot be unpacked: {e}")))?;
+        self.spend(written)
+    }
+}
+
+/// The entry's path, when it stays below the target.
+fn safe(name: &str) -> Result<PathBuf> {
+    let name = name.replace('\\', "/");
+    let mut path = PathBuf::new();
+    for part in Path::new(&name).components() {
+        match part {
+            Component::Normal(part) if !part.to_string_lossy().contains(['\0', ':']) => path.push(part),
+            Component::CurDir => {}
+            _ => {
+                return Err(Failure::new(format!("the entry `{name}` leads out of the archive"))
+                    .help("the archive is not to be trusted"));
+            }
+        }
+    }
+    Ok(path)
+}

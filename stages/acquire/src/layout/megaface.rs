@@ -1,0 +1,73 @@
+//! MegaFace: FaceScrub's probes and a million distractors, in JSON lists.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Failure, Result};
+use serde::Deserialize;
+
+use super::{Plan, Planned};
+use crate::landmarks::assign;
+use crate::tree::Tree;
+
+const PROBES: &str = "facescrub_features_list.json";
+const DISTRACTORS: &str = "megaface_features_list.json_";
+
+#[derive(Deserialize)]
+struct List {
+    path: Vec<String>,
+    id: Vec<serde_json::Value>,
+}
+
+pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
+    let top = tree.entries("")?;
+    let mut plan = Plan::default();
+    let mut faces: BTreeMap<String, Planned> = BTreeMap::new();
+    add(tree, PROBES, "facescrub", "", &mut faces)?;
+    plan.lists.push(PROBES.to_owned());
+    for list in top.iter().filter(|n| n.starts_with(DISTRACTORS)) {
+        add(tree, list, "distractors", "distractor:", &mut faces)?;
+        plan.lists.push(list.clone());
+    }
+    if plan.lists.len() == 1 {
+        return Err(Failure::new(format!("the source has no list `{DISTRACTORS}<size>_<set>`"))
+            .help(format!("it holds at its top: {}", tree.top())));
+    }
+    plan.faces = faces.into_values().collect();
+    plan.lists.extend(top.iter().filter(|n| n.ends_with("_noises.txt")).cloned());
+    let there = tree.images("facescrub")?.len() + tree.images("distractors")?.len();
+    if there > plan.faces.len() {
+        plan.notes.push(format!("{} images are in no list and are left out", there - plan.faces.len()));
+    }
+    if own_landmarks && tree.is_file("landmarks.tsv") {
+        assign(&mut plan.faces, &tree.text("landmarks.tsv")?, "landmarks.tsv")?;
+    }
+    Ok(plan)
+}
+
+fn add(
+    tree: &Tree,
+    list: &str,
+    folder: &str,
+    prefix: &str,
+    faces: &mut BTreeMap<String, Planned>,
+) -> Result<()> {
+    let read: List = serde_json::from_slice(&tree.bytes(list)?)
+        .map_err(|e| Failure::new(format!("{list}: expected {{\"path\": [..], \"id\": [..]}}: {e}")))?;
+    if read.path.len() != read.id.len() {
+        return Err(Failure::new(format!("{list}: {} paths but {} ids", read.path.len(), read.id.len())));
+    }
+    for (k, (path, id)) in read.path.into_iter().zip(read.id).enumerate() {
+        let name = format!("{folder}/{path}");
+        if faces.contains_key(&name) {
+            continue;
+        }
+        if path.split('/').any(|p| p == "..") || !tree.is_file(&name) {
+            return Err(Failure::new(format!("{list}, entry {}: the image `{name}` is missing", k + 1))
+                .help("the list and the images must be of the same set, and the set complete"));
+        }
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        let identity = format!("{prefix}{id}");
+        faces.insert(name.clone(), Planned { identity, file: name.clone(), name, ..Planned::default() });
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Trillion-Pairs: one list of images with landmarks, whose order is that of the feature matrix.
+
+use std::collections::HashMap;
+
+use lfs_faces::landmarks::list;
+use lfs_stage::{Failure, Result};
+
+use super::{Plan, Planned, landmark_failure, lines, off};
+use crate::tree::Tree;
+
+const LIST: &str = "testdata_lmk.txt";
+/// Not of the set's makers, who keep the labels: `path role identity`.
+const LABELS: &str = "labels.tsv";
+
+pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
+    let entries = list::read(&tree.text(LIST)?).map_err(landmark_failure(LIST))?;
+    let mut plan = Plan { lists: vec![LIST.to_owned()], ..Plan::default() };
+    let labels = if tree.is_file(LABELS) {
+        plan.lists.push(LABELS.to_owned());
+        Some(labels(&tree.text(LABELS)?)?)
+    } else {
+        plan.notes.push(format!("there is no {LABELS}: identities are the folders of `elfw`"));
+        None
+    };
+    for (k, (name, points)) in entries.into_iter().enumerate() {
+        let file = format!("testdata/{name}");
+        if name.split('/').any(|p| p == "..") || !tree.is_file(&file) {
+            return Err(Failure::new(format!("{LIST}, entry {}: the image `{file}` is missing", k + 1))
+                .help("the list and the images must be of the same set, and the set complete"));
+        }
+        let celebrity = match &labels {
+            Some(labels) => {
+                let label = labels.get(&name);
+                label
+                    .ok_or_else(|| Failure::new(format!("{LABELS} has no line for `{name}` of {LIST}")))?
+                    .clone()
+            }
+            None => name.strip_prefix("elfw/").and_then(|n| n.split_once('/')).map(|(id, _)| id.to_owned()),
+        };
+        let identity = celebrity.unwrap_or_else(|| format!("distractor:{name}"));
+        let points = own_landmarks.then_some(points);
+        plan.faces.push(Planned { identity, file, name, points, group: None });
+    }
+    Ok(plan)
+}
+
+/// Of each image, the identity; none for a distractor, whose identity is negative.
+fn labels(text: &str) -> Result<HashMap<String, Option<String>>> {
+    let mut labels = HashMap::new();
+    for (at, line) in lines(text) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let &[path, "probe" | "gallery", identity] = fields.as_slice() else {
+            return Err(off(LABELS, at, "`path`, `probe` or `gallery`, `identity`, separated by tabs", line));
+        };
+        labels.insert(path.to_owned(), (!identity.starts_with('-')).then(|| identity.to_owned()));
+    }
+    Ok(labels)
+}

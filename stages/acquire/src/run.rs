@@ -1,0 +1,142 @@
+//! The work: verify, unpack, plan, read, write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use lfs_faces::dataset::{Face, Info, Writer};
+use lfs_stage::{Context, Failure, IoContext, Progress, Result};
+use rayon::prelude::*;
+
+use crate::layout::{Plan, plan};
+use crate::options::Options;
+use crate::tree::{Tree, is_image};
+use crate::{archive, landmarks, pins};
+
+/// How many images are read before they are written.
+const CHUNK: usize = 256;
+
+pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
+    let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let source = cx.input("source")?;
+    if !source.exists() {
+        return Err(Failure::new(format!("the source {} does not exist", source.display())));
+    }
+    pool.install(|| pins::verify(options, source))?;
+    let root = root(options, source, cx)?;
+    let tree = Tree::new(&root);
+    let list = cx.input_opt("landmarks")?;
+    let mut plan = plan(options.layout, &tree, list.is_none())?;
+    if let Some(path) = list {
+        let text = std::fs::read(path).doing("read", path)?;
+        landmarks::assign(&mut plan.faces, &String::from_utf8_lossy(&text), "the landmark list")?;
+    }
+    for note in &plan.notes {
+        cx.warn(note.clone());
+    }
+    let without = plan.faces.iter().filter(|f| f.points.is_none()).count();
+    if without > 0 {
+        cx.note(format!("{without} of {} images have no landmarks", plan.faces.len()));
+    }
+    copy_lists(&tree, &plan, cx.output("lists")?)?;
+    write(options, &tree, plan, &pool, cx)
+}
+
+/// The folder that is the root of the set.
+fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
+    let mut root = source.to_owned();
+    if !source.is_dir() {
+        root = cx.scratch().join("unpacked");
+        std::fs::create_dir_all(&root).doing("create", &root)?;
+        match archive::format(source)? {
+            Some(format) => {
+                cx.note(format!("unpacking {format:?}"));
+                archive::unpack(source, format, &root, options.unpack_ratio)?;
+            }
+            None => one_image(source, &root)?,
+        }
+    }
+    if let Some(within) = &options.within {
+        let tree = Tree::new(&root);
+        if !tree.is_dir(within) {
+            return Err(Failure::new(format!("the source has no folder `{within}` (`within`)"))
+                .help(format!("it holds at its top: {}", tree.top())));
+        }
+        root = root.join(within);
+    }
+    Ok(root)
+}
+
+/// One image becomes one identity, named as the file.
+fn one_image(source: &Path, root: &Path) -> Result<()> {
+    let name = source.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    if !is_image(name) {
+        return Err(Failure::new(format!(
+            "the source {} is neither a folder nor a .zip, .tar or .tar.gz archive, nor an image",
+            source.display()
+        ))
+        .help("other archives must be unpacked first"));
+    }
+    let folder = root.join(name.rsplit_once('.').map_or(name, |(s, _)| s));
+    std::fs::create_dir_all(&folder).doing("create", &folder)?;
+    std::fs::copy(source, folder.join(name)).doing("copy", source)?;
+    Ok(())
+}
+
+fn copy_lists(tree: &Tree, plan: &Plan, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    for list in &plan.lists {
+        let to = folder.join(list);
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).doing("create", parent)?;
+        }
+        // Bytes, not a copy of the file: its permissions and times are not part of the result.
+        std::fs::write(&to, tree.bytes(list)?).doing("write", &to)?;
+    }
+    if plan.lists.is_empty() {
+        let to = folder.join("README.txt");
+        std::fs::write(&to, "This layout has no protocol files.\n").doing("write", &to)?;
+    }
+    Ok(())
+}
+
+fn write(
+    options: &Options,
+    tree: &Tree,
+    plan: Plan,
+    pool: &rayon::ThreadPool,
+    cx: &Context<'_>,
+) -> Result<()> {
+    let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
+    let names: BTreeSet<&str> = plan.faces.iter().map(|f| f.identity.as_str()).collect();
+    let identities: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+    let numbers: BTreeMap<&str, u32> = names.iter().zip(0..).map(|(n, k)| (*n, k)).collect();
+    let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
+    let mut done = 0;
+    for chunk in plan.faces.chunks(CHUNK) {
+        let images: Vec<Result<Vec<u8>>> =
+            pool.install(|| chunk.par_iter().map(|f| tree.bytes(&f.file)).collect());
+        for (planned, image) in chunk.iter().zip(images) {
+            let face = Face {
+                image: image?,
+                identity: numbers[planned.identity.as_str()],
+                name: planned.name.clone(),
+                points: planned.points,
+                group: planned.group.clone(),
+                flags: 0,
+            };
+            writer.push(&face).map_err(failed)?;
+        }
+        done += chunk.len() as u64;
+        cx.progress(Progress {
+            doing: "reading".to_owned(),
+            done,
+            total: Some(plan.faces.len() as u64),
+            unit: "images".to_owned(),
+            ..Progress::default()
+        });
+    }
+    let layout = serde_json::to_value(options.layout).ok().and_then(|v| v.as_str().map(str::to_owned));
+    let notes = layout.map(|l| ("layout".to_owned(), l)).into_iter().collect();
+    writer.finish(Info { identities, notes, ..Info::default() }).map_err(failed)
+}

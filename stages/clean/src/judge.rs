@@ -1,0 +1,147 @@
+//! Which images go, and why.
+
+use std::collections::HashMap;
+
+use lfs_faces::dataset::{Dataset, FaceRef};
+use lfs_faces::image::decode;
+
+use crate::hash::{difference_hash, distance, near_pairs};
+use crate::options::{Near, Options};
+
+/// Why an image is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    Undecodable,
+    TooSmall,
+    ExactDuplicate,
+    NearDuplicate,
+    TooFewImages,
+}
+
+impl Reason {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Undecodable, Self::TooSmall, Self::ExactDuplicate, Self::NearDuplicate, Self::TooFewImages];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::TooSmall => "too-small",
+            Self::ExactDuplicate => "exact-duplicate",
+            Self::NearDuplicate => "near-duplicate",
+            Self::TooFewImages => "too-few-images",
+        }
+    }
+}
+
+/// What one image is.
+pub(crate) enum Seen {
+    Picture { width: u32, height: u32, content: [u8; 32], look: u64 },
+    Broken(String),
+}
+
+pub(crate) fn see(face: &FaceRef<'_>) -> Seen {
+    match decode(face.image) {
+        Ok(p) => Seen::Picture {
+            width: p.width,
+            height: p.height,
+            content: *blake3::hash(face.image).as_bytes(),
+            look: difference_hash(&p),
+        },
+        Err(e) => Seen::Broken(e.to_string()),
+    }
+}
+
+/// What becomes of a data set.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// For each row: why it goes, and a detail.
+    pub(crate) dropped: Vec<Option<(Reason, String)>>,
+    /// Near duplicates within an identity that are kept.
+    pub(crate) near_kept: usize,
+    /// Rows that are near duplicates under two identities, with the distance.
+    pub(crate) across: Vec<(usize, usize, u32)>,
+    /// Whether there are more of these than are listed.
+    pub(crate) across_cut: bool,
+}
+
+/// How many near duplicates under two identities are listed.
+const MOST: usize = 100_000;
+
+pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verdict {
+    let mut verdict = Verdict { dropped: vec![None; seen.len()], ..Verdict::default() };
+    let mut first: HashMap<[u8; 32], usize> = HashMap::new();
+    for (i, seen) in seen.iter().enumerate() {
+        verdict.dropped[i] = match seen {
+            Seen::Broken(why) => Some((Reason::Undecodable, why.clone())),
+            Seen::Picture { width, height, .. } if *width.min(height) < options.min_side => Some((
+                Reason::TooSmall,
+                format!("{width}x{height} pixels, at least {} wanted", options.min_side),
+            )),
+            Seen::Picture { content, .. } if options.exact_duplicates => match first.get(content) {
+                None => {
+                    first.insert(*content, i);
+                    None
+                }
+                Some(&k) => Some((Reason::ExactDuplicate, format!("of {}", dataset.face(k).name))),
+            },
+            Seen::Picture { .. } => None,
+        };
+    }
+    if options.near_duplicates != Near::Off {
+        near(options, dataset, seen, &mut verdict);
+    }
+    too_few(options, dataset, &mut verdict);
+    let kept = |i: &usize| verdict.dropped[*i].is_none();
+    verdict.across =
+        std::mem::take(&mut verdict.across).into_iter().filter(|(i, j, _)| kept(i) && kept(j)).collect();
+    verdict
+}
+
+fn look(seen: &Seen) -> u64 {
+    match seen {
+        Seen::Picture { look, .. } => *look,
+        Seen::Broken(_) => 0,
+    }
+}
+
+fn near(options: &Options, dataset: &Dataset, seen: &[Seen], verdict: &mut Verdict) {
+    let rows: Vec<usize> = (0..seen.len()).filter(|&i| verdict.dropped[i].is_none()).collect();
+    let identity = |i: usize| dataset.face(i).identity;
+    let mut by_identity: HashMap<u32, Vec<usize>> = HashMap::new();
+    for &i in &rows {
+        let kept = by_identity.entry(identity(i)).or_default();
+        let alike = kept.iter().find(|&&k| distance(look(&seen[i]), look(&seen[k])) <= options.near_distance);
+        match alike {
+            Some(&k) if options.near_duplicates == Near::Drop => {
+                let bits = distance(look(&seen[i]), look(&seen[k]));
+                let detail = format!("of {} ({bits} of 64 bits differ)", dataset.face(k).name);
+                verdict.dropped[i] = Some((Reason::NearDuplicate, detail));
+            }
+            Some(_) => verdict.near_kept += 1,
+            None => kept.push(i),
+        }
+    }
+    let rows: Vec<usize> = rows.into_iter().filter(|&i| verdict.dropped[i].is_none()).collect();
+    let hashes: Vec<u64> = rows.iter().map(|&i| look(&seen[i])).collect();
+    let (pairs, cut) = near_pairs(&hashes, options.near_distance, MOST);
+    let pairs = pairs.into_iter().map(|(a, b)| (rows[a], rows[b]));
+    verdict.across = pairs
+        .filter(|&(i, j)| identity(i) != identity(j))
+        .map(|(i, j)| (i, j, distance(look(&seen[i]), look(&seen[j]))))
+        .collect();
+    verdict.across_cut = cut;
+}
+
+fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict) {
+    let mut counts = vec![0_u32; dataset.info().identities.len()];
+    for i in (0..dataset.len()).filter(|&i| verdict.dropped[i].is_none()) {
+        counts[dataset.face(i).identity as usize] += 1;
+    }
+    for i in 0..dataset.len() {
+        let count = counts[dataset.face(i).identity as usize];
+        if verdict.dropped[i].is_none() && count < options.min_images {
+            let detail = format!("the identity keeps {count}, at least {} wanted", options.min_images);
+            verdict.dropped[i] = Some((Reason::TooFewImages, detail));
+        }
+    }
+}

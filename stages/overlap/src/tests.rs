@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use lfs_faces::dataset::{Dataset, Face, Info, Writer};
+use lfs_stage::{Binding, Job, Member, Result, run_in_place};
+use serde_json::{Value, json};
+
+use crate::matching::Train;
+use crate::{Options, Overlap};
+
+/// A data set of two images an identity.
+fn write(folder: &Path, identities: &[&str]) {
+    let mut writer = Writer::create(folder).unwrap();
+    for (k, name) in identities.iter().enumerate() {
+        for n in 0..2 {
+            let name = format!("{name}/{n}.jpg");
+            writer
+                .push(&Face { image: vec![1], identity: k as u32, name, points: None, group: None, flags: 0 })
+                .unwrap();
+        }
+    }
+    writer
+        .finish(Info { identities: identities.iter().map(|s| (*s).to_owned()).collect(), ..Info::default() })
+        .unwrap();
+}
+
+fn overlap(dir: &Path, tests: &[&str], parameters: Value) -> Result<()> {
+    let member = |set: &&str| Member {
+        from: format!("acquire[set={set}]"),
+        labels: BTreeMap::from([("set".to_owned(), (*set).to_owned())]),
+        path: dir.join(set),
+    };
+    let scratch = dir.join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let job = Job {
+        node: "overlap".to_owned(),
+        kind: "overlap".to_owned(),
+        parameters,
+        inputs: BTreeMap::from([
+            ("dataset".to_owned(), Binding::One(dir.join("train"))),
+            ("tests".to_owned(), Binding::Several(tests.iter().map(member).collect())),
+        ]),
+        outputs: ["dataset", "matches", "tests"].map(|n| (n.to_owned(), dir.join("out").join(n))).into(),
+        scratch,
+        threads: 1,
+    };
+    run_in_place(&Overlap, &job).0
+}
+
+fn world() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    write(&path.join("train"), &["Anna_Belo", "J_Smith", "m.0abc12", "Nobody_Else", "17", "Madonna"]);
+    write(&path.join("lfw"), &["Belo_Anna", "John_Smith", "Madonna_Ciccone", "17"]);
+    write(&path.join("agedb"), &["AnnaBelo", "distractor:Nobody Else"]);
+    write(&path.join("rfw"), &["m.0abc12", "m.0zzz"]);
+    (dir, path)
+}
+
+const SETS: [&str; 3] = ["lfw", "agedb", "rfw"];
+
+const MATCHES: &str = "training-identity,test-set,test-identity,rule,images-dropped
+Anna_Belo,agedb,AnnaBelo,joined-name,2
+Anna_Belo,lfw,Belo_Anna,name,2
+J_Smith,lfw,John_Smith,name,2
+m.0abc12,rfw,m.0abc12,id,2
+";
+
+#[test]
+fn shared_identities_leave_the_training_set_and_are_listed() {
+    let (_guard, dir) = world();
+    overlap(&dir, &SETS, json!({})).unwrap();
+    assert_eq!(std::fs::read_to_string(dir.join("out/matches/matches.csv")).unwrap(), MATCHES);
+    let train = Dataset::open(&dir.join("out/dataset")).unwrap();
+    assert_eq!(train.info().identities, ["Nobody_Else", "17", "Madonna"]);
+    assert_eq!(train.iter().map(|f| f.identity).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
+    assert_eq!(train.face(0).name, "Nobody_Else/0.jpg");
+    assert_eq!(Dataset::open(&dir.join("out/tests/lfw")).unwrap().len(), 8, "test sets stay whole");
+}
+
+#[test]
+fn shared_identities_leave_the_test_sets_or_stay_as_the_policy_says() {
+    let (_guard, dir) = world();
+    overlap(&dir, &SETS, json!({"policy": "drop-from-test"})).unwrap();
+    let identities = |p: &str| Dataset::open(&dir.join("out").join(p)).unwrap().info().identities.clone();
+    assert_eq!(identities("tests/lfw"), ["Madonna_Ciccone", "17"]);
+    assert_eq!(identities("tests/rfw"), ["m.0zzz"]);
+    assert_eq!(identities("dataset").len(), 6);
+    overlap(&dir, &SETS, json!({"policy": "report"})).unwrap();
+    assert_eq!((identities("dataset").len(), identities("tests/lfw").len()), (6, 4));
+    let text = std::fs::read_to_string(dir.join("out/matches/matches.csv")).unwrap();
+    assert_eq!(text, MATCHES.replace(",2\n", ",0\n"));
+}
+
+#[test]
+fn numbers_are_a_sets_own_unless_any_equal_id_counts() {
+    let (_guard, dir) = world();
+    overlap(&dir, &["lfw"], json!({"ids": "any", "names": false, "joined-names": false})).unwrap();
+    let text = std::fs::read_to_string(dir.join("out/matches/matches.csv")).unwrap();
+    assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), ["17,lfw,17,id,2"]);
+}
+
+#[test]
+fn a_training_set_that_is_the_test_set_is_refused() {
+    let (_guard, dir) = world();
+    write(&dir.join("train"), &["Anna_Belo", "John_Smith"]);
+    let text = overlap(&dir, &["lfw"], json!({})).unwrap_err().to_string();
+    assert!(text.contains("nothing would be left"), "{text}");
+}
+
+#[test]
+fn ninety_thousand_by_ten_thousand_names_take_moments() {
+    let name = |k: usize| format!("{}{}_{}{}", ["An", "Jo", "K"][k % 3], k % 601, ["Be", "L"][k % 2], k / 17);
+    let train: Vec<String> = (0..90_000).map(name).collect();
+    let options = Options::default();
+    let start = Instant::now();
+    let asked = Train::new(&options, &train);
+    let found: usize = (0..10_000).map(|k| asked.matches(&name(k * 11)).len()).sum();
+    assert!(found > 8_000, "{found}");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
+fn cfp_and_the_lfw_subset_share_seventy_six_identities_seventy_two_by_equal_names() {
+    let Some(data) = std::env::var_os("LFS_DATA").map(PathBuf::from) else {
+        println!("skipped: LFS_DATA is not set");
+        return;
+    };
+    let folders = std::fs::read_dir(data.join("lfw-subset/images")).unwrap();
+    let mut train: Vec<String> = folders.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    train.sort();
+    let options = Options::default();
+    let asked = Train::new(&options, &train);
+    let names = std::fs::read_to_string(data.join("cfp/Data/list_name.txt")).unwrap();
+    let found: std::collections::BTreeSet<usize> =
+        names.lines().flat_map(|n| asked.matches(n)).map(|(k, _)| k).collect();
+    let equal = |k: &usize| names.lines().any(|n| n.eq_ignore_ascii_case(&train[*k].replace('_', " ")));
+    assert_eq!((train.len(), found.iter().filter(|k| equal(k)).count()), (423, 72));
+    // Two presidents of one first and last name, one with a middle name left out, one with a slip of the pen.
+    let others: Vec<&str> = found.iter().filter(|k| !equal(k)).map(|&k| train[k].as_str()).collect();
+    assert_eq!(others, ["George_HW_Bush", "George_W_Bush", "Luiz_Inacio_Lula_da_Silva", "Robert_De_Niro"]);
+}
