@@ -46,6 +46,12 @@ impl<F> Draw<F> {
     }
 }
 
+/// The number to twelve significant digits: so short a decimal is read back to the same bits by any JSON reader, and
+/// a step that travels to another process stays the same step.
+pub fn short(x: f64) -> f64 {
+    format!("{x:.11e}").parse().unwrap_or(x)
+}
+
 /// The parameters of a method: a pure function from seed, epoch and history to the losses of an epoch.
 pub trait Settings {
     /// The loss that it trains with.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::method::short;
 use crate::spec::Params;
 
 /// The learning rate over one epoch: a straight line.
@@ -27,7 +28,8 @@ pub fn ramp(p: &Params, epoch: u32) -> Ramp {
     let full = p.lr * p.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX));
     let share = |epoch: u32| if epoch >= p.warmup { 1.0 } else { f64::from(epoch) / f64::from(p.warmup) };
     let to = share(epoch + 1);
-    Ramp { from: if epoch < p.warmup { full * share(epoch) } else { full }, to: full * to }
+    let from = if epoch < p.warmup { full * share(epoch) } else { full };
+    Ramp { from: short(from), to: short(full * to) }
 }
 
 #[cfg(test)]

@@ -161,6 +161,10 @@ fn every_method_trains_to_the_same_bytes_again_and_its_softmax_loss_falls() {
         if method.name() != "am-lfs" {
             assert!(loss(2) < loss(0), "{method:?}: {} {}", loss(0), loss(2));
         }
+        for step in one.steps().concat() {
+            let travelled: Value = serde_json::from_str(&step.spec.to_string()).unwrap();
+            assert_eq!(travelled, step.spec, "{method:?}: a step changes on its way to another process");
+        }
         let counts: Vec<usize> = one.steps().iter().map(Vec::len).collect();
         let expected =
             if ["am-lfs", "search-softmax"].contains(&method.name()) { [1, 2, 2] } else { [1, 1, 1] };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{Adam, Normalise, mean};
 use crate::loss::am_lfs::{Lines, PiecewiseLinear};
 use crate::loss::head::within;
-use crate::method::{Draw, Now, Settings};
+use crate::method::{Draw, Now, Settings, short};
 
 /// AM-LFS (Li et al. 2019): each epoch trains B models from the same weights, each with slopes and offsets drawn
 /// from N(mu, variance I); the best by reward goes on; mu, at first the identity, follows the reward through Adam.
@@ -102,7 +102,7 @@ impl Settings for AmLfs {
         let draw = |index: u32| {
             let mut stream = stream(now.seed, "search am-lfs", &[u64::from(now.epoch), u64::from(index)]);
             let mut normal = || -> f64 { StandardNormal.sample(&mut stream) };
-            let sample: Vec<f64> = mu.iter().map(|m| m + self.variance.sqrt() * normal()).collect();
+            let sample: Vec<f64> = mu.iter().map(|m| short(m + self.variance.sqrt() * normal())).collect();
             Draw { name: format!("candidate {index}"), form: self.form(&sample), sample }
         };
         (0..self.candidates).map(draw).collect()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::head::within;
 use crate::loss::l5::L5;
-use crate::method::{Draw, Now, Settings};
+use crate::method::{Draw, Now, Settings, short};
 
 /// Random-Softmax: `a = -|N(0, sigma^2)| e^{s/3}`, drawn anew each epoch (the law of the code released with
 /// Search-Softmax).
@@ -35,8 +35,8 @@ impl Settings for Random {
 
     fn candidates(&self, now: &Now<'_>) -> Vec<Draw<L5>> {
         let normal: f64 = StandardNormal.sample(&mut stream(now.seed, "random a", &[u64::from(now.epoch)]));
-        let a0 = -(self.sigma * normal).abs();
-        let form = L5 { a: a0 * (now.scale / 3.0).exp() };
+        let a0 = short(-(self.sigma * normal).abs());
+        let form = L5 { a: short(a0 * (now.scale / 3.0).exp()) };
         vec![Draw { name: format!("a0 = {a0:.3}"), sample: vec![a0], form }]
     }
 }
