@@ -115,10 +115,8 @@ impl Cache {
         }
         let (digests, stored) = self.digests(&found, folder, Look::AtBytes).at("read", from)?;
         let to = self.object(&stored.digest);
-        if let Some(parent) = to.parent() {
-            if !parent.is_dir() {
-                std::fs::create_dir_all(parent).at("create", parent)?;
-            }
+        if let Some(parent) = to.parent().filter(|p| !p.is_dir()) {
+            std::fs::create_dir_all(parent).at("create", parent)?;
         }
         if to.symlink_metadata().is_ok() {
             if self.verify(&stored, Look::AtStat) {

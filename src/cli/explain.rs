@@ -32,6 +32,15 @@ struct Line {
     why: Vec<String>,
 }
 
+impl Line {
+    /// Whether it differs from another line in the node's labels alone, and waits for other nodes as it does.
+    fn alike(&self, other: &Self) -> bool {
+        let stage = |line: &Self| line.node.split('[').next().map(str::to_owned);
+        let waits = |line: &Self| line.state == Foreseen::Depends;
+        waits(self) && waits(other) && stage(self) == stage(other) && self.why == other.why
+    }
+}
+
 pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
     let project = Project::open(common)?;
     let cache = project.cache()?;
@@ -52,18 +61,16 @@ pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
             }
             Foreseen::Depends => {
                 plan.depends += 1;
-                let waits = project
+                let unknown = |r: &usize| foreseen[*r].as_ref().is_some_and(|f| f.record.is_none());
+                let mut stages: Vec<&str> = project
                     .plan
                     .reads(i)
-                    .filter(|r| foreseen[*r].as_ref().is_some_and(|f| f.record.is_none()));
-                let mut names: Vec<&str> = waits.map(|r| project.plan.nodes[r].name.as_str()).collect();
-                names.sort_unstable();
-                let more = names.len().saturating_sub(3);
-                let list = names[..names.len() - more].join(", ");
-                vec![format!(
-                    "on what comes out of {list}{}",
-                    if more > 0 { format!(" and {more} more") } else { String::new() }
-                )]
+                    .filter(unknown)
+                    .map(|r| project.plan.nodes[r].stage.as_str())
+                    .collect();
+                stages.sort_unstable();
+                stages.dedup();
+                vec![format!("on what comes out of {}", stages.join(", "))]
             }
         };
         plan.nodes.push(Line { node: node.name.clone(), kind: node.kind.clone(), state: f.state, why });
@@ -72,8 +79,19 @@ pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
         return print_json(&plan);
     }
     let mut text = String::new();
-    for line in plan.nodes.iter().filter(|l| l.state != Foreseen::Cached) {
-        text += &format!("{:8} {} ({})\n", word(line.state), line.node, line.kind);
+    let mut lines = plan.nodes.iter().filter(|l| l.state != Foreseen::Cached).peekable();
+    while let Some(line) = lines.next() {
+        // Nodes of one stage that only wait for others are one line.
+        let mut same = 1;
+        while lines.peek().is_some_and(|next| next.alike(line)) {
+            lines.next();
+            same += 1;
+        }
+        let name = match (same, line.node.split_once('[')) {
+            (1, _) | (_, None) => line.node.clone(),
+            (n, Some((stage, _))) => format!("{stage}, {n} nodes"),
+        };
+        text += &format!("{:8} {name} ({})\n", word(line.state), line.kind);
         for why in &line.why {
             text += &format!("         {why}\n");
         }

@@ -49,7 +49,7 @@ pub(super) fn status(common: &Common, args: &TargetArgs) -> Result<()> {
     for line in &nodes {
         let state = word(line.state);
         let key = line.key.map_or_else(String::new, |k| k.short());
-        text += &format!("{:width$}  {state:9}  {key}", line.node).trim_end().to_owned();
+        text += format!("{:width$}  {state:9}  {key}", line.node).trim_end();
         text.push('\n');
     }
     print(&text)

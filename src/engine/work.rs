@@ -150,10 +150,11 @@ impl Shop<'_> {
             let _ = tell.send(Message::Event(Event::NodeWaiting { node: task.node.name.clone() }));
         };
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
-        if let Some(record) = self.cache.record_now(&task.key)?.filter(|_| !task.forced) {
-            if record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat)) {
-                return Ok(Outcome::Found(record));
-            }
+        if let Some(record) = self.cache.record_now(&task.key)?
+            && !task.forced
+            && record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat))
+        {
+            return Ok(Outcome::Found(record));
         }
         let _ = tell.send(Message::Event(Event::NodeStarted {
             node: task.node.name.clone(),

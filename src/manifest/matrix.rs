@@ -159,7 +159,7 @@ fn add(combos: &mut Vec<Combo>, rule: &Table, axes: &[&str], at: &Value, wrong: 
         hit = true;
         combo.values.extend(extra.iter().map(|e| (e.key.clone(), e.value.clone())));
     }
-    if hit && !(extra.is_empty() && !axes.is_empty()) {
+    if hit && (axes.is_empty() || !extra.is_empty()) {
         return;
     }
     let missing: Vec<&str> = axes.iter().copied().filter(|a| rule.get(a).is_none()).collect();

@@ -297,7 +297,7 @@ fn describe(schema: &Json, prefix: &str, rows: &mut Vec<[String; 4]>) {
             format!(" (counts with {})", all.join(", "))
         });
         let about = about + &when.unwrap_or_default();
-        if property.get("properties").is_some() {
+        if property.get("properties").is_some() || property.get("type").is_some_and(|t| t == "object") {
             rows.push([full.clone(), "table".to_owned(), String::new(), about]);
             describe(property, &format!("{full}."), rows);
             continue;

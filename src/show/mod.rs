@@ -96,7 +96,7 @@ pub(crate) fn count(n: u64) -> String {
 pub(crate) fn figure(value: f64) -> String {
     let size = value.abs();
     match size {
-        s if s == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         s if !(1e-3..1e5).contains(&s) => format!("{value:.2e}"),
         s if s >= 100.0 => format!("{value:.1}"),
         s if s >= 1.0 => format!("{value:.3}"),
@@ -113,8 +113,8 @@ mod tests {
         assert_eq!([span(0.31), span(59.4), span(59.6), span(3725.0)], ["0.3 s", "59 s", "1:00", "1:02:05"]);
         assert_eq!([count(7), count(1000), count(1_234_567)], ["7", "1,000", "1,234,567"]);
         assert_eq!(
-            [figure(0.0), figure(0.01234), figure(3.14159), figure(-73129.4)],
-            ["0", "0.0123", "3.142", "-73129.4"]
+            [figure(0.0), figure(0.01234), figure(2.71328), figure(-73129.4)],
+            ["0", "0.0123", "2.713", "-73129.4"]
         );
     }
 }

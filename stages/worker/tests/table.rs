@@ -64,6 +64,9 @@ fn values(schema: &Value) -> BTreeSet<String> {
     all
 }
 
+/// A kind, its inputs and its outputs.
+type Promise = (&'static str, &'static [(&'static str, Shape)], &'static [&'static str]);
+
 #[test]
 fn the_description_is_the_same_at_every_call() {
     let first = describe();
@@ -258,7 +261,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [(&str, &[(&str, Shape)], &[&str]); 9] = [
+    let wanted: [Promise; 9] = [
         (
             "synthesize",
             &[],

@@ -1,0 +1,110 @@
+//! A depth-buffered triangle rasteriser that draws into a tiny-skia pixmap.
+
+use tiny_skia::{Pixmap, PremultipliedColorU8};
+
+/// A corner of a triangle on the picture.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Corner {
+    /// Position, pixels.
+    pub x: f32,
+    /// Position, pixels.
+    pub y: f32,
+    /// Depth; larger is nearer.
+    pub z: f32,
+    /// Position in the texture, pixels.
+    pub u: f32,
+    /// Position in the texture, pixels.
+    pub v: f32,
+    /// Factors on the texture's red, green and blue.
+    pub light: [f32; 3],
+    /// Shine, added to all three, in 8-bit levels.
+    pub shine: f32,
+}
+
+/// The picture and how near each of its pixels is.
+pub struct Frame {
+    /// The colours, opaque.
+    pub pixmap: Pixmap,
+    depth: Vec<f32>,
+}
+
+impl Frame {
+    /// Wraps a pixmap on which the background is painted.
+    pub fn new(pixmap: Pixmap) -> Self {
+        let n = (pixmap.width() * pixmap.height()) as usize;
+        Self { pixmap, depth: vec![f32::NEG_INFINITY; n] }
+    }
+
+    /// Draws a grid of corners with `columns` in a row; a cell is drawn as two triangles. Columns that run to the
+    /// right and rows that run down show their outer side; with `outer` the inner side is left out.
+    pub fn grid(&mut self, corners: &[Corner], columns: usize, texture: &Pixmap, outer: bool) {
+        if columns < 2 {
+            return;
+        }
+        for pair in 0..(corners.len() / columns).saturating_sub(1) {
+            let (a, b) = (&corners[pair * columns..], &corners[(pair + 1) * columns..]);
+            for i in 0..columns - 1 {
+                self.triangle(&a[i], &a[i + 1], &b[i], texture, outer);
+                self.triangle(&a[i + 1], &b[i + 1], &b[i], texture, outer);
+            }
+        }
+    }
+
+    /// Draws one triangle; with `outer`, only if its corners run clockwise.
+    fn triangle(&mut self, a: &Corner, b: &Corner, c: &Corner, texture: &Pixmap, outer: bool) {
+        let area = (b.x - a.x) * (c.y - a.y) - (c.x - a.x) * (b.y - a.y);
+        if area.abs() < 1e-6 || !area.is_finite() || (outer && area < 0.0) {
+            return;
+        }
+        let (w, h) = (self.pixmap.width() as i32, self.pixmap.height() as i32);
+        // Pixels whose centres may lie inside; a cast rounds towards 0, and is far cheaper than `floor`.
+        let low = |p: f32, q: f32, r: f32| (p.min(q).min(r) + 0.5).max(0.0) as i32;
+        let high = |p: f32, q: f32, r: f32, n: i32| ((p.max(q).max(r) + 0.5) as i32 - 1).min(n - 1);
+        let (x0, x1) = (low(a.x, b.x, c.x), high(a.x, b.x, c.x, w));
+        let (y0, y1) = (low(a.y, b.y, c.y), high(a.y, b.y, c.y, h));
+        if x0 > x1 || y0 > y1 {
+            return;
+        }
+        let inv = 1.0 / area;
+        let (tw, th) = (texture.width() as i32, texture.height() as i32);
+        let texels = texture.pixels();
+        let pixels = self.pixmap.pixels_mut();
+        let (bx, by) = ((c.y - a.y) * inv, -(c.x - a.x) * inv);
+        let (cx, cy) = (-(b.y - a.y) * inv, (b.x - a.x) * inv);
+        for y in y0..=y1 {
+            let (dx, dy) = (x0 as f32 + 0.5 - a.x, y as f32 + 0.5 - a.y);
+            let (mut wb, mut wc) = (dx * bx + dy * by - bx, dx * cx + dy * cy - cx);
+            for x in x0..=x1 {
+                wb += bx;
+                wc += cx;
+                let wa = 1.0 - wb - wc;
+                if wa < 0.0 || wb < 0.0 || wc < 0.0 {
+                    continue;
+                }
+                let at = (y * w + x) as usize;
+                let z = wa * a.z + wb * b.z + wc * c.z;
+                if z <= self.depth[at] {
+                    continue;
+                }
+                self.depth[at] = z;
+                let u = ((wa * a.u + wb * b.u + wc * c.u) as i32).clamp(0, tw - 1);
+                let v = ((wa * a.v + wb * b.v + wc * c.v) as i32).clamp(0, th - 1);
+                let t = texels[(v * tw + u) as usize];
+                let shine = wa * a.shine + wb * b.shine + wc * c.shine;
+                let lit = |k: usize, t: u8| {
+                    let l = wa * a.light[k] + wb * b.light[k] + wc * c.light[k];
+                    (l * f32::from(t) + shine).clamp(0.0, 255.0) as u8
+                };
+                let colour = PremultipliedColorU8::from_rgba(
+                    lit(0, t.red()),
+                    lit(1, t.green()),
+                    lit(2, t.blue()),
+                    255,
+                );
+                if let Some(colour) = colour {
+                    pixels[at] = colour;
+                }
+            }
+        }
+    }
+}
