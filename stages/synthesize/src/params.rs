@@ -82,7 +82,7 @@ pub struct Params {
     /// Width and height of an image in pixels; each side varies by some percent.
     #[schemars(range(min = 48, max = 512))]
     pub size: u32,
-    /// Identities of each test set (RFW: half of them in each group; MegaFace, Trillion-Pairs: two thirds).
+    /// Identities of each test set (RFW: half of them in each group, 20 at least; MegaFace, Trillion-Pairs: two thirds).
     #[schemars(range(min = 20, max = 999))]
     pub test_identities: u64,
     /// Same pairs, and different pairs, in a fold; fewer where a fold's identities do not give so many.

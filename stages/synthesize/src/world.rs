@@ -52,9 +52,9 @@ impl World {
         Self { params: params.clone(), hard: params.hardness() }
     }
 
-    /// The number of RFW's people of one group.
+    /// The number of RFW's people of one group: two at least in each fold.
     pub fn rfw_people(&self) -> u64 {
-        self.params.test_identities.div_ceil(2)
+        self.params.test_identities.div_ceil(2).max(20)
     }
 
     /// The number of MegaFace's probe people, and of Trillion-Pairs' celebrities.
