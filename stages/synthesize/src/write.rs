@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::item::Item;
 use crate::params::Set;
-use crate::truth::Truth;
+use crate::truth::{self, Truth};
 use crate::world::World;
 
 /// How many images are drawn between two looks at the progress.
@@ -38,6 +38,24 @@ impl<'a, 'w> Press<'a, 'w> {
     /// How many images were written.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Writes small files beside the images: paths relative to `root`, and what each holds.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn files(
+        &self,
+        root: &Path,
+        items: &[Item],
+        file: impl Fn(&Item) -> (String, String) + Sync,
+    ) -> Result<()> {
+        self.pool.install(|| {
+            items.par_iter().try_for_each(|item| {
+                let (path, text) = file(item);
+                truth::write(&root.join(path), text.as_bytes())
+            })
+        })
     }
 
     /// Draws and writes the items of a set under `root`, adds them to the truth, and gives their points.

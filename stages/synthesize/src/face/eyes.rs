@@ -124,7 +124,7 @@ fn brow(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors, side: f32
     rim.extend(knots.iter().rev().map(|&s| [spine(s)[0], spine(s)[1] + half(s)]));
     c.fill(through(&rim, true), tones.brows, 0.62);
     let mut rng = stream(person, "brow", &[u64::from(side > 0.0)]);
-    for _ in 0..16 {
+    for _ in 0..10 {
         let s = rng.uniform(0.0, 1.0);
         let (p, h) = (spine(s), half(s));
         let from = [p[0], p[1] + h * rng.uniform(0.2, 1.1)];

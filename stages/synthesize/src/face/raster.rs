@@ -1,6 +1,6 @@
 //! A depth-buffered triangle rasteriser that draws into a tiny-skia pixmap.
 
-use tiny_skia::{Pixmap, PremultipliedColorU8};
+use tiny_skia::Pixmap;
 
 /// A corner of a triangle on the picture.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,22 +66,21 @@ impl Frame {
             return;
         }
         let inv = 1.0 / area;
-        let (tw, th) = (texture.width() as i32, texture.height() as i32);
-        let texels = texture.pixels();
-        let pixels = self.pixmap.pixels_mut();
+        // Each corner's weight, at the centre of the box's first pixel, and its steps to the right and down.
         let (bx, by) = ((c.y - a.y) * inv, -(c.x - a.x) * inv);
         let (cx, cy) = (-(b.y - a.y) * inv, (b.x - a.x) * inv);
+        let steps = [-bx - cx, bx, cx];
+        let inverse = steps.map(|s| if s == 0.0 { 0.0 } else { 1.0 / s });
+        let (dx, dy) = (x0 as f32 + 0.5 - a.x, y0 as f32 + 0.5 - a.y);
+        let (mut wb, mut wc) = (dx * bx + dy * by, dx * cx + dy * cy);
+        let (tw, th) = (texture.width() as i32, texture.height() as i32);
+        let (texels, pixels) = (texture.data(), self.pixmap.data_mut());
         for y in y0..=y1 {
-            let (dx, dy) = (x0 as f32 + 0.5 - a.x, y as f32 + 0.5 - a.y);
-            let (mut wb, mut wc) = (dx * bx + dy * by - bx, dx * cx + dy * cy - cx);
-            for x in x0..=x1 {
-                wb += bx;
-                wc += cx;
+            let (first, last) = span([1.0 - wb - wc, wb, wc], steps, inverse, x1 - x0);
+            for x in first..=last {
+                let (wb, wc) = (wb + bx * x as f32, wc + cx * x as f32);
                 let wa = 1.0 - wb - wc;
-                if wa < 0.0 || wb < 0.0 || wc < 0.0 {
-                    continue;
-                }
-                let at = (y * w + x) as usize;
+                let at = (y * w + x0 + x) as usize;
                 let z = wa * a.z + wb * b.z + wc * c.z;
                 if z <= self.depth[at] {
                     continue;
@@ -89,22 +88,39 @@ impl Frame {
                 self.depth[at] = z;
                 let u = ((wa * a.u + wb * b.u + wc * c.u) as i32).clamp(0, tw - 1);
                 let v = ((wa * a.v + wb * b.v + wc * c.v) as i32).clamp(0, th - 1);
-                let t = texels[(v * tw + u) as usize];
+                let from = (v * tw + u) as usize * 4;
                 let shine = wa * a.shine + wb * b.shine + wc * c.shine;
-                let lit = |k: usize, t: u8| {
+                for k in 0..3 {
                     let l = wa * a.light[k] + wb * b.light[k] + wc * c.light[k];
-                    (l * f32::from(t) + shine).clamp(0.0, 255.0) as u8
-                };
-                let colour = PremultipliedColorU8::from_rgba(
-                    lit(0, t.red()),
-                    lit(1, t.green()),
-                    lit(2, t.blue()),
-                    255,
-                );
-                if let Some(colour) = colour {
-                    pixels[at] = colour;
+                    // The cast saturates.
+                    pixels[at * 4 + k] = (l * f32::from(texels[from + k]) + shine) as u8;
                 }
+                pixels[at * 4 + 3] = 255;
             }
+            wb += by;
+            wc += cy;
         }
     }
+}
+
+/// The pixels of a row at which no weight is negative, counted from the first of `count + 1`; empty when the first
+/// is above the last. Weights a hair below 0 count, so that neighbours leave no gap.
+fn span(weights: [f32; 3], steps: [f32; 3], inverse: [f32; 3], count: i32) -> (i32, i32) {
+    let (mut first, mut last) = (0.0_f32, count as f32);
+    for k in 0..3 {
+        let cross = -weights[k] * inverse[k];
+        if steps[k] > 0.0 {
+            first = first.max(cross - 1e-3);
+        } else if steps[k] < 0.0 {
+            last = last.min(cross + 1e-3);
+        } else if weights[k] < 0.0 {
+            return (0, -1);
+        }
+    }
+    if last < 0.0 {
+        return (0, -1);
+    }
+    // Rounds up: a cast alone rounds down.
+    let whole = first as i32;
+    (whole + i32::from(first > whole as f32), last as i32)
 }

@@ -16,7 +16,7 @@ pub const TOP: f32 = -1.30;
 /// Height of the texture's lower rim.
 pub const BOTTOM: f32 = 1.80;
 /// The texture's size, pixels.
-pub const SIZE: [u32; 2] = [244, 208];
+pub const SIZE: [u32; 2] = [212, 180];
 
 /// The place of a point of the skin on the texture, pixels.
 pub fn place(phi: f32, y: f32) -> [f32; 2] {

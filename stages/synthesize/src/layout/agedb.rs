@@ -35,15 +35,15 @@ pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) ->
         }
     }
     press.print(cx, Set::Agedb, root, &items)?;
-    for item in &items {
+    press.files(root, &items, |item| {
         let stem = item.path.trim_start_matches("AgeDB/").trim_end_matches(".jpg");
         let mut text = String::from("version: 1\nn_points: 68\n{\n");
         for [x, y] in item.pointer(world).sixty_eight() {
             text += &format!("{x:.3} {y:.3}\n");
         }
         text += "}\n";
-        truth::write(&root.join("landmarks").join(format!("{stem}.pts")), text.as_bytes())?;
-    }
+        (format!("landmarks/{stem}.pts"), text)
+    })?;
     let pairing = Pairing {
         people: world.params.test_identities as usize,
         first: (0..IMAGES / 2).collect(),

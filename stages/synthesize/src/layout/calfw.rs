@@ -63,12 +63,12 @@ pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path, ki
         }
         names.push(name);
     }
-    let points = press.print(cx, kind.set, root, &items)?;
-    for (item, points) in items.iter().zip(&points) {
+    press.print(cx, kind.set, root, &items)?;
+    press.files(root, &items, |item| {
         let stem = item.path.trim_start_matches("images/").trim_end_matches(".jpg");
-        let lines: String = points.iter().map(|[x, y]| format!("{x:.2} {y:.2}\n")).collect();
-        truth::write(&root.join(kind.landmarks).join(format!("{stem}_5loc_attri.txt")), lines.as_bytes())?;
-    }
+        let lines: String = item.five(world).iter().map(|[x, y]| format!("{x:.2} {y:.2}\n")).collect();
+        (format!("{}/{stem}_5loc_attri.txt", kind.landmarks), lines)
+    })?;
     let pairing = Pairing {
         people: names.len(),
         first: (0..IMAGES / 2).collect(),

@@ -38,14 +38,14 @@ pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) ->
     }
     press.print(cx, Set::Cfp, root, &items)?;
     truth::write(&root.join("Data/list_name.txt"), names.as_bytes())?;
-    for item in &items {
+    press.files(root, &items, |item| {
         // The half that is seen: of a frontal face, the one on the left of the picture.
         let side = if item.path.contains("/frontal/") || item.factors.yaw > 0.0 { -1.0 } else { 1.0 };
         let lines: String =
             item.pointer(world).thirty(side).iter().map(|[x, y]| format!("{x:.3},{y:.3}\n")).collect();
         let path = item.path.replace("Images", "Fiducials").replace(".jpg", ".txt");
-        truth::write(&root.join(path), lines.as_bytes())?;
-    }
+        (path, lines)
+    })?;
     for (list, folder) in [("Pair_list_F.txt", "/frontal/"), ("Pair_list_P.txt", "/profile/")] {
         let files = items.iter().filter(|i| i.path.contains(folder));
         let lines: String = files.enumerate().map(|(k, i)| format!("{} ../{}\n", k + 1, i.path)).collect();
