@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::problem::{Problem, nearest_or_all};
-use super::value::{Data, Table, Value};
+use super::value::{Data, Place, Table, Value};
 
 /// One combination.
 #[derive(Debug, Clone, Default)]
@@ -115,11 +115,7 @@ fn axis(key: &str, list: &[Value], at: &Value, wrong: &mut Vec<Problem>) {
             wrong.push(problem.help("values are texts, numbers, or true and false"));
             continue;
         };
-        if plain.is_empty() || plain.contains(['[', ']', ',', '=']) {
-            let problem =
-                Problem::new(format!("`{plain}` cannot be a label of `{key}`"), &value.place, "here");
-            wrong.push(problem.help("a label is not empty and has none of `[ ] , =`"));
-        }
+        check_label(key, &plain, &value.place, wrong);
         if seen.contains(&plain) {
             wrong.push(Problem::new(
                 format!("the axis `{key}` has `{plain}` twice"),
@@ -128,6 +124,14 @@ fn axis(key: &str, list: &[Value], at: &Value, wrong: &mut Vec<Problem>) {
             ));
         }
         seen.push(plain);
+    }
+}
+
+/// A label is a part of node names: `train[method=softmax]`.
+fn check_label(key: &str, plain: &str, at: &Place, wrong: &mut Vec<Problem>) {
+    if plain.is_empty() || plain.contains(['[', ']', ',', '=']) {
+        let problem = Problem::new(format!("`{plain}` cannot be a label of `{key}`"), at, "here");
+        wrong.push(problem.help("a label is not empty and has none of `[ ] , =`"));
     }
 }
 
@@ -151,15 +155,16 @@ fn matches(combo: &Combo, rule: &Table, axes: &[&str]) -> bool {
 }
 
 /// An `include` entry gives its further keys to the combinations that it matches; where it matches none and
-/// names every axis, it is a combination of its own.
+/// names every axis, it is a combination of its own. Without axes every entry is one, and all its keys are labels.
 fn add(combos: &mut Vec<Combo>, rule: &Table, axes: &[&str], at: &Value, wrong: &mut Vec<Problem>) {
-    let extra: Vec<_> = rule.entries.iter().filter(|e| !axes.contains(&e.key.as_str())).collect();
+    let is_label = |key: &str| axes.is_empty() || axes.contains(&key);
+    let extra: Vec<_> = rule.entries.iter().filter(|e| !is_label(&e.key)).collect();
     let mut hit = false;
-    for combo in combos.iter_mut().filter(|c| matches(c, rule, axes)) {
+    for combo in combos.iter_mut().filter(|c| !axes.is_empty() && matches(c, rule, axes)) {
         hit = true;
         combo.values.extend(extra.iter().map(|e| (e.key.clone(), e.value.clone())));
     }
-    if hit && (axes.is_empty() || !extra.is_empty()) {
+    if hit && !extra.is_empty() {
         return;
     }
     let missing: Vec<&str> = axes.iter().copied().filter(|a| rule.get(a).is_none()).collect();
@@ -171,18 +176,17 @@ fn add(combos: &mut Vec<Combo>, rule: &Table, axes: &[&str], at: &Value, wrong: 
         );
         return;
     }
-    let labels: Vec<(String, String)> = rule
-        .entries
-        .iter()
-        .filter(|e| axes.is_empty() || axes.contains(&e.key.as_str()))
-        .map(|e| (e.key.clone(), e.value.plain().unwrap_or_default()))
-        .collect();
+    let mut labels: Vec<(String, String)> = Vec::new();
+    for entry in rule.entries.iter().filter(|e| is_label(&e.key)) {
+        let plain = entry.value.plain().unwrap_or_default();
+        check_label(&entry.key, &plain, &entry.value.place, wrong);
+        labels.push((entry.key.clone(), plain));
+    }
+    // The same order of labels as in every other node.
+    labels.sort_by_key(|(k, _)| axes.iter().position(|a| a == k).unwrap_or(usize::MAX));
     if combos.iter().any(|c| c.labels == labels) {
         return;
     }
     let values = rule.entries.iter().map(|e| (e.key.clone(), e.value.clone())).collect();
-    let mut combo = Combo { labels, values };
-    // The same order of labels as in every other node.
-    combo.labels.sort_by_key(|(k, _)| axes.iter().position(|a| a == k).unwrap_or(usize::MAX));
-    combos.push(combo);
+    combos.push(Combo { labels, values });
 }

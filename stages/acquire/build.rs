@@ -1,4 +1,4 @@
-//! Records the digests of this crate's sources.
+//! Puts this crate's sources into it.
 
 fn main() {
     lfs_source::emit();

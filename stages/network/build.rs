@@ -1,4 +1,4 @@
-//! Records the digests of this crate's sources, compiles the shim, and says where libtorch lies.
+//! Puts this crate's sources into it, compiles the shim, and says where libtorch lies.
 
 #![allow(clippy::expect_used)] // a build script can only stop with a message
 

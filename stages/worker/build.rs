@@ -1,4 +1,4 @@
-//! Records the digests of this crate's sources, and where libtorch lies.
+//! Puts this crate's sources into it, and where libtorch lies.
 
 fn main() {
     lfs_source::emit();

@@ -75,6 +75,7 @@ mistakes! {
     an_empty_axis: GOOD.replace("run =", "matrix = { n = [] }\nrun =");
     an_axis_with_a_value_twice: GOOD.replace("run =", "matrix = { n = [1, 1] }\nrun =");
     an_exclude_of_no_axis: GOOD.replace("run =", "matrix = { seed = [1, 2], exclude = [{ sead = 1 }] }\nrun =");
+    an_included_value_that_is_no_label: GOOD.replace("run =", "matrix = { include = [{ n = \"a,b\" }] }\nrun =");
     an_include_that_matches_nothing: GOOD.replace("run =", "matrix = { n = [1], m = [2], include = [{ n = 3, x = 1 }] }\nrun =");
     an_unknown_variable: GOOD.replace("echo", "${vars.sed}") + "[vars]\nseed = 1";
     a_variable_that_needs_itself: GOOD.to_owned() + "[vars]\na = \"${vars.b}\"\nb = \"${vars.a}\"";

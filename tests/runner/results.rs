@@ -200,3 +200,13 @@ fn retries_try_again_and_a_timeout_ends_a_stage() {
     assert_eq!(p.read("out/flaky/o"), "ok\n");
     assert!(err.contains("slow: the command was stopped after its timeout of 0.2 s"), "{err}");
 }
+
+#[test]
+fn a_matrix_of_include_alone_has_a_node_for_each_entry() {
+    let p = Project::new(
+        "[stage.one]\nkind = \"command\"\nrun = \"echo ${matrix.n} > $OUT_o\"\noutput.o = \"o\"\n\
+         matrix.include = [{ n = 1 }, { n = 2, colour = \"red\" }]\n",
+    );
+    assert_eq!(p.run_ok(&[]).executed(), ["one[n=1]", "one[n=2,colour=red]"]);
+    assert_eq!((p.read("out/one/n=1/o"), p.read("out/one/n=2,colour=red/o")), ("1\n".into(), "2\n".into()));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use lfs_faces::dataset::Points;
-use lfs_faces::landmarks::list;
+use lfs_formats::landmarks::list;
 use lfs_stage::{Failure, Result};
 
 use crate::layout::Planned;

@@ -11,7 +11,7 @@ mod pins;
 mod run;
 mod tree;
 
-use lfs_stage::{Context, Cpu, Input, Output, Result, Stage};
+use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 
 pub use options::{Layout, Options};
 
@@ -28,7 +28,7 @@ impl Stage for Acquire {
     const KIND: &'static str = "acquire";
     const SUMMARY: &'static str =
         "Brings a data set in from a folder, a file or an archive, in the set's own layout";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         lfs_stage::one("source", "a folder, an archive (.zip, .tar, .tar.gz) or one image"),
         lfs_stage::optional("landmarks", "a list `path x1 y1 .. x5 y5`, instead of the set's own landmarks"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use lfs_align::transform::Similarity;
 use lfs_align::{Options, crop, template};
 use lfs_faces::image::decode;
-use lfs_faces::landmarks::list;
+use lfs_formats::landmarks::list;
 use rayon::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

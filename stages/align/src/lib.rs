@@ -12,7 +12,7 @@ pub mod template;
 pub mod transform;
 pub mod warp;
 
-use lfs_stage::{Context, Cpu, Input, Output, Result, Stage};
+use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 
 pub use options::{Check, Encoding, Options, Unreadable, WithoutLandmarks};
 pub use run::crop;
@@ -29,7 +29,7 @@ pub struct Align;
 impl Stage for Align {
     const KIND: &'static str = "align";
     const SUMMARY: &'static str = "Crops faces by a similarity transform of five points";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[lfs_stage::one("dataset", "faces with landmarks")];
     const OUTPUTS: &'static [Output] = &[
         Output { name: "dataset", path: "dataset", about: "the crops" },

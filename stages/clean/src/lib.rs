@@ -6,7 +6,7 @@ mod options;
 mod report;
 mod run;
 
-use lfs_stage::{Context, Cpu, Input, Output, Result, Stage};
+use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 
 pub use options::{Near, Options};
 
@@ -23,7 +23,7 @@ impl Stage for Clean {
     const KIND: &'static str = "clean";
     const SUMMARY: &'static str =
         "Drops unreadable, small and duplicate images and identities with too few, each with its reason";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[lfs_stage::one("dataset", "faces")];
     const OUTPUTS: &'static [Output] = &[
         Output {

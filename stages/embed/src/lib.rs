@@ -7,7 +7,9 @@ use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device};
 use lfs_network::model::{Model, ModelInfo};
 use lfs_network::weights::{self, Tensors};
-use lfs_stage::{Choice, Context, Cpu, Failure, Input, IoContext, Output, Progress, Result, Stage, one};
+use lfs_stage::{
+    Choice, Context, Cpu, Failure, Input, IoContext, Output, Progress, Result, Source, Stage, one,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +72,7 @@ const DECLARATIONS: &[&str] = &["network/src/backbone/mod.rs", "network/src/sgd.
 impl Stage for Embed {
     const KIND: &'static str = "embed";
     const SUMMARY: &'static str = "Turns aligned crops into embeddings";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] =
         &[one("model", "the network: a model folder of kind train"), one("dataset", "aligned crops")];
     const OUTPUTS: &'static [Output] = &[Output {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lfs_stage::{Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Stage, choice, one};
+use lfs_stage::{
+    Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Source, Stage, choice, one,
+};
 
 use crate::params::Params;
 use crate::work;
@@ -13,7 +15,7 @@ pub struct Evaluate;
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const SUMMARY: &'static str = "Scores embeddings by a test set's protocol and a named definition";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         one("embeddings", "the embeddings of the test set, from an embed stage"),
         one("dataset", "the test set whose embeddings they are: names and identities by row"),

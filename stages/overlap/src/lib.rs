@@ -1,10 +1,11 @@
 //! Removes identities that training and test sets share.
 
 mod matching;
+pub mod names;
 mod options;
 mod run;
 
-use lfs_stage::{Context, Input, Output, Result, Stage};
+use lfs_stage::{Context, Input, Output, Result, Source, Stage};
 
 pub use options::{Ids, Options, Policy};
 
@@ -21,7 +22,7 @@ impl Stage for Overlap {
     const KIND: &'static str = "overlap";
     const SUMMARY: &'static str =
         "Finds identities that training and test sets share, by name and by id, and removes them";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[lfs_faces::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, SOURCE];
     const INPUTS: &'static [Input] =
         &[lfs_stage::one("dataset", "the training set"), lfs_stage::several("tests", "the test sets")];
     const OUTPUTS: &'static [Output] = &[

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lfs_faces::names::Index;
+use crate::names::Index;
 
 use crate::options::{Ids, Options};
 

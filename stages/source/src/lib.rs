@@ -1,9 +1,12 @@
-//! Digests of a crate's sources, taken at build time.
+//! A crate's sources, in the crate.
 //!
 //! A result depends on the code that made it. Each crate with such code calls [`emit`] from its build
 //! script; `include!(concat!(env!("OUT_DIR"), "/source.rs"))` then gives
-//! `pub const SOURCE: &[(&str, &str)]`: a row `("align/src/warp.rs", "<blake3>")` for every source file, and
-//! one row `("align/dependencies", "<blake3>")` for the exact versions of all third-party crates below it.
+//! `pub const SOURCE: &[(&str, &[u8])]`: a row `("align/src/warp.rs", <bytes>)` for every source file but those of
+//! tests, and one row `("align/dependencies", <text>)` with the exact versions of all third-party crates below it.
+//!
+//! The table holds bytes that the compiler itself reads, in the call that compiles the code. A digest taken by the
+//! build script would be that of another moment: an edit between the two would give new code the old key.
 
 #![allow(clippy::expect_used, clippy::panic)] // a build script can only stop with a message
 
@@ -27,12 +30,11 @@ pub fn emit() {
     let mut rows = String::new();
     for file in files {
         let name = file.strip_prefix(&root).expect("below the crate").to_string_lossy().replace('\\', "/");
-        let digest = blake3::hash(&fs::read(&file).expect("a source file can be read")).to_hex();
-        rows += &format!("    ({:?}, {:?}),\n", format!("{folder}/{name}"), digest.as_str());
+        rows += &format!("    ({:?}, include_bytes!({file:?})),\n", format!("{folder}/{name}"));
     }
-    rows += &format!("    ({:?}, {:?}),\n", format!("{folder}/dependencies"), dependencies(&root));
+    rows += &format!("    ({:?}, {:?}.as_bytes()),\n", format!("{folder}/dependencies"), dependencies(&root));
     let out = Path::new(&var("OUT_DIR")).join("source.rs");
-    fs::write(out, format!("pub const SOURCE: &[(&str, &str)] = &[\n{rows}];\n"))
+    fs::write(out, format!("pub const SOURCE: &[(&str, &[u8])] = &[\n{rows}];\n"))
         .expect("OUT_DIR can be written");
 }
 
@@ -51,6 +53,10 @@ fn var(name: &str) -> String {
 fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("a source folder can be listed") {
         let path = entry.expect("a source folder can be listed").path();
+        let name = path.file_name().unwrap_or_default();
+        if name == "tests" || name == "tests.rs" {
+            continue; // no result comes from these
+        }
         if path.is_dir() {
             walk(&path, out);
         } else {
@@ -59,7 +65,7 @@ fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The digest of `name version checksum` of every third-party crate that `Cargo.lock` gives below this one.
+/// A line `name version checksum` for every third-party crate that `Cargo.lock` gives below this one.
 /// Crates of the workspace are left out: their own sources stand in their own tables.
 fn dependencies(root: &Path) -> String {
     let manifest: toml::Table = read(&root.join("Cargo.toml"));
@@ -97,11 +103,7 @@ fn dependencies(root: &Path) -> String {
             todo.extend(below.filter_map(|d| d.as_str().map(str::to_owned)));
         }
     }
-    let mut hasher = blake3::Hasher::new();
-    for row in rows {
-        hasher.update(row.as_bytes()).update(b"\n");
-    }
-    hasher.finalize().to_hex().to_string()
+    rows.into_iter().collect::<Vec<_>>().join("\n")
 }
 
 fn read(path: &Path) -> toml::Table {

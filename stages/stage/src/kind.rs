@@ -12,6 +12,9 @@ use serde_json::Value;
 use crate::describe::{Choice, Cpu, InputInfo, KindInfo, OutputInfo, Shape};
 use crate::{Context, Failure, Result, Step};
 
+/// A source file behind a result: its name (`align/src/warp.rs`), and the bytes from which it was compiled.
+pub type Source = (&'static str, &'static [u8]);
+
 /// A kind of stage: typed parameters, named inputs and outputs, and the work itself.
 ///
 /// `Params` derives `Serialize`, `Deserialize` and `JsonSchema`, with
@@ -23,8 +26,8 @@ pub trait Stage: Send + Sync + 'static {
     const KIND: &'static str;
     /// One line for lists and help.
     const SUMMARY: &'static str;
-    /// The source tables of all crates behind the result (`SOURCE` of this crate and of those below it).
-    const CODE: &'static [&'static [(&'static str, &'static str)]];
+    /// The sources of all crates behind the result (`SOURCE` of this crate and of those below it).
+    const CODE: &'static [&'static [Source]];
     /// The inputs.
     const INPUTS: &'static [Input];
     /// The outputs.
@@ -153,7 +156,7 @@ impl<S: Stage> Kind for S {
 
     fn describe(&self) -> KindInfo {
         let mut code: BTreeMap<String, String> =
-            S::CODE.iter().flat_map(|t| t.iter()).map(|(f, d)| ((*f).to_owned(), (*d).to_owned())).collect();
+            S::CODE.iter().flat_map(|table| table.iter()).map(|(file, bytes)| digest(file, bytes)).collect();
         let mut choices = S::choices();
         let all = code.clone();
         for (file, digest) in
@@ -203,6 +206,10 @@ impl<S: Stage> Kind for S {
     ) -> Result<()> {
         S::step(&read::<S>(parameters)?, step, after, folder, cx)
     }
+}
+
+fn digest(file: &str, bytes: &[u8]) -> (String, String) {
+    (file.to_owned(), blake3::hash(bytes).to_hex().to_string())
 }
 
 fn read<S: Stage>(parameters: &Value) -> Result<S::Params> {

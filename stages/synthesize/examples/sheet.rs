@@ -1,6 +1,6 @@
 //! Draws a contact sheet: a row an identity, a column a photograph of it.
 //!
-//! `cargo run --release -p lfs-synthesize --example sheet -- OUT.png [rows] [columns] [recipe] [seed] [colours]`
+//! `cargo run --release -p lfs-synthesize --example sheet -- OUT.png [rows] [columns] [recipe] [seed] [colours] [cell]`
 
 use lfs_faces::image::{Pixels, encode_png};
 use lfs_synthesize::face::draw;
@@ -13,10 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = args.next().unwrap_or_else(|| "sheet.png".to_owned());
     let mut number = |default: u64| args.next().and_then(|a| a.parse().ok()).unwrap_or(default);
     let (rows, columns, recipe, seed) = (number(8), number(10), number(0), number(0));
-    let colours = number(0);
+    let (colours, cell) = (number(0), number(112) as u32);
     let recipe = [Recipe::Wild, Recipe::Press, Recipe::Young, Recipe::Old, Recipe::Aside, Recipe::Profile]
         [recipe as usize % 6];
-    let cell = 112_u32;
     let mut sheet = Pixels { width: cell * columns as u32, height: cell * rows as u32, rgb: vec![255; 0] };
     sheet.rgb = vec![255; (sheet.width * sheet.height * 3) as usize];
     let start = std::time::Instant::now();

@@ -201,7 +201,7 @@ impl Factors {
             gaze: (expression * rng.normal(0.45)).clamp(-1.0, 1.0),
             light: [l[0] / n, l[1] / n, l[2] / n],
             ambient: rng.uniform(0.32, 0.68),
-            gain: (light * rng.normal(0.20)).clamp(-0.7, 0.55).exp(),
+            gain: (light * rng.normal(0.20)).clamp(-0.7, 0.30).exp(),
             warmth: (light * rng.normal(0.10)).clamp(-0.35, 0.35),
             tint: (light * rng.normal(0.03)).clamp(-0.1, 0.1),
             age: age.clamp(16.0, 85.0),

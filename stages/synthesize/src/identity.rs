@@ -87,7 +87,7 @@ traits! {
     /// Half width of an eye.
     eye_width: 0.125..0.200, [0.2, -0.3, 0.0, 0.5], 1.0;
     /// Opening of the eyes over their width.
-    eye_open: 0.30..0.66, [0.1, -0.8, 0.1, 0.4], 1.0;
+    eye_open: 0.38..0.68, [0.1, -0.8, 0.1, 0.4], 1.0;
     /// Slant of the eyes.
     eye_tilt: -0.16..0.24, [0.0, 0.7, -0.3, 0.0], 1.0;
     /// Height of the fold of the lid.

@@ -1,6 +1,6 @@
 //! The kind `synthesize`.
 
-use lfs_stage::{Context, Cpu, Failure, Input, Output, Result, Stage};
+use lfs_stage::{Context, Cpu, Failure, Input, Output, Result, Source, Stage};
 
 use crate::layout;
 use crate::params::{Params, Set};
@@ -19,7 +19,7 @@ const fn output(name: &'static str, about: &'static str) -> Output {
 impl Stage for Synthesize {
     const KIND: &'static str = "synthesize";
     const SUMMARY: &'static str = "Draws a world of faces with a known truth, in every protocol's own layout";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[crate::SOURCE, lfs_faces::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[];
     const OUTPUTS: &'static [Output] = &[
         output("train", "the training set: a folder an identity, with planted faults"),

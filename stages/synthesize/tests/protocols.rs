@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Made, Row, make, small};
-use lfs_faces::mat;
+use lfs_formats::mat;
 use lfs_synthesize::Set;
 
 const N: usize = 4;

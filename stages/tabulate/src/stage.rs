@@ -1,6 +1,6 @@
 //! The kind `tabulate`.
 
-use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Stage, several};
+use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, several};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Tabulate;
 impl Stage for Tabulate {
     const KIND: &'static str = "tabulate";
     const SUMMARY: &'static str = "Sets results side by side with the paper's";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] = &[crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[crate::SOURCE];
     const INPUTS: &'static [Input] =
         &[several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows")];
     const OUTPUTS: &'static [Output] = &[

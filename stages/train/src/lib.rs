@@ -9,7 +9,7 @@ use std::path::Path;
 
 use lfs_network::backbone::Backbone;
 use lfs_network::device;
-use lfs_stage::{Choice, Context, Cpu, Input, Output, Result, Stage, Step, choice, one, optional};
+use lfs_stage::{Choice, Context, Cpu, Input, Output, Result, Source, Stage, Step, choice, one, optional};
 
 pub mod chain;
 pub mod checkpoint;
@@ -40,7 +40,6 @@ pub struct Train;
 const DECLARATIONS: &[&str] = &[
     "network/src/backbone/mod.rs",
     "train/src/loss/mod.rs",
-    "train/src/loss/tests.rs",
     "train/src/search/mod.rs",
     "train/src/spec.rs",
     "train/src/table.rs",
@@ -49,8 +48,7 @@ const DECLARATIONS: &[&str] = &[
 impl Stage for Train {
     const KIND: &'static str = "train";
     const SUMMARY: &'static str = "Trains a network with a margin loss, fixed or searched";
-    const CODE: &'static [&'static [(&'static str, &'static str)]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         one("dataset", "aligned crops to train on"),
         optional("validation", "aligned crops of other identities, for the reward of a search"),

@@ -124,6 +124,38 @@ fn every_parameter_is_described() {
     }
 }
 
+/// A crate that a kind is built on is behind its results, whether or not anybody thought of it: the manifests of
+/// the crates say which.
+#[test]
+fn the_code_of_a_kind_is_that_of_its_crate_and_of_all_below_it() {
+    let below = |name: &str| -> Vec<String> {
+        let path = format!("{}/../{name}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, after) = text.split_once("\n[dependencies]\n").unwrap();
+        let lines = after.lines().take_while(|line| !line.starts_with('['));
+        let ours = lines.filter_map(|line| line.strip_prefix("lfs-")?.split('.').next());
+        // The contract moves bytes and computes nothing.
+        ours.filter(|crate_| *crate_ != "stage").map(str::to_owned).collect()
+    };
+    for kind in kinds() {
+        let mut wanted = BTreeSet::new();
+        let mut todo = vec![kind.name.clone()];
+        while let Some(name) = todo.pop() {
+            todo.extend(below(&name));
+            wanted.insert(name);
+        }
+        let files = kind
+            .code
+            .keys()
+            .chain(kind.choices.values().flat_map(|c| c.values()).flat_map(|c| c.code.keys()));
+        let files: Vec<&String> = files.collect();
+        let found: BTreeSet<String> = files.iter().map(|f| f.split('/').next().unwrap().to_owned()).collect();
+        assert_eq!(found, wanted, "code of {}", kind.name);
+        let tests = files.iter().filter(|f| f.ends_with("/tests.rs") || f.contains("/tests/"));
+        assert_eq!(tests.count(), 0, "tests are no code of {}", kind.name);
+    }
+}
+
 #[test]
 fn every_choice_names_a_parameter_its_value_and_real_source_files() {
     for kind in kinds() {

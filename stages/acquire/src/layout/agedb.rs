@@ -1,7 +1,7 @@
 //! AgeDB: `AgeDB/<number>_<Name>_<age>_<m|f>.jpg`, 68 points each, splits in a MAT-file.
 
-use lfs_faces::landmarks::pts;
-use lfs_faces::mat::{self, Value};
+use lfs_formats::landmarks::pts;
+use lfs_formats::mat::{self, Value};
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure};

@@ -1,6 +1,6 @@
 //! CFP: frontal and profile photographs with 30 fiducials each.
 
-use lfs_faces::landmarks::cfp::{View, read};
+use lfs_formats::landmarks::cfp::{View, read};
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure, lines, off};

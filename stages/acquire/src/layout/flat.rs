@@ -1,6 +1,6 @@
 //! CALFW and CPLFW: all images in one folder, a landmark file for each.
 
-use lfs_faces::landmarks::five;
+use lfs_formats::landmarks::five;
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure, lines, off};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use lfs_faces::landmarks::list;
+use lfs_formats::landmarks::list;
 use lfs_stage::{Failure, Result};
 
 use super::{Plan, Planned, landmark_failure, lines, off};

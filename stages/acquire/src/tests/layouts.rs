@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use lfs_faces::mat::{self, Value as Mat};
+use lfs_formats::mat::{self, Value as Mat};
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use lfs_faces::dataset::{Dataset, Face, Info, Points, Writer};
-use lfs_faces::landmarks::cfp::{self, View};
-use lfs_faces::landmarks::list;
+use lfs_formats::landmarks::cfp::{self, View};
+use lfs_formats::landmarks::list;
 use serde_json::json;
 
 use super::stage::align;

@@ -3,7 +3,7 @@
 //! Officially ten folds of 300 + 300.
 
 use lfs_faces::DataError;
-use lfs_faces::mat::{self, Value};
+use lfs_formats::mat::{self, Value};
 use lfs_stage::{Failure, Result};
 
 use super::{Lists, Pair, balanced};

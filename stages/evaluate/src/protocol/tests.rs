@@ -186,7 +186,7 @@ fn trillion_pairs_labels_have_roles() {
 
 #[test]
 fn agedb_reads_the_splits_of_a_matlab_file() {
-    use lfs_faces::mat::{Value, write};
+    use lfs_formats::mat::{Value, write};
     let fold = |k: usize, labels: Vec<f64>| {
         let names = (0..2 * labels.len()).map(|i| Value::text(format!("{k}_{i}_P_30_m.jpg"))).collect();
         vec![Value::Cells { dims: vec![2, labels.len()], items: names }, Value::row(labels)]

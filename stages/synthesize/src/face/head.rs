@@ -122,7 +122,8 @@ pub fn ears(frame: &mut Frame, shape: &Shape, camera: &Camera, skin: &Pixmap) {
                 // A bowl: broad above, narrow at the lobe, its back rim away from the head.
                 let half = 0.62 * (1.0 - v * v).max(0.0).sqrt() * (1.0 - 0.22 * v);
                 let (b, h) = (u * half * t.ear_size, v);
-                let out = t.ear_angle * (1.0 - u) * 0.5 + 0.05 * (u * u + v * v).min(1.0);
+                let out =
+                    t.ear_angle * (1.0 - u) * 0.5 * (1.0 - 0.7 * v * v) + 0.05 * (u * u + v * v).min(1.0);
                 let p = [root[0] + side * (out + 0.02), root[1], root[2] + 0.02 + b - 0.12 * h];
                 let n = camera.turn([side * (0.8 - 0.4 * u * u), -0.25 * v, 0.45 + 0.5 * u]);
                 let inner = 1.0 - 0.42 * (-(u * u * 5.0 + v * v * 3.0)).exp();
@@ -149,7 +150,7 @@ pub fn neck(frame: &mut Frame, shape: &Shape, camera: &Camera, skin: &Pixmap) {
         for column in 0..columns {
             let a = (column as f32 / (columns - 1) as f32 * 2.0 - 1.0) * 2.6;
             let (s, c) = a.sin_cos();
-            let p = [wide * flare * s, y, 0.10 + 0.52 * c - 0.22 * v];
+            let p = [wide * flare * s, y, 0.60 * flare * c - 0.04 - 0.2 * v];
             let n = camera.turn([s, 0.1, c]);
             let q = camera.project(p);
             // The head shades the upper part.

@@ -115,9 +115,12 @@ impl Shape {
     pub fn base(&self, phi: f32, y: f32, grow: f32) -> Vec3 {
         let (s, c) = phi.sin_cos();
         // The back of the skull is rounder than the face, and ends at the neck.
+        let low = ((y - 0.1) / 0.75).clamp(0.0, 1.0);
         let back =
-            1.22 * if y < TEMPLE_Y { self.cap(y) } else { 1.0 - 0.25 * ((y - 0.2).max(0.0) / 1.3).min(1.0) };
-        let w = self.width(y) + grow;
+            if y < TEMPLE_Y { 1.22 * self.cap(y) } else { 1.22 - 0.72 * low * low * (3.0 - 2.0 * low) };
+        // Behind the ears the head narrows to the neck.
+        let nape = 1.0 - 0.42 * ((y - 0.05) / 0.7).clamp(0.0, 1.0) * (-2.2 * c).clamp(0.0, 1.0);
+        let w = (self.width(y) + grow) * nape;
         let d = if c > 0.0 { self.depth(y) + grow } else { back + grow };
         [w * s, y, d * c]
     }
@@ -129,6 +132,9 @@ impl Shape {
         if c > 0.05 {
             p[2] += self.relief(p[0], y, phi) * (c * 4.0).min(1.0);
         }
+        // The jaw rises from the chin to the ear.
+        let side = ((phi.abs() - 0.65) / 1.1).clamp(0.0, 1.0);
+        p[1] -= (y - 0.45).max(0.0) * 0.46 * side * side * (3.0 - 2.0 * side);
         p
     }
 

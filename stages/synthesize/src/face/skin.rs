@@ -52,7 +52,7 @@ fn tone(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones) {
             mix(dark, tones.blush, 0.4),
             0.30 + 0.25 * shape.old,
         );
-        c.spot([side * t.eye_distance * 0.95, -0.08], [0.30, 0.16], dark, 0.30);
+        c.spot([side * t.eye_distance * 0.95, -0.08], [0.30, 0.16], dark, 0.08 + 1.3 * t.socket);
         c.spot([side * 1.25, 0.4], [0.5, 0.9], dark, 0.25);
     }
     c.spot([0.0, t.nose_length], [0.24, 0.22], tones.blush, 0.42);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use lfs_faces::mat::{self, Value};
+use lfs_formats::mat::{self, Value};
 use lfs_stage::{Context, Failure, Result};
 
 use super::people;

@@ -2,7 +2,7 @@
 
 use super::coordinates;
 use crate::DataError;
-use crate::dataset::Points;
+use lfs_faces::dataset::Points;
 
 /// Reads the five points; what stands below them (attributes) is passed over.
 ///

@@ -6,7 +6,7 @@
 use super::coordinates;
 use super::pts::mean;
 use crate::DataError;
-use crate::dataset::Points;
+use lfs_faces::dataset::Points;
 
 const UNKNOWN: [f32; 2] = [f32::NAN; 2];
 

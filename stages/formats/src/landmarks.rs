@@ -8,7 +8,7 @@
 //! | a file an image, 30 points of half a face (CFP) | [`cfp::read`] |
 //! | a file an image, 68 points (`.pts`) | [`pts::read`] |
 //!
-//! All return [`Points`](crate::dataset::Points) in the order left eye, right eye, nose, left mouth corner, right mouth corner, as
+//! All return [`Points`](lfs_faces::dataset::Points) in the order left eye, right eye, nose, left mouth corner, right mouth corner, as
 //! seen in the picture.
 
 pub mod cfp;

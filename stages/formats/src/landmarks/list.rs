@@ -2,7 +2,7 @@
 
 use super::{number, shorten};
 use crate::DataError;
-use crate::dataset::Points;
+use lfs_faces::dataset::Points;
 
 /// Reads a list, in file order. Fields are separated by tabs, or by white space where a line has no tab. Empty lines and
 /// lines that start with `#` are passed over.

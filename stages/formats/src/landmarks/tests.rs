@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::cfp::View;
 use super::*;
-use crate::dataset::{Points, known};
+use lfs_faces::dataset::{Points, known};
 
 #[test]
 fn lists_of_eleven_and_twelve_fields_are_read() {

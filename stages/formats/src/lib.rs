@@ -1,0 +1,18 @@
+//! Files that data sets bring along beside their images.
+//!
+//! - [`landmarks`]: every layout in which data sets write five points of a face.
+//! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
+//!
+//! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
+//! trainings valid: what reads datasets alone is not built on it.
+
+pub mod landmarks;
+pub mod mat;
+
+use lfs_faces::DataError;
+
+#[allow(missing_docs)]
+mod source {
+    include!(concat!(env!("OUT_DIR"), "/source.rs"));
+}
+pub use source::SOURCE;
