@@ -147,11 +147,12 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
     let mut text = format!("{}: {}\n", node.name, word(f.state));
     if f.state == Foreseen::Depends {
         for before in project.plan.reads(i) {
-            if let Some(state) = foreseen[before].as_ref().map(|f| f.state).filter(|s| *s != Foreseen::Cached)
-            {
-                text +=
-                    &format!("  it reads {}, which is {}\n", project.plan.nodes[before].name, word(state));
-            }
+            let standing = match foreseen[before].as_ref().map(|f| f.state) {
+                None | Some(Foreseen::Cached) => continue,
+                Some(Foreseen::ToRun) => "is to run",
+                Some(Foreseen::Depends) => "depends on others itself",
+            };
+            text += &format!("  it reads {}, which {standing}\n", project.plan.nodes[before].name);
         }
         return print(&text);
     }

@@ -2,41 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::args::{Common, GraphArgs, GraphForm};
+use super::drawing::{Box, Drawing};
 use super::picture;
 use super::project::Project;
 use super::{print, print_json};
 use crate::fault::Result;
-
-/// A graph to draw: boxes, and arrows between them by index.
-#[derive(Debug, Serialize)]
-pub(super) struct Drawing {
-    pub boxes: Vec<Box>,
-    pub arrows: Vec<(usize, usize)>,
-}
-
-/// One box.
-#[derive(Debug, Serialize)]
-pub(super) struct Box {
-    pub name: String,
-    pub kind: String,
-    /// How many nodes it stands for.
-    pub nodes: usize,
-}
-
-impl Box {
-    /// The second line.
-    pub fn caption(&self) -> String {
-        match (self.nodes, self.kind == self.name) {
-            (1, true) => String::new(),
-            (1, false) => self.kind.clone(),
-            (n, true) => format!("{n} nodes"),
-            (n, false) => format!("{}, {n} nodes", self.kind),
-        }
-    }
-}
 
 pub(super) fn graph(common: &Common, args: &GraphArgs) -> Result<()> {
     let project = Project::open(common)?;

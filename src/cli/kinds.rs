@@ -58,7 +58,7 @@ pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
     text += "\nParameters\n";
     for [name, takes, default, about] in describe_parameters(&info.parameters) {
         let default = match default.as_str() {
-            "" | "required" => default,
+            "" | "required" | "optional" => default,
             value => format!("default {value}"),
         };
         text += &format!("  {name}  ({takes}) {default}\n");

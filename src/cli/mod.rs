@@ -2,6 +2,7 @@
 
 mod args;
 mod clean;
+mod drawing;
 mod explain;
 mod graph;
 mod kinds;

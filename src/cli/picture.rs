@@ -1,6 +1,6 @@
 //! The graph as an SVG picture: columns from left to right, each box right of all that it reads.
 
-use super::graph::Drawing;
+use super::drawing::Drawing;
 
 const HEIGHT: f64 = 44.0;
 const GAP: f64 = 18.0;

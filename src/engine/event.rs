@@ -97,6 +97,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         log: Vec<String>,
     },
+    /// Somebody asked for the run to end: nothing new starts.
+    RunStopping {
+        /// Nodes that still run.
+        running: usize,
+        /// Whether these are ended now, in place of being waited for.
+        now: bool,
+    },
     /// The run is over. Always the last.
     RunFinished {
         /// Nodes that ran.

@@ -179,6 +179,7 @@ struct Scheduler<'scope, 'env, 'a> {
     runnable: BinaryHeap<Ranked>,
     running: usize,
     summary: Summary,
+    told_of_stopping: u8,
 }
 
 /// A node by its rank: the longest way to the end first, then the order of the file.
@@ -227,6 +228,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             runnable: BinaryHeap::new(),
             running: 0,
             summary: Summary::default(),
+            told_of_stopping: 0,
             request,
             shop,
             scope,
@@ -257,6 +259,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     fn follow(&mut self, receive: &std::sync::mpsc::Receiver<Message>) -> Result<()> {
         while self.running > 0 {
             self.shop.stop.enforce();
+            self.tell_of_stopping();
             match receive.recv_timeout(TICK) {
                 Ok(Message::Event(event)) => (self.emit)(&event),
                 Ok(Message::Finished { index, key, outcome, seconds }) => {
@@ -274,6 +277,15 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Says once that somebody asked for the end, and once more that it is to come now.
+    fn tell_of_stopping(&mut self) {
+        let asked = u8::from(self.shop.stop.asked()) + u8::from(self.shop.stop.now());
+        if asked > self.told_of_stopping {
+            self.told_of_stopping = asked;
+            (self.emit)(&Event::RunStopping { running: self.running, now: asked > 1 });
+        }
     }
 
     /// After a fault of the machine: waits for what runs, so that no finished work is lost.

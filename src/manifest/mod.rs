@@ -5,7 +5,7 @@
 
 mod matrix;
 mod overrides;
-mod problem;
+pub mod problem;
 mod scope;
 mod value;
 
@@ -127,7 +127,7 @@ impl Manifest {
                 return Err(Fault::Manifest(Box::new(Problems::new(sources, list))));
             }
         };
-        overrides::apply(&mut root, sets, &mut sources, &mut wrong);
+        overrides::apply(&mut root, text, sets, &mut sources, &mut wrong);
         let mut read = Reader { wrong };
         let manifest = read.manifest(path, &mut root, sources.clone());
         if read.wrong.is_empty() {

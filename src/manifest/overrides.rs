@@ -6,7 +6,18 @@
 use super::problem::{Problem, Sources};
 use super::value::{Data, Entry, Place, Table, Value, parse};
 
-pub(super) fn apply(root: &mut Table, sets: &[String], sources: &mut Sources, wrong: &mut Vec<Problem>) {
+/// Puts the values in place; `text` is the manifest's.
+pub(super) fn apply(
+    root: &mut Table,
+    text: &str,
+    sets: &[String],
+    sources: &mut Sources,
+    wrong: &mut Vec<Problem>,
+) {
+    let uses = |name: &str| {
+        let used = format!("${{vars.{name}}}");
+        text.contains(&used) || sets.iter().any(|s| s.contains(&used))
+    };
     for set in sets {
         let text = format!("--set {set}");
         let source = sources.add("command line", text.clone());
@@ -34,15 +45,19 @@ pub(super) fn apply(root: &mut Table, sets: &[String], sources: &mut Sources, wr
             continue;
         }
         // Only what is there can be set: a typing error in a stage's name must not make a new stage.
-        if parts[0] == "stage" && !has_stage(root, parts[1]) {
-            let names: Vec<String> = match root.get("stage").map(|v| &v.data) {
-                Some(Data::Table(t)) => t.keys().map(str::to_owned).collect(),
-                _ => vec![],
-            };
-            let help =
-                super::problem::nearest_or_all(parts[1], names.iter().map(String::as_str), "stages are");
+        if parts[0] == "stage" && !names(root, "stage").contains(&parts[1]) {
+            let help = super::problem::nearest_or_all(parts[1], names(root, "stage"), "stages are");
             wrong.push(
                 Problem::new(format!("there is no stage `{}`", parts[1]), &whole, "named here")
+                    .maybe_help(help),
+            );
+            continue;
+        }
+        // A variable that nothing declares and nothing uses is a typing error, too.
+        if parts[0] == "vars" && !names(root, "vars").contains(&parts[1]) && !uses(parts[1]) {
+            let help = super::problem::nearest_or_all(parts[1], names(root, "vars"), "variables are");
+            wrong.push(
+                Problem::new(format!("there is no variable `{}`", parts[1]), &whole, "named here")
                     .maybe_help(help),
             );
             continue;
@@ -52,8 +67,12 @@ pub(super) fn apply(root: &mut Table, sets: &[String], sources: &mut Sources, wr
     }
 }
 
-fn has_stage(root: &Table, name: &str) -> bool {
-    matches!(root.get("stage").map(|v| &v.data), Some(Data::Table(t)) if t.get(name).is_some())
+/// The keys of `[vars]` or `[stage]`.
+fn names<'a>(root: &'a Table, table: &str) -> Vec<&'a str> {
+    match root.get(table).map(|value| &value.data) {
+        Some(Data::Table(table)) => table.keys().collect(),
+        _ => vec![],
+    }
 }
 
 /// A TOML value if it is one, else the text as it stands.

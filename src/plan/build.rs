@@ -21,9 +21,6 @@ use crate::manifest::{
 };
 use crate::worker::NO_WORKER;
 
-/// Keys that every stage may have, beside `kind` and `matrix`.
-pub(super) const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
-
 /// Builds the plan of a manifest.
 ///
 /// # Errors

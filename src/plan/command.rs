@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::{Output, Work};
 use crate::manifest::{Data, Draft, Problem, Table, Value, nearest_or_all};
 
+/// Keys that every stage may have, beside `kind` and `matrix`.
+const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
 const KEYS: [&str; 3] = ["run", "output", "env"];
 
 /// Reads what is left of a command stage's table.
@@ -18,7 +20,7 @@ pub(super) fn read(draft: &Draft, table: &Table, wrong: &mut Vec<Problem>) -> (W
             "env" => env = texts(&entry.value, "env", wrong),
             "output" => outputs = read_outputs(&entry.value, wrong),
             key => {
-                let all = KEYS.into_iter().chain(super::build::COMMON);
+                let all = KEYS.into_iter().chain(COMMON);
                 let problem = Problem::new(
                     format!("kind `command` has no key `{key}`"),
                     &entry.place,

@@ -302,7 +302,13 @@ fn describe(schema: &Json, prefix: &str, rows: &mut Vec<[String; 4]>) {
             describe(property, &format!("{full}."), rows);
             continue;
         }
-        let default = property.get("default").map(Json::to_string).unwrap_or_else(|| "required".to_owned());
+        let required = schema.get("required").and_then(Json::as_array);
+        let required = required.is_some_and(|all| all.iter().any(|n| n == name));
+        let default = match property.get("default") {
+            Some(default) => default.to_string(),
+            None if required => "required".to_owned(),
+            None => "optional".to_owned(),
+        };
         let constants = |key: &str| -> Vec<String> {
             let list = property.get(key).and_then(Json::as_array).into_iter().flatten();
             list.filter_map(|s| s.get("const").unwrap_or(s).as_str().map(str::to_owned)).collect()

@@ -100,7 +100,10 @@ impl Subscriber for Live {
                 return;
             }
             Event::NodeProgress { node, doing, done, total, unit, figures } => {
-                let figures = figures.iter().map(|(k, v)| format!("  {k} {}", figure(*v))).collect();
+                // The rate is shown already.
+                let rate = format!("{unit}/s");
+                let figures = figures.iter().filter(|(k, _)| **k != rate);
+                let figures = figures.map(|(k, v)| format!("  {k} {}", figure(*v))).collect();
                 self.progress(node, doing, *done, *total, unit, figures);
                 return;
             }

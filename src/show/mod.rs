@@ -79,6 +79,11 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
+/// `1 node`, `12 nodes`.
+pub(crate) fn nodes(n: usize) -> String {
+    format!("{n} node{}", if n == 1 { "" } else { "s" })
+}
+
 /// A count with thousands set apart.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -54,7 +54,7 @@ pub(super) fn line(event: &Event) -> Option<(Verbosity, String)> {
     use Verbosity::{Normal, Quiet, Verbose};
     Some(match event {
         Event::RunStarted { run, nodes, jobs } => {
-            (Verbose, format!("run {run}: {nodes} nodes, {jobs} slots"))
+            (Verbose, format!("run {run}: {}, {jobs} slots", super::nodes(*nodes)))
         }
         Event::NodeStarted { node, kind } => (Normal, format!("  running   {node} ({kind})")),
         Event::NodeWaiting { node } => (Normal, format!("  waiting   {node}: another run computes it")),
@@ -80,10 +80,8 @@ pub(super) fn line(event: &Event) -> Option<(Verbosity, String)> {
             }
         },
         Event::RunFinished { executed, cached, failed, skipped, seconds } => {
-            let mut text = format!(
-                "{} nodes: {executed} executed, {cached} cached",
-                executed + cached + failed + skipped
-            );
+            let all = super::nodes(executed + cached + failed + skipped);
+            let mut text = format!("{all}: {executed} executed, {cached} cached");
             if *failed > 0 {
                 text += &format!(", {failed} failed");
             }
@@ -92,6 +90,14 @@ pub(super) fn line(event: &Event) -> Option<(Verbosity, String)> {
             }
             (Normal, format!("{text}, in {}", span(*seconds)))
         }
+        Event::RunStopping { now: true, .. } => (Quiet, "  stopping  what runs is ended".to_owned()),
+        Event::RunStopping { running, now: false } => (
+            Quiet,
+            format!(
+                "  stopping  nothing new starts; {} to finish. Once more ends it at once: what is finished is kept",
+                super::nodes(*running)
+            ),
+        ),
         Event::NodeProgress { .. } | Event::NodeMetric { .. } => return None,
     })
 }

@@ -41,7 +41,7 @@ fn why_names_the_leaf_that_changed() {
     let changes = why["nearest"]["changes"].as_array().unwrap();
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0]["leaf"], "inputs.text.digest");
-    assert!(p.call(&["why", "all"]).out.contains("it reads times[n=1], which is depends"));
+    assert!(p.call(&["why", "all"]).out.contains("it reads times[n=1], which depends on others itself"));
 }
 
 #[test]
@@ -87,6 +87,8 @@ fn a_wrong_name_is_answered_with_the_nearest() {
         (vec!["log", "words"], "there is no log of `words`"),
         (vec!["run", "-f", "other.toml"], "cannot read the manifest other.toml"),
         (vec!["run", "--set", "nonsense"], "`--set` wants NAME=VALUE"),
+        (vec!["run", "--set", "greting=hi"], "did you mean `greeting`?"),
+        (vec!["run", "--set", "vars.greting.x=hi"], "there is no variable `greting`"),
         (vec!["kinds"], "the worker `lfs-stages` is not beside this program"),
     ] {
         let ran = p.call(&args);

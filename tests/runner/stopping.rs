@@ -32,9 +32,10 @@ fn interrupt(child: &Child) {
 #[test]
 fn once_lets_running_nodes_finish_and_keeps_them() {
     let p = project();
-    let mut child = start(&p, &["run"]);
+    let mut child = start(&p, &["run", "--events", "events.jsonl"]);
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(p.read("events.jsonl").contains(r#"{"event":"run-stopping","running":1,"now":false}"#));
     let ran = p.run_ok(&[]);
     assert_eq!(ran.executed(), ["second"]);
 }

@@ -6,7 +6,7 @@ use lfs_faces::dataset::Points;
 use lfs_formats::landmarks::list;
 use lfs_stage::{Failure, Result};
 
-use crate::layout::Planned;
+use crate::planned::Planned;
 
 /// Gives every face its points from a list, by the end of the path that the list writes: `/data/lfw/A/A_0001.jpg` is the face
 /// `A/A_0001.jpg`. Faces that the list does not have get none.

@@ -10,23 +10,11 @@ mod trillion;
 
 use std::collections::HashSet;
 
-use lfs_faces::dataset::Points;
 use lfs_stage::{Failure, Result};
 
 use crate::options::Layout;
+use crate::planned::Planned;
 use crate::tree::Tree;
-
-/// A face that is to be read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Planned {
-    /// The name in the data set.
-    pub(crate) name: String,
-    /// The file, relative to the root of the source.
-    pub(crate) file: String,
-    pub(crate) identity: String,
-    pub(crate) points: Option<Points>,
-    pub(crate) group: Option<String>,
-}
 
 /// What a layout found.
 #[derive(Debug, Default)]

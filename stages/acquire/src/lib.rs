@@ -8,6 +8,7 @@ mod landmarks;
 mod layout;
 mod options;
 mod pins;
+mod planned;
 mod run;
 mod tree;
 

@@ -67,7 +67,21 @@ pub fn worker_main(worker: &str, kinds: &[&dyn Kind]) -> u8 {
     }
 }
 
+/// Where the last panic came from, on whichever thread: `stages/align/src/warp.rs:31`.
+static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
+
+/// Remembers the places of panics, besides what is printed of them.
+fn watch_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        *PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        print(info);
+    }));
+}
+
 fn serve(kinds: &[&dyn Kind]) {
+    watch_panics();
     let (send, receive) = channel();
     // The host's going away ends the worker at once, in the middle of a job too.
     std::thread::spawn(move || {
@@ -138,8 +152,10 @@ fn with(
             .map(|s| (*s).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        Err(Failure::new(format!("kind `{}` stopped on a fault of its own: {text}", job.kind))
-            .help("this is a defect of the stage; its log has the place"))
+        let place = PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let place = place.map(|at| format!(" ({at})")).unwrap_or_default();
+        Err(Failure::new(format!("kind `{}` stopped on a fault of its own: {text}{place}", job.kind))
+            .help("this is a defect of the stage; please report it with its log"))
     })
 }
 

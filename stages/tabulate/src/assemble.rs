@@ -7,8 +7,8 @@ use lfs_stage::{Failure, Result};
 use crate::findings;
 use crate::input::{self, Found};
 use crate::order;
+use crate::params::Params;
 use crate::significance::{cell, judge};
-use crate::stage::Params;
 use crate::table::{Cell, Column, Row, Source, Table};
 
 /// The definitions of accuracies: only these are averaged.

@@ -7,14 +7,16 @@ mod assemble;
 mod findings;
 mod input;
 mod order;
+mod params;
 mod reference;
 mod render;
 mod significance;
 mod stage;
 pub mod table;
 
+pub use params::Params;
 pub use reference::Reference;
-pub use stage::{Params, Tabulate};
+pub use stage::Tabulate;
 
 #[allow(missing_docs)]
 mod source {

@@ -1,36 +1,9 @@
 //! The kind `tabulate`.
 
 use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, several};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::reference::Reference;
+use crate::params::Params;
 use crate::{assemble, input, render};
-
-/// The parameters of the kind `tabulate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Params {
-    /// The heading; empty for none.
-    #[serde(default)]
-    pub title: String,
-    /// The table of the paper whose numbers stand beside ours, where they are known.
-    #[serde(default)]
-    pub reference: Reference,
-    /// Whether a few sentences are made out of the numbers.
-    #[serde(default = "yes")]
-    pub findings: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { title: String::new(), reference: Reference::None, findings: true }
-    }
-}
 
 /// The kind `tabulate`: results of evaluate stages to one table.
 pub struct Tabulate;

@@ -158,7 +158,25 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, state: &State) {
         if let Some(reward) = state.reward {
             cx.metric("train/reward", reward);
         }
+        if let Some(warning) = collapsed(state.figures.softmax_loss, state.classes, state.figures.clamped) {
+            cx.warn(warning);
+        }
     }
+}
+
+/// What is to be said of a training that ended worse than it began.
+fn collapsed(loss: f64, classes: usize, clamped: Option<f64>) -> Option<String> {
+    let guess = (classes as f64).ln();
+    if loss <= guess {
+        return None;
+    }
+    let cut = clamped.filter(|share| *share > 0.0);
+    let cut = cut.map_or(String::new(), |share| {
+        format!("; {:.0} % of the transformed probabilities were cut off, and taught nothing", 100.0 * share)
+    });
+    Some(format!(
+        "the training collapsed: its softmax loss is {loss:.2}, and {guess:.2} for a guess among {classes} identities{cut}"
+    ))
 }
 
 /// The network of a checkpoint, without what only training needs.
@@ -176,4 +194,16 @@ fn write_model(p: &Params, spec: &EpochSpec, from: &StepFolder, cx: &Context<'_>
 fn crop(dataset: &std::path::Path) -> Result<lfs_faces::dataset::Crop> {
     let dataset = lfs_faces::dataset::Dataset::open(dataset).map_err(|e| Failure::new(e.to_string()))?;
     dataset.info().crop.clone().ok_or_else(Crops::not_aligned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::collapsed;
+
+    #[test]
+    fn a_training_that_ends_above_a_guess_is_said_to_have_collapsed() {
+        assert_eq!(collapsed(4.6, 100, None), None);
+        let said = collapsed(17.36, 174, Some(0.427)).unwrap();
+        assert!(said.contains("17.36, and 5.16 for a guess among 174 identities; 43 % of"), "{said}");
+    }
 }

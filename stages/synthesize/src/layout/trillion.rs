@@ -19,7 +19,7 @@ use crate::write::Press;
 /// Images of one celebrity.
 const IMAGES: u64 = super::megaface::IMAGES;
 /// Of these, how many stand in the gallery.
-const MATES: u64 = 3;
+const MATES: u64 = 2;
 
 pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {
     let world = press.world();

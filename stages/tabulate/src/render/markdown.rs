@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{definition, explain, is, legend, number, percent, signed, spread};
-use crate::table::{Cell, Table, Verdict};
+use crate::table::{Cell, Column, Table, Verdict};
 
 /// The table as Markdown.
 pub fn render(table: &Table) -> String {
@@ -38,12 +38,22 @@ fn write(out: &mut String, table: &Table) -> std::fmt::Result {
     writeln!(out, "\n{}", legend(table).join(" "))?;
     section(out, "Findings", &table.findings)?;
     section(out, "Notes", &table.notes)?;
-    let columns: Vec<String> = table
-        .columns
-        .iter()
-        .map(|c| format!("{}: {} ({}); {}.", c.name, definition(c), explain(&c.definition), c.protocol))
-        .collect();
-    section(out, "Definitions", &columns)
+    let definitions = grouped(&table.columns, |c| format!("{}: {}", definition(c), explain(&c.definition)));
+    section(out, "Definitions", &definitions)?;
+    section(out, "Protocols", &grouped(&table.columns, |c| c.protocol.clone()))
+}
+
+/// A line for all columns of which the same is to be said.
+fn grouped(columns: &[Column], say: impl Fn(&Column) -> String) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for column in columns {
+        let said = say(column);
+        match lines.iter_mut().find(|(line, _)| *line == said) {
+            Some((_, names)) => names.push(&column.name),
+            None => lines.push((said, vec![&column.name])),
+        }
+    }
+    lines.into_iter().map(|(line, names)| format!("{line} ({}).", names.join(", "))).collect()
 }
 
 fn text(cell: &Cell) -> String {

@@ -1,0 +1,31 @@
+//! The parameters of the kind `tabulate`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::Reference;
+
+/// The parameters of the kind `tabulate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Params {
+    /// The heading; empty for none.
+    #[serde(default)]
+    pub title: String,
+    /// The table of the paper whose numbers stand beside ours, where they are known.
+    #[serde(default)]
+    pub reference: Reference,
+    /// Whether a few sentences are made out of the numbers.
+    #[serde(default = "yes")]
+    pub findings: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { title: String::new(), reference: Reference::None, findings: true }
+    }
+}
