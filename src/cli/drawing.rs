@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::show::nodes;
+
 /// A graph to draw: boxes, and arrows between them by index.
 #[derive(Debug, Serialize)]
 pub(super) struct Drawing {
@@ -24,8 +26,8 @@ impl Box {
         match (self.nodes, self.kind == self.name) {
             (1, true) => String::new(),
             (1, false) => self.kind.clone(),
-            (n, true) => format!("{n} nodes"),
-            (n, false) => format!("{}, {n} nodes", self.kind),
+            (n, true) => nodes(n),
+            (n, false) => format!("{}, {}", self.kind, nodes(n)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts this crate's sources into it, and where libtorch lies.
+//! Puts this crate's sources into it, and says where libtorch lies.
 
 fn main() {
     lfs_source::emit();
