@@ -77,9 +77,19 @@ pub fn hash_file(path: &Path, size: u64) -> std::io::Result<Digest> {
         return Ok(Digest(*hasher.finalize().as_bytes()));
     }
     BUFFER.with_borrow_mut(|buffer| {
-        buffer.clear();
-        File::open(path)?.read_to_end(buffer)?;
-        Ok(Digest(*blake3::hash(buffer).as_bytes()))
+        let mut file = File::open(path)?;
+        // One byte more than the file is said to have: the end is found by the same read.
+        buffer.resize(size as usize + 1, 0);
+        let mut filled = 0;
+        loop {
+            match file.read(&mut buffer[filled..])? {
+                0 => return Ok(Digest(*blake3::hash(&buffer[..filled]).as_bytes())),
+                n => filled += n,
+            }
+            if filled == buffer.len() {
+                buffer.resize(2 * filled, 0);
+            }
+        }
     })
 }
 

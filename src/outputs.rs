@@ -1,12 +1,14 @@
 //! Outputs where people look for them: `out/<stage>[/<labels>]/`.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::cache::{Cache, Stored, remove};
+use crate::cache::{Cache, Hashed, Stored, remove};
+use crate::digest::Stat;
 use crate::fault::{At, Result};
 
 /// Files up to this size are copied where the file system cannot share their blocks; larger ones are linked, so
@@ -17,22 +19,25 @@ const COPY_UP_TO: u64 = 4 << 20;
 /// Whether this machine's file system has refused to share blocks.
 static NO_REFLINK: AtomicBool = AtomicBool::new(false);
 
-/// Puts an object at a path, in place of whatever is there. The object must have been verified.
+/// Puts an object at a path, in place of whatever is there, and says what is there now. The object must have been
+/// verified.
 ///
 /// # Errors
 /// When the path cannot be written.
-pub fn place(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
+pub fn place(cache: &Cache, stored: &Stored, to: &Path) -> Result<Hashed> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let parent = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).at("create", parent)?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = parent.join(format!(".lfs-pipe-{}-{number}", std::process::id()));
     let made = fill(cache, stored, &temporary);
-    let result = made.and_then(|()| {
-        if stored.folder || to.is_dir() {
+    let result = made.and_then(|()| match std::fs::rename(&temporary, to) {
+        // A folder takes the place of nothing but an empty folder, and a file that of no folder.
+        Err(_) if to.symlink_metadata().is_ok() => {
             remove(to);
+            std::fs::rename(&temporary, to).at("write", to)
         }
-        std::fs::rename(&temporary, to).at("write", to)
+        result => result.at("write", to),
     });
     if result.is_err() {
         remove(&temporary);
@@ -44,7 +49,8 @@ pub fn place(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
 fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     let object = cache.object(&stored.digest);
     if !stored.folder {
-        return share(&object, to, stored.bytes);
+        let metadata = std::fs::metadata(&object).at("read", &object)?;
+        return share(&object, to, &Stat::from(&metadata));
     }
     let found = crate::digest::leaves(&object).at("read", &object)?;
     let mut folders: Vec<PathBuf> =
@@ -55,11 +61,11 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     for folder in folders {
         std::fs::create_dir_all(&folder).at("create", &folder)?;
     }
-    found.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), leaf.stat.size))
+    found.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat))
 }
 
 /// Shares blocks, or copies, or links.
-fn share(from: &Path, to: &Path, size: u64) -> Result<()> {
+fn share(from: &Path, to: &Path, stat: &Stat) -> Result<()> {
     if !NO_REFLINK.load(Ordering::Relaxed) {
         match reflink_copy::reflink(from, to) {
             Ok(()) => return Ok(()),
@@ -69,11 +75,12 @@ fn share(from: &Path, to: &Path, size: u64) -> Result<()> {
             }
         }
     }
-    if size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
+    if stat.size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    std::fs::copy(from, to).at("write", to)?;
-    let executable = std::fs::metadata(to).at("read", to)?.permissions().mode() & 0o100 != 0;
-    let mode = if executable { 0o755 } else { 0o644 };
-    std::fs::set_permissions(to, PermissionsExt::from_mode(mode)).at("write", to)
+    let mode = if stat.executable { 0o755 } else { 0o644 };
+    let mut copy = File::options().write(true).create_new(true).mode(mode).open(to).at("create", to)?;
+    let mut object = File::open(from).at("read", from)?;
+    std::io::copy(&mut object, &mut copy).at("write", to)?;
+    Ok(())
 }

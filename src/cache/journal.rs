@@ -109,6 +109,7 @@ impl Journal {
         let lock = locks::whole_file(&file)?;
         self.refresh()?;
         // A torn tail is overwritten: nobody can be writing it now.
+        let torn = self.bytes.len() - self.end;
         self.bytes.truncate(self.end);
         let mut text = Vec::new();
         for payload in payloads {
@@ -122,7 +123,9 @@ impl Journal {
             let _ = self.file.set_len(self.end as u64);
             return Err(e);
         }
-        self.file.set_len((self.end + text.len()) as u64)?;
+        if torn > text.len() {
+            self.file.set_len((self.end + text.len()) as u64)?;
+        }
         self.bytes.extend(text);
         self.scan();
         drop(lock);

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use objects::{Hashed, Look};
+pub use objects::{Hashed, Look, Refused};
 pub use records::{Made, Record, Stored};
 
 use crate::digest::Digest;
@@ -51,7 +51,41 @@ pub struct KeyLock(#[allow(dead_code, reason = "held for its drop")] locks::Held
 pub struct Scratch {
     path: PathBuf,
     next: std::sync::atomic::AtomicU64,
+    /// Empty folders that were used and can be used again: making and removing one for each small node would
+    /// cost more than the node.
+    empty: Mutex<Vec<PathBuf>>,
     _alive: locks::Held,
+}
+
+/// A folder of [`Scratch`] for one try of a node; empty at first, and given back when dropped.
+pub struct Room<'a> {
+    scratch: &'a Scratch,
+    path: PathBuf,
+    spoilt: bool,
+}
+
+impl Room<'_> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Somebody may still write in it: it is not used again.
+    pub fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let empty = std::fs::read_dir(&self.path).is_ok_and(|mut d| d.next().is_none());
+        if empty && !self.spoilt {
+            let path = std::mem::take(&mut self.path);
+            self.scratch.empty.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        } else {
+            remove(&self.path);
+        }
+    }
 }
 
 impl Scratch {
@@ -64,6 +98,19 @@ impl Scratch {
         let path = self.path.join(number.to_string());
         std::fs::create_dir(&path).at("create", &path)?;
         Ok(path)
+    }
+
+    /// An empty folder for one try of a node.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn room(&self) -> Result<Room<'_>> {
+        let used = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let path = match used {
+            Some(path) => path,
+            None => self.folder()?,
+        };
+        Ok(Room { scratch: self, path, spoilt: false })
     }
 }
 
@@ -243,7 +290,7 @@ impl Cache {
         let Some(held) = locks::try_file(file).at("lock", &alive)? else {
             return Err(Fault::machine(format!("{} is in use", alive.display())));
         };
-        Ok(Scratch { path, next: 0.into(), _alive: held })
+        Ok(Scratch { path, next: 0.into(), empty: Mutex::default(), _alive: held })
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {

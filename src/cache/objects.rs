@@ -20,6 +20,23 @@ pub enum Look {
     AtBytes,
 }
 
+/// Why something cannot become an object.
+#[derive(Debug)]
+pub enum Refused {
+    /// It is not there.
+    Missing,
+    /// It is or holds a symbolic link.
+    Link(PathBuf),
+    /// The cache or the machine failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 /// A file or folder, hashed.
 #[derive(Debug, Clone)]
 pub struct Hashed {
@@ -101,12 +118,20 @@ impl Cache {
     ///
     /// # Errors
     /// When it is no plain file or folder, or the cache cannot be written.
-    pub fn store(&self, from: &Path) -> Result<Stored> {
-        let (found, folder) = look(from).at("read", from)?;
-        if let Some(link) = first_link(from) {
-            return Err(Fault::machine(format!("the output holds a symbolic link: {}", link.display()))
-                .with_help("write the file itself"));
+    pub fn store(&self, from: &Path) -> Result<Stored, Refused> {
+        let metadata = match std::fs::symlink_metadata(from) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Refused::Missing),
+            other => other.at("read", from)?,
+        };
+        let folder = metadata.is_dir();
+        let link = if folder { first_link(from) } else { metadata.is_symlink().then(|| from.to_owned()) };
+        if let Some(link) = link {
+            return Err(Refused::Link(link));
         }
+        let found = match folder {
+            true => leaves(from).at("read", from)?,
+            false => vec![only(from, &metadata).at("read", from)?],
+        };
         // Nobody may write to an object, and everybody may read it.
         for leaf in &found {
             let mode = if leaf.stat.executable { 0o555 } else { 0o444 };
@@ -115,9 +140,6 @@ impl Cache {
         }
         let (digests, stored) = self.digests(&found, folder, Look::AtBytes).at("read", from)?;
         let to = self.object(&stored.digest);
-        if let Some(parent) = to.parent().filter(|p| !p.is_dir()) {
-            std::fs::create_dir_all(parent).at("create", parent)?;
-        }
         if to.symlink_metadata().is_ok() {
             if self.verify(&stored, Look::AtStat) {
                 remove(from);
@@ -125,10 +147,17 @@ impl Cache {
             }
             self.set_aside(&stored.digest)?;
         }
-        if let Err(e) = std::fs::rename(from, &to) {
+        let moved = match (std::fs::rename(from, &to), to.parent()) {
+            (Err(e), Some(parent)) if e.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(parent).at("create", parent)?;
+                std::fs::rename(from, &to)
+            }
+            (moved, _) => moved,
+        };
+        if let Err(e) = moved {
             // Another process may have stored the same folder a moment ago.
             if !(folder && self.verify(&stored, Look::AtStat)) {
-                return Err(e).at("store", &to);
+                return Err(e).at("store", &to)?;
             }
             remove(from);
             return Ok(stored);
@@ -182,18 +211,18 @@ impl Cache {
         }
     }
 
-    /// Whether what lies at `path` outside of the cache is this object.
-    pub fn is_at(&self, path: &Path, stored: &Stored) -> bool {
+    /// What lies at `path` outside of the cache, if it is this object.
+    pub fn is_at(&self, path: &Path, stored: &Stored) -> Option<Hashed> {
         match std::fs::symlink_metadata(path) {
             Ok(m) if m.is_dir() == stored.folder && !m.is_symlink() => {}
-            _ => return false,
+            _ => return None,
         }
-        self.hash(path).is_ok_and(|now| now.stored == *stored)
+        self.hash(path).ok().filter(|now| now.stored == *stored)
     }
 
     /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is
     /// renewed, since a new link changes its times.
-    pub fn remember_copy(&self, path: &Path, stored: &Stored) -> std::io::Result<()> {
+    pub fn remember_copy(&self, path: &Path, stored: &Stored) -> std::io::Result<Hashed> {
         let object = self.object(&stored.digest);
         let (there, folder) = look(&object)?;
         let (here, _) = look(path)?;
@@ -209,7 +238,8 @@ impl Cache {
                 memo.put(&copy.path, copy.stat, digest);
             }
         }
-        Ok(())
+        // Nobody but this process has had the copy in hand.
+        Ok(Hashed { stored: stored.clone(), signature: signature(&here), young: false })
     }
 }
 
@@ -219,10 +249,14 @@ fn look(path: &Path) -> std::io::Result<(Vec<Leaf>, bool)> {
     if metadata.is_dir() {
         return Ok((leaves(path)?, true));
     }
+    Ok((vec![only(path, &metadata)?], false))
+}
+
+fn only(path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<Leaf> {
     if !metadata.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "neither a file nor a folder"));
     }
-    Ok((vec![Leaf { name: String::new(), path: path.to_owned(), stat: Stat::from(&metadata) }], false))
+    Ok(Leaf { name: String::new(), path: path.to_owned(), stat: Stat::from(metadata) })
 }
 
 fn signature(found: &[Leaf]) -> Digest {

@@ -1,11 +1,14 @@
 //! Running a `command` stage: `/bin/sh` in a scratch folder of its own.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{PipeReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
-use lfs_stage::Binding;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group};
 
 use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
 use crate::fault::{At, Fault};
@@ -14,15 +17,22 @@ use crate::fault::{At, Fault};
 /// result.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL"];
 
+/// A file or folder that a command reads.
+pub(super) struct Reading {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The name under which the command is to see it, where that is not the path's own.
+    pub link: Option<String>,
+}
+
 impl Shop<'_> {
     pub(super) fn run_command(
         &self,
         task: &Task<'_>,
-        place: &Place,
+        place: &mut Place<'_>,
         run: &str,
         env: &BTreeMap<String, String>,
     ) -> Result<Said, End> {
-        let log = open_log(&place.log)?;
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(run).current_dir(&place.out).process_group(0).env_clear();
         for name in INHERITED {
@@ -30,32 +40,35 @@ impl Shop<'_> {
                 command.env(name, value);
             }
         }
-        command.env("LANG", "C.UTF-8").env("TMPDIR", &place.base);
-        let gpus = &task.taken.what.gpus;
-        command.env("CUDA_VISIBLE_DEVICES", gpus.join(","));
+        // Texts are UTF-8; all else is as in `C`. (`LANG` would have each program read a dozen files.)
+        command.env("LC_CTYPE", "C.UTF-8").env("TMPDIR", place.room.path());
+        command.env("CUDA_VISIBLE_DEVICES", task.gpus().join(","));
         command.envs(env);
         for output in &task.node.outputs {
             let path = place.out.join(&output.path);
-            if let Some(parent) = path.parent() {
+            if let Some(parent) = path.parent().filter(|p| *p != place.out) {
                 std::fs::create_dir_all(parent).at("create", parent)?;
             }
             command.env(format!("OUT_{}", output.name), path);
         }
-        for (name, binding) in &task.bindings {
-            command.env(format!("IN_{name}"), seen(task, place, name, binding)?);
+        for (name, reads) in &task.reads {
+            command.env(format!("IN_{name}"), seen(place.room.path(), name, reads)?);
         }
-        let errors = log.try_clone().at("write", &place.log)?;
-        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let pipe = |e: std::io::Error| Fault::machine(format!("a pipe cannot be had: {e}"));
+        let (said, out) = std::io::pipe().map_err(pipe)?;
+        let errors = out.try_clone().map_err(pipe)?;
+        command.stdin(Stdio::null()).stdout(out).stderr(errors);
         let mut child =
             command.spawn().map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
+        // Its ends of the pipe are the child's alone.
+        drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         self.stop.enter(group, task.node.timeout);
-        let status = child.wait();
+        let ended = attend(&mut child, said, &place.log);
         let timed_out = self.stop.leave(group);
-        let status = status.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
-        // A log with nothing in it tells nothing.
-        if std::fs::metadata(&place.log).is_ok_and(|m| m.len() == 0) {
-            crate::cache::remove(&place.log);
+        let status = ended.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
+        if end_rest(group) {
+            place.room.spoil();
         }
         if status.success() {
             return Ok(Said::default());
@@ -86,26 +99,62 @@ impl Shop<'_> {
     }
 }
 
-/// What a command sees as `$IN_name`: a path, or one path a line. Objects of the cache get the name that the
-/// node before gave them.
-fn seen(task: &Task<'_>, place: &Place, name: &str, binding: &Binding) -> Result<String, End> {
-    let paths: Vec<&PathBuf> = match binding {
-        Binding::One(path) => vec![path],
-        Binding::Several(members) => members.iter().map(|m| &m.path).collect(),
-    };
-    let names = task.names.get(name).map(Vec::as_slice).unwrap_or_default();
-    let mut out = Vec::with_capacity(paths.len());
-    for (i, path) in paths.iter().enumerate() {
-        let last = names.get(i).map_or("input", String::as_str);
-        if path.file_name().is_some_and(|n| n == last) {
-            out.push(path.display().to_string());
-            continue;
+/// Follows a command to its end, writing what it says to the log. A command that says nothing has no log.
+fn attend(child: &mut Child, mut said: PipeReader, path: &Path) -> std::io::Result<ExitStatus> {
+    let mut log: Option<File> = None;
+    let mut buffer = [0; 8192];
+    let mut take = |said: &mut PipeReader| -> std::io::Result<usize> {
+        let n = said.read(&mut buffer)?;
+        if n > 0 {
+            if log.is_none() {
+                log = open_log(path).ok();
+            }
+            // A log that cannot be written is no reason to stop.
+            let _ = log.as_mut().map(|file| file.write_all(&buffer[..n]));
         }
-        let folder = if paths.len() == 1 { format!("in-{name}") } else { format!("in-{name}-{i}") };
-        let folder = place.base.join(folder);
+        Ok(n)
+    };
+    let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
+        return child.wait();
+    };
+    let process = pidfd_open(process, PidfdFlags::empty())?;
+    loop {
+        // What the command started and left behind may keep the pipe open: the end of the command counts.
+        let mut watched = [PollFd::new(&said, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
+        match poll(&mut watched, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        if watched[0].revents().is_empty() || take(&mut said)? == 0 {
+            return child.wait();
+        }
+    }
+}
+
+/// Ends what a command has left running in its group; says whether there was anything.
+fn end_rest(group: i32) -> bool {
+    let Some(group) = Pid::from_raw(group) else { return false };
+    let left = test_kill_process_group(group).is_ok();
+    if left {
+        // It may have ended by itself a moment ago.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    left
+}
+
+/// What a command sees as `$IN_name`: a path, or one path a line.
+fn seen(room: &Path, name: &str, reads: &[Reading]) -> Result<String, End> {
+    let mut out = Vec::with_capacity(reads.len());
+    for (i, read) in reads.iter().enumerate() {
+        let Some(last) = &read.link else {
+            out.push(read.path.display().to_string());
+            continue;
+        };
+        let folder = if reads.len() == 1 { format!(".in-{name}") } else { format!(".in-{name}-{i}") };
+        let folder = room.join(folder);
         std::fs::create_dir(&folder).at("create", &folder)?;
         let link = folder.join(last);
-        std::os::unix::fs::symlink(path, &link).at("create", &link)?;
+        std::os::unix::fs::symlink(&read.path, &link).at("create", &link)?;
         out.push(link.display().to_string());
     }
     Ok(out.join("\n"))

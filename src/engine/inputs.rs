@@ -68,10 +68,11 @@ impl Files {
         }
     }
 
-    /// Hashes one file again.
+    /// Hashes one of these files again.
     pub(super) fn renew(&mut self, path: &Path, cache: &Cache) -> std::io::Result<()> {
-        let hashed = cache.hash(path)?;
-        self.known.insert(path.to_owned(), hashed);
+        if let Some(known) = self.known.get_mut(path) {
+            *known = cache.hash(path)?;
+        }
         Ok(())
     }
 
@@ -161,13 +162,6 @@ pub(super) fn bindings(
     records: &[Option<Record>],
     cache: &Cache,
 ) -> BTreeMap<String, Binding> {
-    let place = |source: &Source| match source {
-        Source::Path { path, .. } => path.clone(),
-        Source::Node { node, output } => records[*node]
-            .as_ref()
-            .and_then(|r| r.outputs.get(&plan.nodes[*node].outputs[*output].name))
-            .map_or_else(PathBuf::new, |s| cache.object(&s.digest)),
-    };
     let mut out = BTreeMap::new();
     for input in &node.inputs {
         let binding = if input.several {
@@ -178,16 +172,27 @@ pub(super) fn bindings(
                     }
                     Source::Path { shown, .. } => (shown.clone(), BTreeMap::new()),
                 };
-                Member { from, labels, path: place(source) }
+                Member { from, labels, path: lies_at(source, plan, records, cache) }
             });
             Binding::Several(members.collect())
         } else {
             match input.sources.first() {
-                Some(source) => Binding::One(place(source)),
+                Some(source) => Binding::One(lies_at(source, plan, records, cache)),
                 None => continue,
             }
         };
         out.insert(input.name.clone(), binding);
     }
     out
+}
+
+/// Where the bytes of a source lie: at the user's path, or in the cache.
+pub(super) fn lies_at(source: &Source, plan: &Plan, records: &[Option<Record>], cache: &Cache) -> PathBuf {
+    match source {
+        Source::Path { path, .. } => path.clone(),
+        Source::Node { node, output } => records[*node]
+            .as_ref()
+            .and_then(|r| r.outputs.get(&plan.nodes[*node].outputs[*output].name))
+            .map_or_else(PathBuf::new, |s| cache.object(&s.digest)),
+    }
 }

@@ -24,21 +24,23 @@ impl Shop<'_> {
     pub(super) fn run_job(
         &self,
         task: &Task<'_>,
-        place: &Place,
+        place: &mut Place<'_>,
         program: usize,
         tell: &Sender<Message>,
     ) -> Result<Said, End> {
+        place.out = place.room.path().join("out");
+        std::fs::create_dir(&place.out).at("create", &place.out)?;
         let job = Job {
             node: task.node.name.clone(),
             kind: task.node.kind.clone(),
             parameters: task.node.parameters.clone(),
             inputs: task.bindings.clone(),
             outputs: task.node.outputs.iter().map(|o| (o.name.clone(), place.out.join(&o.path))).collect(),
-            scratch: place.base.join("own"),
-            threads: task.taken.what.cpu.max(1) as usize,
+            scratch: place.room.path().join("own"),
+            threads: task.threads(),
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
-        let mut worker = self.worker(program, &task.taken.what.gpus)?;
+        let mut worker = self.worker(program, task.gpus())?;
         worker.log_to(Some(open_log(&place.log)?));
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
@@ -59,13 +61,13 @@ impl Shop<'_> {
         });
         match result {
             Ok(said) => {
-                self.keep(program, &task.taken.what.gpus, worker);
+                self.keep(program, task.gpus(), worker);
                 Ok(said)
             }
             // After a failure that it reported a worker is as good as new; after others it is not kept.
             Err((end, usable)) => {
                 if usable {
-                    self.keep(program, &task.taken.what.gpus, worker);
+                    self.keep(program, task.gpus(), worker);
                 }
                 Err(end)
             }
@@ -87,7 +89,7 @@ struct Asked<'scope> {
 struct Host<'scope, 'env> {
     shop: &'env Shop<'env>,
     task: &'env Task<'env>,
-    place: &'env Place,
+    place: &'env Place<'env>,
     program: usize,
     tell: &'env Sender<Message>,
     job: &'env Job,

@@ -1,6 +1,7 @@
 //! Running a plan: which node next, what is known already, what must run.
 
 mod command;
+mod crew;
 mod event;
 mod forecast;
 mod inputs;
@@ -12,8 +13,7 @@ mod work;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::Scope;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 pub use event::{Ended, Event};
@@ -23,13 +23,15 @@ pub use slots::Limits;
 pub use stop::Stop;
 pub use work::log_name;
 
-use crate::cache::{Cache, Look, Record};
+use crate::cache::{Cache, Hashed, Look, Record};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::manifest::Manifest;
 use crate::outputs;
 use crate::plan::{Plan, Source, Work};
 use crate::worker::Workers;
+use command::Reading;
+use crew::Crew;
 use slots::Slots;
 use work::{Failed, Message, Outcome, Shop, Task};
 
@@ -116,7 +118,8 @@ pub fn run(request: &Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summar
     };
     let (send, receive) = channel();
     let result = std::thread::scope(|scope| {
-        let mut scheduler = Scheduler::new(request, &shop, scope, send, emit, needed, files);
+        let crew = Crew::new(scope, &shop, send);
+        let mut scheduler = Scheduler::new(request, &shop, crew, emit, needed, files);
         let result = scheduler.start();
         let result = result.and_then(|()| scheduler.follow(&receive));
         if result.is_err() {
@@ -166,18 +169,18 @@ enum State {
 struct Scheduler<'scope, 'env, 'a> {
     request: &'env Request<'a>,
     shop: &'env Shop<'env>,
-    scope: &'scope Scope<'scope, 'env>,
-    send: Sender<Message>,
+    crew: Crew<'scope, 'env>,
     emit: &'env mut dyn FnMut(&Event),
     files: Files,
     states: Vec<State>,
     records: Vec<Option<Record>>,
+    /// What lies in the output folder, by output.
+    placed: Vec<Vec<Hashed>>,
     keys: Vec<Option<Key>>,
     changes: Vec<u32>,
     priority: Vec<f64>,
     ready: Vec<usize>,
     runnable: BinaryHeap<Ranked>,
-    running: usize,
     summary: Summary,
     told_of_stopping: u8,
 }
@@ -206,8 +209,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     fn new(
         request: &'env Request<'a>,
         shop: &'env Shop<'env>,
-        scope: &'scope Scope<'scope, 'env>,
-        send: Sender<Message>,
+        crew: Crew<'scope, 'env>,
         emit: &'env mut dyn FnMut(&Event),
         needed: Vec<bool>,
         files: Files,
@@ -221,18 +223,17 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         Self {
             states: (0..count).map(state).collect(),
             records: vec![None; count],
+            placed: vec![Vec::new(); count],
             keys: vec![None; count],
             changes: vec![0; count],
             priority: Vec::new(),
             ready: Vec::new(),
             runnable: BinaryHeap::new(),
-            running: 0,
             summary: Summary::default(),
             told_of_stopping: 0,
             request,
             shop,
-            scope,
-            send,
+            crew,
             emit,
             files,
         }
@@ -257,13 +258,18 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
 
     /// Waits for running nodes until nothing is left.
     fn follow(&mut self, receive: &std::sync::mpsc::Receiver<Message>) -> Result<()> {
-        while self.running > 0 {
+        while self.crew.out() > 0 {
             self.shop.stop.enforce();
             self.tell_of_stopping();
             match receive.recv_timeout(TICK) {
                 Ok(Message::Event(event)) => (self.emit)(&event),
-                Ok(Message::Finished { index, key, outcome, seconds }) => {
-                    self.running -= 1;
+                Ok(Message::Finished { index, key, outcome, seconds, follows }) => {
+                    self.crew.over();
+                    if let Some(next) = follows {
+                        self.started(next);
+                    }
+                    // What can start at once need not wait until this result has appeared.
+                    self.fill()?;
                     self.finished(index, key, *outcome, seconds)?;
                     self.advance()?;
                 }
@@ -284,16 +290,17 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         let asked = u8::from(self.shop.stop.asked()) + u8::from(self.shop.stop.now());
         if asked > self.told_of_stopping {
             self.told_of_stopping = asked;
-            (self.emit)(&Event::RunStopping { running: self.running, now: asked > 1 });
+            (self.emit)(&Event::RunStopping { running: self.crew.out(), now: asked > 1 });
         }
     }
 
     /// After a fault of the machine: waits for what runs, so that no finished work is lost.
     fn wind_up(&mut self, receive: &std::sync::mpsc::Receiver<Message>) {
-        while self.running > 0 {
+        self.crew.take_back();
+        while self.crew.out() > 0 {
             self.shop.stop.enforce();
             if let Ok(Message::Finished { .. }) = receive.recv_timeout(TICK) {
-                self.running -= 1;
+                self.crew.over();
             }
         }
     }
@@ -303,22 +310,33 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         while let Some(i) = self.ready.pop() {
             self.look_up(i)?;
         }
+        self.fill()
+    }
+
+    /// Starts what there are slots for, and has small nodes wait for the threads that are busy.
+    fn fill(&mut self) -> Result<()> {
         let failed = self.summary.failed > 0 && !self.request.keep_going;
         if failed || self.shop.stop.asked() {
+            for i in self.crew.take_back() {
+                self.states[i] = State::Runnable;
+            }
             return Ok(());
         }
         while let Some(Ranked(rank, i)) = self.runnable.pop() {
-            if !self.inputs_are_sound(i)? {
-                while let Some(i) = self.ready.pop() {
-                    self.look_up(i)?;
-                }
-                continue;
-            }
-            let Some(taken) = self.shop.slots.take(&self.request.plan.nodes[i].resources) else {
+            let wanted = &self.request.plan.nodes[i].resources;
+            let taken = self.shop.slots.take(wanted);
+            if taken.is_none() && !(wanted.is_small() && self.crew.has_room()) {
                 self.runnable.push(Ranked(rank, i));
                 break;
-            };
-            self.launch(i, taken)?;
+            }
+            if self.inputs_are_sound(i)? {
+                self.launch(i, taken)?;
+                continue;
+            }
+            drop(taken);
+            while let Some(i) = self.ready.pop() {
+                self.look_up(i)?;
+            }
         }
         Ok(())
     }
@@ -334,7 +352,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         let forced = self.request.force.contains(&i);
         if !forced
             && let Some(record) = self.shop.cache.record(&key)
-            && self.appear(i, &record, &key)?
+            && self.appear(i, &record, &key, false)?
         {
             self.records[i] = Some(record);
             self.over(i, Ended::Cached, 0.0, None);
@@ -367,22 +385,26 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     }
 
     /// Makes a result's outputs appear; `false` when an object that is needed for it is damaged.
-    fn appear(&self, i: usize, record: &Record, key: &Key) -> Result<bool> {
+    /// `fresh`: the objects were stored a moment ago.
+    fn appear(&mut self, i: usize, record: &Record, key: &Key, fresh: bool) -> Result<bool> {
         let node = &self.request.plan.nodes[i];
         let folder = self.request.out.join(node.folder());
+        let mut placed = Vec::with_capacity(node.outputs.len());
         for output in &node.outputs {
             let Some(stored) = record.outputs.get(&output.name) else { return Ok(false) };
             let to = folder.join(&output.path);
-            if self.shop.cache.is_at(&to, stored) {
+            if let Some(there) = self.shop.cache.is_at(&to, stored) {
+                placed.push(there);
                 continue;
             }
-            if !self.shop.cache.verify(stored, Look::AtStat) {
+            if !fresh && !self.shop.cache.verify(stored, Look::AtStat) {
                 self.shop.cache.set_aside(&stored.digest)?;
                 self.shop.cache.withdraw(key)?;
                 return Ok(false);
             }
-            outputs::place(self.shop.cache, stored, &to)?;
+            placed.push(outputs::place(self.shop.cache, stored, &to)?);
         }
+        self.placed[i] = placed;
         Ok(true)
     }
 
@@ -439,57 +461,86 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         Ok(waiting == 0)
     }
 
-    fn launch(&mut self, i: usize, taken: slots::Taken) -> Result<()> {
+    fn launch(&mut self, i: usize, taken: Option<slots::Taken>) -> Result<()> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
         let inputs = prints(node, plan, &self.records, &self.files).unwrap_or_default();
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
-        let names = match node.work {
-            Work::Command { .. } => node
-                .inputs
-                .iter()
-                .map(|input| {
-                    (input.name.clone(), input.sources.iter().map(|s| inputs::last_name(s, plan)).collect())
-                })
-                .collect(),
-            Work::Worker(_) => BTreeMap::new(),
-        };
+        let mut files = self.files.of_node(node);
+        let (mut bindings, mut reads) = (BTreeMap::new(), BTreeMap::new());
+        match node.work {
+            Work::Command { .. } => reads = self.reads(i, &mut files),
+            Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.records, self.shop.cache),
+        }
         let task = Task {
             index: i,
             node,
             key,
             fingerprint,
-            files: self.files.of_node(node),
-            bindings: inputs::bindings(node, plan, &self.records, self.shop.cache),
-            names,
+            files,
+            bindings,
+            reads,
             taken,
             forced: self.request.force.contains(&i),
         };
         self.states[i] = State::Running;
-        self.running += 1;
-        let (shop, send) = (self.shop, self.send.clone());
-        self.scope.spawn(move || shop.work(task, &send));
+        if task.taken.is_some() {
+            self.started(i);
+        }
+        self.crew.start(task);
         Ok(())
+    }
+
+    fn started(&mut self, i: usize) {
+        let node = &self.request.plan.nodes[i];
+        (self.emit)(&Event::NodeStarted { node: node.name.clone(), kind: node.kind.clone() });
+    }
+
+    /// What a command reads: outputs of other nodes where they appeared, and these are looked at afterwards like
+    /// the user's own files. Where one of them changed in the first try, the objects behind them under links.
+    fn reads(&self, i: usize, files: &mut Vec<(PathBuf, Hashed)>) -> BTreeMap<String, Vec<Reading>> {
+        let plan = self.request.plan;
+        let mut out: BTreeMap<String, Vec<Reading>> = BTreeMap::new();
+        for input in &plan.nodes[i].inputs {
+            let reads = out.entry(input.name.clone()).or_default();
+            for source in &input.sources {
+                if let Source::Node { node, output } = source
+                    && self.changes[i] == 0
+                    && let Some(hashed) = self.placed[*node].get(*output)
+                {
+                    let from = &plan.nodes[*node];
+                    let path = self.request.out.join(from.folder()).join(&from.outputs[*output].path);
+                    files.push((path.clone(), hashed.clone()));
+                    reads.push(Reading { path, link: None });
+                    continue;
+                }
+                let path = inputs::lies_at(source, plan, &self.records, self.shop.cache);
+                let last = inputs::last_name(source, plan);
+                let link = path.file_name().is_none_or(|n| *n != *last).then_some(last);
+                reads.push(Reading { path, link });
+            }
+        }
+        out
     }
 
     fn finished(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
         match outcome {
             Outcome::Found(record) => {
-                self.appear(i, &record, &key)?;
+                self.appear(i, &record, &key, false)?;
                 self.records[i] = Some(record);
                 self.over(i, Ended::Cached, seconds, None);
             }
             Outcome::Ran(record) => {
-                self.appear(i, &record, &key)?;
+                self.appear(i, &record, &key, true)?;
                 self.records[i] = Some(record);
                 if seconds > SYNC_AFTER {
                     self.shop.cache.make_durable()?;
                 }
                 self.over(i, Ended::Executed, seconds, None);
             }
-            Outcome::Changed(paths) => self.again(i, &paths, seconds),
+            Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
             Outcome::Failed(failed) => self.over(i, Ended::Failed, seconds, Some(failed)),
             Outcome::Stopped => self.over(i, Ended::Skipped, seconds, None),
             Outcome::Broken(fault) => return Err(fault),
@@ -498,21 +549,27 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     }
 
     /// A file changed while a node read it: what came out belongs to neither state. It runs again on the new one.
-    fn again(&mut self, i: usize, paths: &[PathBuf], seconds: f64) {
+    fn again(&mut self, i: usize, paths: &[PathBuf], seconds: f64) -> Result<()> {
         let node = self.request.plan.nodes[i].name.clone();
         let list: Vec<String> = paths.iter().map(|p| crate::manifest::shown(p)).collect();
         let list = list.join(", ");
         self.changes[i] += 1;
         let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.shop.cache));
+        for before in self.request.plan.reads(i) {
+            if let (Some(record), Some(key)) = (self.records[before].clone(), self.keys[before]) {
+                self.appear(before, &record, &key, false)?;
+            }
+        }
         if self.changes[i] > MOST_CHANGES || renewed.is_err() {
             let failed = Failed::new(format!("{list} kept changing while it ran"));
             self.over(i, Ended::Failed, seconds, Some(failed.help("let it come to rest, then run again")));
-            return;
+            return Ok(());
         }
         let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
         (self.emit)(&Event::NodeWarning { node, text });
         self.states[i] = State::Ready;
         self.ready.push(i);
+        Ok(())
     }
 
     fn over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use lfs_stage::Binding;
 
+use super::command::Reading;
 use super::event::Event;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
-use crate::cache::{Cache, Hashed, Look, Made, Record, Scratch, remove};
+use crate::cache::{Cache, Hashed, Look, Made, Record, Refused, Room, Scratch};
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::plan::{Node, Work};
@@ -44,10 +45,12 @@ pub(super) struct Task<'a> {
     pub key: Key,
     pub fingerprint: Fingerprint,
     pub files: Vec<(PathBuf, Hashed)>,
+    /// For a worker: its inputs.
     pub bindings: BTreeMap<String, Binding>,
-    /// For a command: input name -> the last part of each path that it sees.
-    pub names: BTreeMap<String, Vec<String>>,
-    pub taken: Taken,
+    /// For a command: its inputs.
+    pub reads: BTreeMap<String, Vec<Reading>>,
+    /// What it may use. A small node that waits for a thread takes its slots when it starts.
+    pub taken: Option<Taken>,
     /// Run it although its result is known.
     pub forced: bool,
 }
@@ -55,7 +58,14 @@ pub(super) struct Task<'a> {
 /// What running nodes tell the scheduler.
 pub(super) enum Message {
     Event(Event),
-    Finished { index: usize, key: Key, outcome: Box<Outcome>, seconds: f64 },
+    /// A node is over; on its slots another one has begun.
+    Finished {
+        index: usize,
+        key: Key,
+        outcome: Box<Outcome>,
+        seconds: f64,
+        follows: Option<usize>,
+    },
 }
 
 /// How a node's work ended.
@@ -83,6 +93,18 @@ pub(super) struct Failed {
     pub log: Vec<String>,
 }
 
+impl Task<'_> {
+    /// The GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them.
+    pub fn gpus(&self) -> &[String] {
+        self.taken.as_ref().map_or(&[], |t| &t.what.gpus)
+    }
+
+    /// How many threads it may use.
+    pub fn threads(&self) -> usize {
+        self.taken.as_ref().map_or(1, |t| t.what.cpu.max(1) as usize)
+    }
+}
+
 impl Failed {
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
@@ -99,6 +121,19 @@ pub(super) enum End {
     Failed(Failed),
     Stopped,
     Broken(Fault),
+}
+
+impl From<Refused> for End {
+    fn from(refused: Refused) -> Self {
+        let (message, help) = match refused {
+            Refused::Fault(fault) => return fault.into(),
+            Refused::Missing => ("an output is not there".to_owned(), "this is a defect of the stage"),
+            Refused::Link(link) => {
+                (format!("the output holds a symbolic link: {}", link.display()), "write the file itself")
+            }
+        };
+        Self::Failed(Failed::new(message).help(help))
+    }
 }
 
 impl From<Fault> for End {
@@ -118,9 +153,9 @@ pub(super) struct Said {
 }
 
 /// Where one try of a node writes.
-pub(super) struct Place {
-    /// Removed afterwards.
-    pub base: PathBuf,
+pub(super) struct Place<'a> {
+    /// Emptied afterwards.
+    pub room: Room<'a>,
     /// The outputs go here; a command starts here.
     pub out: PathBuf,
     /// The log.
@@ -128,21 +163,16 @@ pub(super) struct Place {
 }
 
 impl Shop<'_> {
-    /// Does a task and tells how it ended.
-    pub fn work(&self, task: Task<'_>, tell: &Sender<Message>) {
-        let (index, key) = (task.index, task.key);
+    /// Does a task that has its slots. Says how it ended, and how long it took.
+    pub fn work(&self, task: &Task<'_>, tell: &Sender<Message>) -> (Outcome, f64) {
         let began = Instant::now();
-        let outcome = match self.try_work(&task, tell) {
+        let outcome = match self.try_work(task, tell) {
             Ok(outcome) => outcome,
             Err(End::Failed(failed)) => Outcome::Failed(failed),
             Err(End::Stopped) => Outcome::Stopped,
             Err(End::Broken(fault)) => Outcome::Broken(fault),
         };
-        // Slots are free before the scheduler hears of it.
-        drop(task);
-        let seconds = began.elapsed().as_secs_f64();
-        // The scheduler waits for every message: it cannot be gone.
-        let _ = tell.send(Message::Finished { index, key, outcome: Box::new(outcome), seconds });
+        (outcome, began.elapsed().as_secs_f64())
     }
 
     fn try_work(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Outcome, End> {
@@ -156,10 +186,6 @@ impl Shop<'_> {
         {
             return Ok(Outcome::Found(record));
         }
-        let _ = tell.send(Message::Event(Event::NodeStarted {
-            node: task.node.name.clone(),
-            kind: task.node.kind.clone(),
-        }));
         let mut tries = 0;
         let record = loop {
             match self.once(task, tell) {
@@ -199,15 +225,13 @@ impl Shop<'_> {
     fn once(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Record, End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
-        let base = self.scratch.folder()?;
-        let place = Place { out: base.join("out"), log: self.log_path(&task.node.name), base };
-        std::fs::create_dir(&place.out).at("create", &place.out)?;
+        let room = self.scratch.room()?;
+        let mut place = Place { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
         let done = match &task.node.work {
-            Work::Command { run, env } => self.run_command(task, &place, run, env),
-            Work::Worker(program) => self.run_job(task, &place, *program, tell),
+            Work::Command { run, env } => self.run_command(task, &mut place, run, env),
+            Work::Worker(program) => self.run_job(task, &mut place, *program, tell),
         };
         let record = done.and_then(|said| self.collect(task, &place, said, started, began));
-        remove(&place.base);
         match record {
             Err(End::Failed(mut failed)) => {
                 failed.log = tail(&place.log);
@@ -221,7 +245,7 @@ impl Shop<'_> {
     fn collect(
         &self,
         task: &Task<'_>,
-        place: &Place,
+        place: &Place<'_>,
         said: Said,
         started: String,
         began: Instant,
@@ -229,25 +253,22 @@ impl Shop<'_> {
         let mut outputs = BTreeMap::new();
         for output in &task.node.outputs {
             let path = place.out.join(&output.path);
-            if path.symlink_metadata().is_err() {
-                let what = match task.node.work {
-                    Work::Command { .. } => {
-                        format!("write it to `$OUT_{}`, or correct `output.{}`", output.name, output.name)
-                    }
-                    Work::Worker(_) => "this is a defect of the stage".to_owned(),
-                };
-                let message = format!(
-                    "it ended well, but did not write its output `{}` ({})",
-                    output.name, output.path
-                );
-                return Err(End::Failed(Failed::new(message).help(what)));
-            }
-            let stored = match self.cache.store(&path) {
-                Err(Fault::Machine { message, help }) if message.contains("symbolic link") => {
-                    return Err(End::Failed(Failed { message, help, log: vec![] }));
+            let stored = self.cache.store(&path).map_err(|refused| match refused {
+                Refused::Missing => {
+                    let what = match task.node.work {
+                        Work::Command { .. } => {
+                            format!("write it to `$OUT_{}`, or correct `output.{}`", output.name, output.name)
+                        }
+                        Work::Worker(_) => "this is a defect of the stage".to_owned(),
+                    };
+                    let message = format!(
+                        "it ended well, but did not write its output `{}` ({})",
+                        output.name, output.path
+                    );
+                    End::Failed(Failed::new(message).help(what))
                 }
-                other => other?,
-            };
+                other => other.into(),
+            })?;
             outputs.insert(output.name.clone(), stored);
         }
         let seconds = began.elapsed().as_secs_f64();

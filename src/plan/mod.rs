@@ -151,6 +151,13 @@ pub struct Resources {
     pub memory: u64,
 }
 
+impl Resources {
+    /// Whether it is what a node asks for that says nothing.
+    pub fn is_small(&self) -> bool {
+        *self == Self { cpu: CpuDemand::Count(1), gpu: 0, memory: 0 }
+    }
+}
+
 /// A number of processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuDemand {
