@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::fs::{AtFlags, FileType};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const LARGE: u64 = 1 << 20;
 
 /// A 256-bit blake3 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -51,12 +53,18 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        match s.is_human_readable() {
+            true => s.collect_str(self),
+            false => self.0.serialize(s),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        if !d.is_human_readable() {
+            return Deserialize::deserialize(d).map(Self);
+        }
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
         text.parse().map_err(D::Error::custom)
     }
@@ -129,6 +137,46 @@ impl From<&std::fs::Metadata> for Stat {
             inode: m.ino(),
             executable: m.mode() & 0o100 != 0,
         }
+    }
+}
+
+/// An open folder: paths below it are found without walking to it each time.
+pub struct Root {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+impl Root {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), folder: File::open(path)?.into() })
+    }
+
+    /// What the file system says of a file, and whether it is a folder.
+    ///
+    /// # Errors
+    /// When it is not there, or neither a file nor a folder.
+    pub fn stat(&self, path: &Path) -> std::io::Result<(Stat, bool)> {
+        let below = path.strip_prefix(&self.path).unwrap_or(path);
+        let stat = rustix::fs::statat(&self.folder, below, AtFlags::empty())?;
+        let folder = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => true,
+            FileType::RegularFile => false,
+            _ => return Err(std::io::ErrorKind::InvalidInput.into()),
+        };
+        // Nanoseconds are below 10^9, whatever the type.
+        let time = |seconds: i64, nanoseconds: u64| seconds * 1_000_000_000 + nanoseconds as i64;
+        let stat = Stat {
+            size: stat.st_size.cast_unsigned(),
+            mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+            executable: stat.st_mode & 0o100 != 0,
+        };
+        Ok((stat, folder))
     }
 }
 

@@ -86,7 +86,10 @@ impl Fingerprint {
             version: VERSION,
             kind: node.kind.clone(),
             code: Arc::clone(&node.code),
-            parameters: canonical(&node.parameters),
+            parameters: match &node.work {
+                Work::Command { run, env } => serde_json::json!({ "env": env, "run": run }),
+                Work::Worker(_) => canonical(&node.parameters),
+            },
             inputs,
             environment: node.environment.clone(),
             outputs,

@@ -13,6 +13,7 @@
 //! ([`lfs_stage`] is all that they share).
 
 pub mod cache;
+pub mod checked;
 pub mod cli;
 pub mod digest;
 pub mod engine;

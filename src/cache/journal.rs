@@ -1,24 +1,25 @@
 //! An append-only file of entries, shared by processes.
 //!
-//! Each entry is written at once, behind a mark, its length and a check value, so that a torn or damaged entry
-//! is noticed and only that entry is lost. Writers hold a lock on the file for the time of one write; the lock
-//! vanishes with its process.
+//! Each entry is written at once, behind a mark, its length (and the length with all bits turned) and a check
+//! value, so that a torn or damaged entry is noticed and only that entry is lost. Bytes are held against their check
+//! value when they are asked for: most never are. Writers hold a lock on the file for the time of one write; the
+//! lock vanishes with its process.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::locks;
 
-const MARK: [u8; 4] = *b"\xf5lf\n";
-const HEAD: usize = 12;
+const MARK: [u8; 4] = *b"\xf5lg\n";
+const HEAD: usize = 16;
 /// No entry is larger: a length above it is damage.
 const MOST: usize = 1 << 28;
 
-/// A journal: all of its bytes are held in memory.
+/// A journal: all of its bytes are held in memory, once they were asked for.
 pub(super) struct Journal {
     file: Arc<File>,
     bytes: Vec<u8>,
@@ -43,24 +44,42 @@ impl Journal {
             }
             other => other?,
         };
-        let mut journal = Self { file: Arc::new(file), bytes: Vec::new(), end: 0, entries: Vec::new() };
-        journal.refresh()?;
-        Ok(journal)
+        Ok(Self { file: Arc::new(file), bytes: Vec::new(), end: 0, entries: Vec::new() })
     }
 
-    /// The payloads of all entries so far.
+    /// The payloads of all entries that were read so far.
     pub fn entries(&self) -> &[Range<usize>] {
         &self.entries
     }
 
-    /// The payload at a place that `entries` gave.
-    pub fn get(&self, place: &Range<usize>) -> &[u8] {
+    /// The payload at a place that `entries` gave; `None` when it is damaged.
+    pub fn get(&self, place: &Range<usize>) -> Option<&[u8]> {
+        let payload = self.bytes.get(place.clone())?;
+        let said = self.bytes.get(place.start - 4..place.start)?;
+        (check(payload) == said).then_some(payload)
+    }
+
+    /// The payload at a place, whether it is damaged or not.
+    pub fn peek(&self, place: &Range<usize>) -> &[u8] {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
-    /// Reads what other processes have added. Returns how many entries there were before.
-    pub fn refresh(&mut self) -> io::Result<usize> {
-        let before = self.entries.len();
+    /// The file's number and length.
+    pub fn mark(&self) -> io::Result<(u64, u64)> {
+        let metadata = self.file.metadata()?;
+        Ok((metadata.ino(), metadata.len()))
+    }
+
+    /// The bytes of the file from a place on.
+    pub fn from(&self, place: u64) -> io::Result<Vec<u8>> {
+        let length = self.file.metadata()?.len().saturating_sub(place);
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, place)?;
+        Ok(bytes)
+    }
+
+    /// Reads what was added since the last time, by this process or another.
+    pub fn refresh(&mut self) -> io::Result<()> {
         let length = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
         if length < self.bytes.len() {
             // Somebody cut a torn tail off.
@@ -78,26 +97,8 @@ impl Journal {
             }
             self.bytes.truncate(at);
         }
-        self.scan();
-        Ok(before)
-    }
-
-    /// Finds whole entries from `end` on. After damage it looks for the next mark.
-    fn scan(&mut self) {
-        let mut at = self.end;
-        while at + HEAD <= self.bytes.len() {
-            match entry(&self.bytes[at..]) {
-                Some(length) => {
-                    self.entries.push(at + HEAD..at + HEAD + length);
-                    at += HEAD + length;
-                    self.end = at;
-                }
-                None => match self.bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
-                    Some(skip) => at += 1 + skip,
-                    None => break,
-                },
-            }
-        }
+        self.end = scan(&self.bytes, self.end, &mut self.entries);
+        Ok(())
     }
 
     /// Adds entries with one write. They are in the file when this returns, but not yet on the disk.
@@ -115,6 +116,7 @@ impl Journal {
         for payload in payloads {
             text.extend(MARK);
             text.extend((payload.len() as u32).to_le_bytes());
+            text.extend((!(payload.len() as u32)).to_le_bytes());
             text.extend(check(payload));
             text.extend(payload);
         }
@@ -127,7 +129,7 @@ impl Journal {
             self.file.set_len((self.end + text.len()) as u64)?;
         }
         self.bytes.extend(text);
-        self.scan();
+        self.end = scan(&self.bytes, self.end, &mut self.entries);
         drop(lock);
         Ok(())
     }
@@ -138,14 +140,32 @@ impl Journal {
     }
 }
 
-/// The length of the whole entry that begins here.
-fn entry(bytes: &[u8]) -> Option<usize> {
-    let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
-    if bytes[..4] != MARK || length > MOST {
-        return None;
+/// Finds entries from `end` on, and says where the last one ends. After damage it looks for the next mark.
+pub(super) fn scan(bytes: &[u8], mut end: usize, entries: &mut Vec<Range<usize>>) -> usize {
+    let mut at = end;
+    while at + HEAD <= bytes.len() {
+        match entry(&bytes[at..]) {
+            Some(length) => {
+                entries.push(at + HEAD..at + HEAD + length);
+                at += HEAD + length;
+                end = at;
+            }
+            None => match bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
+                Some(skip) => at += 1 + skip,
+                None => break,
+            },
+        }
     }
-    let payload = bytes.get(HEAD..HEAD + length)?;
-    (bytes[8..HEAD] == check(payload)).then_some(length)
+    end
+}
+
+/// The length of the entry that begins here, if all of it is here.
+fn entry(bytes: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let length = number(4)?;
+    let sound = bytes[..4] == MARK && number(8)? == !length && length as usize <= MOST;
+    let length = length as usize;
+    (sound && bytes.len() >= HEAD + length).then_some(length)
 }
 
 fn check(payload: &[u8]) -> [u8; 4] {
@@ -160,8 +180,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(path: &Path) -> Vec<Vec<u8>> {
-        let journal = Journal::open(path).unwrap();
-        journal.entries().iter().map(|e| journal.get(e).to_vec()).collect()
+        let mut journal = Journal::open(path).unwrap();
+        journal.refresh().unwrap();
+        journal.entries().iter().filter_map(|e| journal.get(e)).map(<[u8]>::to_vec).collect()
     }
 
     #[test]
@@ -173,7 +194,7 @@ mod tests {
         b.append(&[b"two".to_vec(), b"three".to_vec()]).unwrap();
         a.append(&[b"four".to_vec()]).unwrap();
         assert_eq!(all(&path), [&b"one"[..], b"two", b"three", b"four"]);
-        assert_eq!(b.refresh().unwrap(), 3);
+        b.refresh().unwrap();
         assert_eq!(b.entries().len(), 4);
     }
 

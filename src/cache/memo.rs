@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::journal::Journal;
@@ -12,50 +13,70 @@ use crate::digest::{Digest, Stat};
 /// again without a new time.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Path -> (what the file system said, digest). Entries that are not asked for any more stay until there are
-/// more of them than of others.
+/// Path -> (what the file system said, digest).
 pub(super) struct Memo {
-    journal: Journal,
-    known: HashMap<Vec<u8>, (Stat, Digest)>,
+    path: PathBuf,
+    /// Read when a file is asked for first.
+    open: Option<Open>,
     fresh: Vec<Vec<u8>>,
 }
 
-impl Memo {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let journal = Journal::open(path)?;
-        let mut known = HashMap::with_capacity(journal.entries().len());
+struct Open {
+    journal: Journal,
+    known: HashMap<Vec<u8>, (Stat, Digest)>,
+}
+
+impl Open {
+    fn read(path: &Path) -> io::Result<Self> {
+        let mut journal = Journal::open(path)?;
+        journal.refresh()?;
+        let mut known = HashMap::new();
         for place in journal.entries() {
-            let mut bytes = journal.get(place);
+            let mut bytes = journal.get(place).unwrap_or_default();
             while let Some((path, value, rest)) = read(bytes) {
                 known.insert(path, value);
                 bytes = rest;
             }
         }
-        Ok(Self { journal, known, fresh: Vec::new() })
+        Ok(Self { journal, known })
+    }
+}
+
+impl Memo {
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, open: None, fresh: Vec::new() }
+    }
+
+    fn known(&mut self) -> io::Result<&mut Open> {
+        match &mut self.open {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(Open::read(&self.path)?)),
+        }
     }
 
     /// The digest of a file, if it is as it was.
-    pub fn get(&self, path: &Path, stat: &Stat) -> Option<Digest> {
-        use std::os::unix::ffi::OsStrExt;
-        self.known
+    pub fn get(&mut self, path: &Path, stat: &Stat) -> Option<Digest> {
+        // A memo that cannot be read remembers nothing.
+        let known = &self.known().ok()?.known;
+        known
             .get(path.as_os_str().as_bytes())
             .filter(|(known, _)| known == stat)
             .map(|(_, digest)| *digest)
     }
 
     /// The digest that a file had when it was last looked at.
-    pub fn last(&self, path: &Path) -> Option<Digest> {
-        use std::os::unix::ffi::OsStrExt;
-        self.known.get(path.as_os_str().as_bytes()).map(|(_, digest)| *digest)
+    pub fn last(&mut self, path: &Path) -> Option<Digest> {
+        let known = &self.known().ok()?.known;
+        known.get(path.as_os_str().as_bytes()).map(|(_, digest)| *digest)
     }
 
     /// Remembers a digest.
     pub fn put(&mut self, path: &Path, stat: Stat, digest: Digest) {
-        use std::os::unix::ffi::OsStrExt;
-        let path = path.as_os_str().as_bytes().to_vec();
-        if self.known.get(&path) != Some(&(stat, digest)) {
-            self.fresh.push(write(&path, &stat, &digest));
-            self.known.insert(path, (stat, digest));
+        let path = path.as_os_str().as_bytes();
+        let Ok(open) = self.known() else { return };
+        if open.known.get(path) != Some(&(stat, digest)) {
+            open.known.insert(path.to_vec(), (stat, digest));
+            self.fresh.push(write(path, &stat, &digest));
         }
     }
 
@@ -64,7 +85,10 @@ impl Memo {
         // Some thousand of them make one entry: an entry has a head and a check value of its own.
         let fresh = std::mem::take(&mut self.fresh);
         let payloads: Vec<Vec<u8>> = fresh.chunks(4096).map(|c| c.concat()).collect();
-        self.journal.append(&payloads)
+        match payloads.is_empty() {
+            true => Ok(()),
+            false => self.known()?.journal.append(&payloads),
+        }
     }
 }
 
@@ -116,12 +140,12 @@ mod tests {
     fn what_was_put_is_there_after_opening_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("memo");
-        let mut memo = Memo::open(&path).unwrap();
+        let mut memo = Memo::at(path.clone());
         let digest = Digest::derive("t", b"x");
         memo.put(Path::new("/a/b"), stat(1), digest);
         memo.put(Path::new("/a/c"), stat(2), digest);
         memo.flush().unwrap();
-        let memo = Memo::open(&path).unwrap();
+        let mut memo = Memo::at(path);
         assert_eq!(memo.get(Path::new("/a/b"), &stat(1)), Some(digest));
         assert_eq!(memo.get(Path::new("/a/b"), &stat(2)), None);
         assert_eq!(memo.get(Path::new("/a/c"), &stat(2)), Some(digest));

@@ -28,7 +28,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use objects::{Hashed, Look, Refused};
-pub use records::{Made, Record, Stored};
+pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
 use crate::digest::Digest;
 use crate::fault::{At, Fault, Result};
@@ -134,10 +134,10 @@ impl Cache {
         let boot =
             std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
         let path = root.join("records");
-        let records = Records::open(&path, &boot).at("open", &path)?;
+        let records = Records::open(&path).at("open", &path)?;
         let name = Digest::derive("lfs-pipe 2026 memo", manifest.as_os_str().as_encoded_bytes());
         let path = root.join("memo").join(&name.to_string()[..16]);
-        let memo = Memo::open(&path).at("open", &path)?;
+        let memo = Memo::at(path);
         let cache = Self { root, records: Mutex::new(records), memo: Mutex::new(memo), boot };
         cache.settle_doubts()?;
         Ok(cache)
@@ -150,7 +150,10 @@ impl Cache {
 
     /// After the machine stopped without warning: results whose bytes did not reach the disk are withdrawn.
     fn settle_doubts(&self) -> Result<()> {
-        let doubtful = self.records().doubtful();
+        if self.records().is_settled(&self.boot).at("read", &self.root.join("records"))? {
+            return Ok(());
+        }
+        let doubtful = self.records().doubtful(&self.boot);
         if doubtful.is_empty() {
             return Ok(());
         }
@@ -165,6 +168,16 @@ impl Cache {
             }
         }
         self.make_durable()
+    }
+
+    /// How far the records go now.
+    pub fn records_mark(&self) -> RecordsMark {
+        self.records().mark()
+    }
+
+    /// Whether every result that was known at a mark is still known.
+    pub fn nothing_withdrawn_since(&self, mark: &RecordsMark) -> bool {
+        self.records().nothing_withdrawn_since(mark)
     }
 
     /// The record of a key.
@@ -184,7 +197,8 @@ impl Cache {
 
     /// The fingerprint that was written beside a record.
     pub fn fingerprint<T: serde::de::DeserializeOwned>(&self, key: &Key) -> Option<T> {
-        serde_json::from_str(self.records().fingerprint(key)?).ok()
+        let mut records = self.records();
+        serde_json::from_str(records.fingerprint(key)?).ok()
     }
 
     /// The keys of all nodes' results, latest first.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::memo::too_young;
 use super::{Cache, Stored, remove};
-use crate::digest::{Digest, Leaf, Stat, fold, hash_file, leaves};
+use crate::digest::{Digest, Leaf, Root, Stat, fold, hash_file, leaves};
 use crate::fault::{At, Fault, Result};
 
 /// How closely to look at bytes that ought to be known.
@@ -38,7 +39,7 @@ impl From<Fault> for Refused {
 }
 
 /// A file or folder, hashed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hashed {
     /// What it would be called in the cache.
     pub stored: Stored,
@@ -46,6 +47,27 @@ pub struct Hashed {
     signature: Digest,
     /// The times of the youngest file leave doubt whether it changed meanwhile.
     young: bool,
+}
+
+impl Hashed {
+    /// Whether the file system says of what lies at a path what it said of this. False while there is doubt.
+    pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
+        let now = match root.stat(path) {
+            _ if self.young => return false,
+            Ok((stat, false)) => signature_of([("", &stat)].into_iter()),
+            Ok((_, true)) => match leaves(path) {
+                Ok(found) => signature(&found),
+                Err(_) => return false,
+            },
+            Err(_) => return false,
+        };
+        now == self.signature
+    }
+
+    /// Whether the file system would tell of a change.
+    pub fn is_settled(&self) -> bool {
+        !self.young
+    }
 }
 
 impl Cache {
@@ -88,7 +110,7 @@ impl Cache {
     fn digests(&self, found: &[Leaf], folder: bool, how: Look) -> std::io::Result<(Vec<Digest>, Stored)> {
         let mut known: Vec<Option<Digest>> = vec![None; found.len()];
         if how == Look::AtStat {
-            let memo = self.memo();
+            let mut memo = self.memo();
             for (leaf, digest) in found.iter().zip(&mut known) {
                 *digest = memo.get(&leaf.path, &leaf.stat);
             }
@@ -260,14 +282,19 @@ fn only(path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<Leaf> {
 }
 
 fn signature(found: &[Leaf]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    for leaf in found {
-        hasher.update(leaf.name.as_bytes()).update(&[0, u8::from(leaf.stat.executable)]);
-        for n in [leaf.stat.size, leaf.stat.mtime as u64, leaf.stat.ctime as u64, leaf.stat.inode] {
-            hasher.update(&n.to_le_bytes());
+    signature_of(found.iter().map(|leaf| (leaf.name.as_str(), &leaf.stat)))
+}
+
+fn signature_of<'a>(found: impl Iterator<Item = (&'a str, &'a Stat)>) -> Digest {
+    let mut bytes = Vec::with_capacity(64);
+    for (name, stat) in found {
+        bytes.extend(name.as_bytes());
+        bytes.extend([0, u8::from(stat.executable)]);
+        for n in [stat.size, stat.mtime as u64, stat.ctime as u64, stat.inode] {
+            bytes.extend(n.to_le_bytes());
         }
     }
-    Digest(*hasher.finalize().as_bytes())
+    Digest(*blake3::hash(&bytes).as_bytes())
 }
 
 fn first_link(path: &Path) -> Option<PathBuf> {

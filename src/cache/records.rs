@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::journal::Journal;
+use super::journal::{Journal, scan};
 use crate::digest::Digest;
 use crate::fingerprint::Key;
 
@@ -69,6 +69,12 @@ enum Tag {
     Durable = b'D',
 }
 
+impl Tag {
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable].into_iter().find(|t| *t as u8 == byte)
+    }
+}
+
 const TAG_AND_KEY: usize = 33;
 
 #[derive(Serialize)]
@@ -84,52 +90,79 @@ struct LineOwned<'a> {
     record: Record,
 }
 
-/// All records of a cache.
+/// How far the records went at some time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    file: u64,
+    length: u64,
+}
+
+/// All records of a cache. They are read when one is asked for first.
 pub(super) struct Records {
     journal: Journal,
+    read: bool,
     known: HashMap<Key, Range<usize>>,
     nodes: Vec<Key>,
     seen: usize,
-    /// Results from here on may not have reached the disk before the machine stopped.
-    doubtful_from: usize,
+    /// Where everything before is on the disk.
+    durable: usize,
+    last_boot: Option<Vec<u8>>,
 }
 
 impl Records {
-    pub fn open(path: &Path, boot: &str) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let journal = Journal::open(path)?;
-        let mut records =
-            Self { journal, known: HashMap::new(), nodes: vec![], seen: 0, doubtful_from: usize::MAX };
-        let (mut durable, mut last_boot) = (0, None);
-        for place in records.journal.entries() {
-            let bytes = records.journal.get(place);
-            if bytes.first() == Some(&(Tag::Durable as u8)) {
-                durable = place.end;
-                last_boot = bytes.get(1..).map(<[u8]>::to_vec);
-            }
+        let known = HashMap::new();
+        Ok(Self { journal, read: false, known, nodes: vec![], seen: 0, durable: 0, last_boot: None })
+    }
+
+    /// Whether the last that was written is that all is on the disk, or since this start of the machine.
+    pub fn is_settled(&self, boot: &str) -> io::Result<bool> {
+        let (_, length) = self.journal.mark()?;
+        let tail = self.journal.from(length.saturating_sub(4096))?;
+        let mut entries = Vec::new();
+        scan(&tail, 0, &mut entries);
+        let last = entries.last().and_then(|e| tail.get(e.clone()));
+        let durable = [&[Tag::Durable as u8], boot.as_bytes()].concat();
+        Ok(length == 0 || last == Some(&durable))
+    }
+
+    pub fn mark(&self) -> Mark {
+        self.journal.mark().map_or_else(|_| Mark::default(), |(file, length)| Mark { file, length })
+    }
+
+    /// Whether what was known at a mark is known now.
+    pub fn nothing_withdrawn_since(&self, mark: &Mark) -> bool {
+        let now = self.mark();
+        if now == *mark {
+            return true;
         }
-        records.take_in();
-        // The kernel still has what was written since this start of the machine, on the disk or not.
-        if last_boot.as_deref() != Some(boot.as_bytes()) {
-            records.doubtful_from = durable;
+        if now.file != mark.file || now.length < mark.length {
+            return false;
         }
-        Ok(records)
+        let Ok(bytes) = self.journal.from(mark.length) else { return false };
+        let mut entries = Vec::new();
+        scan(&bytes, 0, &mut entries);
+        entries.iter().all(|e| bytes.get(e.start) != Some(&(Tag::Withdrawn as u8)))
     }
 
     fn take_in(&mut self) {
         for place in &self.journal.entries()[self.seen..] {
-            let bytes = self.journal.get(place);
-            let Some(key) = bytes.get(1..TAG_AND_KEY).and_then(|k| k.try_into().ok()).map(Digest) else {
-                continue;
-            };
-            match bytes[0] {
-                t if t == Tag::Node as u8 || t == Tag::Step as u8 => {
+            let bytes = self.journal.peek(place);
+            let key = bytes.get(1..TAG_AND_KEY).and_then(|k| k.try_into().ok()).map(Digest);
+            match (bytes.first().copied().and_then(Tag::of), key) {
+                (Some(tag @ (Tag::Node | Tag::Step)), Some(key)) => {
                     self.known.insert(key, place.clone());
-                    if t == Tag::Node as u8 {
+                    if tag == Tag::Node {
                         self.nodes.push(key);
                     }
                 }
-                t if t == Tag::Withdrawn as u8 => {
+                (Some(Tag::Withdrawn), Some(key)) if self.journal.get(place).is_some() => {
                     self.known.remove(&key);
+                }
+                (Some(Tag::Durable), _) if self.journal.get(place).is_some() => {
+                    self.durable = place.end;
+                    self.last_boot = bytes.get(1..).map(<[u8]>::to_vec);
                 }
                 _ => {}
             }
@@ -137,37 +170,52 @@ impl Records {
         self.seen = self.journal.entries().len();
     }
 
+    /// Reads the file, if it was not read yet.
+    fn load(&mut self) {
+        if !self.read
+            && let Err(e) = self.refresh()
+        {
+            tracing::warn!("the records cannot be read: {e}");
+        }
+    }
+
     pub fn refresh(&mut self) -> io::Result<()> {
         self.journal.refresh()?;
+        self.read = true;
         self.take_in();
         Ok(())
     }
 
     /// The record of a key.
-    pub fn get(&self, key: &Key) -> Option<Record> {
-        let bytes = self.journal.get(self.known.get(key)?).get(TAG_AND_KEY..)?;
+    pub fn get(&mut self, key: &Key) -> Option<Record> {
+        self.load();
+        let bytes = self.journal.get(self.known.get(key)?)?.get(TAG_AND_KEY..)?;
         let line: LineOwned<'_> = serde_json::from_slice(bytes).ok()?;
         Some(line.record)
     }
 
     /// Results that were written before the machine last stopped, and perhaps never reached the disk.
-    pub fn doubtful(&self) -> Vec<Key> {
-        self.known
-            .iter()
-            .filter(|(_, place)| place.start >= self.doubtful_from)
-            .map(|(key, _)| *key)
-            .collect()
+    pub fn doubtful(&mut self, boot: &str) -> Vec<Key> {
+        self.load();
+        // The kernel still has what was written since this start of the machine, on the disk or not.
+        if self.last_boot.as_deref() == Some(boot.as_bytes()) {
+            return vec![];
+        }
+        let after = |(_, place): &(&Key, &Range<usize>)| place.start >= self.durable;
+        self.known.iter().filter(after).map(|(key, _)| *key).collect()
     }
 
     /// The fingerprint of a key, as it was written.
-    pub fn fingerprint(&self, key: &Key) -> Option<&str> {
-        let bytes = self.journal.get(self.known.get(key)?).get(TAG_AND_KEY..)?;
+    pub fn fingerprint(&mut self, key: &Key) -> Option<&str> {
+        self.load();
+        let bytes = self.journal.get(self.known.get(key)?)?.get(TAG_AND_KEY..)?;
         let line: LineOwned<'_> = serde_json::from_slice(bytes).ok()?;
         Some(line.fingerprint.get())
     }
 
     /// The keys of all nodes' results, latest first.
-    pub fn node_keys(&self) -> impl Iterator<Item = &Key> {
+    pub fn node_keys(&mut self) -> impl Iterator<Item = &Key> {
+        self.load();
         self.nodes.iter().rev().filter(|k| self.known.contains_key(*k))
     }
 
@@ -200,6 +248,7 @@ impl Records {
 
     fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         self.journal.append(&[bytes])?;
+        self.read = true;
         self.take_in();
         Ok(())
     }

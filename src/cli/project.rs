@@ -1,13 +1,14 @@
 //! A manifest with all that belongs to it: what every command begins with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Common;
 use crate::cache::Cache;
-use crate::engine::{Files, Forecast, forecast};
+use crate::digest::Digest;
+use crate::engine::{Files, Forecast, Standing, forecast};
 use crate::fault::{Fault, Result};
-use crate::manifest::{Manifest, nearest};
-use crate::plan::{Plan, build};
+use crate::manifest::{Manifest, folder, nearest};
+use crate::plan::{COMMAND, Kept, Plan, build};
 use crate::worker::Workers;
 
 /// A manifest, its plan and its workers.
@@ -19,19 +20,100 @@ pub(super) struct Project {
     pub cache_folder: PathBuf,
     /// The output folder.
     pub out: PathBuf,
+    /// The file that says where nodes stood.
+    standing: PathBuf,
+    /// The file with the plan.
+    kept: PathBuf,
+    sets: Vec<String>,
+    /// The manifest's text, when the plan was made from it just now.
+    text: Option<String>,
+}
+
+fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
+    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
+    cache.join("memo").join(Kept::name(&manifest, &common.sets)).with_extension(what)
 }
 
 impl Project {
     pub fn open(common: &Common) -> Result<Self> {
-        let manifest = Manifest::load(&common.file, &common.sets)?;
+        let text = Manifest::text(&common.file)?;
+        if let Some(kept) = Self::kept(common, &text) {
+            return Ok(kept);
+        }
+        let manifest = Manifest::from_text(&common.file, &text, &common.sets)?;
         let cache_folder = cache_folder(common, Some(&manifest));
+        let commands_alone = manifest.drafts.iter().all(|d| d.kind.0 == COMMAND);
+        let workers = Workers::of(&manifest, commands_alone, &cache_folder)?;
+        let mut plan = build(&manifest, &workers.kinds, workers.described)?;
+        plan.identity = Kept::identity(&manifest, &text, &common.sets, &plan);
+        let mut project = Self::of(common, manifest, plan, workers, cache_folder);
+        project.text = Some(text);
+        Ok(project)
+    }
+
+    /// The project with the plan of the last time, if nothing that it was made from has changed.
+    fn kept(common: &Common, text: &str) -> Option<Self> {
+        let cache = match (&common.cache, Manifest::peek_cache(text)) {
+            (Some(cache), _) => std::path::absolute(cache).ok()?,
+            (None, named) => folder(&common.file).join(named.as_deref().unwrap_or("cache")),
+        };
+        let kept = Kept::read(&kept_file(&cache, common, "plan"), text, &common.file, &common.sets)?;
+        let (manifest, plan) = kept.into_parts(&common.file, text, &common.sets);
+        let cache_folder = cache_folder(common, Some(&manifest));
+        let workers = Workers::of(&manifest, plan.is_commands_alone(), &cache_folder).ok()?;
+        let same = cache_folder == cache && plan.described == workers.described;
+        same.then(|| Self::of(common, manifest, plan, workers, cache_folder))
+    }
+
+    fn of(
+        common: &Common,
+        manifest: Manifest,
+        plan: Plan,
+        workers: Workers,
+        cache_folder: PathBuf,
+    ) -> Self {
         let out = match &common.out {
             Some(out) => std::path::absolute(out).unwrap_or_else(|_| out.clone()),
             None => manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out")),
         };
-        let workers = Workers::of(&manifest, &cache_folder)?;
-        let plan = build(&manifest, &workers.kinds)?;
-        Ok(Self { manifest, plan, workers, cache_folder, out })
+        Self {
+            standing: kept_file(&cache_folder, common, "standing"),
+            kept: kept_file(&cache_folder, common, "plan"),
+            sets: common.sets.clone(),
+            text: None,
+            manifest,
+            plan,
+            workers,
+            cache_folder,
+            out,
+        }
+    }
+
+    /// Of all that the plan was made from.
+    pub fn identity(&self) -> Digest {
+        self.plan.identity
+    }
+
+    /// Where nodes stood when the last run of this plan ended.
+    pub fn standing(&self, cache: &Cache) -> Option<Standing> {
+        Standing::read(&self.standing, self.plan.identity, &self.out, cache)
+    }
+
+    /// Remembers where nodes stand.
+    pub fn stand(&self, standing: Option<&Standing>) {
+        if let Some(Err(e)) = standing.map(|s| s.write(&self.standing)) {
+            tracing::debug!("where nodes stand cannot be written: {e}");
+        }
+    }
+
+    /// Keeps the plan for the next time, unless it was kept already. The cache must be there.
+    pub fn keep(&self) {
+        let Some(text) = &self.text else { return };
+        let kept = Kept::write(&self.kept, &self.manifest, text, &self.sets, &self.plan);
+        // Without it the next run takes longer, and nothing else.
+        if let Err(e) = kept {
+            tracing::debug!("the plan cannot be kept: {e}");
+        }
     }
 
     pub fn cache(&self) -> Result<Cache> {
@@ -61,7 +143,7 @@ impl Project {
     pub fn forecast(&self, cache: &Cache, targets: &[String]) -> Result<Vec<Option<Forecast>>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
-        let files = Files::of(&self.plan, &needed, cache, &self.manifest)?;
+        let files = Files::of(&self.plan, &needed, cache, &self.manifest, None)?;
         let out = forecast(&self.plan, &needed, cache, &files)?;
         // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
         // as it is.

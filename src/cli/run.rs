@@ -3,13 +3,16 @@
 use super::args::{Common, RunArgs};
 use super::print;
 use super::project::Project;
-use crate::engine::{self, Event, Limits, Stop};
+use std::mem::ManuallyDrop;
+
+use crate::engine::{self, Ask, Event, Stop};
 use crate::fault::{Fault, Result};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
 use crate::show::{JsonLines, Subscriber, Verbosity, console};
 
 pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
-    let project = Project::open(common)?;
+    // The program ends after this: taking thousands of nodes apart would only cost time.
+    let project = ManuallyDrop::new(Project::open(common)?);
     let cache = project.cache()?;
     let shown_files: Result<Vec<_>> =
         project.manifest.settings.show.iter().map(|v| output(&project, v, "show")).collect();
@@ -26,7 +29,6 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         subscribers.push(Box::new(JsonLines::create(path)?));
     }
     let stop = Stop::default();
-    stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
     let request = engine::Request {
         plan: &project.plan,
         manifest: &project.manifest,
@@ -35,16 +37,20 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         out: project.out.clone(),
         targets: project.plan.named(&args.targets)?,
         force: if args.force.is_empty() { vec![] } else { project.plan.named(&args.force)? },
-        limits: Limits::of_machine(args.jobs, args.gpus, None),
+        limits: Ask { jobs: args.jobs, gpus: args.gpus, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
+        identity: project.identity(),
+        standing: project.standing(&cache),
     };
+    project.keep();
     let mut emit = |event: &Event| {
         for subscriber in &mut subscribers {
             subscriber.on(event);
         }
     };
-    let summary = engine::run(&request, &mut emit)?;
+    let summary = engine::run(request, &mut emit)?;
+    project.stand(summary.standing.as_ref());
     if summary.failed > 0 {
         return Err(Fault::Stages { failed: summary.failed });
     }

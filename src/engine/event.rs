@@ -16,8 +16,9 @@ pub enum Event {
         run: String,
         /// How many nodes are wanted.
         nodes: usize,
-        /// Processor slots.
-        jobs: usize,
+        /// Processor slots; none when nothing has to run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jobs: Option<usize>,
     },
     /// A node must run, and begins.
     NodeStarted {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use lfs_stage::{Binding, Member};
 use rayon::prelude::*;
 
+use super::standing::Standing;
+use crate::digest::Root;
 use crate::cache::{Cache, Hashed, Record, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{InputPrint, MemberPrint, Named};
@@ -23,7 +25,13 @@ impl Files {
     ///
     /// # Errors
     /// With every file that is missing or cannot be read.
-    pub fn of(plan: &Plan, needed: &[bool], cache: &Cache, manifest: &Manifest) -> Result<Self> {
+    pub fn of(
+        plan: &Plan,
+        needed: &[bool],
+        cache: &Cache,
+        manifest: &Manifest,
+        before: Option<&Standing>,
+    ) -> Result<Self> {
         let mut paths = HashMap::new();
         for node in plan.nodes.iter().zip(needed).filter(|(_, n)| **n).map(|(node, _)| node) {
             for source in node.inputs.iter().flat_map(|i| &i.sources) {
@@ -34,12 +42,20 @@ impl Files {
         }
         let mut list: Vec<_> = paths.into_iter().collect();
         list.sort_by_key(|(_, place)| place.range.start);
-        let hashed: Vec<_> = if list.len() < 64 {
-            list.iter().map(|(path, _)| cache.hash(path)).collect()
-        } else {
-            list.par_iter().map(|(path, _)| cache.hash(path)).collect()
-        };
         let mut known = HashMap::with_capacity(list.len());
+        if let (Some(before), Ok(root)) = (before, Root::open(&manifest.root)) {
+            list.retain(|(path, _)| match before.file(path) {
+                Some(hashed) if hashed.is_still_at(&root, path) => {
+                    known.insert(path.clone(), hashed.clone());
+                    false
+                }
+                _ => true,
+            });
+        }
+        let hashed: Vec<_> = match list.len() {
+            0..64 => list.iter().map(|(path, _)| cache.hash(path)).collect(),
+            _ => list.par_iter().map(|(path, _)| cache.hash(path)).collect(),
+        };
         let mut wrong = Vec::new();
         for ((path, place), hashed) in list.into_iter().zip(hashed) {
             match hashed {
@@ -66,6 +82,16 @@ impl Files {
         } else {
             Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), wrong))))
         }
+    }
+
+    /// What a file or folder would be called in the cache.
+    pub(super) fn stored(&self, path: &Path) -> Option<&Stored> {
+        self.known.get(path).map(|h| &h.stored)
+    }
+
+    /// Those that can be trusted to be as they are while the file system says the same of them.
+    pub(super) fn settled(&self) -> impl Iterator<Item = (PathBuf, Hashed)> + '_ {
+        self.known.iter().filter(|(_, h)| h.is_settled()).map(|(p, h)| (p.clone(), h.clone()))
     }
 
     /// Hashes one of these files again.
@@ -104,7 +130,7 @@ fn stored<'a>(
         Source::Node { node, output } => {
             records[*node].as_ref()?.outputs.get(&plan.nodes[*node].outputs[*output].name)
         }
-        Source::Path { path, .. } => files.known.get(path).map(|h| &h.stored),
+        Source::Path { path, .. } => files.stored(path),
     }
 }
 

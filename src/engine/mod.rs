@@ -7,6 +7,7 @@ mod forecast;
 mod inputs;
 mod job;
 mod slots;
+mod standing;
 mod stop;
 mod work;
 
@@ -19,11 +20,13 @@ use std::time::{Duration, Instant};
 pub use event::{Ended, Event};
 pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
 pub use inputs::{Files, prints};
-pub use slots::Limits;
+pub use slots::Ask;
+pub use standing::Standing;
 pub use stop::Stop;
 pub use work::log_name;
 
 use crate::cache::{Cache, Hashed, Look, Record};
+use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::manifest::Manifest;
@@ -32,7 +35,8 @@ use crate::plan::{Plan, Source, Work};
 use crate::worker::Workers;
 use command::Reading;
 use crew::Crew;
-use slots::Slots;
+use slots::{Limits, Slots};
+use standing::Stood;
 use work::{Failed, Message, Outcome, Shop, Task};
 
 /// How often the scheduler looks up while nothing happens.
@@ -61,15 +65,19 @@ pub struct Request<'a> {
     /// Nodes that run although their result is known.
     pub force: Vec<usize>,
     /// What may be used.
-    pub limits: Limits,
+    pub limits: Ask,
     /// Go on with nodes that do not depend on a failed one.
     pub keep_going: bool,
     /// Stops the run.
     pub stop: Stop,
+    /// Of all that the plan was made from.
+    pub identity: Digest,
+    /// Where nodes stood when the last run ended.
+    pub standing: Option<Standing>,
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Summary {
     /// Nodes that ran.
     pub executed: usize,
@@ -81,59 +89,37 @@ pub struct Summary {
     pub skipped: usize,
     /// Whether somebody stopped it.
     pub interrupted: bool,
+    /// Where nodes stand now, if that is not as it was.
+    pub standing: Option<Standing>,
 }
 
 /// Runs a plan and tells `emit` what happens.
 ///
 /// # Errors
 /// When the cache or the machine fails; failed nodes are in the summary.
-pub fn run(request: &Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summary> {
+pub fn run(mut request: Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summary> {
     let began = Instant::now();
+    let before = request.standing.take();
+    let request = &request;
     let needed = request.plan.needed(&request.targets);
-    let files = Files::of(request.plan, &needed, request.cache, request.manifest)?;
-    for (node, _) in request.plan.nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
-        if node.resources.gpu as usize > request.limits.gpus.len() {
-            let message = format!(
-                "`{}` asks for {} GPU, and this machine has {}",
-                node.name,
-                node.resources.gpu,
-                request.limits.gpus.len()
-            );
-            return Err(Fault::usage(message)
-                .with_help("lower `resources.gpu` of the stage, or run where there are more"));
-        }
+    let files = Files::of(request.plan, &needed, request.cache, request.manifest, before.as_ref())?;
+    let mut still = match &before {
+        Some(before) => before.still(request.plan, &needed, &files),
+        None => vec![false; needed.len()],
+    };
+    for i in &request.force {
+        still[*i] = false;
     }
     let run = run_name();
     let count = needed.iter().filter(|n| **n).count();
-    emit(&Event::RunStarted { run: run.clone(), nodes: count, jobs: request.limits.cpu as usize });
-    let shop = Shop {
-        cache: request.cache,
-        workers: request.workers,
-        idle: Mutex::default(),
-        stop: request.stop.clone(),
-        slots: Slots::new(request.limits.clone()),
-        scratch: request.cache.scratch(&run)?,
-        logs: request.cache.root().join("runs").join(&run),
-        run,
+    let mut summary = if still.iter().filter(|s| **s).count() == count {
+        emit(&Event::RunStarted { run, nodes: count, jobs: None });
+        quiet(request, &needed, before.as_ref(), emit)
+    } else {
+        let known = Known { needed, still, before, files };
+        work_off(request, known, run, emit)?
     };
-    let (send, receive) = channel();
-    let result = std::thread::scope(|scope| {
-        let crew = Crew::new(scope, &shop, send);
-        let mut scheduler = Scheduler::new(request, &shop, crew, emit, needed, files);
-        let result = scheduler.start();
-        let result = result.and_then(|()| scheduler.follow(&receive));
-        if result.is_err() {
-            // Threads end before the scope does: let them.
-            scheduler.wind_up(&receive);
-        }
-        result.map(|()| scheduler.summary)
-    });
-    request.cache.flush_memo()?;
-    let mut summary = result?;
     summary.interrupted = request.stop.asked() && summary.skipped > 0;
-    if summary.executed > 0 {
-        request.cache.make_durable()?;
-    }
     emit(&Event::RunFinished {
         executed: summary.executed,
         cached: summary.cached,
@@ -144,8 +130,97 @@ pub fn run(request: &Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summar
     Ok(summary)
 }
 
+/// What is known when a run begins.
+struct Known {
+    needed: Vec<bool>,
+    /// Nodes that stand where they stood.
+    still: Vec<bool>,
+    before: Option<Standing>,
+    files: Files,
+}
+
+/// A run in which every node stands where it stood.
+fn quiet(
+    request: &Request<'_>,
+    needed: &[bool],
+    before: Option<&Standing>,
+    emit: &mut dyn FnMut(&Event),
+) -> Summary {
+    let mut summary = Summary::default();
+    for (i, node) in request.plan.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
+        summary.cached += 1;
+        let Some(stood) = before.and_then(|b| b.node(i)) else { continue };
+        emit(&Event::NodeFinished {
+            node: node.name.clone(),
+            state: Ended::Cached,
+            key: Some(stood.key),
+            seconds: 0.0,
+            outputs: stood.outputs(node).map(|(name, stored)| (name.clone(), stored.digest)).collect(),
+            error: None,
+            help: None,
+            log: Vec::new(),
+        });
+    }
+    summary
+}
+
+/// A run in which something is to be looked up or done.
+fn work_off(
+    request: &Request<'_>,
+    known: Known,
+    run: String,
+    emit: &mut dyn FnMut(&Event),
+) -> Result<Summary> {
+    let cache = request.cache;
+    let limits = Limits::of_machine(&request.limits);
+    for (i, node) in request.plan.nodes.iter().enumerate() {
+        if known.needed[i] && !known.still[i] && node.resources.gpu as usize > limits.gpus.len() {
+            let message = format!(
+                "`{}` asks for {} GPU, and this machine has {}",
+                node.name,
+                node.resources.gpu,
+                limits.gpus.len()
+            );
+            return Err(Fault::usage(message)
+                .with_help("lower `resources.gpu` of the stage, or run where there are more"));
+        }
+    }
+    let nodes = known.needed.iter().filter(|n| **n).count();
+    emit(&Event::RunStarted { run: run.clone(), nodes, jobs: Some(limits.cpu as usize) });
+    request.stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
+    let shop = Shop {
+        cache,
+        workers: request.workers,
+        idle: Mutex::default(),
+        stop: request.stop.clone(),
+        slots: Slots::new(limits),
+        scratch: cache.scratch(&run)?,
+        logs: cache.root().join("runs").join(&run),
+        run,
+    };
+    let (send, receive) = channel();
+    let result = std::thread::scope(|scope| {
+        let crew = Crew::new(scope, &shop, send);
+        let mut scheduler = Scheduler::new(request, &shop, crew, emit, known);
+        let result = scheduler.start();
+        let result = result.and_then(|()| scheduler.follow(&receive));
+        if result.is_err() {
+            // Threads end before the scope does: let them.
+            scheduler.wind_up(&receive);
+        }
+        result.map(|()| scheduler.finish())
+    });
+    cache.flush_memo()?;
+    let (mut summary, standing) = result?;
+    if summary.executed > 0 {
+        cache.make_durable()?;
+    }
+    summary.standing = Some(standing.at(cache.records_mark()));
+    Ok(summary)
+}
+
 fn run_name() -> String {
-    let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
+    let now = jiff::Timestamp::now();
     format!("{}-{}", now.strftime("%Y%m%d-%H%M%S%.3f"), std::process::id())
 }
 
@@ -172,11 +247,14 @@ struct Scheduler<'scope, 'env, 'a> {
     crew: Crew<'scope, 'env>,
     emit: &'env mut dyn FnMut(&Event),
     files: Files,
+    before: Option<Standing>,
     states: Vec<State>,
     records: Vec<Option<Record>>,
     /// What lies in the output folder, by output.
     placed: Vec<Vec<Hashed>>,
     keys: Vec<Option<Key>>,
+    /// How long nodes took, as far as that is known.
+    took: Vec<Option<f64>>,
     changes: Vec<u32>,
     priority: Vec<f64>,
     ready: Vec<usize>,
@@ -211,20 +289,21 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         shop: &'env Shop<'env>,
         crew: Crew<'scope, 'env>,
         emit: &'env mut dyn FnMut(&Event),
-        needed: Vec<bool>,
-        files: Files,
+        known: Known,
     ) -> Self {
         let plan = request.plan;
         let count = plan.nodes.len();
+        let Known { needed, still, before, files } = known;
         let state = |i: usize| match needed[i] {
-            true => State::Waiting(plan.reads(i).count()),
+            true => State::Waiting(plan.reads(i).filter(|r| !still[*r]).count()),
             false => State::Unwanted,
         };
-        Self {
+        let mut scheduler = Self {
             states: (0..count).map(state).collect(),
             records: vec![None; count],
             placed: vec![Vec::new(); count],
             keys: vec![None; count],
+            took: vec![None; count],
             changes: vec![0; count],
             priority: Vec::new(),
             ready: Vec::new(),
@@ -236,7 +315,45 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             crew,
             emit,
             files,
+            before: None,
+        };
+        if let Some(before) = before {
+            for i in 0..count {
+                if let Some(stood) = before.node(i) {
+                    scheduler.took[i] = Some(stood.seconds);
+                    if still[i] {
+                        scheduler.stands(i, stood);
+                    }
+                }
+            }
+            scheduler.before = Some(before);
         }
+        scheduler
+    }
+
+    /// A node stands where it stood when the last run ended.
+    fn stands(&mut self, i: usize, stood: &Stood) {
+        let outputs = stood.outputs(&self.request.plan.nodes[i]);
+        let outputs = outputs.map(|(name, stored)| (name.clone(), stored.clone())).collect();
+        self.records[i] = Some(Record { outputs, ..Record::default() });
+        self.placed[i].clone_from(&stood.placed);
+        self.keys[i] = Some(stood.key);
+        self.tell_over(i, Ended::Cached, 0.0, None);
+    }
+
+    /// What came out, and where the nodes stand.
+    fn finish(self) -> (Summary, Standing) {
+        let stood = (0..self.states.len()).map(|i| {
+            let known = matches!(self.states[i], State::Over(Ended::Cached | Ended::Executed));
+            let placed = self.placed[i].clone();
+            let whole = known && placed.len() == self.request.plan.nodes[i].outputs.len();
+            let settled = whole && placed.iter().all(Hashed::is_settled);
+            let seconds = self.took[i].unwrap_or(0.0);
+            self.keys[i].filter(|_| settled).map(|key| Stood { key, placed, seconds })
+        });
+        let (identity, out) = (self.request.identity, &self.request.out);
+        let standing = Standing::now(self.before, identity, out, stood.collect(), &self.files);
+        (self.summary, standing)
     }
 
     fn start(&mut self) -> Result<()> {
@@ -354,6 +471,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             && let Some(record) = self.shop.cache.record(&key)
             && self.appear(i, &record, &key, false)?
         {
+            self.took[i] = Some(record.made.seconds);
             self.records[i] = Some(record);
             self.over(i, Ended::Cached, 0.0, None);
             return Ok(());
@@ -367,19 +485,22 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     }
 
     /// The longest time from each node to the end, by what nodes of this name took last.
-    fn ranks(&self) -> Vec<f64> {
+    fn ranks(&mut self) -> Vec<f64> {
         let plan = self.request.plan;
-        let mut took: BTreeMap<&str, f64> = BTreeMap::new();
-        let keys = self.shop.cache.node_keys();
-        let latest: Vec<Record> =
-            keys.iter().take(4 * plan.nodes.len()).filter_map(|k| self.shop.cache.record(k)).collect();
-        for record in latest.iter().rev() {
-            took.insert(&record.made.node, record.made.seconds);
+        if self.before.is_none() {
+            let keys = self.shop.cache.node_keys();
+            let mut took: BTreeMap<String, f64> = BTreeMap::new();
+            for record in keys.iter().take(4 * plan.nodes.len()).filter_map(|k| self.shop.cache.record(k)) {
+                took.entry(record.made.node).or_insert(record.made.seconds);
+            }
+            for (node, seconds) in plan.nodes.iter().zip(&mut self.took) {
+                *seconds = seconds.or_else(|| took.get(&node.name).copied());
+            }
         }
         let mut ranks = vec![0.0; plan.nodes.len()];
         for i in plan.order.iter().rev() {
             let after = plan.readers(*i).map(|r| ranks[r]).fold(0.0, f64::max);
-            ranks[*i] = after + took.get(plan.nodes[*i].name.as_str()).copied().unwrap_or(1.0).max(0.001);
+            ranks[*i] = after + self.took[*i].unwrap_or(1.0).max(0.001);
         }
         ranks
     }
@@ -534,6 +655,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             }
             Outcome::Ran(record) => {
                 self.appear(i, &record, &key, true)?;
+                self.took[i] = Some(record.made.seconds);
                 self.records[i] = Some(record);
                 if seconds > SYNC_AFTER {
                     self.shop.cache.make_durable()?;
@@ -573,6 +695,23 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
     }
 
     fn over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
+        self.tell_over(i, ended, seconds, failed);
+        if !matches!(ended, Ended::Cached | Ended::Executed) {
+            return;
+        }
+        for reader in self.request.plan.readers(i) {
+            match self.states[reader] {
+                State::Waiting(1) => {
+                    self.states[reader] = State::Ready;
+                    self.ready.push(reader);
+                }
+                State::Waiting(n) => self.states[reader] = State::Waiting(n - 1),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
         let plan = self.request.plan;
         self.states[i] = State::Over(ended);
         match ended {
@@ -593,17 +732,5 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             help,
             log,
         });
-        if matches!(ended, Ended::Cached | Ended::Executed) {
-            for reader in plan.readers(i) {
-                match self.states[reader] {
-                    State::Waiting(1) => {
-                        self.states[reader] = State::Ready;
-                        self.ready.push(reader);
-                    }
-                    State::Waiting(n) => self.states[reader] = State::Waiting(n - 1),
-                    _ => {}
-                }
-            }
-        }
     }
 }

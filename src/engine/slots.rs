@@ -15,12 +15,26 @@ pub struct Limits {
     pub memory: u64,
 }
 
+/// How much of the machine a run is to use; all where nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Processor slots.
+    pub jobs: Option<u32>,
+    /// The number of GPUs.
+    pub gpus: Option<u32>,
+    /// Bytes.
+    pub memory: Option<u64>,
+}
+
 impl Limits {
     /// All of this machine, or what was asked for.
-    pub fn of_machine(jobs: Option<u32>, gpus: Option<u32>, memory: Option<u64>) -> Self {
+    pub fn of_machine(ask: &Ask) -> Self {
+        let Ask { jobs, gpus, memory } = *ask;
         let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let driver = std::path::Path::new("/dev/nvidiactl").exists();
         let found = || match std::env::var("CUDA_VISIBLE_DEVICES") {
             Ok(list) => list.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+            Err(_) if !driver => vec![],
             Err(_) => (0..64)
                 .filter(|n| std::path::Path::new(&format!("/dev/nvidia{n}")).exists())
                 .map(|n| n.to_string())

@@ -9,13 +9,16 @@ pub mod problem;
 mod scope;
 mod value;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 pub use problem::{Problem, Problems, Sources, nearest, nearest_or_all, shown};
 pub use value::{Data, Entry, Place, Table, Value, parse};
 
 use crate::fault::{Fault, Result};
-use scope::Scope;
+use scope::{Scope, Vars};
 
 /// A manifest, read and filled in.
 #[derive(Debug)]
@@ -30,12 +33,14 @@ pub struct Manifest {
     pub settings: Settings,
     /// `[workers]`.
     pub workers: Vec<WorkerEntry>,
+    /// The variables of the environment that it uses, with their values.
+    pub environment: BTreeMap<String, Option<String>>,
     /// A draft for every node, in file order.
     pub drafts: Vec<Draft>,
 }
 
 /// `[pipeline]`: where things lie and what is shown after a run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// A name for reports; the file's name without its ending by default.
     pub name: Option<String>,
@@ -50,7 +55,7 @@ pub struct Settings {
 }
 
 /// A line of `[workers]`: a program that speaks the worker protocol.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerEntry {
     /// Its name.
     pub name: String,
@@ -94,12 +99,32 @@ pub fn node_name(stage: &str, labels: &[(String, String)]) -> String {
 }
 
 impl Manifest {
+    /// The cache folder that a manifest's text names, without reading the rest; only a guess.
+    pub fn peek_cache(text: &str) -> Option<String> {
+        let from = text.find("[pipeline]")?;
+        let rest = &text[from..];
+        let to = rest[1..].find("\n[").map_or(rest.len(), |at| at + 1);
+        let table = parse(&rest[..to], 0).ok()?;
+        table.get("pipeline").and_then(|p| match &p.data {
+            Data::Table(t) => t.get("cache")?.as_text().map(str::to_owned),
+            _ => None,
+        })
+    }
+
     /// Reads a manifest and applies `--set` arguments to it.
     ///
     /// # Errors
     /// When the file cannot be read, or with every mistake that was found.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
+        Self::from_text(path, &Self::text(path)?, sets)
+    }
+
+    /// The text of a manifest.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn text(path: &Path) -> Result<String> {
+        std::fs::read_to_string(path).map_err(|e| {
             let fault = Fault::usage(format!("cannot read the manifest {}: {e}", path.display()));
             match e.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -107,8 +132,7 @@ impl Manifest {
                 }
                 _ => fault,
             }
-        })?;
-        Self::from_text(path, &text, sets)
+        })
     }
 
     /// Reads a manifest from its text; `path` says where it would lie.
@@ -138,6 +162,15 @@ impl Manifest {
     }
 }
 
+/// The folder of a manifest, as an absolute path.
+pub fn folder(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    std::path::absolute(&folder).unwrap_or(folder)
+}
+
 /// Collects what is wrong while reading.
 struct Reader {
     wrong: Vec<Problem>,
@@ -159,23 +192,19 @@ impl Reader {
             }
         }
         let vars = self.table(root.take("vars"), "vars");
-        let scope = Scope::new(&vars, &mut self.wrong);
+        let vars = Vars::new(&vars, &mut self.wrong);
         let settings = self.table(root.take("pipeline"), "pipeline");
-        let settings = self.settings(&settings, &scope);
+        let settings = self.settings(&settings, vars.scope());
         let workers = self.table(root.take("workers"), "workers");
-        let workers = workers.entries.iter().filter_map(|e| self.worker(e, &scope)).collect();
+        let workers = workers.entries.iter().filter_map(|e| self.worker(e, vars.scope())).collect();
         let stages = self.table(root.take("stage"), "stage");
         let mut drafts = Vec::new();
         for entry in stages.entries {
-            self.stage(entry, &scope, &mut drafts);
+            self.stage(entry, &vars, &mut drafts);
         }
-        let folder = match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-            Some(parent) => parent.to_owned(),
-            None => PathBuf::from("."),
-        };
-        let root = std::path::absolute(&folder).unwrap_or(folder);
-        Manifest { path: path.to_owned(), root, sources, settings, workers, drafts }
+        let root = folder(path);
+        let environment = vars.into_environment();
+        Manifest { path: path.to_owned(), root, sources, settings, workers, environment, drafts }
     }
 
     fn table(&mut self, entry: Option<Entry>, name: &str) -> Table {
@@ -193,7 +222,7 @@ impl Reader {
         }
     }
 
-    fn settings(&mut self, table: &Table, scope: &Scope) -> Settings {
+    fn settings(&mut self, table: &Table, scope: Scope<'_>) -> Settings {
         let mut settings = Settings::default();
         for entry in &table.entries {
             let value = scope.fill(&entry.value, false, &mut self.wrong);
@@ -212,7 +241,7 @@ impl Reader {
         settings
     }
 
-    fn worker(&mut self, entry: &Entry, scope: &Scope) -> Option<WorkerEntry> {
+    fn worker(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<WorkerEntry> {
         let value = scope.fill(&entry.value, false, &mut self.wrong);
         let Data::Table(table) = &value.data else {
             self.wrong.push(
@@ -242,7 +271,7 @@ impl Reader {
         Some(out)
     }
 
-    fn stage(&mut self, entry: Entry, scope: &Scope, drafts: &mut Vec<Draft>) {
+    fn stage(&mut self, entry: Entry, vars: &Vars, drafts: &mut Vec<Draft>) {
         let Data::Table(mut table) = entry.value.data else {
             let label = format!("this is {}", entry.value.type_name());
             self.wrong.push(
@@ -265,14 +294,19 @@ impl Reader {
             ));
             return;
         };
-        let combos = match table.take("matrix") {
+        let matrix = table.take("matrix");
+        let plain = matrix.is_none();
+        let combos = match matrix {
             None => vec![matrix::Combo::default()],
             Some(matrix) => {
-                matrix::expand(&scope.fill(&matrix.value, false, &mut self.wrong), &mut self.wrong)
+                matrix::expand(&vars.scope().fill(&matrix.value, false, &mut self.wrong), &mut self.wrong)
             }
         };
         for combo in combos {
-            let scope = scope.with_matrix(&combo.values);
+            let scope = match plain {
+                true => vars.scope(),
+                false => vars.with_matrix(&combo.values),
+            };
             // Mistakes in the text are the same in every node of a matrix: said once.
             let before = self.wrong.len();
             let kind_value = scope.fill(&kind.value, false, &mut self.wrong);

@@ -12,6 +12,16 @@ use super::value::Place;
 pub struct Sources(Vec<(String, String)>);
 
 impl Sources {
+    /// The texts of a manifest and its `--set` arguments, in the order in which reading takes them.
+    pub fn of(path: &Path, text: &str, sets: &[String]) -> Self {
+        let mut sources = Self::default();
+        sources.add(shown(path), text);
+        for set in sets {
+            sources.add("command line", format!("--set {set}"));
+        }
+        sources
+    }
+
     /// Adds a text and returns its index.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
         self.0.push((name.into(), text.into()));

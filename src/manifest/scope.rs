@@ -6,26 +6,51 @@ use std::collections::BTreeMap;
 use super::problem::{Problem, nearest_or_all};
 use super::value::{Data, Entry, Table, Value};
 
-/// What can be referred to.
-pub(super) struct Scope {
-    vars: BTreeMap<String, Value>,
-    matrix: Option<BTreeMap<String, Value>>,
+/// The variables of a manifest, those that refer to others filled in.
+pub(super) struct Vars {
+    filled: BTreeMap<String, Value>,
+    environment: Environment,
 }
 
-impl Scope {
-    /// The scope of a manifest: its variables, those that refer to others filled in.
+/// What was looked up in the environment, and what was found.
+#[derive(Default)]
+struct Environment(RefCell<BTreeMap<String, Option<String>>>);
+
+impl Vars {
     pub fn new(vars: &Table, wrong: &mut Vec<Problem>) -> Self {
-        let filling = Filling { raw: vars, open: RefCell::default(), done: RefCell::default() };
+        let environment = Environment::default();
+        let filling =
+            Filling { raw: vars, open: RefCell::default(), done: RefCell::default(), environment: &environment };
         for entry in &vars.entries {
             filling.var(&entry.key, wrong);
         }
-        Self { vars: filling.done.into_inner(), matrix: None }
+        Self { filled: filling.done.into_inner(), environment }
     }
 
-    /// The same scope inside one node of a matrix.
-    pub fn with_matrix(&self, values: &BTreeMap<String, Value>) -> Self {
-        Self { vars: self.vars.clone(), matrix: Some(values.clone()) }
+    /// The scope outside of any matrix.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { vars: self, matrix: None }
     }
+
+    /// The scope inside one node of a matrix.
+    pub fn with_matrix<'a>(&'a self, values: &'a BTreeMap<String, Value>) -> Scope<'a> {
+        Scope { vars: self, matrix: Some(values) }
+    }
+
+    /// The variables of the environment that were looked up, with what was found.
+    pub fn into_environment(self) -> BTreeMap<String, Option<String>> {
+        self.environment.0.into_inner()
+    }
+}
+
+/// What can be referred to.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    vars: &'a Vars,
+    matrix: Option<&'a BTreeMap<String, Value>>,
+}
+
+impl Scope<'_> {
 
     /// Fills in every text below a value. With `shell`, `${NAME}` without a dot is left to the shell.
     pub fn fill(&self, value: &Value, shell: bool, wrong: &mut Vec<Problem>) -> Value {
@@ -34,9 +59,9 @@ impl Scope {
 
     fn find(&self, space: &str, name: &str, at: &Value, wrong: &mut Vec<Problem>) -> Option<Value> {
         let (table, what) = match space {
-            "vars" => (Some(&self.vars), "variables are"),
-            "matrix" => (self.matrix.as_ref(), "the matrix has"),
-            _ => return environment(name, at, wrong),
+            "vars" => (Some(&self.vars.filled), "variables are"),
+            "matrix" => (self.matrix, "the matrix has"),
+            _ => return self.vars.environment.find(name, at, wrong),
         };
         let Some(table) = table else {
             wrong.push(
@@ -69,6 +94,7 @@ struct Filling<'a> {
     raw: &'a Table,
     open: RefCell<Vec<String>>,
     done: RefCell<BTreeMap<String, Value>>,
+    environment: &'a Environment,
 }
 
 impl Filling<'_> {
@@ -100,7 +126,7 @@ impl Filling<'_> {
                 }
                 found
             }
-            "env" => environment(inner, at, wrong),
+            "env" => self.environment.find(inner, at, wrong),
             _ => {
                 wrong.push(Problem::new("a variable cannot use the matrix", &at.place, "used here"));
                 None
@@ -112,20 +138,24 @@ impl Filling<'_> {
     }
 }
 
-/// `NAME` or `NAME:-default`.
-fn environment(name: &str, at: &Value, wrong: &mut Vec<Problem>) -> Option<Value> {
-    let (name, default) = match name.split_once(":-") {
-        Some((name, default)) => (name, Some(default)),
-        None => (name, None),
-    };
-    let text = std::env::var(name).ok().or_else(|| default.map(str::to_owned));
-    if text.is_none() {
-        wrong.push(
-            Problem::new(format!("the environment variable `{name}` is not set"), &at.place, "used here")
-                .help(format!("set it, or give a default: `${{env.{name}:-value}}`")),
-        );
+impl Environment {
+    /// `NAME` or `NAME:-default`.
+    fn find(&self, name: &str, at: &Value, wrong: &mut Vec<Problem>) -> Option<Value> {
+        let (name, default) = match name.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (name, None),
+        };
+        let found = std::env::var(name).ok();
+        self.0.borrow_mut().insert(name.to_owned(), found.clone());
+        let text = found.or_else(|| default.map(str::to_owned));
+        if text.is_none() {
+            wrong.push(
+                Problem::new(format!("the environment variable `{name}` is not set"), &at.place, "used here")
+                    .help(format!("set it, or give a default: `${{env.{name}:-value}}`")),
+            );
+        }
+        text.map(|text| Value { place: at.place.clone(), data: Data::Text(text) })
     }
-    text.map(|text| Value { place: at.place.clone(), data: Data::Text(text) })
 }
 
 type Find<'a> = dyn FnMut(&str, &str, &Value, &mut Vec<Problem>) -> Option<Value> + 'a;

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 /// A place in one of the texts that a manifest is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Index into [`super::Sources`]: 0 is the manifest, others are `--set` arguments.
     pub source: usize,
@@ -14,7 +15,7 @@ pub struct Place {
 }
 
 /// A value with its place.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Value {
     /// Where it stands.
     pub place: Place,
@@ -23,7 +24,7 @@ pub struct Value {
 }
 
 /// What a value is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Data {
     /// `true`, `false`
     Bool(bool),
@@ -40,14 +41,14 @@ pub enum Data {
 }
 
 /// A table, its entries in file order.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// The entries.
     pub entries: Vec<Entry>,
 }
 
 /// A key and its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The key.
     pub key: String,

@@ -1,37 +1,43 @@
 //! Building the plan: kinds, parameters, references, and the graph.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lfs_stage::{KindInfo, Shape};
 use petgraph::algo::{tarjan_scc, toposort};
-use petgraph::graph::{DiGraph, NodeIndex};
-use serde_json::{Value as Json, json};
+use petgraph::graph::NodeIndex;
+use serde_json::Value as Json;
 
 use super::reference::{self, Stages};
 use super::{
     COMMAND, CpuDemand, Input, Kinds, KnownKind, Node, Output, Plan, Resources, Source, Work, command,
-    demand, schema,
+    demand, graph, schema,
 };
+use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::{
     Data, Draft, Entry, Manifest, Place, Problem, Problems, Table, Value, nearest, nearest_or_all, shown,
 };
 use crate::worker::NO_WORKER;
 
-/// Builds the plan of a manifest.
+/// Builds the plan of a manifest from the kinds that workers described.
 ///
 /// # Errors
 /// With every mistake that was found.
-pub fn build(manifest: &Manifest, kinds: &Kinds) -> Result<Plan> {
-    let mut builder = Builder { manifest, kinds, wrong: Vec::new() };
+pub fn build(manifest: &Manifest, kinds: &Kinds, described: Digest) -> Result<Plan> {
+    let mut builder = Builder { manifest, kinds, described, patterns: Vec::new(), wrong: Vec::new() };
     let plan = builder.plan();
     match plan {
         Some(plan) if builder.wrong.is_empty() => Ok(plan),
         _ => Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), dedupe(builder.wrong))))),
     }
+}
+
+/// The files that match a pattern, in order of name.
+pub(super) fn matching(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
+    glob::glob(pattern).map(|g| g.filter_map(Result::ok).collect())
 }
 
 /// A mistake in a matrix stage is found once a node: said once.
@@ -43,6 +49,8 @@ fn dedupe(list: Vec<Problem>) -> Vec<Problem> {
 struct Builder<'a> {
     manifest: &'a Manifest,
     kinds: &'a Kinds,
+    described: Digest,
+    patterns: Vec<(String, Vec<PathBuf>)>,
     wrong: Vec<Problem>,
 }
 
@@ -106,9 +114,6 @@ impl<'a> Builder<'a> {
         };
         if draft.kind.0 == COMMAND {
             let (work, outputs) = command::read(draft, &table, &mut self.wrong);
-            if let Work::Command { run, env } = &work {
-                node.parameters = json!({ "run": run, "env": env });
-            }
             node.work = work;
             node.outputs = outputs;
         } else if let Some(kind) = self.kinds.get(&draft.kind.0) {
@@ -336,9 +341,10 @@ impl<'a> Builder<'a> {
         if !text.contains(['*', '?', '[']) {
             return (vec![Source::Path { path, shown: text.to_owned(), place: place.clone() }], false);
         }
-        let found = glob::glob(&path.to_string_lossy()).map(|g| g.filter_map(Result::ok).collect::<Vec<_>>());
-        match found {
+        let pattern = path.to_string_lossy().into_owned();
+        match matching(&pattern) {
             Ok(found) if !found.is_empty() => {
+                self.patterns.push((pattern, found.clone()));
                 let name = |p: &Path| {
                     p.strip_prefix(&self.manifest.root).unwrap_or(p).to_string_lossy().into_owned()
                 };
@@ -451,26 +457,7 @@ impl<'a> Builder<'a> {
     }
 
     fn connect(&mut self, nodes: Vec<Node>) -> Option<Plan> {
-        let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
-        for i in 0..nodes.len() {
-            graph.add_node(i);
-        }
-        for (i, node) in nodes.iter().enumerate() {
-            let mut from: Vec<usize> = node
-                .inputs
-                .iter()
-                .flat_map(|input| &input.sources)
-                .filter_map(|s| match s {
-                    Source::Node { node, .. } => Some(*node),
-                    Source::Path { .. } => None,
-                })
-                .collect();
-            from.sort_unstable();
-            from.dedup();
-            for source in from {
-                graph.add_edge(NodeIndex::new(source), NodeIndex::new(i), ());
-            }
-        }
+        let graph = graph(&nodes);
         let Ok(order) = toposort(&graph, None) else {
             for ring in tarjan_scc(&graph) {
                 let itself = ring.len() == 1 && graph.contains_edge(ring[0], ring[0]);
@@ -481,8 +468,8 @@ impl<'a> Builder<'a> {
             return None;
         };
         let order = order.into_iter().map(|i| graph[i]).collect();
-        let by_name = nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
-        Some(Plan { nodes, graph, order, by_name })
+        let patterns = std::mem::take(&mut self.patterns);
+        Some(Plan { nodes, graph, order, patterns, described: self.described, identity: Digest::default(), by_name: OnceLock::new() })
     }
 
     fn ring(&mut self, ring: &[NodeIndex], nodes: &[Node]) {

@@ -2,22 +2,26 @@
 
 mod build;
 mod command;
+mod kept;
 mod reference;
 mod schema;
 mod select;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lfs_stage::{Cpu, KindInfo, Labels};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub use kept::Kept;
 pub use schema::describe_parameters;
 
+use crate::digest::Digest;
 use crate::manifest::Place;
 
 /// The kind that needs no worker.
@@ -32,11 +36,17 @@ pub struct Plan {
     pub graph: DiGraph<usize, ()>,
     /// The nodes, each after all that it reads.
     pub order: Vec<usize>,
-    by_name: HashMap<String, usize>,
+    /// The patterns that it was made from, with what matched.
+    pub patterns: Vec<(String, Vec<PathBuf>)>,
+    /// Of the descriptions of the workers that it was made from.
+    pub described: Digest,
+    /// Of all that it was made from.
+    pub identity: Digest,
+    by_name: OnceLock<HashMap<String, usize>>,
 }
 
 /// A stage after its matrix is expanded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Node {
     /// `train[method=softmax]`
     pub name: String,
@@ -50,9 +60,11 @@ pub struct Node {
     pub place: Place,
     /// Who does the work.
     pub work: Work,
-    /// Every parameter, defaults filled in, those that do not count left out.
+    /// Every parameter of a worker's kind, defaults filled in, those that do not count left out.
+    #[serde(with = "kept::as_text")]
     pub parameters: serde_json::Value,
     /// The digests of the source files behind the result.
+    #[serde(skip)]
     pub code: Arc<BTreeMap<String, String>>,
     /// Facts of the environment on which the result depends.
     pub environment: BTreeMap<String, String>,
@@ -86,7 +98,7 @@ impl Node {
 }
 
 /// Who does a node's work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {
     /// A program of the user's, under `/bin/sh`.
     Command {
@@ -100,7 +112,7 @@ pub enum Work {
 }
 
 /// An input of a node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
     /// Its name.
     pub name: String,
@@ -111,7 +123,7 @@ pub struct Input {
 }
 
 /// Where an input's bytes come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// An output of another node.
     Node {
@@ -132,7 +144,7 @@ pub enum Source {
 }
 
 /// An output of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Its name.
     pub name: String,
@@ -141,7 +153,7 @@ pub struct Output {
 }
 
 /// What a node needs of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Processors.
     pub cpu: CpuDemand,
@@ -159,7 +171,7 @@ impl Resources {
 }
 
 /// A number of processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CpuDemand {
     /// So many.
     Count(u32),
@@ -170,7 +182,13 @@ pub enum CpuDemand {
 impl Plan {
     /// The node with this full name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+        let all = || self.nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
+        self.by_name.get_or_init(all).get(name).copied()
+    }
+
+    /// Whether no node needs a worker.
+    pub fn is_commands_alone(&self) -> bool {
+        self.nodes.iter().all(|n| n.kind == COMMAND)
     }
 
     /// The nodes that a node reads, each once.
@@ -182,6 +200,28 @@ impl Plan {
     pub fn readers(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
         self.graph.neighbors_directed(NodeIndex::new(node), Direction::Outgoing).map(|i| self.graph[i])
     }
+}
+
+/// An edge from each node to each that reads it.
+fn graph(nodes: &[Node]) -> DiGraph<usize, ()> {
+    let mut graph = DiGraph::with_capacity(nodes.len(), 2 * nodes.len());
+    for i in 0..nodes.len() {
+        graph.add_node(i);
+    }
+    let mut from: Vec<usize> = Vec::new();
+    for (i, node) in nodes.iter().enumerate() {
+        from.clear();
+        from.extend(node.inputs.iter().flat_map(|input| &input.sources).filter_map(|s| match s {
+            Source::Node { node, .. } => Some(*node),
+            Source::Path { .. } => None,
+        }));
+        from.sort_unstable();
+        from.dedup();
+        for source in &from {
+            graph.add_edge(NodeIndex::new(*source), NodeIndex::new(i), ());
+        }
+    }
+    graph
 }
 
 /// A kind with the worker that has it.

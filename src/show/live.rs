@@ -120,7 +120,7 @@ impl Subscriber for Live {
             Event::RunFinished { .. } => self.total.finish_and_clear(),
             _ => {}
         }
-        if let Some((at, text)) = line(event)
+        if let Some((at, text)) = line(event, self.verbosity)
             && self.verbosity as u8 >= at as u8
         {
             self.say(&text);

@@ -43,18 +43,23 @@ impl Subscriber for Plain {
             );
             return;
         }
-        if let Some((at, text)) = line(event) {
+        if let Some((at, text)) = line(event, self.verbosity) {
             self.say(at, &text);
         }
     }
 }
 
-/// What a person reads of an event; `None` for those that only a display shows.
-pub(super) fn line(event: &Event) -> Option<(Verbosity, String)> {
+/// What a person reads of an event; `None` for those that only a display shows, and for known nodes where nobody
+/// wants to see them: there can be thousands.
+pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, String)> {
     use Verbosity::{Normal, Quiet, Verbose};
+    if verbosity != Verbose && matches!(event, Event::NodeFinished { state: Ended::Cached, .. }) {
+        return None;
+    }
     Some(match event {
         Event::RunStarted { run, nodes, jobs } => {
-            (Verbose, format!("run {run}: {}, {jobs} slots", super::nodes(*nodes)))
+            let slots = jobs.map_or_else(String::new, |jobs| format!(", {jobs} slots"));
+            (Verbose, format!("run {run}: {}{slots}", super::nodes(*nodes)))
         }
         Event::NodeStarted { node, kind } => (Normal, format!("  running   {node} ({kind})")),
         Event::NodeWaiting { node } => (Normal, format!("  waiting   {node}: another run computes it")),

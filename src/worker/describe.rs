@@ -8,7 +8,7 @@ use lfs_stage::{Description, PROTOCOL};
 use serde::{Deserialize, Serialize};
 
 use super::Program;
-use crate::digest::Stat;
+use crate::digest::{Digest, Stat};
 use crate::fault::{At, Fault, Result};
 
 /// What was kept of a worker's answer.
@@ -38,16 +38,19 @@ const VARIABLES: [&str; 6] = [
     "PATH",
 ];
 
-pub(super) fn all(programs: &[Program], cache: &Path) -> Result<Vec<Description>> {
+/// The descriptions, and a digest of the state under which they were given.
+pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description>, Digest)> {
     let file = cache.join("workers.json");
     // A file that cannot be read is made again.
     let mut kept: BTreeMap<String, Kept> =
         std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
     let mut out = Vec::new();
     let mut changed = false;
+    let mut states = Vec::new();
     for program in programs {
         let name = program.command.join("\0");
         let under = State::of(program);
+        states.push(serde_json::to_vec(&under).unwrap_or_default());
         if kept.get(&name).is_none_or(|k| k.under != under) {
             let description = ask(program)?;
             kept.insert(name.clone(), Kept { under, description });
@@ -63,7 +66,8 @@ pub(super) fn all(programs: &[Program], cache: &Path) -> Result<Vec<Description>
         serde_json::to_writer(&temporary, &kept).map_err(std::io::Error::from).at("write", &file)?;
         temporary.persist(&file).map_err(|e| e.error).at("write", &file)?;
     }
-    Ok(out)
+    let described = Digest::derive("lfs-pipe 2026 workers", &states.join(&0));
+    Ok((out, described))
 }
 
 impl State {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 pub use process::{Heard, Worker};
 
+use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::{Manifest, Problem, Problems};
-use crate::plan::{COMMAND, Kinds, KnownKind};
+use crate::plan::{Kinds, KnownKind};
 
 /// A program that speaks the worker protocol.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Workers {
     pub programs: Vec<Program>,
     /// Their kinds by name.
     pub kinds: Kinds,
+    /// Of the state of programs and machine under which they described themselves.
+    pub described: Digest,
 }
 
 /// The worker that comes along with this program.
@@ -44,10 +47,10 @@ impl Workers {
     ///
     /// # Errors
     /// When a worker cannot be started or does not answer as it should.
-    pub fn of(manifest: &Manifest, cache: &Path) -> Result<Self> {
+    pub fn of(manifest: &Manifest, commands_alone: bool, cache: &Path) -> Result<Self> {
         // Where there is no worker at all, the plan says of each kind that it is not known.
         let none = own_program().is_none() && manifest.workers.is_empty();
-        if none || manifest.drafts.iter().all(|d| d.kind.0 == COMMAND) {
+        if none || commands_alone {
             return Ok(Self::default());
         }
         Self::all(Some(manifest), cache)
@@ -75,7 +78,7 @@ impl Workers {
                 Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(NO_WORKER)
             );
         }
-        let descriptions = describe::all(&programs, cache)?;
+        let (descriptions, described) = describe::all(&programs, cache)?;
         let mut kinds: Kinds = BTreeMap::new();
         let mut wrong = Vec::new();
         for (worker, description) in descriptions.into_iter().enumerate() {
@@ -95,7 +98,7 @@ impl Workers {
             }
         }
         if wrong.is_empty() {
-            Ok(Self { programs, kinds })
+            Ok(Self { programs, kinds, described })
         } else {
             let sources = manifest.map_or_else(Default::default, |m| m.sources.clone());
             Err(Fault::Manifest(Box::new(Problems::new(sources, wrong))))
