@@ -6,7 +6,7 @@
 //! lock vanishes with its process.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -86,16 +86,12 @@ impl Journal {
             self.bytes.truncate(length.max(self.end));
         }
         if length > self.bytes.len() {
-            let from = self.bytes.len();
-            self.bytes.resize(length, 0);
-            let mut at = from;
-            while at < length {
-                match self.file.read_at(&mut self.bytes[at..], at as u64)? {
-                    0 => break,
-                    n => at += n,
-                }
-            }
-            self.bytes.truncate(at);
+            let from = self.bytes.len() as u64;
+            self.bytes.reserve_exact(length - self.bytes.len());
+            // Nobody else reads at this file's place: appending is written at a place.
+            let mut file = &*self.file;
+            file.seek(SeekFrom::Start(from))?;
+            file.take(length as u64 - from).read_to_end(&mut self.bytes)?;
         }
         self.end = scan(&self.bytes, self.end, &mut self.entries);
         Ok(())
@@ -112,19 +108,8 @@ impl Journal {
         // A torn tail is overwritten: nobody can be writing it now.
         let torn = self.bytes.len() - self.end;
         self.bytes.truncate(self.end);
-        let mut text = Vec::new();
-        for payload in payloads {
-            text.extend(MARK);
-            text.extend((payload.len() as u32).to_le_bytes());
-            text.extend((!(payload.len() as u32)).to_le_bytes());
-            text.extend(check(payload));
-            text.extend(payload);
-        }
-        let written = self.file.write_all_at(&text, self.end as u64);
-        if let Err(e) = written {
-            let _ = self.file.set_len(self.end as u64);
-            return Err(e);
-        }
+        let text = framed(payloads);
+        self.write(&text, self.end as u64)?;
         if torn > text.len() {
             self.file.set_len((self.end + text.len()) as u64)?;
         }
@@ -134,10 +119,35 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits until all that was added is on the disk.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    /// Adds entries without looking at those before, for what is only a hint: behind a torn tail, one may be lost.
+    pub fn append_blindly(&self, payloads: &[Vec<u8>]) -> io::Result<()> {
+        let lock = locks::whole_file(&self.file)?;
+        self.write(&framed(payloads), self.file.metadata()?.len())?;
+        drop(lock);
+        Ok(())
     }
+
+    /// Writes all or nothing.
+    fn write(&self, text: &[u8], at: u64) -> io::Result<()> {
+        let written = self.file.write_all_at(text, at);
+        if written.is_err() {
+            let _ = self.file.set_len(at);
+        }
+        written
+    }
+}
+
+fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for payload in payloads {
+        let length = payload.len() as u32;
+        text.extend(MARK);
+        text.extend(length.to_le_bytes());
+        text.extend((!length).to_le_bytes());
+        text.extend(check(payload));
+        text.extend(payload);
+    }
+    text
 }
 
 /// Finds entries from `end` on, and says where the last one ends. After damage it looks for the next mark.

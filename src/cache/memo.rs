@@ -16,10 +16,17 @@ const TICK: Duration = Duration::from_millis(20);
 /// Path -> (what the file system said, digest).
 pub(super) struct Memo {
     path: PathBuf,
-    /// Read when a file is asked for first.
+    /// Read when it is of use.
     open: Option<Open>,
-    fresh: Vec<Vec<u8>>,
+    /// What this process has learnt.
+    learnt: HashMap<Vec<u8>, (Stat, Digest)>,
+    /// How many small files were asked for without reading the memo.
+    unread: usize,
 }
+
+/// Hashing a few files of this size takes less time than reading what is known of thousands.
+const SMALL: u64 = 64 << 10;
+const FEW: usize = 200;
 
 struct Open {
     journal: Journal,
@@ -44,7 +51,7 @@ impl Open {
 
 impl Memo {
     pub fn at(path: PathBuf) -> Self {
-        Self { path, open: None, fresh: Vec::new() }
+        Self { path, open: None, learnt: HashMap::new(), unread: 0 }
     }
 
     fn known(&mut self) -> io::Result<&mut Open> {
@@ -56,39 +63,54 @@ impl Memo {
 
     /// The digest of a file, if it is as it was.
     pub fn get(&mut self, path: &Path, stat: &Stat) -> Option<Digest> {
+        let path = path.as_os_str().as_bytes();
+        if let Some((known, digest)) = self.learnt.get(path)
+            && known == stat
+        {
+            return Some(*digest);
+        }
+        if self.open.is_none() && stat.size <= SMALL && self.unread < FEW {
+            self.unread += 1;
+            return None;
+        }
         // A memo that cannot be read remembers nothing.
         let known = &self.known().ok()?.known;
-        known
-            .get(path.as_os_str().as_bytes())
-            .filter(|(known, _)| known == stat)
-            .map(|(_, digest)| *digest)
+        known.get(path).filter(|(known, _)| known == stat).map(|(_, digest)| *digest)
     }
 
     /// The digest that a file had when it was last looked at.
     pub fn last(&mut self, path: &Path) -> Option<Digest> {
-        let known = &self.known().ok()?.known;
-        known.get(path.as_os_str().as_bytes()).map(|(_, digest)| *digest)
+        let path = path.as_os_str().as_bytes();
+        if let Some((_, digest)) = self.learnt.get(path) {
+            return Some(*digest);
+        }
+        self.known().ok()?.known.get(path).map(|(_, digest)| *digest)
     }
 
     /// Remembers a digest.
     pub fn put(&mut self, path: &Path, stat: Stat, digest: Digest) {
-        let path = path.as_os_str().as_bytes();
-        let Ok(open) = self.known() else { return };
-        if open.known.get(path) != Some(&(stat, digest)) {
-            open.known.insert(path.to_vec(), (stat, digest));
-            self.fresh.push(write(path, &stat, &digest));
-        }
+        self.learnt.insert(path.as_os_str().as_bytes().to_vec(), (stat, digest));
     }
 
     /// Writes what is new.
     pub fn flush(&mut self) -> io::Result<()> {
-        // Some thousand of them make one entry: an entry has a head and a check value of its own.
-        let fresh = std::mem::take(&mut self.fresh);
-        let payloads: Vec<Vec<u8>> = fresh.chunks(4096).map(|c| c.concat()).collect();
-        match payloads.is_empty() {
-            true => Ok(()),
-            false => self.known()?.journal.append(&payloads),
+        let mut learnt = std::mem::take(&mut self.learnt);
+        if let Some(open) = &self.open {
+            learnt.retain(|path, value| open.known.get(path) != Some(value));
         }
+        // Some thousand of them make one entry: an entry has a head and a check value of its own.
+        let fresh: Vec<Vec<u8>> =
+            learnt.iter().map(|(path, (stat, digest))| write(path, stat, digest)).collect();
+        let payloads: Vec<Vec<u8>> = fresh.chunks(4096).map(|c| c.concat()).collect();
+        match (payloads.is_empty(), &mut self.open) {
+            (true, _) => {}
+            (_, Some(open)) => {
+                open.journal.append(&payloads)?;
+                open.known.extend(learnt);
+            }
+            (_, None) => Journal::open(&self.path)?.append_blindly(&payloads)?,
+        }
+        Ok(())
     }
 }
 
@@ -133,7 +155,7 @@ mod tests {
     use super::*;
 
     fn stat(mtime: i64) -> Stat {
-        Stat { size: 3, mtime, ctime: 5, inode: 7, executable: true }
+        Stat { size: 2 * SMALL, mtime, ctime: 5, inode: 7, executable: true }
     }
 
     #[test]

@@ -235,9 +235,19 @@ impl Cache {
     /// # Errors
     /// When the disk refuses.
     pub fn make_durable(&self) -> Result<()> {
+        // What is written while the disk is waited for may miss it.
+        let upto = self.records().mark();
         let folder = File::open(&self.root).at("open", &self.root)?;
         nix::unistd::syncfs(&folder).at("sync", &self.root)?;
-        self.records().durable(&self.boot).at("write", &self.root.join("records"))
+        self.records().durable(&upto, &self.boot).at("write", &self.root.join("records"))
+    }
+
+    /// Says that a run ended; the next one of this start of the machine need not look at its results.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end_run(&self) -> Result<()> {
+        self.records().ended(&self.boot).at("write", &self.root.join("records"))
     }
 
     /// Writes what the memo has learnt.

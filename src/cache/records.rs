@@ -65,13 +65,17 @@ enum Tag {
     Step = b'S',
     /// A key whose result is not to be used any more.
     Withdrawn = b'X',
-    /// All before it is on the disk; then the number of the machine's start.
+    /// All up to a place is on the disk: the place, then the number of the machine's start.
     Durable = b'D',
+    /// A run ended; then the number of the machine's start.
+    Ended = b'E',
 }
 
 impl Tag {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable].into_iter().find(|t| *t as u8 == byte)
+        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable, Self::Ended]
+            .into_iter()
+            .find(|t| *t as u8 == byte)
     }
 }
 
@@ -90,6 +94,15 @@ struct LineOwned<'a> {
     record: Record,
 }
 
+/// The number of the machine's start in an entry that has one.
+fn boot_of(entry: &[u8]) -> Option<&[u8]> {
+    match Tag::of(*entry.first()?)? {
+        Tag::Durable => entry.get(9..),
+        Tag::Ended => entry.get(1..),
+        _ => None,
+    }
+}
+
 /// How far the records went at some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
@@ -105,7 +118,7 @@ pub(super) struct Records {
     nodes: Vec<Key>,
     seen: usize,
     /// Where everything before is on the disk.
-    durable: usize,
+    durable: u64,
     last_boot: Option<Vec<u8>>,
 }
 
@@ -116,15 +129,14 @@ impl Records {
         Ok(Self { journal, read: false, known, nodes: vec![], seen: 0, durable: 0, last_boot: None })
     }
 
-    /// Whether the last that was written is that all is on the disk, or since this start of the machine.
+    /// Whether the last that was written is the end of a run since this start of the machine.
     pub fn is_settled(&self, boot: &str) -> io::Result<bool> {
         let (_, length) = self.journal.mark()?;
         let tail = self.journal.from(length.saturating_sub(4096))?;
         let mut entries = Vec::new();
         scan(&tail, 0, &mut entries);
-        let last = entries.last().and_then(|e| tail.get(e.clone()));
-        let durable = [&[Tag::Durable as u8], boot.as_bytes()].concat();
-        Ok(length == 0 || last == Some(&durable))
+        let last = entries.last().and_then(|e| tail.get(e.clone())).unwrap_or_default();
+        Ok(length == 0 || boot_of(last) == Some(boot.as_bytes()))
     }
 
     pub fn mark(&self) -> Mark {
@@ -160,9 +172,12 @@ impl Records {
                 (Some(Tag::Withdrawn), Some(key)) if self.journal.get(place).is_some() => {
                     self.known.remove(&key);
                 }
-                (Some(Tag::Durable), _) if self.journal.get(place).is_some() => {
-                    self.durable = place.end;
-                    self.last_boot = bytes.get(1..).map(<[u8]>::to_vec);
+                (Some(tag @ (Tag::Durable | Tag::Ended)), _) if self.journal.get(place).is_some() => {
+                    self.last_boot = boot_of(bytes).map(<[u8]>::to_vec);
+                    if let (Tag::Durable, Some(upto)) = (tag, bytes.get(1..9).and_then(|b| b.try_into().ok()))
+                    {
+                        self.durable = u64::from_le_bytes(upto);
+                    }
                 }
                 _ => {}
             }
@@ -201,7 +216,7 @@ impl Records {
         if self.last_boot.as_deref() == Some(boot.as_bytes()) {
             return vec![];
         }
-        let after = |(_, place): &(&Key, &Range<usize>)| place.start >= self.durable;
+        let after = |(_, place): &(&Key, &Range<usize>)| place.start as u64 >= self.durable;
         self.known.iter().filter(after).map(|(key, _)| *key).collect()
     }
 
@@ -238,12 +253,19 @@ impl Records {
         self.append(bytes)
     }
 
-    /// Says that all objects behind the records so far are on the disk.
-    pub fn durable(&mut self, boot: &str) -> io::Result<()> {
+    /// Says that all objects behind the records up to a mark are on the disk.
+    pub fn durable(&mut self, upto: &Mark, boot: &str) -> io::Result<()> {
         let mut bytes = vec![Tag::Durable as u8];
+        bytes.extend(upto.length.to_le_bytes());
         bytes.extend(boot.as_bytes());
-        self.append(bytes)?;
-        self.journal.sync()
+        self.append(bytes)
+    }
+
+    /// Says that a run ended, whether all is on the disk or not.
+    pub fn ended(&mut self, boot: &str) -> io::Result<()> {
+        let mut bytes = vec![Tag::Ended as u8];
+        bytes.extend(boot.as_bytes());
+        self.append(bytes)
     }
 
     fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {

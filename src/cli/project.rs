@@ -65,13 +65,7 @@ impl Project {
         same.then(|| Self::of(common, manifest, plan, workers, cache_folder))
     }
 
-    fn of(
-        common: &Common,
-        manifest: Manifest,
-        plan: Plan,
-        workers: Workers,
-        cache_folder: PathBuf,
-    ) -> Self {
+    fn of(common: &Common, manifest: Manifest, plan: Plan, workers: Workers, cache_folder: PathBuf) -> Self {
         let out = match &common.out {
             Some(out) => std::path::absolute(out).unwrap_or_else(|_| out.clone()),
             None => manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out")),

@@ -1,6 +1,7 @@
 //! Threads that do nodes' work, one node at a time each.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
@@ -105,6 +106,21 @@ impl<'scope, 'env> Crew<'scope, 'env> {
             });
         }
         self.queue.put(task);
+    }
+
+    /// Has everything so far put on the disk, beside the work; false while the last time is not over.
+    pub fn sync(&self) -> bool {
+        let free = !self.shop.syncing.swap(true, Ordering::Relaxed);
+        if free {
+            let shop = self.shop;
+            self.scope.spawn(move || {
+                if let Err(fault) = shop.cache.make_durable() {
+                    tracing::warn!("{fault}");
+                }
+                shop.syncing.store(false, Ordering::Relaxed);
+            });
+        }
+        free
     }
 
     /// Takes the tasks back that wait for a thread: they are not started any more.

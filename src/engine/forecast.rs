@@ -42,7 +42,11 @@ pub fn forecast(plan: &Plan, needed: &[bool], cache: &Cache, files: &Files) -> R
     let mut out: Vec<Option<Forecast>> = vec![None; plan.nodes.len()];
     for i in plan.order.iter().copied().filter(|i| needed[*i]) {
         let node = &plan.nodes[i];
-        let Some(inputs) = prints(node, plan, &records, files) else {
+        let results = |node: usize, output: usize| {
+            let name: &String = &plan.nodes[node].outputs[output].name;
+            records[node].as_ref()?.outputs.get(name)
+        };
+        let Some(inputs) = prints(node, plan, &results, files) else {
             out[i] = Some(Forecast { state: State::Depends, fingerprint: None, key: None, record: None });
             continue;
         };

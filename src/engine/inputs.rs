@@ -7,8 +7,8 @@ use lfs_stage::{Binding, Member};
 use rayon::prelude::*;
 
 use super::standing::Standing;
-use crate::digest::Root;
-use crate::cache::{Cache, Hashed, Record, Stored};
+use crate::cache::{Cache, Hashed, Stored};
+use crate::digest::{Digest, Root};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{InputPrint, MemberPrint, Named};
 use crate::manifest::{Manifest, Problem, Problems, nearest, shown};
@@ -119,27 +119,32 @@ fn neighbour(path: &Path) -> Option<String> {
     nearest(&name, names.iter().map(String::as_str))
 }
 
-/// What a source's bytes are called. `records` are those of the nodes before.
-fn stored<'a>(
-    source: &Source,
-    plan: &Plan,
-    records: &'a [Option<Record>],
-    files: &'a Files,
-) -> Option<&'a Stored> {
+/// What came out of a node, by the indices of node and output; `None` while it has no result.
+pub type Results<'a> = dyn Fn(usize, usize) -> Option<&'a Stored> + 'a;
+
+/// What a source's bytes are called.
+fn stored<'a>(source: &Source, results: &Results<'a>, files: &'a Files) -> Option<&'a Stored> {
     match source {
-        Source::Node { node, output } => {
-            records[*node].as_ref()?.outputs.get(&plan.nodes[*node].outputs[*output].name)
-        }
+        Source::Node { node, output } => results(*node, *output),
         Source::Path { path, .. } => files.stored(path),
     }
 }
 
+/// The digest of all that a node reads, in the order of its inputs; `None` while something has no result.
+pub(super) fn digest_of_inputs<'a>(node: &Node, results: &Results<'a>, files: &'a Files) -> Option<Digest> {
+    let mut bytes = Vec::with_capacity(64);
+    for source in node.inputs.iter().flat_map(|i| &i.sources) {
+        bytes.extend(stored(source, results, files)?.digest.0);
+    }
+    Some(Digest(*blake3::hash(&bytes).as_bytes()))
+}
+
 /// The inputs of a node as its fingerprint has them; `None` while a node before it has no result.
-pub fn prints(
+pub fn prints<'a>(
     node: &Node,
     plan: &Plan,
-    records: &[Option<Record>],
-    files: &Files,
+    results: &Results<'a>,
+    files: &'a Files,
 ) -> Option<BTreeMap<String, InputPrint>> {
     let mut out = BTreeMap::new();
     for input in &node.inputs {
@@ -148,7 +153,7 @@ pub fn prints(
                 .sources
                 .iter()
                 .map(|source| {
-                    let digest = stored(source, plan, records, files)?.digest;
+                    let digest = stored(source, results, files)?.digest;
                     let (from, labels) = match source {
                         Source::Node { node, .. } => {
                             (plan.nodes[*node].name.clone(), plan.nodes[*node].label_map())
@@ -161,7 +166,7 @@ pub fn prints(
             InputPrint::Several(members?)
         } else {
             let source = input.sources.first()?;
-            let digest = stored(source, plan, records, files)?.digest;
+            let digest = stored(source, results, files)?.digest;
             match node.kind == COMMAND {
                 true => InputPrint::Named(Named { name: last_name(source, plan), digest }),
                 false => InputPrint::Bytes(digest),
@@ -185,7 +190,7 @@ pub(super) fn last_name(source: &Source, plan: &Plan) -> String {
 pub(super) fn bindings(
     node: &Node,
     plan: &Plan,
-    records: &[Option<Record>],
+    results: &Results<'_>,
     cache: &Cache,
 ) -> BTreeMap<String, Binding> {
     let mut out = BTreeMap::new();
@@ -198,12 +203,12 @@ pub(super) fn bindings(
                     }
                     Source::Path { shown, .. } => (shown.clone(), BTreeMap::new()),
                 };
-                Member { from, labels, path: lies_at(source, plan, records, cache) }
+                Member { from, labels, path: lies_at(source, results, cache) }
             });
             Binding::Several(members.collect())
         } else {
             match input.sources.first() {
-                Some(source) => Binding::One(lies_at(source, plan, records, cache)),
+                Some(source) => Binding::One(lies_at(source, results, cache)),
                 None => continue,
             }
         };
@@ -213,12 +218,11 @@ pub(super) fn bindings(
 }
 
 /// Where the bytes of a source lie: at the user's path, or in the cache.
-pub(super) fn lies_at(source: &Source, plan: &Plan, records: &[Option<Record>], cache: &Cache) -> PathBuf {
+pub(super) fn lies_at(source: &Source, results: &Results<'_>, cache: &Cache) -> PathBuf {
     match source {
         Source::Path { path, .. } => path.clone(),
-        Source::Node { node, output } => records[*node]
-            .as_ref()
-            .and_then(|r| r.outputs.get(&plan.nodes[*node].outputs[*output].name))
-            .map_or_else(PathBuf::new, |s| cache.object(&s.digest)),
+        Source::Node { node, output } => {
+            results(*node, *output).map_or_else(PathBuf::new, |s| cache.object(&s.digest))
+        }
     }
 }

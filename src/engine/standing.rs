@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::inputs::Files;
+use super::inputs::{Files, digest_of_inputs};
 use crate::cache::{Cache, Hashed, RecordsMark, Stored};
 use crate::checked;
 use crate::digest::{Digest, Root};
 use crate::fingerprint::Key;
-use crate::plan::{Node, Plan, Source};
+use crate::plan::{Node, Plan};
 
 /// Where nodes stood.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Standing {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Stood {
     pub key: Key,
+    /// Of all that it read.
+    pub inputs: Digest,
     /// What lay in the output folder, in the order of the node's outputs.
     pub placed: Vec<Hashed>,
     /// How long it took when it ran.
@@ -60,21 +62,27 @@ impl Standing {
         checked::write(file, self)
     }
 
-    /// Where these nodes stand now. `before` says it of nodes that this run did not want.
-    pub(super) fn now(
-        before: Option<Self>,
-        identity: Digest,
-        out: &Path,
-        nodes: Vec<Option<Stood>>,
-        files: &Files,
-    ) -> Self {
-        let before = before.unwrap_or_default();
-        let mut earlier = before.nodes;
-        earlier.resize_with(nodes.len(), || None);
-        let nodes = nodes.into_iter().zip(earlier).map(|(now, earlier)| now.or(earlier)).collect();
-        let mut known = before.files;
-        known.extend(files.settled());
-        Self { identity, out: out.to_owned(), records: RecordsMark::default(), nodes, files: known }
+    /// Nothing is known of where nodes stood.
+    pub(super) fn none(identity: Digest, out: &Path, nodes: usize) -> Self {
+        let nodes = (0..nodes).map(|_| None).collect();
+        Self { identity, out: out.to_owned(), nodes, ..Self::default() }
+    }
+
+    /// Takes out where a node stood.
+    pub(super) fn take(&mut self, i: usize) -> Option<Stood> {
+        self.nodes.get_mut(i)?.take()
+    }
+
+    /// Puts in where a node stands.
+    pub(super) fn put(&mut self, i: usize, stood: Option<Stood>) {
+        if let Some(place) = self.nodes.get_mut(i) {
+            *place = stood;
+        }
+    }
+
+    /// Puts in what files are.
+    pub(super) fn put_files(&mut self, files: &Files) {
+        self.files.extend(files.settled());
     }
 
     /// The same, for records that go so far.
@@ -110,18 +118,15 @@ impl Standing {
             _ => (0..plan.nodes.len()).into_par_iter().with_min_len(256).map(there).collect(),
         };
         for i in &plan.order {
-            still[*i] = still[*i] && self.reads_the_same(&plan.nodes[*i], &still, files);
+            still[*i] = still[*i] && {
+                let results = |node: usize, output: usize| match still[node] {
+                    true => Some(&self.node(node)?.placed.get(output)?.stored),
+                    false => None,
+                };
+                let now = digest_of_inputs(&plan.nodes[*i], &results, files);
+                now.is_some() && now == self.node(*i).map(|stood| stood.inputs)
+            };
         }
         still
-    }
-
-    fn reads_the_same(&self, node: &Node, still: &[bool], files: &Files) -> bool {
-        node.inputs.iter().flat_map(|i| &i.sources).all(|source| match source {
-            Source::Node { node, .. } => still[*node],
-            Source::Path { path, .. } => {
-                let (now, then) = (files.stored(path), self.file(path));
-                now.zip(then).is_some_and(|(now, then)| now.digest == then.stored.digest)
-            }
-        })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) struct Shop<'a> {
     pub idle: Mutex<Vec<IdleWorker>>,
     pub stop: Stop,
     pub slots: Slots,
+    /// Results are being put on the disk.
+    pub syncing: AtomicBool,
     pub scratch: Scratch,
     pub run: String,
     pub logs: PathBuf,

@@ -19,8 +19,12 @@ struct Environment(RefCell<BTreeMap<String, Option<String>>>);
 impl Vars {
     pub fn new(vars: &Table, wrong: &mut Vec<Problem>) -> Self {
         let environment = Environment::default();
-        let filling =
-            Filling { raw: vars, open: RefCell::default(), done: RefCell::default(), environment: &environment };
+        let filling = Filling {
+            raw: vars,
+            open: RefCell::default(),
+            done: RefCell::default(),
+            environment: &environment,
+        };
         for entry in &vars.entries {
             filling.var(&entry.key, wrong);
         }
@@ -51,7 +55,6 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-
     /// Fills in every text below a value. With `shell`, `${NAME}` without a dot is left to the shell.
     pub fn fill(&self, value: &Value, shell: bool, wrong: &mut Vec<Problem>) -> Value {
         fill(value, shell, wrong, &mut |space, name, at, wrong| self.find(space, name, at, wrong))

@@ -469,7 +469,15 @@ impl<'a> Builder<'a> {
         };
         let order = order.into_iter().map(|i| graph[i]).collect();
         let patterns = std::mem::take(&mut self.patterns);
-        Some(Plan { nodes, graph, order, patterns, described: self.described, identity: Digest::default(), by_name: OnceLock::new() })
+        Some(Plan {
+            nodes,
+            graph,
+            order,
+            patterns,
+            described: self.described,
+            identity: Digest::default(),
+            by_name: OnceLock::new(),
+        })
     }
 
     fn ring(&mut self, ring: &[NodeIndex], nodes: &[Node]) {

@@ -31,6 +31,48 @@ fn p2_every_result_ever_computed_is_found_again() {
 }
 
 #[test]
+fn p2_a_run_of_one_target_leaves_the_others_to_be_looked_at() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.run_ok(&[]);
+    p.write("notes.txt", "three\n");
+    assert_eq!(p.run_ok(&["words"]).executed(), ["words"]);
+    assert_eq!(p.run_ok(&["times[n=2]"]).executed(), ["times[n=2]"]);
+    assert_eq!(p.run_ok(&[]).executed(), ["all", "times[n=1]"]);
+    assert_eq!(p.read("out/all/all.txt"), "hello\nthree\nthree\nthree\n");
+    p.write("notes.txt", "one\ntwo\n");
+    assert_eq!(p.run_ok(&["times[n=2]"]).counts(), [0, 2, 0, 0]);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(p.read("out/all/all.txt"), "hello\none\ntwo\none\ntwo\none\ntwo\n");
+}
+
+#[test]
+fn p1_a_kept_plan_is_not_used_when_what_it_was_made_from_changed() {
+    let p = chain();
+    p.edit("hello\"", "${env.LFS_TEST_GREETING:-hello}\"")
+        .edit("path = \"notes.txt\"", "path = \"notes*.txt\"");
+    p.run_ok(&[]);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    let output = p.command(&["run"]).env("LFS_TEST_GREETING", "hi").output().unwrap();
+    assert!(output.status.success());
+    assert!(p.read("out/all/all.txt").starts_with("hi\n"), "a variable of the environment");
+    p.write("notes-too.txt", "three\n");
+    p.run_ok(&[]);
+    assert!(p.read("out/all/all.txt").contains("three\n"), "a file that matches a pattern");
+    p.edit("echo ${vars.greeting}", "echo ${vars.greeting} all");
+    assert_eq!(p.run_ok(&[]).executed(), ["all"]);
+    assert!(p.read("out/all/all.txt").starts_with("hello all\n"), "the manifest");
+    // A damaged file is no plan.
+    for file in crate::support::files(&p.path("cache/memo")) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+}
+
+#[test]
 fn p1_a_variable_reaches_only_what_uses_it() {
     let p = chain();
     p.run_ok(&[]);

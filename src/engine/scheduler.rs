@@ -1,0 +1,487 @@
+//! Which node next.
+
+use std::collections::{BTreeMap, BinaryHeap};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use super::command::Reading;
+use super::crew::Crew;
+use super::event::{Ended, Event};
+use super::inputs::{self, Files, prints};
+use super::rank::{self, Ranked};
+use super::slots::Taken;
+use super::standing::{Standing, Stood};
+use super::work::{Failed, Message, Outcome, Shop, Task};
+use super::{Known, Request, Summary};
+use crate::cache::{Hashed, Look, Record, Stored};
+use crate::fault::{Fault, Result};
+use crate::fingerprint::{Fingerprint, Key};
+use crate::outputs;
+use crate::plan::{Source, Work};
+
+/// How often the scheduler looks up while nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a node is run again because a file changed under it.
+const MOST_CHANGES: u32 = 3;
+
+/// Work of so many seconds is put on the disk; less is not waited for.
+const SYNC_AFTER: f64 = 1.0;
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not wanted in this run.
+    Unwanted,
+    /// So many of the nodes that it reads have no result yet.
+    Waiting(usize),
+    /// All that it reads is there; its key has not been looked up.
+    Ready,
+    /// Its result is not known; it waits for slots.
+    Runnable,
+    /// It runs.
+    Running,
+    /// It is over.
+    Over(Ended),
+}
+
+/// Decides what is next, and takes in what came out.
+pub(super) struct Scheduler<'scope, 'env, 'a> {
+    request: &'env Request<'a>,
+    shop: &'env Shop<'env>,
+    crew: Crew<'scope, 'env>,
+    emit: &'env mut dyn FnMut(&Event),
+    files: Files,
+    before: Standing,
+    states: Vec<State>,
+    /// The results that are there.
+    results: Vec<Option<Stood>>,
+    keys: Vec<Option<Key>>,
+    /// How long nodes took, as far as that is known.
+    took: Vec<Option<f64>>,
+    changes: Vec<u32>,
+    priority: Vec<f64>,
+    ready: Vec<usize>,
+    runnable: BinaryHeap<Ranked>,
+    /// Seconds of work whose results may not be on the disk.
+    unsynced: f64,
+    summary: Summary,
+    told_of_stopping: u8,
+}
+
+impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
+    pub fn new(
+        request: &'env Request<'a>,
+        shop: &'env Shop<'env>,
+        crew: Crew<'scope, 'env>,
+        emit: &'env mut dyn FnMut(&Event),
+        known: Known,
+    ) -> Self {
+        let plan = request.plan;
+        let count = plan.nodes.len();
+        let Known { needed, still, mut before, files } = known;
+        let state = |i: usize| match needed[i] {
+            true => State::Waiting(plan.reads(i).filter(|r| !still[*r]).count()),
+            false => State::Unwanted,
+        };
+        let took = (0..count).map(|i| before.node(i).map(|stood| stood.seconds)).collect();
+        let results: Vec<_> = (0..count).map(|i| if still[i] { before.take(i) } else { None }).collect();
+        let mut scheduler = Self {
+            states: (0..count).map(state).collect(),
+            results,
+            keys: vec![None; count],
+            took,
+            changes: vec![0; count],
+            priority: Vec::new(),
+            ready: Vec::new(),
+            runnable: BinaryHeap::new(),
+            unsynced: 0.0,
+            summary: Summary::default(),
+            told_of_stopping: 0,
+            request,
+            shop,
+            crew,
+            emit,
+            files,
+            before,
+        };
+        for i in (0..count).filter(|i| still[*i]) {
+            scheduler.tell_over(i, Ended::Cached, 0.0, None);
+        }
+        scheduler
+    }
+
+    /// What came out, where the nodes stand, and whether there is work to put on the disk.
+    pub fn finish(self) -> (Summary, Standing, bool) {
+        let unsynced = self.unsynced > SYNC_AFTER;
+        let mut standing = self.before;
+        for (i, result) in self.results.into_iter().enumerate() {
+            if self.states[i] != State::Unwanted {
+                standing.put(i, result.filter(|r| r.placed.iter().all(Hashed::is_settled)));
+            }
+        }
+        standing.put_files(&self.files);
+        (self.summary, standing, unsynced)
+    }
+
+    /// The result of a node, as the cache has it.
+    fn stored<'b>(&'b self) -> impl Fn(usize, usize) -> Option<&'b Stored> + 'b {
+        |node, output| Some(&self.results[node].as_ref()?.placed.get(output)?.stored)
+    }
+
+    pub fn start(&mut self) -> Result<()> {
+        let first: Vec<usize> = self
+            .request
+            .plan
+            .order
+            .iter()
+            .copied()
+            .filter(|i| self.states[*i] == State::Waiting(0))
+            .collect();
+        // The last in the list is taken first: file order.
+        for i in first.into_iter().rev() {
+            self.states[i] = State::Ready;
+            self.ready.push(i);
+        }
+        self.advance()
+    }
+
+    /// Waits for running nodes until nothing is left.
+    pub fn follow(&mut self, receive: &Receiver<Message>) -> Result<()> {
+        while self.crew.out() > 0 {
+            self.shop.stop.enforce();
+            self.tell_of_stopping();
+            match receive.recv_timeout(TICK) {
+                Ok(Message::Event(event)) => (self.emit)(&event),
+                Ok(Message::Finished { index, key, outcome, seconds, follows }) => {
+                    self.crew.over();
+                    if let Some(next) = follows {
+                        self.started(next);
+                    }
+                    // What can start at once need not wait until this result has appeared.
+                    self.fill()?;
+                    self.finished(index, key, *outcome, seconds)?;
+                    self.advance()?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for i in 0..self.states.len() {
+            if !matches!(self.states[i], State::Unwanted | State::Over(_)) {
+                self.over(i, Ended::Skipped, 0.0, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says once that somebody asked for the end, and once more that it is to come now.
+    fn tell_of_stopping(&mut self) {
+        let asked = u8::from(self.shop.stop.asked()) + u8::from(self.shop.stop.now());
+        if asked > self.told_of_stopping {
+            self.told_of_stopping = asked;
+            (self.emit)(&Event::RunStopping { running: self.crew.out(), now: asked > 1 });
+        }
+    }
+
+    /// After a fault of the machine: waits for what runs, so that no finished work is lost.
+    pub fn wind_up(&mut self, receive: &Receiver<Message>) {
+        self.crew.take_back();
+        while self.crew.out() > 0 {
+            self.shop.stop.enforce();
+            if let Ok(Message::Finished { .. }) = receive.recv_timeout(TICK) {
+                self.crew.over();
+            }
+        }
+    }
+
+    /// Looks up what is ready and starts what there are slots for.
+    fn advance(&mut self) -> Result<()> {
+        while let Some(i) = self.ready.pop() {
+            self.look_up(i)?;
+        }
+        self.fill()
+    }
+
+    /// Starts what there are slots for, and has small nodes wait for the threads that are busy.
+    fn fill(&mut self) -> Result<()> {
+        let failed = self.summary.failed > 0 && !self.request.keep_going;
+        if failed || self.shop.stop.asked() {
+            for i in self.crew.take_back() {
+                self.states[i] = State::Runnable;
+            }
+            return Ok(());
+        }
+        while let Some(Ranked(rank, i)) = self.runnable.pop() {
+            let wanted = &self.request.plan.nodes[i].resources;
+            let taken = self.shop.slots.take(wanted);
+            if taken.is_none() && !(wanted.is_small() && self.crew.has_room()) {
+                self.runnable.push(Ranked(rank, i));
+                break;
+            }
+            if self.inputs_are_sound(i)? {
+                self.launch(i, taken)?;
+                continue;
+            }
+            drop(taken);
+            while let Some(i) = self.ready.pop() {
+                self.look_up(i)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a node's key and looks for its result.
+    fn look_up(&mut self, i: usize) -> Result<()> {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
+        let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
+        let fingerprint = Fingerprint::of(node, inputs);
+        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
+        self.keys[i] = Some(key);
+        let forced = self.request.force.contains(&i);
+        if !forced
+            && let Some(record) = self.shop.cache.record(&key)
+            && self.appear(i, &record, &key, false)?
+        {
+            self.over(i, Ended::Cached, 0.0, None);
+            return Ok(());
+        }
+        if self.priority.is_empty() {
+            self.priority = rank::ranks(plan, &self.took, self.shop.cache);
+        }
+        self.states[i] = State::Runnable;
+        self.runnable.push(Ranked(self.priority[i], i));
+        Ok(())
+    }
+
+    /// Makes a result's outputs appear; `false` when an object that is needed for it is damaged.
+    /// `fresh`: the objects were stored a moment ago.
+    fn appear(&mut self, i: usize, record: &Record, key: &Key, fresh: bool) -> Result<bool> {
+        let node = &self.request.plan.nodes[i];
+        let folder = self.request.out.join(node.folder());
+        let mut placed = Vec::with_capacity(node.outputs.len());
+        for output in &node.outputs {
+            let Some(stored) = record.outputs.get(&output.name) else { return Ok(false) };
+            let to = folder.join(&output.path);
+            if let Some(there) = self.shop.cache.is_at(&to, stored) {
+                placed.push(there);
+                continue;
+            }
+            if !fresh && !self.shop.cache.verify(stored, Look::AtStat) {
+                self.shop.cache.set_aside(&stored.digest)?;
+                self.shop.cache.withdraw(key)?;
+                return Ok(false);
+            }
+            placed.push(outputs::place(self.shop.cache, stored, &to)?);
+        }
+        let inputs = inputs::digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
+        self.results[i] = Some(Stood { key: *key, inputs, placed, seconds: record.made.seconds });
+        Ok(true)
+    }
+
+    /// Whether all objects that a node reads are whole. Nodes whose objects are not run again first.
+    fn inputs_are_sound(&mut self, i: usize) -> Result<bool> {
+        let plan = self.request.plan;
+        let mut waiting = 0;
+        for before in plan.reads(i) {
+            if self.states[before] != State::Over(Ended::Cached)
+                && self.states[before] != State::Over(Ended::Executed)
+            {
+                waiting += 1;
+                continue;
+            }
+            if !self.is_sound(i, before)? {
+                tracing::warn!(
+                    node = plan.nodes[before].name,
+                    "a cached output is damaged or gone: it is made again"
+                );
+                if let Some(result) = self.results[before].take() {
+                    self.shop.cache.withdraw(&result.key)?;
+                }
+                match self.states[before] {
+                    State::Over(Ended::Cached) => self.summary.cached -= 1,
+                    _ => self.summary.executed -= 1,
+                }
+                self.states[before] = State::Ready;
+                self.ready.push(before);
+                waiting += 1;
+            }
+        }
+        if waiting > 0 {
+            self.states[i] = State::Waiting(waiting);
+        }
+        Ok(waiting == 0)
+    }
+
+    /// Whether the objects that a node reads of another are whole.
+    fn is_sound(&self, i: usize, before: usize) -> Result<bool> {
+        let stored = self.stored();
+        let mut sound = true;
+        for source in self.request.plan.nodes[i].inputs.iter().flat_map(|input| &input.sources) {
+            if let Source::Node { node, output } = source
+                && *node == before
+                && let Some(stored) = stored(*node, *output)
+                && !self.shop.cache.verify(stored, Look::AtStat)
+            {
+                sound = false;
+                self.shop.cache.set_aside(&stored.digest)?;
+            }
+        }
+        Ok(sound)
+    }
+
+    fn launch(&mut self, i: usize, taken: Option<Taken>) -> Result<()> {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
+        let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
+        let fingerprint = Fingerprint::of(node, inputs);
+        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
+        self.keys[i] = Some(key);
+        let mut files = self.files.of_node(node);
+        let (mut bindings, mut reads) = (BTreeMap::new(), BTreeMap::new());
+        match node.work {
+            Work::Command { .. } => reads = self.reads(i, &mut files),
+            Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.stored(), self.shop.cache),
+        }
+        let task = Task {
+            index: i,
+            node,
+            key,
+            fingerprint,
+            files,
+            bindings,
+            reads,
+            taken,
+            forced: self.request.force.contains(&i),
+        };
+        self.states[i] = State::Running;
+        if task.taken.is_some() {
+            self.started(i);
+        }
+        self.crew.start(task);
+        Ok(())
+    }
+
+    fn started(&mut self, i: usize) {
+        let node = &self.request.plan.nodes[i];
+        (self.emit)(&Event::NodeStarted { node: node.name.clone(), kind: node.kind.clone() });
+    }
+
+    /// What a command reads: outputs of other nodes where they appeared, and these are looked at afterwards like
+    /// the user's own files. Where one of them changed in the first try, the objects behind them under links.
+    fn reads(&self, i: usize, files: &mut Vec<(PathBuf, Hashed)>) -> BTreeMap<String, Vec<Reading>> {
+        let plan = self.request.plan;
+        let mut out: BTreeMap<String, Vec<Reading>> = BTreeMap::new();
+        for input in &plan.nodes[i].inputs {
+            let reads = out.entry(input.name.clone()).or_default();
+            for source in &input.sources {
+                if let Source::Node { node, output } = source
+                    && self.changes[i] == 0
+                    && let Some(hashed) = self.results[*node].as_ref().and_then(|r| r.placed.get(*output))
+                {
+                    let from = &plan.nodes[*node];
+                    let path = self.request.out.join(from.folder()).join(&from.outputs[*output].path);
+                    files.push((path.clone(), hashed.clone()));
+                    reads.push(Reading { path, link: None });
+                    continue;
+                }
+                let path = inputs::lies_at(source, &self.stored(), self.shop.cache);
+                let last = inputs::last_name(source, plan);
+                let link = path.file_name().is_none_or(|n| *n != *last).then_some(last);
+                reads.push(Reading { path, link });
+            }
+        }
+        out
+    }
+
+    fn finished(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
+        match outcome {
+            Outcome::Found(record) => {
+                self.appear(i, &record, &key, false)?;
+                self.over(i, Ended::Cached, seconds, None);
+            }
+            Outcome::Ran(record) => {
+                self.appear(i, &record, &key, true)?;
+                self.unsynced += seconds;
+                if self.unsynced > SYNC_AFTER && self.crew.sync() {
+                    self.unsynced = 0.0;
+                }
+                self.over(i, Ended::Executed, seconds, None);
+            }
+            Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
+            Outcome::Failed(failed) => self.over(i, Ended::Failed, seconds, Some(failed)),
+            Outcome::Stopped => self.over(i, Ended::Skipped, seconds, None),
+            Outcome::Broken(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// A file changed while a node read it: what came out belongs to neither state. It runs again on the new one.
+    fn again(&mut self, i: usize, paths: &[PathBuf], seconds: f64) -> Result<()> {
+        let node = self.request.plan.nodes[i].name.clone();
+        let list: Vec<String> = paths.iter().map(|p| crate::manifest::shown(p)).collect();
+        let list = list.join(", ");
+        self.changes[i] += 1;
+        let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.shop.cache));
+        for before in self.request.plan.reads(i) {
+            let key = self.results[before].as_ref().map(|r| r.key);
+            if let Some((key, record)) = key.and_then(|k| Some((k, self.shop.cache.record(&k)?))) {
+                self.appear(before, &record, &key, false)?;
+            }
+        }
+        if self.changes[i] > MOST_CHANGES || renewed.is_err() {
+            let failed = Failed::new(format!("{list} kept changing while it ran"));
+            self.over(i, Ended::Failed, seconds, Some(failed.help("let it come to rest, then run again")));
+            return Ok(());
+        }
+        let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
+        (self.emit)(&Event::NodeWarning { node, text });
+        self.states[i] = State::Ready;
+        self.ready.push(i);
+        Ok(())
+    }
+
+    fn over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
+        self.tell_over(i, ended, seconds, failed);
+        if !matches!(ended, Ended::Cached | Ended::Executed) {
+            return;
+        }
+        for reader in self.request.plan.readers(i) {
+            match self.states[reader] {
+                State::Waiting(1) => {
+                    self.states[reader] = State::Ready;
+                    self.ready.push(reader);
+                }
+                State::Waiting(n) => self.states[reader] = State::Waiting(n - 1),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
+        let plan = self.request.plan;
+        self.states[i] = State::Over(ended);
+        match ended {
+            Ended::Cached => self.summary.cached += 1,
+            Ended::Executed => self.summary.executed += 1,
+            Ended::Failed => self.summary.failed += 1,
+            Ended::Skipped => self.summary.skipped += 1,
+        }
+        let result = self.results[i].as_ref();
+        let digests =
+            result.iter().flat_map(|r| r.outputs(&plan.nodes[i])).map(|(n, s)| (n.clone(), s.digest));
+        let Failed { message, help, log } = failed.unwrap_or_default();
+        (self.emit)(&Event::NodeFinished {
+            node: plan.nodes[i].name.clone(),
+            state: ended,
+            key: result.map(|r| r.key).or(self.keys[i]),
+            seconds,
+            outputs: digests.collect(),
+            error: Some(message).filter(|m| !m.is_empty()),
+            help,
+            log,
+        });
+    }
+}
