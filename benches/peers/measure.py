@@ -23,6 +23,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,14 +55,13 @@ def run(tool, folder, limit):
             COMMANDS[tool], cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
             env=dict(os.environ, **QUIET), start_new_session=True,
         )
-        over = False
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            over = True
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # `wait` with a timeout would look now and then: the time would come out in steps.
+        alarm = threading.Timer(limit, os.killpg, [process.pid, signal.SIGKILL])
+        alarm.start()
+        process.wait()
         seconds = time.perf_counter() - began
+        alarm.cancel()
+        over = seconds >= limit
     ran = sum(1 for _ in open(log)) if os.path.exists(log) else 0
     if process.returncode and not over:
         sys.exit(f"{tool} failed in {folder}: see said.log there")

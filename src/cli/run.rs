@@ -24,7 +24,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![console(verbosity)];
+    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
     if let Some(path) = &args.events {
         subscribers.push(Box::new(JsonLines::create(path)?));
     }

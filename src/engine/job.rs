@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use lfs_stage::{Job, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
-use super::work::{End, Failed, Message, Place, Said, Shop, Task, open_log};
+use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
 use crate::cache::{Look, Made, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
@@ -26,7 +25,6 @@ impl Shop<'_> {
         task: &Task<'_>,
         place: &mut Place<'_>,
         program: usize,
-        tell: &Sender<Message>,
     ) -> Result<Said, End> {
         place.out = place.room.path().join("out");
         std::fs::create_dir(&place.out).at("create", &place.out)?;
@@ -49,7 +47,6 @@ impl Shop<'_> {
                 task,
                 place,
                 program,
-                tell,
                 job: &job,
                 scope,
                 asked: vec![],
@@ -91,7 +88,6 @@ struct Host<'scope, 'env> {
     task: &'env Task<'env>,
     place: &'env Place<'env>,
     program: usize,
-    tell: &'env Sender<Message>,
     job: &'env Job,
     scope: &'scope Scope<'scope, 'env>,
     asked: Vec<Asked<'scope>>,
@@ -135,8 +131,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
     }
 
     fn event(&self, event: Event) {
-        // The scheduler waits for every message: it cannot be gone.
-        let _ = self.tell.send(Message::Event(event));
+        self.shop.say(&event);
     }
 
     fn answer(&mut self, reply: Reply, log: &mut std::fs::File) -> Result<Option<Request>, End> {

@@ -14,9 +14,8 @@ mod stop;
 mod work;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::channel;
 use std::time::Instant;
 
 pub use event::{Ended, Event};
@@ -87,7 +86,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the cache or the machine fails; failed nodes are in the summary.
-pub fn run(mut request: Request<'_>, emit: &mut dyn FnMut(&Event)) -> Result<Summary> {
+pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary> {
     let began = Instant::now();
     let before = request.standing.take();
     let request = &request;
@@ -135,7 +134,7 @@ fn quiet(
     request: &Request<'_>,
     needed: &[bool],
     before: Option<&Standing>,
-    emit: &mut dyn FnMut(&Event),
+    emit: &mut (dyn FnMut(&Event) + Send),
 ) -> Summary {
     let mut summary = Summary::default();
     for (i, node) in request.plan.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
@@ -160,7 +159,7 @@ fn work_off(
     request: &Request<'_>,
     known: Known,
     run: String,
-    emit: &mut dyn FnMut(&Event),
+    emit: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary> {
     let cache = request.cache;
     let limits = Limits::of_machine(&request.limits);
@@ -179,8 +178,12 @@ fn work_off(
     let nodes = known.needed.iter().filter(|n| **n).count();
     emit(&Event::RunStarted { run: run.clone(), nodes, jobs: Some(limits.cpu as usize) });
     request.stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
+    let emit = Mutex::new(emit);
+    let voice = |event: &Event| (emit.lock().unwrap_or_else(PoisonError::into_inner))(event);
     let shop = Shop {
         cache,
+        out: &request.out,
+        voice: &voice,
         workers: request.workers,
         idle: Mutex::default(),
         stop: request.stop.clone(),
@@ -190,20 +193,10 @@ fn work_off(
         logs: cache.root().join("runs").join(&run),
         run,
     };
-    let (send, receive) = channel();
-    let result = std::thread::scope(|scope| {
-        let crew = Crew::new(scope, &shop, send);
-        let mut scheduler = Scheduler::new(request, &shop, crew, emit, known);
-        let result = scheduler.start();
-        let result = result.and_then(|()| scheduler.follow(&receive));
-        if result.is_err() {
-            // Threads end before the scope does: let them.
-            scheduler.wind_up(&receive);
-        }
-        result.map(|()| scheduler.finish())
-    });
+    let scheduler = Scheduler::new(request, &shop, known);
+    let result = Crew::new(&shop, scheduler).run();
     cache.flush_memo()?;
-    let (mut summary, standing, unsynced) = result?;
+    let (mut summary, standing, unsynced) = result?.finish();
     if unsynced {
         cache.make_durable()?;
     } else if summary.executed > 0 {

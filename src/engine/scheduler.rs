@@ -1,27 +1,21 @@
 //! Which node next.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use super::command::Reading;
-use super::crew::Crew;
 use super::event::{Ended, Event};
 use super::inputs::{self, Files, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
 use super::standing::{Standing, Stood};
-use super::work::{Failed, Message, Outcome, Shop, Task};
+use super::work::{Failed, Outcome, Shop, Task};
 use super::{Known, Request, Summary};
-use crate::cache::{Hashed, Look, Record, Stored};
+use crate::cache::{Hashed, Look, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
-use crate::outputs;
 use crate::plan::{Source, Work};
-
-/// How often the scheduler looks up while nothing happens.
-const TICK: Duration = Duration::from_millis(100);
 
 /// How often a node is run again because a file changed under it.
 const MOST_CHANGES: u32 = 3;
@@ -47,11 +41,9 @@ enum State {
 }
 
 /// Decides what is next, and takes in what came out.
-pub(super) struct Scheduler<'scope, 'env, 'a> {
-    request: &'env Request<'a>,
+pub(super) struct Scheduler<'env> {
+    request: &'env Request<'env>,
     shop: &'env Shop<'env>,
-    crew: Crew<'scope, 'env>,
-    emit: &'env mut dyn FnMut(&Event),
     files: Files,
     before: Standing,
     states: Vec<State>,
@@ -64,18 +56,20 @@ pub(super) struct Scheduler<'scope, 'env, 'a> {
     priority: Vec<f64>,
     ready: Vec<usize>,
     runnable: BinaryHeap<Ranked>,
+    /// What has its slots and waits for a thread.
+    tasks: VecDeque<Task<'env>>,
+    /// After a fault of the machine.
+    closed: bool,
     /// Seconds of work whose results may not be on the disk.
     unsynced: f64,
     summary: Summary,
     told_of_stopping: u8,
 }
 
-impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
+impl<'env> Scheduler<'env> {
     pub fn new(
-        request: &'env Request<'a>,
+        request: &'env Request<'env>,
         shop: &'env Shop<'env>,
-        crew: Crew<'scope, 'env>,
-        emit: &'env mut dyn FnMut(&Event),
         known: Known,
     ) -> Self {
         let plan = request.plan;
@@ -96,13 +90,13 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             priority: Vec::new(),
             ready: Vec::new(),
             runnable: BinaryHeap::new(),
+            tasks: VecDeque::new(),
+            closed: false,
             unsynced: 0.0,
             summary: Summary::default(),
             told_of_stopping: 0,
             request,
             shop,
-            crew,
-            emit,
             files,
             before,
         };
@@ -147,52 +141,52 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         self.advance()
     }
 
-    /// Waits for running nodes until nothing is left.
-    pub fn follow(&mut self, receive: &Receiver<Message>) -> Result<()> {
-        while self.crew.out() > 0 {
-            self.shop.stop.enforce();
-            self.tell_of_stopping();
-            match receive.recv_timeout(TICK) {
-                Ok(Message::Event(event)) => (self.emit)(&event),
-                Ok(Message::Finished { index, key, outcome, seconds, follows }) => {
-                    self.crew.over();
-                    if let Some(next) = follows {
-                        self.started(next);
-                    }
-                    // What can start at once need not wait until this result has appeared.
-                    self.fill()?;
-                    self.finished(index, key, *outcome, seconds)?;
-                    self.advance()?;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
+    /// Whether something waits for a thread.
+    pub fn has_task(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// What to do next, with its slots taken.
+    pub fn next_task(&mut self) -> Option<Task<'env>> {
+        self.tasks.pop_front()
+    }
+
+    /// After a fault of the machine.
+    pub fn start_nothing_more(&mut self) {
+        self.closed = true;
+        self.tasks.clear();
+    }
+
+    /// Takes in what came out of a node, and looks for what can start now.
+    pub fn take_in(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
+        self.finished(i, key, outcome, seconds)?;
+        self.advance()
+    }
+
+    /// What was not tried is skipped.
+    pub fn skip_rest(&mut self) {
         for i in 0..self.states.len() {
             if !matches!(self.states[i], State::Unwanted | State::Over(_)) {
                 self.over(i, Ended::Skipped, 0.0, None);
             }
         }
-        Ok(())
+    }
+
+    /// Whether it is time to put results on the disk. Who asks does it.
+    pub fn wants_sync(&mut self) -> bool {
+        let wants = self.unsynced > SYNC_AFTER && !self.shop.syncing.swap(true, Ordering::Relaxed);
+        if wants {
+            self.unsynced = 0.0;
+        }
+        wants
     }
 
     /// Says once that somebody asked for the end, and once more that it is to come now.
-    fn tell_of_stopping(&mut self) {
+    pub fn tell_of_stopping(&mut self, running: usize) {
         let asked = u8::from(self.shop.stop.asked()) + u8::from(self.shop.stop.now());
         if asked > self.told_of_stopping {
             self.told_of_stopping = asked;
-            (self.emit)(&Event::RunStopping { running: self.crew.out(), now: asked > 1 });
-        }
-    }
-
-    /// After a fault of the machine: waits for what runs, so that no finished work is lost.
-    pub fn wind_up(&mut self, receive: &Receiver<Message>) {
-        self.crew.take_back();
-        while self.crew.out() > 0 {
-            self.shop.stop.enforce();
-            if let Ok(Message::Finished { .. }) = receive.recv_timeout(TICK) {
-                self.crew.over();
-            }
+            self.shop.say(&Event::RunStopping { running, now: asked > 1 });
         }
     }
 
@@ -204,22 +198,19 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         self.fill()
     }
 
-    /// Starts what there are slots for, and has small nodes wait for the threads that are busy.
+    /// Takes slots for what can start.
     fn fill(&mut self) -> Result<()> {
         let failed = self.summary.failed > 0 && !self.request.keep_going;
-        if failed || self.shop.stop.asked() {
-            for i in self.crew.take_back() {
-                self.states[i] = State::Runnable;
-            }
+        if failed || self.closed || self.shop.stop.asked() {
+            self.tasks.clear();
             return Ok(());
         }
         while let Some(Ranked(rank, i)) = self.runnable.pop() {
             let wanted = &self.request.plan.nodes[i].resources;
-            let taken = self.shop.slots.take(wanted);
-            if taken.is_none() && !(wanted.is_small() && self.crew.has_room()) {
+            let Some(taken) = self.shop.slots.take(wanted) else {
                 self.runnable.push(Ranked(rank, i));
                 break;
-            }
+            };
             if self.inputs_are_sound(i)? {
                 self.launch(i, taken)?;
                 continue;
@@ -243,8 +234,9 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         let forced = self.request.force.contains(&i);
         if !forced
             && let Some(record) = self.shop.cache.record(&key)
-            && self.appear(i, &record, &key, false)?
+            && let Some(placed) = self.shop.appear(node, &key, &record, false)?
         {
+            self.put(i, key, placed, record.made.seconds);
             self.over(i, Ended::Cached, 0.0, None);
             return Ok(());
         }
@@ -256,29 +248,11 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         Ok(())
     }
 
-    /// Makes a result's outputs appear; `false` when an object that is needed for it is damaged.
-    /// `fresh`: the objects were stored a moment ago.
-    fn appear(&mut self, i: usize, record: &Record, key: &Key, fresh: bool) -> Result<bool> {
+    /// Takes in a result whose outputs have appeared.
+    fn put(&mut self, i: usize, key: Key, placed: Vec<Hashed>, seconds: f64) {
         let node = &self.request.plan.nodes[i];
-        let folder = self.request.out.join(node.folder());
-        let mut placed = Vec::with_capacity(node.outputs.len());
-        for output in &node.outputs {
-            let Some(stored) = record.outputs.get(&output.name) else { return Ok(false) };
-            let to = folder.join(&output.path);
-            if let Some(there) = self.shop.cache.is_at(&to, stored) {
-                placed.push(there);
-                continue;
-            }
-            if !fresh && !self.shop.cache.verify(stored, Look::AtStat) {
-                self.shop.cache.set_aside(&stored.digest)?;
-                self.shop.cache.withdraw(key)?;
-                return Ok(false);
-            }
-            placed.push(outputs::place(self.shop.cache, stored, &to)?);
-        }
         let inputs = inputs::digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
-        self.results[i] = Some(Stood { key: *key, inputs, placed, seconds: record.made.seconds });
-        Ok(true)
+        self.results[i] = Some(Stood { key, inputs, placed, seconds });
     }
 
     /// Whether all objects that a node reads are whole. Nodes whose objects are not run again first.
@@ -332,7 +306,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         Ok(sound)
     }
 
-    fn launch(&mut self, i: usize, taken: Option<Taken>) -> Result<()> {
+    fn launch(&mut self, i: usize, taken: Taken) -> Result<()> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
         let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
@@ -357,16 +331,8 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             forced: self.request.force.contains(&i),
         };
         self.states[i] = State::Running;
-        if task.taken.is_some() {
-            self.started(i);
-        }
-        self.crew.start(task);
+        self.tasks.push_back(task);
         Ok(())
-    }
-
-    fn started(&mut self, i: usize) {
-        let node = &self.request.plan.nodes[i];
-        (self.emit)(&Event::NodeStarted { node: node.name.clone(), kind: node.kind.clone() });
     }
 
     /// What a command reads: outputs of other nodes where they appeared, and these are looked at afterwards like
@@ -398,16 +364,13 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
 
     fn finished(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
         match outcome {
-            Outcome::Found(record) => {
-                self.appear(i, &record, &key, false)?;
+            Outcome::Found(placed, took) => {
+                self.put(i, key, placed, took);
                 self.over(i, Ended::Cached, seconds, None);
             }
-            Outcome::Ran(record) => {
-                self.appear(i, &record, &key, true)?;
+            Outcome::Ran(placed, took) => {
+                self.put(i, key, placed, took);
                 self.unsynced += seconds;
-                if self.unsynced > SYNC_AFTER && self.crew.sync() {
-                    self.unsynced = 0.0;
-                }
                 self.over(i, Ended::Executed, seconds, None);
             }
             Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
@@ -428,7 +391,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         for before in self.request.plan.reads(i) {
             let key = self.results[before].as_ref().map(|r| r.key);
             if let Some((key, record)) = key.and_then(|k| Some((k, self.shop.cache.record(&k)?))) {
-                self.appear(before, &record, &key, false)?;
+                self.shop.appear(&self.request.plan.nodes[before], &key, &record, false)?;
             }
         }
         if self.changes[i] > MOST_CHANGES || renewed.is_err() {
@@ -437,7 +400,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
             return Ok(());
         }
         let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
-        (self.emit)(&Event::NodeWarning { node, text });
+        self.shop.say(&Event::NodeWarning { node, text });
         self.states[i] = State::Ready;
         self.ready.push(i);
         Ok(())
@@ -473,7 +436,7 @@ impl<'scope, 'env, 'a> Scheduler<'scope, 'env, 'a> {
         let digests =
             result.iter().flat_map(|r| r.outputs(&plan.nodes[i])).map(|(n, s)| (n.clone(), s.digest));
         let Failed { message, help, log } = failed.unwrap_or_default();
-        (self.emit)(&Event::NodeFinished {
+        self.shop.say(&Event::NodeFinished {
             node: plan.nodes[i].name.clone(),
             state: ended,
             key: result.map(|r| r.key).or(self.keys[i]),

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,12 +16,16 @@ use super::stop::Stop;
 use crate::cache::{Cache, Hashed, Look, Made, Record, Refused, Room, Scratch};
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
+use crate::outputs;
 use crate::plan::{Node, Work};
 use crate::worker::{Worker, Workers};
 
 /// What all running nodes share.
 pub(super) struct Shop<'a> {
     pub cache: &'a Cache,
+    /// Where outputs appear.
+    pub out: &'a Path,
+    pub voice: &'a (dyn Fn(&Event) + Sync),
     pub workers: &'a Workers,
     pub idle: Mutex<Vec<IdleWorker>>,
     pub stop: Stop,
@@ -52,31 +55,18 @@ pub(super) struct Task<'a> {
     pub bindings: BTreeMap<String, Binding>,
     /// For a command: its inputs.
     pub reads: BTreeMap<String, Vec<Reading>>,
-    /// What it may use. A small node that waits for a thread takes its slots when it starts.
-    pub taken: Option<Taken>,
+    /// What it may use.
+    pub taken: Taken,
     /// Run it although its result is known.
     pub forced: bool,
 }
 
-/// What running nodes tell the scheduler.
-pub(super) enum Message {
-    Event(Event),
-    /// A node is over; on its slots another one has begun.
-    Finished {
-        index: usize,
-        key: Key,
-        outcome: Box<Outcome>,
-        seconds: f64,
-        follows: Option<usize>,
-    },
-}
-
 /// How a node's work ended.
 pub(super) enum Outcome {
-    /// Another run had the result ready.
-    Found(Record),
-    /// It ran.
-    Ran(Record),
+    /// Another run had the result ready: what lies in the output folder, and how long it took then.
+    Found(Vec<Hashed>, f64),
+    /// It ran: what lies in the output folder, and how long it took.
+    Ran(Vec<Hashed>, f64),
     /// One of the user's files changed while it ran: the result belongs to no key.
     Changed(Vec<PathBuf>),
     /// It failed.
@@ -99,12 +89,12 @@ pub(super) struct Failed {
 impl Task<'_> {
     /// The GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them.
     pub fn gpus(&self) -> &[String] {
-        self.taken.as_ref().map_or(&[], |t| &t.what.gpus)
+        &self.taken.what.gpus
     }
 
     /// How many threads it may use.
     pub fn threads(&self) -> usize {
-        self.taken.as_ref().map_or(1, |t| t.what.cpu.max(1) as usize)
+        self.taken.what.cpu.max(1) as usize
     }
 }
 
@@ -166,10 +156,15 @@ pub(super) struct Place<'a> {
 }
 
 impl Shop<'_> {
+    /// Says an event to whoever listens.
+    pub fn say(&self, event: &Event) {
+        (self.voice)(event);
+    }
+
     /// Does a task that has its slots. Says how it ended, and how long it took.
-    pub fn work(&self, task: &Task<'_>, tell: &Sender<Message>) -> (Outcome, f64) {
+    pub fn work(&self, task: &Task<'_>) -> (Outcome, f64) {
         let began = Instant::now();
-        let outcome = match self.try_work(task, tell) {
+        let outcome = match self.try_work(task) {
             Ok(outcome) => outcome,
             Err(End::Failed(failed)) => Outcome::Failed(failed),
             Err(End::Stopped) => Outcome::Stopped,
@@ -178,25 +173,27 @@ impl Shop<'_> {
         (outcome, began.elapsed().as_secs_f64())
     }
 
-    fn try_work(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Outcome, End> {
+    fn try_work(&self, task: &Task<'_>) -> Result<Outcome, End> {
+        self.say(&Event::NodeStarted { node: task.node.name.clone(), kind: task.node.kind.clone() });
         let waiting = || {
-            let _ = tell.send(Message::Event(Event::NodeWaiting { node: task.node.name.clone() }));
+            self.say(&Event::NodeWaiting { node: task.node.name.clone() });
         };
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
         if let Some(record) = self.cache.record_now(&task.key)?
             && !task.forced
             && record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat))
         {
-            return Ok(Outcome::Found(record));
+            if let Some(placed) = self.appear(task.node, &task.key, &record, false)? {
+                return Ok(Outcome::Found(placed, record.made.seconds));
+            }
         }
         let mut tries = 0;
         let record = loop {
-            match self.once(task, tell) {
+            match self.once(task) {
                 Err(End::Failed(failed)) if tries < task.node.retries && !self.stop.asked() => {
                     tries += 1;
                     let text = format!("try {tries} of {} failed: {}", task.node.retries + 1, failed.message);
-                    let _ =
-                        tell.send(Message::Event(Event::NodeWarning { node: task.node.name.clone(), text }));
+                    self.say(&Event::NodeWarning { node: task.node.name.clone(), text });
                     self.pause(Duration::from_millis(500) * 2_u32.saturating_pow(tries.min(8)));
                 }
                 other => break other?,
@@ -208,7 +205,46 @@ impl Shop<'_> {
         }
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
         drop(lock);
-        Ok(Outcome::Ran(record))
+        match self.appear(task.node, &task.key, &record, true)? {
+            Some(placed) => Ok(Outcome::Ran(placed, record.made.seconds)),
+            None => Err(End::Failed(Failed::new("its result vanished from the cache"))),
+        }
+    }
+
+    /// Makes a result's outputs appear, and says what lies there now; `None` when an object that is needed for it
+    /// is damaged. `fresh`: the objects were stored a moment ago.
+    pub fn appear(
+        &self,
+        node: &Node,
+        key: &Key,
+        record: &Record,
+        fresh: bool,
+    ) -> Result<Option<Vec<Hashed>>, Fault> {
+        let folder = self.out.join(node.folder());
+        let mut placed = Vec::with_capacity(node.outputs.len());
+        for output in &node.outputs {
+            let Some(stored) = record.outputs.get(&output.name) else { return Ok(None) };
+            let to = folder.join(&output.path);
+            if let Some(there) = self.cache.is_at(&to, stored) {
+                placed.push(there);
+                continue;
+            }
+            if !fresh && !self.cache.verify(stored, Look::AtStat) {
+                self.cache.set_aside(&stored.digest)?;
+                self.cache.withdraw(key)?;
+                return Ok(None);
+            }
+            placed.push(outputs::place(self.cache, stored, &to)?);
+        }
+        Ok(Some(placed))
+    }
+
+    /// Puts everything so far on the disk.
+    pub fn sync(&self) {
+        if let Err(fault) = self.cache.make_durable() {
+            tracing::warn!("{fault}");
+        }
+        self.syncing.store(false, Ordering::Relaxed);
     }
 
     /// Waits between two tries, unless the run is being stopped.
@@ -225,14 +261,14 @@ impl Shop<'_> {
         task.files.iter().filter(same).map(|(path, _)| path.clone()).collect()
     }
 
-    fn once(&self, task: &Task<'_>, tell: &Sender<Message>) -> Result<Record, End> {
+    fn once(&self, task: &Task<'_>) -> Result<Record, End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
         let room = self.scratch.room()?;
         let mut place = Place { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
         let done = match &task.node.work {
             Work::Command { run, env } => self.run_command(task, &mut place, run, env),
-            Work::Worker(program) => self.run_job(task, &mut place, *program, tell),
+            Work::Worker(program) => self.run_job(task, &mut place, *program),
         };
         let record = done.and_then(|said| self.collect(task, &place, said, started, began));
         match record {

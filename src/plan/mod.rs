@@ -163,13 +163,6 @@ pub struct Resources {
     pub memory: u64,
 }
 
-impl Resources {
-    /// Whether it is what a node asks for that says nothing.
-    pub fn is_small(&self) -> bool {
-        *self == Self { cpu: CpuDemand::Count(1), gpu: 0, memory: 0 }
-    }
-}
-
 /// A number of processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CpuDemand {

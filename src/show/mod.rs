@@ -28,7 +28,7 @@ pub enum Verbosity {
 }
 
 /// The display for where standard error goes: live on a terminal, plain lines elsewhere.
-pub fn console(verbosity: Verbosity) -> Box<dyn Subscriber> {
+pub fn console(verbosity: Verbosity) -> Box<dyn Subscriber + Send> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
     match terminal && verbosity != Verbosity::Quiet {
         true => Box::new(live::Live::new(verbosity)),
