@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::cache::{Cache, Hashed, Stored, remove};
 use crate::digest::Stat;
@@ -31,19 +33,29 @@ pub fn place(cache: &Cache, stored: &Stored, to: &Path) -> Result<Hashed> {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = parent.join(format!(".lfs-pipe-{}-{number}", std::process::id()));
     let made = fill(cache, stored, &temporary);
-    let result = made.and_then(|()| match std::fs::rename(&temporary, to) {
-        // A folder takes the place of nothing but an empty folder, and a file that of no folder.
-        Err(_) if to.symlink_metadata().is_ok() => {
-            remove(to);
-            std::fs::rename(&temporary, to).at("write", to)
-        }
-        result => result.at("write", to),
-    });
+    let result = made.and_then(|()| put(&temporary, to).at("write", to));
     if result.is_err() {
         remove(&temporary);
     }
     result?;
     cache.remember_copy(to, stored).at("read", to)
+}
+
+/// Moves something to a path, in place of whatever is there.
+fn put(from: &Path, to: &Path) -> std::io::Result<()> {
+    // The two change places: at any instant one of them is there, whether file or folder. (A file that is renamed
+    // over another is also written to the disk at once by some file systems, which takes its time.)
+    match renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+        Ok(()) => {
+            remove(from);
+            Ok(())
+        }
+        Err(Errno::NOENT) => std::fs::rename(from, to),
+        Err(_) => {
+            remove(to);
+            std::fs::rename(from, to)
+        }
+    }
 }
 
 fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {

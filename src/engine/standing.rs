@@ -100,17 +100,25 @@ impl Standing {
         self.nodes.get(i)?.as_ref()
     }
 
+    /// Whether what a node wrote is as it was.
+    pub(super) fn is_there(&self, node: &Node, stood: &Stood) -> bool {
+        Root::open(&self.out).is_ok_and(|root| self.outputs_are_there(node, stood, &root))
+    }
+
+    fn outputs_are_there(&self, node: &Node, stood: &Stood, root: &Root) -> bool {
+        stood.placed.len() == node.outputs.len() && {
+            let folder = self.out.join(node.folder());
+            let mut outputs = node.outputs.iter().zip(&stood.placed);
+            outputs.all(|(output, placed)| placed.is_still_at(root, &folder.join(&output.path)))
+        }
+    }
+
     /// For each node, whether all that it reads and wrote is as it was.
     pub(super) fn still(&self, plan: &Plan, needed: &[bool], files: &Files) -> Vec<bool> {
         let Ok(root) = Root::open(&self.out) else { return vec![false; plan.nodes.len()] };
         let there = |i: usize| {
-            let Some(stood) = self.node(i).filter(|_| needed[i]) else { return false };
-            let node = &plan.nodes[i];
-            stood.placed.len() == node.outputs.len() && {
-                let folder = self.out.join(node.folder());
-                let mut outputs = node.outputs.iter().zip(&stood.placed);
-                outputs.all(|(output, placed)| placed.is_still_at(&root, &folder.join(&output.path)))
-            }
+            let stood = self.node(i).filter(|_| needed[i]);
+            stood.is_some_and(|stood| self.outputs_are_there(&plan.nodes[i], stood, &root))
         };
         let mut still: Vec<bool> = match plan.nodes.len() {
             // Threads take longer to come than so few looks.
