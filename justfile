@@ -8,6 +8,10 @@ run *args:
 test *args:
     cargo xtask test -- {{args}}
 
+# faults at random instants, many times: kills, flipped bits, full disks, runs beside each other
+torture rounds="300":
+    LFS_TORTURE={{rounds}} cargo xtask test -- torture
+
 # start, no-op run, hashing, alignment
 bench:
     cargo xtask bench

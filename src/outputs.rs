@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::cache::{Cache, Hashed, Stored, remove};
+use crate::cache::{Cache, Copied, Hashed, Scratch, Stored, remove};
 use crate::digest::Stat;
 use crate::fault::{At, Result};
 
@@ -18,27 +18,45 @@ use crate::fault::{At, Result};
 /// [`Cache::verify`].
 const COPY_UP_TO: u64 = 4 << 20;
 
+/// The folder below the output folder in which copies are made.
+pub const PLACING: &str = ".lfs-pipe";
+
+/// How often an output is placed again because somebody wrote to it meanwhile.
+const TRIES: u32 = 5;
+
 /// Whether this machine's file system has refused to share blocks.
 static NO_REFLINK: AtomicBool = AtomicBool::new(false);
 
 /// Puts an object at a path, in place of whatever is there, and says what is there now. The object must have been
-/// verified.
+/// verified. `scratch` is a folder on the same file system.
 ///
 /// # Errors
 /// When the path cannot be written.
-pub fn place(cache: &Cache, stored: &Stored, to: &Path) -> Result<Hashed> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let parent = to.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).at("create", parent)?;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let temporary = parent.join(format!(".lfs-pipe-{}-{number}", std::process::id()));
-    let made = fill(cache, stored, &temporary);
-    let result = made.and_then(|()| put(&temporary, to).at("write", to));
-    if result.is_err() {
-        remove(&temporary);
+pub fn place(cache: &Cache, stored: &Stored, to: &Path, scratch: &Scratch) -> Result<Hashed> {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).at("create", parent)?;
     }
-    result?;
-    cache.remember_copy(to, stored).at("read", to)
+    for _ in 0..TRIES {
+        let temporary = scratch.path();
+        let made = fill(cache, stored, &temporary).and_then(|()| {
+            let made = Copied::look(&temporary).at("read", &temporary)?;
+            put(&temporary, to).at("write", to)?;
+            Ok(made)
+        });
+        let made = match made {
+            Ok(made) => made,
+            Err(fault) => {
+                remove(&temporary);
+                return Err(fault);
+            }
+        };
+        // Somebody who writes to the path at this very moment must not have it taken for the copy.
+        if let Some(placed) = cache.remember_copy(to, stored, &made).at("read", to)? {
+            return Ok(placed);
+        }
+    }
+    tracing::warn!("{} is written by somebody else too: the result is in the cache", to.display());
+    Ok(Hashed::in_doubt(stored))
 }
 
 /// Moves something to a path, in place of whatever is there.

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use objects::{Hashed, Look, Refused};
+pub use objects::{Copied, Hashed, Look, Refused};
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
 use crate::digest::Digest;
@@ -94,10 +94,15 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made.
     pub fn folder(&self) -> Result<PathBuf> {
-        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = self.path.join(number.to_string());
+        let path = self.path();
         std::fs::create_dir(&path).at("create", &path)?;
         Ok(path)
+    }
+
+    /// A new path at which nothing is.
+    pub fn path(&self) -> PathBuf {
+        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.path.join(number.to_string())
     }
 
     /// An empty folder for one try of a node.
@@ -285,17 +290,35 @@ impl Cache {
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self, run: &str) -> Result<Scratch> {
-        let base = self.root.join("scratch");
-        for entry in std::fs::read_dir(&base).at("list", &base)?.flatten() {
+        Scratch::new(&self.root.join("scratch"), run)
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memo(&self) -> MutexGuard<'_, Memo> {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scratch {
+    /// A folder below `base` for a run. Those of runs that died are removed.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(base: &Path, run: &str) -> Result<Self> {
+        std::fs::create_dir_all(base).at("create", base)?;
+        // A folder that is being made looks like one whose run died.
+        let lock = base.join("lock");
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
+        let file = file.at("create", &lock)?;
+        let _making = locks::whole_file(&file).at("lock", &lock)?;
+        for entry in std::fs::read_dir(base).at("list", base)?.flatten() {
             let alive = entry.path().join("alive");
-            // A folder without the file is being made, or was left in the making: its age decides.
             let dead = match File::options().read(true).write(true).open(&alive) {
                 Ok(file) => matches!(locks::try_file(file), Ok(Some(_))),
-                Err(_) => {
-                    let age =
-                        entry.metadata().ok().and_then(|m| m.modified().ok()).and_then(|t| t.elapsed().ok());
-                    age.is_some_and(|a| a > Duration::from_secs(60))
-                }
+                Err(_) => entry.path().is_dir(),
             };
             if dead {
                 remove(&entry.path());
@@ -315,14 +338,6 @@ impl Cache {
             return Err(Fault::machine(format!("{} is in use", alive.display())));
         };
         Ok(Scratch { path, next: 0.into(), empty: Mutex::default(), _alive: held })
-    }
-
-    fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn memo(&self) -> MutexGuard<'_, Memo> {
-        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

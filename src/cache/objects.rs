@@ -49,6 +49,30 @@ pub struct Hashed {
     young: bool,
 }
 
+/// What the file system said of a copy of an object before it got its place.
+pub struct Copied(Vec<Leaf>);
+
+impl Copied {
+    /// Looks at a copy.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look(path: &Path) -> std::io::Result<Self> {
+        Ok(Self(look(path)?.0))
+    }
+
+    /// Whether these are the same files, unchanged, and as large as the object's. (Their ctime is that of the move.)
+    fn is(&self, now: &[Leaf], stored: &Stored) -> bool {
+        let same = |(a, b): (&Leaf, &Leaf)| {
+            a.name == b.name
+                && (a.stat.size, a.stat.mtime, a.stat.inode) == (b.stat.size, b.stat.mtime, b.stat.inode)
+        };
+        self.0.len() == now.len()
+            && self.0.iter().zip(now).all(same)
+            && now.iter().map(|l| l.stat.size).sum::<u64>() == stored.bytes
+    }
+}
+
 impl Hashed {
     /// Whether the file system says of what lies at a path what it said of this. False while there is doubt.
     pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
@@ -62,6 +86,11 @@ impl Hashed {
             Err(_) => return false,
         };
         now == self.signature
+    }
+
+    /// An object, of whose copy nothing is certain.
+    pub fn in_doubt(stored: &Stored) -> Self {
+        Self { stored: stored.clone(), signature: Digest::default(), young: true }
     }
 
     /// Whether the file system would tell of a change.
@@ -244,10 +273,20 @@ impl Cache {
 
     /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is
     /// renewed, since a new link changes its times.
-    pub fn remember_copy(&self, path: &Path, stored: &Stored) -> std::io::Result<Hashed> {
+    /// `None` when it is not what it was when it was made.
+    pub fn remember_copy(
+        &self,
+        path: &Path,
+        stored: &Stored,
+        made: &Copied,
+    ) -> std::io::Result<Option<Hashed>> {
         let object = self.object(&stored.digest);
         let (there, folder) = look(&object)?;
-        let (here, _) = look(path)?;
+        let here = match look(path) {
+            Ok((here, is_folder)) if is_folder == folder && made.is(&here, stored) => here,
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => return Ok(None),
+        };
         let mut memo = self.memo();
         // The digest of each file is known from the time when the object was verified; only a file whose
         // inode the copy shares has new times.
@@ -261,7 +300,7 @@ impl Cache {
             }
         }
         // Nobody but this process has had the copy in hand.
-        Ok(Hashed { stored: stored.clone(), signature: signature(&here), young: false })
+        Ok(Some(Hashed { stored: stored.clone(), signature: signature(&here), young: false }))
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) fn clean(common: &Common, args: &CleanArgs) -> Result<()> {
             text += &format!("removed {}\n", shown(&path));
         }
     }
+    crate::cache::remove(&project.out.join(crate::outputs::PLACING));
     // An empty output folder is of no use; one with other things stays.
     let _ = std::fs::remove_dir(&project.out);
     if args.cache_too {

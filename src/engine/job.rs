@@ -181,7 +181,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
                     answer
                 }
                 None => {
-                    let folder = self.shop.scratch.folder()?;
+                    let folder = self.shop.scratch()?.folder()?;
                     asked.folder = Some(folder.clone());
                     let free = if own { self.shop.slots.take(&self.task.node.resources) } else { None };
                     match free {

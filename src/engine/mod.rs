@@ -14,8 +14,8 @@ mod stop;
 mod work;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 pub use event::{Ended, Event};
@@ -189,13 +189,17 @@ fn work_off(
         stop: request.stop.clone(),
         slots: Slots::new(limits),
         syncing: AtomicBool::new(false),
-        scratch: cache.scratch(&run)?,
+        scratch: Mutex::default(),
+        placing: Mutex::default(),
         logs: cache.root().join("runs").join(&run),
         run,
     };
     let scheduler = Scheduler::new(request, &shop, known);
     let result = Crew::new(&shop, scheduler).run();
-    cache.flush_memo()?;
+    // Without it files are hashed again, and nothing else.
+    if let Err(fault) = cache.flush_memo() {
+        tracing::debug!("{fault}");
+    }
     let (mut summary, standing, unsynced) = result?.finish();
     if unsynced {
         cache.make_durable()?;

@@ -67,11 +67,7 @@ pub(super) struct Scheduler<'env> {
 }
 
 impl<'env> Scheduler<'env> {
-    pub fn new(
-        request: &'env Request<'env>,
-        shop: &'env Shop<'env>,
-        known: Known,
-    ) -> Self {
+    pub fn new(request: &'env Request<'env>, shop: &'env Shop<'env>, known: Known) -> Self {
         let plan = request.plan;
         let count = plan.nodes.len();
         let Known { needed, still, mut before, files } = known;

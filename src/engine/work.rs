@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lfs_stage::Binding;
@@ -16,7 +16,7 @@ use super::stop::Stop;
 use crate::cache::{Cache, Hashed, Look, Made, Record, Refused, Room, Scratch};
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
-use crate::outputs;
+use crate::outputs::{self, PLACING};
 use crate::plan::{Node, Work};
 use crate::worker::{Worker, Workers};
 
@@ -32,7 +32,10 @@ pub(super) struct Shop<'a> {
     pub slots: Slots,
     /// Results are being put on the disk.
     pub syncing: AtomicBool,
-    pub scratch: Scratch,
+    /// Made when the first node runs.
+    pub scratch: Mutex<Option<Arc<Scratch>>>,
+    /// Made when the first output is placed.
+    pub placing: Mutex<Option<Arc<Scratch>>>,
     pub run: String,
     pub logs: PathBuf,
 }
@@ -196,13 +199,15 @@ impl Shop<'_> {
                     self.say(&Event::NodeWarning { node: task.node.name.clone(), text });
                     self.pause(Duration::from_millis(500) * 2_u32.saturating_pow(tries.min(8)));
                 }
-                other => break other?,
+                other => break other,
             }
         };
         let changed = self.changed(task);
-        if !changed.is_empty() {
+        // What it read changed under it: that is also why it may have failed.
+        if !changed.is_empty() && matches!(record, Ok(_) | Err(End::Failed(_))) {
             return Ok(Outcome::Changed(changed));
         }
+        let record = record?;
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
         drop(lock);
         match self.appear(task.node, &task.key, &record, true)? {
@@ -234,9 +239,15 @@ impl Shop<'_> {
                 self.cache.withdraw(key)?;
                 return Ok(None);
             }
-            placed.push(outputs::place(self.cache, stored, &to)?);
+            let placing = lazily(&self.placing, &|| Scratch::new(&self.out.join(PLACING), &self.run))?;
+            placed.push(outputs::place(self.cache, stored, &to, &placing)?);
         }
         Ok(Some(placed))
+    }
+
+    /// The folder for running nodes.
+    pub fn scratch(&self) -> Result<Arc<Scratch>, Fault> {
+        lazily(&self.scratch, &|| self.cache.scratch(&self.run))
     }
 
     /// Puts everything so far on the disk.
@@ -264,7 +275,8 @@ impl Shop<'_> {
     fn once(&self, task: &Task<'_>) -> Result<Record, End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
-        let room = self.scratch.room()?;
+        let scratch = self.scratch()?;
+        let room = scratch.room()?;
         let mut place = Place { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
         let done = match &task.node.work {
             Work::Command { run, env } => self.run_command(task, &mut place, run, env),
@@ -341,6 +353,18 @@ impl Shop<'_> {
         worker.log_to(None);
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(IdleWorker { program, gpus, worker });
+    }
+}
+
+/// What is there, or is made now.
+fn lazily(
+    place: &Mutex<Option<Arc<Scratch>>>,
+    make: &dyn Fn() -> Result<Scratch, Fault>,
+) -> Result<Arc<Scratch>, Fault> {
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *place {
+        Some(there) => Ok(Arc::clone(there)),
+        none => Ok(Arc::clone(none.insert(Arc::new(make()?)))),
     }
 }
 

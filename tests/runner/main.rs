@@ -8,4 +8,5 @@ mod mistakes;
 mod results;
 mod stopping;
 mod support;
+mod torture;
 mod workers;
