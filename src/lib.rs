@@ -19,6 +19,7 @@ pub mod digest;
 pub mod engine;
 pub mod fault;
 pub mod fingerprint;
+pub mod history;
 pub mod manifest;
 pub mod outputs;
 pub mod plan;

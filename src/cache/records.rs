@@ -51,6 +51,9 @@ pub struct Made {
     pub started: String,
     /// How long it took.
     pub seconds: f64,
+    /// The most memory that it held, in bytes, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
     /// Which program did the work.
     pub worker: String,
 }

@@ -63,6 +63,12 @@ pub enum Command {
     Log(NodeArgs),
     /// Show where a node's result came from: bytes, code, parameters.
     Show(NodeArgs),
+    /// List the runs, latest first.
+    History(HistoryArgs),
+    /// Say in what two runs differ: nodes, parameters, figures.
+    Diff(DiffArgs),
+    /// Say which node, run and key a file came from.
+    Who(WhoArgs),
     /// List the kinds of stages, or the parameters, inputs and outputs of one.
     Kinds(KindsArgs),
     /// Remove outputs, or the whole cache.
@@ -147,6 +153,40 @@ pub enum GraphForm {
     Mermaid,
     /// A picture.
     Svg,
+}
+
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// How many.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub most: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier run: its name or the beginning of it, or `@1` for the last, `@2` for the one before.
+    pub before: String,
+    /// The later one.
+    #[arg(default_value = "@1")]
+    pub after: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `who`.
+#[derive(Debug, Args)]
+pub struct WhoArgs {
+    /// A file or folder, in the output folder or anywhere.
+    pub path: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `kinds`.

@@ -115,7 +115,7 @@ fn reasons(f: &Forecast, nearest: Option<&Nearest>) -> Vec<String> {
     }
 }
 
-fn change(change: &Change) -> String {
+pub(super) fn change(change: &Change) -> String {
     let shown = |value: &Option<Json>| match value {
         None => "nothing".to_owned(),
         Some(Json::String(s)) if s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit()) => {

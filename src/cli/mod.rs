@@ -5,6 +5,7 @@ mod clean;
 mod drawing;
 mod explain;
 mod graph;
+mod history;
 mod kinds;
 mod log;
 mod picture;
@@ -51,6 +52,9 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Graph(args) => graph::graph(common, args),
         Command::Log(args) => log::log(common, args),
         Command::Show(args) => show::show(common, args),
+        Command::History(args) => history::history(common, args),
+        Command::Diff(args) => history::diff(common, args),
+        Command::Who(args) => history::who(common, args),
         Command::Kinds(args) => kinds::kinds(common, args),
         Command::Clean(args) => clean::clean(common, args),
         Command::Completions { shell } => {

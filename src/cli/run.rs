@@ -7,6 +7,7 @@ use std::mem::ManuallyDrop;
 
 use crate::engine::{self, Ask, Event, Stop};
 use crate::fault::{Fault, Result};
+use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
 use crate::show::{JsonLines, Subscriber, Verbosity, console};
 
@@ -27,6 +28,14 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
     if let Some(path) = &args.events {
         subscribers.push(Box::new(JsonLines::create(path)?));
+    }
+    match History::open(&project.cache_folder) {
+        Ok(history) => {
+            let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
+            subscribers.push(Box::new(Recorder::new(history, &manifest, arguments())));
+        }
+        // It tells of results, and is not needed for them.
+        Err(fault) => tracing::warn!("{fault}"),
     }
     let stop = Stop::default();
     let request = engine::Request {
@@ -67,6 +76,12 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The command line behind the program and `run`.
+fn arguments() -> String {
+    let all: Vec<String> = std::env::args().skip(1).filter(|a| a != "run").collect();
+    all.join(" ")
 }
 
 /// The path of an output that `[pipeline]` names: `table.markdown`.

@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group};
 
+use wait4::{ResUse, Wait4};
+
 use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
 use crate::fault::{At, Fault};
 
@@ -58,20 +60,20 @@ impl Shop<'_> {
         let (said, out) = std::io::pipe().map_err(pipe)?;
         let errors = out.try_clone().map_err(pipe)?;
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
-        let mut child =
-            command.spawn().map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
+        let child = command.spawn().map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
         // Its ends of the pipe are the child's alone.
         drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         self.stop.enter(group, task.node.timeout);
-        let ended = attend(&mut child, said, &place.log);
+        let ended = attend(child, said, &place.log);
         let timed_out = self.stop.leave(group);
-        let status = ended.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
+        let ended = ended.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
+        let (status, peak) = (ended.status, Some(ended.rusage.maxrss));
         if end_rest(group) {
             place.room.spoil();
         }
         if status.success() {
-            return Ok(Said::default());
+            return Ok(Said { peak, ..Said::default() });
         }
         Err(self.ended(status, timed_out, task, "the command"))
     }
@@ -100,7 +102,7 @@ impl Shop<'_> {
 }
 
 /// Follows a command to its end, writing what it says to the log. A command that says nothing has no log.
-fn attend(child: &mut Child, mut said: PipeReader, path: &Path) -> std::io::Result<ExitStatus> {
+fn attend(child: Child, mut said: PipeReader, path: &Path) -> std::io::Result<ResUse> {
     let mut log: Option<File> = None;
     let mut buffer = [0; 8192];
     let mut take = |said: &mut PipeReader| -> std::io::Result<usize> {
@@ -115,7 +117,7 @@ fn attend(child: &mut Child, mut said: PipeReader, path: &Path) -> std::io::Resu
         Ok(n)
     };
     let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
-        return child.wait();
+        return child.wait4();
     };
     let process = pidfd_open(process, PidfdFlags::empty())?;
     loop {
@@ -126,7 +128,7 @@ fn attend(child: &mut Child, mut said: PipeReader, path: &Path) -> std::io::Resu
             other => other?,
         };
         if watched[0].revents().is_empty() || take(&mut said)? == 0 {
-            return child.wait();
+            return child.wait4();
         }
     }
 }

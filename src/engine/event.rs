@@ -14,6 +14,9 @@ pub enum Event {
     RunStarted {
         /// The run's name; its logs are under `runs/` in the cache.
         run: String,
+        /// The run at whose end nodes stood where this one takes them up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
         /// How many nodes are wanted.
         nodes: usize,
         /// Processor slots; none when nothing has to run.
@@ -85,6 +88,12 @@ pub enum Event {
         key: Option<Digest>,
         /// How long it took.
         seconds: f64,
+        /// The most memory that it held, in bytes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peak: Option<u64>,
+        /// Whether it stands where it stood in the run before, which was found without looking it up.
+        #[serde(skip)]
+        stands: bool,
         /// The digests of its outputs.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         outputs: BTreeMap<String, Digest>,

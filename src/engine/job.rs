@@ -40,6 +40,7 @@ impl Shop<'_> {
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
         let mut worker = self.worker(program, task.gpus())?;
         worker.log_to(Some(open_log(&place.log)?));
+        worker.measure();
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
             let mut host = Host {
@@ -57,7 +58,8 @@ impl Shop<'_> {
             result.map(|()| host.said)
         });
         match result {
-            Ok(said) => {
+            Ok(mut said) => {
+                said.peak = worker.peak();
                 self.keep(program, task.gpus(), worker);
                 Ok(said)
             }

@@ -102,7 +102,8 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     let run = run_name();
     let (count, count_all) = (needed.iter().filter(|n| **n).count(), needed.len());
     let mut summary = if still.iter().filter(|s| **s).count() == count {
-        emit(&Event::RunStarted { run, nodes: count, jobs: None });
+        let base = before.as_ref().and_then(Standing::run);
+        emit(&Event::RunStarted { run, base, nodes: count, jobs: None });
         quiet(request, &needed, before.as_ref(), emit)
     } else {
         let before = before.unwrap_or_else(|| Standing::none(request.identity, &request.out, count_all));
@@ -145,6 +146,8 @@ fn quiet(
             state: Ended::Cached,
             key: Some(stood.key),
             seconds: 0.0,
+            peak: None,
+            stands: true,
             outputs: stood.outputs(node).map(|(name, stored)| (name.clone(), stored.digest)).collect(),
             error: None,
             help: None,
@@ -176,7 +179,8 @@ fn work_off(
         }
     }
     let nodes = known.needed.iter().filter(|n| **n).count();
-    emit(&Event::RunStarted { run: run.clone(), nodes, jobs: Some(limits.cpu as usize) });
+    let base = known.before.run();
+    emit(&Event::RunStarted { run: run.clone(), base, nodes, jobs: Some(limits.cpu as usize) });
     request.stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
     let emit = Mutex::new(emit);
     let voice = |event: &Event| (emit.lock().unwrap_or_else(PoisonError::into_inner))(event);
@@ -206,7 +210,7 @@ fn work_off(
     } else if summary.executed > 0 {
         cache.end_run()?;
     }
-    summary.standing = Some(standing.at(cache.records_mark()));
+    summary.standing = Some(standing.at(cache.records_mark(), &shop.run));
     Ok(summary)
 }
 

@@ -66,6 +66,16 @@ pub(super) struct Scheduler<'env> {
     told_of_stopping: u8,
 }
 
+/// What is told of a node that is over.
+#[derive(Default)]
+struct Told {
+    seconds: f64,
+    peak: Option<u64>,
+    /// It stands where it stood.
+    stands: bool,
+    failed: Option<Failed>,
+}
+
 impl<'env> Scheduler<'env> {
     pub fn new(request: &'env Request<'env>, shop: &'env Shop<'env>, known: Known) -> Self {
         let plan = request.plan;
@@ -97,7 +107,7 @@ impl<'env> Scheduler<'env> {
             before,
         };
         for i in (0..count).filter(|i| still[*i]) {
-            scheduler.tell_over(i, Ended::Cached, 0.0, None);
+            scheduler.tell_over(i, Ended::Cached, Told { stands: true, ..Told::default() });
         }
         scheduler
     }
@@ -163,7 +173,7 @@ impl<'env> Scheduler<'env> {
     pub fn skip_rest(&mut self) {
         for i in 0..self.states.len() {
             if !matches!(self.states[i], State::Unwanted | State::Over(_)) {
-                self.over(i, Ended::Skipped, 0.0, None);
+                self.over(i, Ended::Skipped, Told::default());
             }
         }
     }
@@ -226,7 +236,7 @@ impl<'env> Scheduler<'env> {
         let forced = self.request.force.contains(&i);
         if !forced && self.stands(i) {
             self.results[i] = self.before.take(i);
-            self.over(i, Ended::Cached, 0.0, None);
+            self.over(i, Ended::Cached, Told { stands: true, ..Told::default() });
             return Ok(());
         }
         let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
@@ -238,7 +248,7 @@ impl<'env> Scheduler<'env> {
             && let Some(placed) = self.shop.appear(node, &key, &record, false)?
         {
             self.put(i, key, placed, record.made.seconds);
-            self.over(i, Ended::Cached, 0.0, None);
+            self.over(i, Ended::Cached, Told::default());
             return Ok(());
         }
         if self.priority.is_empty() {
@@ -375,16 +385,18 @@ impl<'env> Scheduler<'env> {
         match outcome {
             Outcome::Found(placed, took) => {
                 self.put(i, key, placed, took);
-                self.over(i, Ended::Cached, seconds, None);
+                self.over(i, Ended::Cached, Told { seconds, ..Told::default() });
             }
-            Outcome::Ran(placed, took) => {
+            Outcome::Ran(placed, took, peak) => {
                 self.put(i, key, placed, took);
                 self.unsynced += seconds;
-                self.over(i, Ended::Executed, seconds, None);
+                self.over(i, Ended::Executed, Told { seconds, peak, ..Told::default() });
             }
             Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
-            Outcome::Failed(failed) => self.over(i, Ended::Failed, seconds, Some(failed)),
-            Outcome::Stopped => self.over(i, Ended::Skipped, seconds, None),
+            Outcome::Failed(failed) => {
+                self.over(i, Ended::Failed, Told { seconds, failed: Some(failed), ..Told::default() });
+            }
+            Outcome::Stopped => self.over(i, Ended::Skipped, Told { seconds, ..Told::default() }),
             Outcome::Broken(fault) => return Err(fault),
         }
         Ok(())
@@ -405,7 +417,8 @@ impl<'env> Scheduler<'env> {
         }
         if self.changes[i] > MOST_CHANGES || renewed.is_err() {
             let failed = Failed::new(format!("{list} kept changing while it ran"));
-            self.over(i, Ended::Failed, seconds, Some(failed.help("let it come to rest, then run again")));
+            let failed = Some(failed.help("let it come to rest, then run again"));
+            self.over(i, Ended::Failed, Told { seconds, failed, ..Told::default() });
             return Ok(());
         }
         let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
@@ -415,8 +428,8 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
-    fn over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
-        self.tell_over(i, ended, seconds, failed);
+    fn over(&mut self, i: usize, ended: Ended, told: Told) {
+        self.tell_over(i, ended, told);
         if !matches!(ended, Ended::Cached | Ended::Executed) {
             return;
         }
@@ -432,7 +445,8 @@ impl<'env> Scheduler<'env> {
         }
     }
 
-    fn tell_over(&mut self, i: usize, ended: Ended, seconds: f64, failed: Option<Failed>) {
+    fn tell_over(&mut self, i: usize, ended: Ended, told: Told) {
+        let Told { seconds, peak, stands, failed } = told;
         let plan = self.request.plan;
         self.states[i] = State::Over(ended);
         match ended {
@@ -450,6 +464,8 @@ impl<'env> Scheduler<'env> {
             state: ended,
             key: result.map(|r| r.key).or(self.keys[i]),
             seconds,
+            peak,
+            stands,
             outputs: digests.collect(),
             error: Some(message).filter(|m| !m.is_empty()),
             help,

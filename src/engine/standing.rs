@@ -23,6 +23,8 @@ pub struct Standing {
     identity: Digest,
     out: PathBuf,
     records: RecordsMark,
+    /// The run that wrote it.
+    run: String,
     nodes: Vec<Option<Stood>>,
     files: HashMap<PathBuf, Hashed>,
 }
@@ -85,9 +87,14 @@ impl Standing {
         self.files.extend(files.settled());
     }
 
-    /// The same, for records that go so far.
-    pub(super) fn at(self, records: RecordsMark) -> Self {
-        Self { records, ..self }
+    /// The same, at the end of a run, for records that go so far.
+    pub(super) fn at(self, records: RecordsMark, run: &str) -> Self {
+        Self { records, run: run.to_owned(), ..self }
+    }
+
+    /// The run at whose end it was so.
+    pub(super) fn run(&self) -> Option<String> {
+        Some(self.run.clone()).filter(|r| !r.is_empty())
     }
 
     /// What a file or folder was.

@@ -68,8 +68,8 @@ pub(super) struct Task<'a> {
 pub(super) enum Outcome {
     /// Another run had the result ready: what lies in the output folder, and how long it took then.
     Found(Vec<Hashed>, f64),
-    /// It ran: what lies in the output folder, and how long it took.
-    Ran(Vec<Hashed>, f64),
+    /// It ran: what lies in the output folder, how long it took, and the most memory that it held.
+    Ran(Vec<Hashed>, f64, Option<u64>),
     /// One of the user's files changed while it ran: the result belongs to no key.
     Changed(Vec<PathBuf>),
     /// It failed.
@@ -146,6 +146,8 @@ impl From<Fault> for End {
 pub(super) struct Said {
     pub metrics: BTreeMap<String, f64>,
     pub warnings: Vec<String>,
+    /// The most memory that was held, in bytes.
+    pub peak: Option<u64>,
 }
 
 /// Where one try of a node writes.
@@ -185,10 +187,9 @@ impl Shop<'_> {
         if let Some(record) = self.cache.record_now(&task.key)?
             && !task.forced
             && record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat))
+            && let Some(placed) = self.appear(task.node, &task.key, &record, false)?
         {
-            if let Some(placed) = self.appear(task.node, &task.key, &record, false)? {
-                return Ok(Outcome::Found(placed, record.made.seconds));
-            }
+            return Ok(Outcome::Found(placed, record.made.seconds));
         }
         let mut tries = 0;
         let record = loop {
@@ -211,7 +212,7 @@ impl Shop<'_> {
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
         drop(lock);
         match self.appear(task.node, &task.key, &record, true)? {
-            Some(placed) => Ok(Outcome::Ran(placed, record.made.seconds)),
+            Some(placed) => Ok(Outcome::Ran(placed, record.made.seconds, record.made.peak)),
             None => Err(End::Failed(Failed::new("its result vanished from the cache"))),
         }
     }
@@ -327,7 +328,8 @@ impl Shop<'_> {
             Work::Command { .. } => "/bin/sh".to_owned(),
             Work::Worker(program) => self.workers.programs[program].name.clone(),
         };
-        let made = Made { node: task.node.name.clone(), run: self.run.clone(), started, seconds, worker };
+        let (node, run, peak) = (task.node.name.clone(), self.run.clone(), said.peak);
+        let made = Made { node, run, started, seconds, peak, worker };
         Ok(Record { outputs, metrics: said.metrics, warnings: said.warnings, made })
     }
 

@@ -57,7 +57,7 @@ pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, St
         return None;
     }
     Some(match event {
-        Event::RunStarted { run, nodes, jobs } => {
+        Event::RunStarted { run, nodes, jobs, .. } => {
             let slots = jobs.map_or_else(String::new, |jobs| format!(", {jobs} slots"));
             (Verbose, format!("run {run}: {}{slots}", super::nodes(*nodes)))
         }

@@ -111,6 +111,19 @@ impl Worker {
         }
     }
 
+    /// Begins to measure the most memory that it holds.
+    pub fn measure(&self) {
+        // Where that is not possible, the figure is that of its whole life.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    /// The most memory that it held since, in bytes.
+    pub fn peak(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = text.lines().find(|l| l.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+
     /// The process and all that it started are in this group.
     pub fn group(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)

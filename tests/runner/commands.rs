@@ -116,3 +116,69 @@ fn outputs_named_by_the_manifest_are_printed_after_a_run() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("did you mean `all.all`?"), "{}", ran.err);
 }
+
+#[test]
+fn history_lists_the_runs_and_diff_says_in_what_two_differ() {
+    let p = chain();
+    assert!(p.call(&["history"]).out.contains("no run yet"));
+    p.run_ok(&[]);
+    p.run_ok(&[]);
+    p.run_ok(&["--set", "greeting=hi"]);
+    p.edit("grep -v '^#' $IN_text > $OUT_words", "exit 3");
+    assert_eq!(p.run(&[]).code, 1);
+    let runs = p.json(&["history", "--json"])["runs"].as_array().unwrap().clone();
+    let of = |key: &str| runs.iter().map(|r| r[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("state"), ["failed", "done", "done", "done"]);
+    assert_eq!(of("executed"), [0, 1, 0, 4]);
+    assert_eq!(of("cached"), [0, 3, 4, 0]);
+    assert!(runs[1]["arguments"].as_str().unwrap().contains("--set greeting=hi"));
+    p.edit("exit 3", "grep -v '^#' $IN_text > $OUT_words");
+    let diff = p.json(&["diff", "@4", "@2", "--json"]);
+    let nodes = diff["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1, "{diff}");
+    assert_eq!((nodes[0]["node"].as_str(), nodes[0]["what"].as_str()), (Some("all"), Some("changed")));
+    assert_eq!(nodes[0]["changes"][0]["leaf"], "parameters.run");
+    assert_eq!(p.json(&["diff", "@4", "@3", "--json"])["nodes"].as_array().unwrap().len(), 0);
+    let said = p.call(&["diff", "@4", "@2"]).out;
+    assert!(said.contains("all\n    parameters.run: \"echo hello"), "{said}");
+    for (args, said) in [
+        (["diff", "@9", "@1"], "there is no run `@9`"),
+        (["diff", "2", "@1"], "`2` means 4 runs"),
+        (["diff", "yesterday", "@1"], "there is no run `yesterday`"),
+    ] {
+        assert!(p.call(&args).err.contains(said), "{}", p.call(&args).err);
+    }
+}
+
+#[test]
+fn a_damaged_run_database_is_set_aside_and_nothing_else_is_lost() {
+    let p = chain();
+    p.run_ok(&[]);
+    for file in ["cache/runs.sqlite-wal", "cache/runs.sqlite-shm"] {
+        let _ = std::fs::remove_file(p.path(file));
+    }
+    p.write("cache/runs.sqlite", &"this is no database".repeat(100));
+    let ran = p.run_ok(&[]);
+    assert_eq!(ran.counts(), [0, 4, 0, 0]);
+    assert!(ran.err.contains("it is set aside"), "{}", ran.err);
+    assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn who_says_where_a_file_came_from() {
+    let p = chain();
+    p.run_ok(&[]);
+    let said = p.call(&["who", "out/times/n=2/text.txt"]).out;
+    assert!(said.contains("output `text` of `times[n=2]`"), "{said}");
+    assert!(said.contains("parameter run = \"for i in"), "{said}");
+    // A copy elsewhere is known by its bytes.
+    p.write("copy", &p.read("out/all/all.txt"));
+    let who = p.json(&["who", "copy", "--json"]);
+    assert_eq!(who["written-by"][0]["made"]["node"], "all");
+    assert!(who["place"].is_null());
+    p.write("out/all/all.txt", "tampered");
+    let ran = p.call(&["who", "out/all/all.txt"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("it lies where `all` writes, but has other bytes"), "{}", ran.err);
+    assert!(p.call(&["who", "nothing"]).err.contains("cannot read"));
+}

@@ -1,0 +1,396 @@
+//! The run database: every run, its nodes, how long they took, what memory they needed, their figures.
+//!
+//! It is an SQLite file in the cache (`runs.sqlite`), to be read by any program that reads such files. It tells of
+//! results and is not needed for them: a damaged one is set aside, and a new one begun.
+//!
+//! A run holds the nodes that it looked at. Those that stood where they stood in the run before are found there
+//! (`base`): it grows with what changed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use crate::engine::{Ended, Event};
+use crate::fault::{Fault, Result};
+use crate::fingerprint::Key;
+use crate::show::Subscriber;
+
+const SCHEMA: &str = "
+CREATE TABLE run (
+    name TEXT PRIMARY KEY, base TEXT, manifest TEXT NOT NULL, arguments TEXT NOT NULL, version TEXT NOT NULL,
+    started TEXT NOT NULL, seconds REAL, state TEXT NOT NULL,
+    executed INTEGER NOT NULL, cached INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE node (
+    run TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, key BLOB, seconds REAL NOT NULL, peak INTEGER,
+    error TEXT, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE metric (
+    run TEXT NOT NULL, node TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (run, node, name)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// How often what happened is written during a run.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// An opened run database.
+pub struct History {
+    db: Connection,
+}
+
+/// A run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Its name.
+    pub run: String,
+    /// The manifest.
+    pub manifest: String,
+    /// The command line behind `run`.
+    pub arguments: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// How long it took; none while it runs, or when it was killed.
+    pub seconds: Option<f64>,
+    /// `running`, `done`, `failed` or `stopped`.
+    pub state: String,
+    /// Nodes that ran.
+    pub executed: u64,
+    /// Nodes whose result was known.
+    pub cached: u64,
+    /// Nodes that failed.
+    pub failed: u64,
+    /// Nodes that were not tried.
+    pub skipped: u64,
+}
+
+/// Where a node stood at the end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Node {
+    /// How it ended in the run that looked at it last.
+    pub state: String,
+    /// Its key.
+    pub key: Option<Key>,
+    /// How long it took.
+    pub seconds: f64,
+    /// The most memory that it held, in bytes, where that is known.
+    pub peak: Option<u64>,
+}
+
+fn wrong(e: rusqlite::Error) -> Fault {
+    Fault::machine(format!("the run database cannot be used: {e}"))
+}
+
+impl History {
+    /// The file in a cache folder.
+    pub fn file(cache: &Path) -> PathBuf {
+        cache.join("runs.sqlite")
+    }
+
+    /// Opens the database of a cache, making it if there is none. A damaged one is set aside.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(cache: &Path) -> Result<Self> {
+        let file = Self::file(cache);
+        match Self::at(&file) {
+            Err(e) if is_damage(&e) => {
+                let aside = (0..).map(|n| cache.join(format!("runs.damaged-{n}"))).find(|p| !p.exists());
+                let aside = aside.unwrap_or_else(|| cache.join("runs.damaged"));
+                tracing::warn!("the run database is damaged: it is set aside as {}", aside.display());
+                std::fs::rename(&file, aside)
+                    .map_err(|e| Fault::machine(format!("cannot set aside {}: {e}", file.display())))?;
+                Self::at(&file).map_err(wrong)
+            }
+            other => other.map_err(wrong),
+        }
+    }
+
+    fn at(file: &Path) -> rusqlite::Result<Self> {
+        let db = Connection::open(file)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        // What a lost power may cost is the last runs' history; nothing else depends on it.
+        db.pragma_update(None, "synchronous", "off")?;
+        if db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0))? == 0 {
+            db.pragma_update(None, "journal_mode", "wal")?;
+            let made = db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"));
+            // Another run may have made it a moment ago.
+            let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
+            if let Err(e) = made {
+                let _ = db.execute_batch("ROLLBACK;");
+                if version()? == 0 {
+                    return Err(e);
+                }
+            }
+        }
+        Ok(Self { db })
+    }
+
+    /// The latest runs, latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
+        let sql = "SELECT name, manifest, arguments, started, seconds, state, executed, cached, failed, skipped \
+                   FROM run ORDER BY name DESC LIMIT ?1";
+        let mut statement = self.db.prepare(sql).map_err(wrong)?;
+        let rows = statement.query_map([most as i64], |r| {
+            Ok(Run {
+                run: r.get(0)?,
+                manifest: r.get(1)?,
+                arguments: r.get(2)?,
+                started: r.get(3)?,
+                seconds: r.get(4)?,
+                state: r.get(5)?,
+                executed: r.get::<_, i64>(6)?.unsigned_abs(),
+                cached: r.get::<_, i64>(7)?.unsigned_abs(),
+                failed: r.get::<_, i64>(8)?.unsigned_abs(),
+                skipped: r.get::<_, i64>(9)?.unsigned_abs(),
+            })
+        });
+        rows.and_then(Iterator::collect).map_err(wrong)
+    }
+
+    /// The run that a text names: its name or the beginning of it, or `@1` for the last, `@2` for the one before.
+    ///
+    /// # Errors
+    /// When there is no such run, or several.
+    pub fn named(&self, text: &str) -> Result<Run> {
+        let all = self.runs(usize::MAX >> 1)?;
+        let back = text.strip_prefix('@').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
+        let found: Vec<&Run> = match back {
+            Some(back) => all.iter().skip(back - 1).take(1).collect(),
+            None => all.iter().filter(|r| r.run.starts_with(text)).collect(),
+        };
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(Fault::usage(format!("there is no run `{text}`"))
+                .with_help("`lfs-pipe history` lists the runs; `@1` is the last one")),
+            several => Err(Fault::usage(format!("`{text}` means {} runs", several.len()))
+                .with_help(format!("name one: `{}` or `{}`", several[0].run, several[1].run))),
+        }
+    }
+
+    /// Where every node stood at the end of a run.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn nodes(&self, run: &str) -> Result<BTreeMap<String, Node>> {
+        let mut out = BTreeMap::new();
+        let mut next = Some(run.to_owned());
+        let mut seen = std::collections::HashSet::new();
+        while let Some(run) = next.filter(|r| seen.insert(r.clone())) {
+            for (name, node) in self.own_nodes(&run).map_err(wrong)? {
+                out.entry(name).or_insert(node);
+            }
+            next = self.base(&run).map_err(wrong)?;
+        }
+        Ok(out)
+    }
+
+    fn base(&self, run: &str) -> rusqlite::Result<Option<String>> {
+        self.db
+            .query_row("SELECT base FROM run WHERE name = ?1", [run], |r| r.get(0))
+            .optional()
+            .map(Option::flatten)
+    }
+
+    fn own_nodes(&self, run: &str) -> rusqlite::Result<Vec<(String, Node)>> {
+        let mut statement =
+            self.db.prepare_cached("SELECT name, state, key, seconds, peak FROM node WHERE run = ?1")?;
+        let rows = statement.query_map([run], |r| {
+            let key: Option<Vec<u8>> = r.get(2)?;
+            let key = key.and_then(|k| k.try_into().ok()).map(crate::digest::Digest);
+            let peak = r.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs);
+            Ok((r.get(0)?, Node { state: r.get(1)?, key, seconds: r.get(3)?, peak }))
+        })?;
+        rows.collect()
+    }
+
+    /// Forgets runs. What later runs have of them stays.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget(&mut self, runs: &[String]) -> Result<()> {
+        let gone: std::collections::HashSet<&String> = runs.iter().collect();
+        let kept: Vec<Run> =
+            self.runs(usize::MAX >> 1)?.into_iter().filter(|r| !gone.contains(&r.run)).collect();
+        let mut whole = Vec::new();
+        for run in &kept {
+            if let Some(base) = self.base(&run.run).map_err(wrong)?
+                && gone.contains(&base)
+            {
+                whole.push((run.run.clone(), self.nodes(&run.run)?));
+            }
+        }
+        let change = self.db.transaction().map_err(wrong)?;
+        let result = (|| {
+            for (run, nodes) in &whole {
+                for (name, node) in nodes {
+                    change.execute(
+                        "INSERT OR IGNORE INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)",
+                        params![
+                            run,
+                            name,
+                            node.state,
+                            node.key.map(|k| k.0.to_vec()),
+                            node.seconds,
+                            node.peak.map(u64::cast_signed)
+                        ],
+                    )?;
+                }
+                change.execute("UPDATE run SET base = NULL WHERE name = ?1", [run])?;
+            }
+            for run in runs {
+                change.execute("DELETE FROM run WHERE name = ?1", [run])?;
+                change.execute("DELETE FROM node WHERE run = ?1", [run])?;
+                change.execute("DELETE FROM metric WHERE run = ?1", [run])?;
+            }
+            change.commit()
+        })();
+        result.map_err(wrong)
+    }
+}
+
+fn is_damage(e: &rusqlite::Error) -> bool {
+    matches!(
+        e.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
+    )
+}
+
+/// Writes what happens in a run.
+pub struct Recorder {
+    history: History,
+    manifest: String,
+    arguments: String,
+    run: String,
+    base: Option<String>,
+    begun: bool,
+    written: Instant,
+    nodes: Vec<Row>,
+    metrics: Vec<(String, String, f64)>,
+    failed: bool,
+}
+
+struct Row {
+    name: String,
+    state: &'static str,
+    key: Option<Key>,
+    seconds: f64,
+    peak: Option<u64>,
+    error: Option<String>,
+}
+
+impl Recorder {
+    /// Records a run of a manifest.
+    pub fn new(history: History, manifest: &Path, arguments: String) -> Self {
+        Self {
+            history,
+            manifest: manifest.display().to_string(),
+            arguments,
+            run: String::new(),
+            base: None,
+            begun: false,
+            written: Instant::now(),
+            nodes: Vec::new(),
+            metrics: Vec::new(),
+            failed: false,
+        }
+    }
+
+    fn write(&mut self, end: Option<(f64, [usize; 4], bool)>) {
+        let result = self.try_write(end);
+        self.written = Instant::now();
+        if let Err(e) = result
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            tracing::warn!("the run database cannot be written: {e}");
+        }
+    }
+
+    fn try_write(&mut self, end: Option<(f64, [usize; 4], bool)>) -> rusqlite::Result<()> {
+        let change = self.history.db.transaction()?;
+        if !std::mem::replace(&mut self.begun, true) {
+            change.execute(
+                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0)",
+                params![
+                    self.run,
+                    self.base,
+                    self.manifest,
+                    self.arguments,
+                    env!("CARGO_PKG_VERSION"),
+                    jiff::Timestamp::now().to_string()
+                ],
+            )?;
+        }
+        for row in self.nodes.drain(..) {
+            change
+                .prepare_cached("INSERT OR REPLACE INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                .execute(params![
+                    self.run,
+                    row.name,
+                    row.state,
+                    row.key.map(|k| k.0.to_vec()),
+                    row.seconds,
+                    row.peak.map(u64::cast_signed),
+                    row.error
+                ])?;
+        }
+        for (node, name, value) in self.metrics.drain(..) {
+            change
+                .prepare_cached("INSERT OR REPLACE INTO metric VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![self.run, node, name, value])?;
+        }
+        if let Some((seconds, [executed, cached, failed, skipped], stopped)) = end {
+            let state = match (failed, stopped) {
+                (1.., _) => "failed",
+                (0, true) => "stopped",
+                (0, false) => "done",
+            };
+            let count = |n: usize| n as i64;
+            change.execute(
+                "UPDATE run SET seconds = ?2, state = ?3, executed = ?4, cached = ?5, failed = ?6, skipped = ?7 \
+                 WHERE name = ?1",
+                params![self.run, seconds, state, count(executed), count(cached), count(failed), count(skipped)],
+            )?;
+        }
+        change.commit()
+    }
+}
+
+impl Subscriber for Recorder {
+    fn on(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { run, base, .. } => {
+                self.run.clone_from(run);
+                self.base.clone_from(base);
+            }
+            Event::NodeStarted { .. } if !self.begun => self.write(None),
+            Event::NodeFinished { stands: true, .. } => {}
+            Event::NodeFinished { node, state, key, seconds, error, peak, .. } => {
+                let state = match state {
+                    Ended::Cached => "cached",
+                    Ended::Executed => "executed",
+                    Ended::Failed => "failed",
+                    Ended::Skipped => "skipped",
+                };
+                let (name, error) = (node.clone(), error.clone());
+                self.nodes.push(Row { name, state, key: *key, seconds: *seconds, peak: *peak, error });
+                if self.written.elapsed() > EVERY {
+                    self.write(None);
+                }
+            }
+            Event::NodeMetric { node, name, value } => {
+                self.metrics.push((node.clone(), name.clone(), *value));
+            }
+            Event::RunFinished { executed, cached, failed, skipped, seconds } => {
+                self.write(Some((*seconds, [*executed, *cached, *failed, *skipped], *skipped > 0)));
+            }
+            _ => {}
+        }
+    }
+}
