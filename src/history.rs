@@ -114,8 +114,9 @@ impl History {
         db.busy_timeout(Duration::from_secs(10))?;
         // What a lost power may cost is the last runs' history; nothing else depends on it.
         db.pragma_update(None, "synchronous", "off")?;
+        // Most runs write once: files of its own for each of them would cost more than the writing.
+        db.query_row("PRAGMA journal_mode = persist", [], |_| Ok(()))?;
         if db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0))? == 0 {
-            db.pragma_update(None, "journal_mode", "wal")?;
             let made = db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"));
             // Another run may have made it a moment ago.
             let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
@@ -365,11 +366,14 @@ impl Recorder {
 impl Subscriber for Recorder {
     fn on(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { run, base, .. } => {
+            Event::RunStarted { run, base, jobs, .. } => {
                 self.run.clone_from(run);
                 self.base.clone_from(base);
+                // A run with something to do is known from its beginning.
+                if jobs.is_some() {
+                    self.write(None);
+                }
             }
-            Event::NodeStarted { .. } if !self.begun => self.write(None),
             Event::NodeFinished { stands: true, .. } => {}
             Event::NodeFinished { node, state, key, seconds, error, peak, .. } => {
                 let state = match state {

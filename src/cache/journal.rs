@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::locks;
@@ -21,7 +21,10 @@ const MOST: usize = 1 << 28;
 
 /// A journal: all of its bytes are held in memory, once they were asked for.
 pub(super) struct Journal {
+    path: PathBuf,
     file: Arc<File>,
+    /// How often the file was replaced by another.
+    replaced: usize,
     bytes: Vec<u8>,
     /// Up to where whole entries stand.
     end: usize,
@@ -31,20 +34,30 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens a journal, making it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = match file {
-            // A cache that may only be read can still be read.
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                File::open(path)?
-            }
-            other => other?,
-        };
-        Ok(Self { file: Arc::new(file), bytes: Vec::new(), end: 0, entries: Vec::new() })
+        let file = Arc::new(open(path)?);
+        Ok(Self { path: path.to_owned(), file, replaced: 0, bytes: Vec::new(), end: 0, entries: Vec::new() })
+    }
+
+    /// How often the file was replaced by another: what was known of it before is of the other.
+    pub fn replaced(&self) -> usize {
+        self.replaced
+    }
+
+    /// Opens the file anew if another one lies at its path.
+    fn follow(&mut self) -> io::Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(now) if now.ino() == self.file.metadata()?.ino() => return Ok(()),
+            Ok(_) => {}
+            // Removed by somebody: the next one is made.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        self.file = Arc::new(open(&self.path)?);
+        self.replaced += 1;
+        self.bytes.clear();
+        self.entries.clear();
+        self.end = 0;
+        Ok(())
     }
 
     /// The payloads of all entries that were read so far.
@@ -80,6 +93,11 @@ impl Journal {
 
     /// Reads what was added since the last time, by this process or another.
     pub fn refresh(&mut self) -> io::Result<()> {
+        self.follow()?;
+        self.read_on()
+    }
+
+    fn read_on(&mut self) -> io::Result<()> {
         let length = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
         if length < self.bytes.len() {
             // Somebody cut a torn tail off.
@@ -102,9 +120,21 @@ impl Journal {
         if payloads.is_empty() {
             return Ok(());
         }
-        let file = Arc::clone(&self.file);
-        let lock = locks::whole_file(&file)?;
-        self.refresh()?;
+        self.follow()?;
+        let mut file = Arc::clone(&self.file);
+        let mut lock = locks::whole_file(&file)?;
+        // While the lock was waited for, the file may have been replaced.
+        loop {
+            let before = self.replaced;
+            self.follow()?;
+            if self.replaced == before {
+                break;
+            }
+            drop(lock);
+            file = Arc::clone(&self.file);
+            lock = locks::whole_file(&file)?;
+        }
+        self.read_on()?;
         // A torn tail is overwritten: nobody can be writing it now.
         let torn = self.bytes.len() - self.end;
         self.bytes.truncate(self.end);
@@ -117,6 +147,22 @@ impl Journal {
         self.end = scan(&self.bytes, self.end, &mut self.entries);
         drop(lock);
         Ok(())
+    }
+
+    /// Puts a journal with these entries alone in place of this one. Who writes meanwhile writes to the new one.
+    pub fn rewrite(&mut self, keep: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        let lock = locks::whole_file(&file)?;
+        self.follow()?;
+        self.read_on()?;
+        let payloads: Vec<Vec<u8>> = self.entries.iter().filter_map(|place| keep(self.get(place)?)).collect();
+        let temporary = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
+        std::fs::write(temporary.path(), framed(&payloads))?;
+        std::fs::set_permissions(temporary.path(), self.file.metadata()?.permissions())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(&self.path).map_err(|e| e.error)?;
+        drop(lock);
+        self.refresh()
     }
 
     /// Adds entries without looking at those before, for what is only a hint: behind a torn tail, one may be lost.
@@ -134,6 +180,16 @@ impl Journal {
             let _ = self.file.set_len(at);
         }
         written
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
+        // A cache that may only be read can still be read.
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            File::open(path)
+        }
+        other => other,
     }
 }
 

@@ -8,12 +8,16 @@
 //! scratch/<run>/      where running nodes write; gone when the run is
 //! runs/<run>/         events and logs of a run
 //! damaged/            objects whose bytes are not what their name says
+//! trash/              what is being removed
+//! runs.sqlite         the run database
 //! ```
 //!
 //! A result is written in `scratch`, hashed, renamed into `objects`, and only then recorded: at any instant the
 //! cache is whole. After the machine itself stopped, results that may not have reached the disk are hashed again
 //! before anything else happens.
 
+mod collect;
+mod inspect;
 mod journal;
 mod locks;
 mod memo;
@@ -27,6 +31,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use collect::{Collected, Spared};
+pub use inspect::{Damage, Stats};
 pub use objects::{Copied, Hashed, Look, Refused};
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
@@ -245,6 +251,26 @@ impl Cache {
         let folder = File::open(&self.root).at("open", &self.root)?;
         nix::unistd::syncfs(&folder).at("sync", &self.root)?;
         self.records().durable(&upto, &self.boot).at("write", &self.root.join("records"))
+    }
+
+    /// Notes that a run relies on results that it found: they are not collected while it runs.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn rely_on(&self, run: &str, keys: &[Key]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let path = self.root.join("scratch").join("collecting");
+        let Ok(file) = File::options().read(true).write(true).create(true).truncate(false).open(&path) else {
+            // Where nothing can be written, nothing can be collected.
+            return Ok(());
+        };
+        let _no_collection = locks::whole_file(&file).at("lock", &path)?;
+        match self.records().used(run, keys) {
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::PermissionDenied) => Ok(()),
+            other => other.at("write", &self.root.join("records")),
+        }
     }
 
     /// Says that a run ended; the next one of this start of the machine need not look at its results.

@@ -1,6 +1,6 @@
 //! Key -> what came out, with where it came from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -72,11 +72,13 @@ enum Tag {
     Durable = b'D',
     /// A run ended; then the number of the machine's start.
     Ended = b'E',
+    /// Results that a run found known and relies on: the digest of the run's name, then their keys.
+    Used = b'U',
 }
 
 impl Tag {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable, Self::Ended]
+        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable, Self::Ended, Self::Used]
             .into_iter()
             .find(|t| *t as u8 == byte)
     }
@@ -95,6 +97,15 @@ struct LineOwned<'a> {
     #[serde(borrow)]
     fingerprint: &'a RawValue,
     record: Record,
+}
+
+fn run_digest(run: &str) -> Digest {
+    Digest::derive("lfs-pipe 2026 run", run.as_bytes())
+}
+
+/// The digest behind the tag of an entry.
+fn key_of(entry: &[u8]) -> Option<Digest> {
+    entry.get(1..TAG_AND_KEY)?.try_into().ok().map(Digest)
 }
 
 /// The number of the machine's start in an entry that has one.
@@ -120,6 +131,7 @@ pub(super) struct Records {
     known: HashMap<Key, Range<usize>>,
     nodes: Vec<Key>,
     seen: usize,
+    replaced: usize,
     /// Where everything before is on the disk.
     durable: u64,
     last_boot: Option<Vec<u8>>,
@@ -129,7 +141,16 @@ impl Records {
     pub fn open(path: &Path) -> io::Result<Self> {
         let journal = Journal::open(path)?;
         let known = HashMap::new();
-        Ok(Self { journal, read: false, known, nodes: vec![], seen: 0, durable: 0, last_boot: None })
+        Ok(Self {
+            journal,
+            read: false,
+            known,
+            nodes: vec![],
+            seen: 0,
+            replaced: 0,
+            durable: 0,
+            last_boot: None,
+        })
     }
 
     /// Whether the last that was written is the end of a run since this start of the machine.
@@ -162,9 +183,15 @@ impl Records {
     }
 
     fn take_in(&mut self) {
+        if self.journal.replaced() != self.replaced {
+            self.replaced = self.journal.replaced();
+            self.known.clear();
+            self.nodes.clear();
+            (self.seen, self.durable) = (0, 0);
+        }
         for place in &self.journal.entries()[self.seen..] {
             let bytes = self.journal.peek(place);
-            let key = bytes.get(1..TAG_AND_KEY).and_then(|k| k.try_into().ok()).map(Digest);
+            let key = key_of(bytes);
             match (bytes.first().copied().and_then(Tag::of), key) {
                 (Some(tag @ (Tag::Node | Tag::Step)), Some(key)) => {
                     self.known.insert(key, place.clone());
@@ -248,6 +275,53 @@ impl Records {
         bytes.extend(key.0);
         serde_json::to_writer(&mut bytes, &Line { fingerprint, record })?;
         self.append(bytes)
+    }
+
+    /// Notes that a run relies on results.
+    pub fn used(&mut self, run: &str, keys: &[Key]) -> io::Result<()> {
+        let mut bytes = vec![Tag::Used as u8];
+        bytes.extend(run_digest(run).0);
+        bytes.extend(keys.iter().flat_map(|k| k.0));
+        self.append(bytes)
+    }
+
+    /// Every record, with its key, and whether it is of a step.
+    pub fn all(&mut self) -> Vec<(Key, bool, Record)> {
+        self.load();
+        let step = |key: &Key| {
+            let entry = self.known.get(key).map(|place| self.journal.peek(place));
+            entry.and_then(|e| e.first()) == Some(&(Tag::Step as u8))
+        };
+        let keys: Vec<(Key, bool)> = self.known.keys().map(|k| (*k, step(k))).collect();
+        keys.into_iter().filter_map(|(k, step)| Some((k, step, self.get(&k)?))).collect()
+    }
+
+    /// The keys that these runs rely on.
+    pub fn relied_on(&mut self, runs: &[String]) -> HashSet<Key> {
+        self.load();
+        let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
+        let entries = self.journal.entries().iter().filter_map(|e| self.journal.get(e));
+        let of_runs = entries
+            .filter(|b| Tag::of(b[0]) == Some(Tag::Used) && key_of(b).is_some_and(|run| runs.contains(&run)));
+        of_runs
+            .flat_map(|b| b[TAG_AND_KEY..].chunks_exact(32).filter_map(|k| k.try_into().ok().map(Digest)))
+            .collect()
+    }
+
+    /// Leaves out every record but these, and what others than these runs rely on.
+    pub fn keep(&mut self, kept: &HashSet<Key>, runs: &[String]) -> io::Result<()> {
+        let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
+        self.journal.rewrite(&|bytes| {
+            let key = key_of(bytes)?;
+            let stays = match Tag::of(*bytes.first()?)? {
+                Tag::Node | Tag::Step => kept.contains(&key),
+                Tag::Used => runs.contains(&key),
+                _ => false,
+            };
+            stays.then(|| bytes.to_vec())
+        })?;
+        self.take_in();
+        Ok(())
     }
 
     pub fn withdraw(&mut self, key: &Key) -> io::Result<()> {

@@ -71,6 +71,9 @@ pub enum Command {
     Who(WhoArgs),
     /// List the kinds of stages, or the parameters, inputs and outputs of one.
     Kinds(KindsArgs),
+    /// Look after the cache: its size, its soundness, what may go.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remove outputs, or the whole cache.
     Clean(CleanArgs),
     /// Print a completion script for a shell.
@@ -194,6 +197,56 @@ pub struct WhoArgs {
 pub struct KindsArgs {
     /// The kind.
     pub kind: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Say what the cache holds.
+    Stats(JsonArgs),
+    /// Hash every object of every result, and say which are not as they were.
+    Verify(VerifyCacheArgs),
+    /// Remove results that no kept run needs. Runs that go on meanwhile lose nothing.
+    Gc(GcArgs),
+}
+
+/// The form of what is printed.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `cache verify`.
+#[derive(Debug, Args)]
+pub struct VerifyCacheArgs {
+    /// Set damaged objects aside and forget the results that need them: the next run makes them again.
+    #[arg(long)]
+    pub repair: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `cache gc`.
+#[derive(Debug, Default, Args)]
+pub struct GcArgs {
+    /// Keep what the latest N runs of each pipeline need [default: 10, or 1 with --keep-days].
+    #[arg(long, value_name = "N")]
+    pub keep_runs: Option<usize>,
+    /// Keep what the runs of the last D days need, too.
+    #[arg(long, value_name = "D")]
+    pub keep_days: Option<u32>,
+    /// Let go of further runs, oldest first, until the objects fit; the last run of each pipeline always stays.
+    #[arg(long, value_name = "SIZE", value_parser = super::cache::size)]
+    pub max_size: Option<u64>,
+    /// Say what would go, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -35,7 +35,19 @@ fn remove_cache(common: &Common, manifest: &Manifest) -> Result<String> {
     if root.is_dir() && !root.join("objects").is_dir() {
         return Err(Fault::usage(format!("{} is no cache: it has no `objects`", shown(&root))));
     }
-    for part in ["records", "objects", "memo", "scratch", "runs", "damaged", "locks", "workers.json"] {
+    for part in [
+        "records",
+        "objects",
+        "memo",
+        "scratch",
+        "runs",
+        "damaged",
+        "trash",
+        "locks",
+        "workers.json",
+        "runs.sqlite",
+        "runs.sqlite-journal",
+    ] {
         let path = root.join(part);
         match path.symlink_metadata() {
             Ok(m) if m.is_dir() => std::fs::remove_dir_all(&path).at("remove", &path)?,

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod args;
+mod cache;
 mod clean;
 mod drawing;
 mod explain;
@@ -56,6 +57,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Diff(args) => history::diff(common, args),
         Command::Who(args) => history::who(common, args),
         Command::Kinds(args) => kinds::kinds(common, args),
+        Command::Cache(command) => cache::cache(common, command),
         Command::Clean(args) => clean::clean(common, args),
         Command::Completions { shell } => {
             let mut text = Vec::new();

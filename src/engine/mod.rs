@@ -198,6 +198,8 @@ fn work_off(
         logs: cache.root().join("runs").join(&run),
         run,
     };
+    // It says that this run is alive: what it relies on is not collected. A cache that can only be read has no room.
+    let _ = shop.scratch();
     let scheduler = Scheduler::new(request, &shop, known);
     let result = Crew::new(&shop, scheduler).run();
     // Without it files are hashed again, and nothing else.

@@ -60,6 +60,8 @@ pub(super) struct Scheduler<'env> {
     tasks: VecDeque<Task<'env>>,
     /// After a fault of the machine.
     closed: bool,
+    /// Results that were found and are not noted yet as relied on.
+    relied_on: Vec<Key>,
     /// Seconds of work whose results may not be on the disk.
     unsynced: f64,
     summary: Summary,
@@ -98,6 +100,7 @@ impl<'env> Scheduler<'env> {
             runnable: BinaryHeap::new(),
             tasks: VecDeque::new(),
             closed: false,
+            relied_on: Vec::new(),
             unsynced: 0.0,
             summary: Summary::default(),
             told_of_stopping: 0,
@@ -201,6 +204,7 @@ impl<'env> Scheduler<'env> {
         while let Some(i) = self.ready.pop() {
             self.look_up(i)?;
         }
+        self.shop.cache.rely_on(&self.shop.run, &std::mem::take(&mut self.relied_on))?;
         self.fill()
     }
 
@@ -248,6 +252,7 @@ impl<'env> Scheduler<'env> {
             && let Some(placed) = self.shop.appear(node, &key, &record, false)?
         {
             self.put(i, key, placed, record.made.seconds);
+            self.relied_on.push(key);
             self.over(i, Ended::Cached, Told::default());
             return Ok(());
         }

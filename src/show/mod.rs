@@ -84,6 +84,15 @@ pub(crate) fn nodes(n: usize) -> String {
     format!("{n} node{}", if n == 1 { "" } else { "s" })
 }
 
+/// An amount of bytes: `512 B`, `3.2 MiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let units = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, size)| n >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", n as f64 / size as f64),
+        None => format!("{n} B"),
+    }
+}
+
 /// A count with thousands set apart.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -117,6 +126,7 @@ mod tests {
     fn numbers_are_short_and_exact() {
         assert_eq!([span(0.31), span(59.4), span(59.6), span(3725.0)], ["0.3 s", "59 s", "1:00", "1:02:05"]);
         assert_eq!([count(7), count(1000), count(1_234_567)], ["7", "1,000", "1,234,567"]);
+        assert_eq!([bytes(7), bytes(1536), bytes(5 << 40)], ["7 B", "1.5 KiB", "5.0 TiB"]);
         assert_eq!(
             [figure(0.0), figure(0.01234), figure(2.71328), figure(-73129.4)],
             ["0", "0.0123", "2.713", "-73129.4"]

@@ -4,6 +4,7 @@
 
 mod cache;
 mod commands;
+mod keeping;
 mod mistakes;
 mod results;
 mod stopping;

@@ -1,0 +1,157 @@
+//! Removing results that nobody keeps, beside running pipelines.
+//!
+//! What is kept is decided from above (runs, a lock file). To it comes what running pipelines have written or found
+//! since they began: each says so in the records. While the decision is made and the objects are moved aside, no
+//! run can find a result known; that takes moments. Then the objects are removed at leisure.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::{Cache, Record, locks, remove};
+use crate::digest::Digest;
+use crate::fault::{At, Result};
+use crate::fingerprint::Key;
+
+/// What a collection removed, or would remove.
+#[derive(Debug, Default, Clone, Copy, serde::Serialize)]
+pub struct Collected {
+    /// Records of nodes and steps.
+    pub records: usize,
+    /// Objects.
+    pub objects: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records that stay.
+    #[serde(rename = "kept-records")]
+    pub kept_records: usize,
+    /// The bytes of objects that stay.
+    #[serde(rename = "kept-bytes")]
+    pub kept_bytes: u64,
+}
+
+/// What a collection must not remove.
+pub struct Spared {
+    /// Results by key.
+    pub keys: HashSet<Key>,
+    /// Objects by digest.
+    pub digests: HashSet<Digest>,
+}
+
+impl Cache {
+    /// Removes every record that is not spared, and every object that no record left names.
+    ///
+    /// # Errors
+    /// When something cannot be read or moved.
+    pub fn collect(&self, spared: &Spared, dry: bool) -> Result<Collected> {
+        let path = self.root.join("scratch").join("collecting");
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.at("create", &path)?;
+        let lock = locks::whole_file(&file).at("lock", &path)?;
+        let records = self.root.join("records");
+        self.records().refresh().at("read", &records)?;
+        let running = self.running()?;
+        let kept = self.kept(spared, &running)?;
+        let all = self.records().all();
+        let mut out =
+            Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
+        let needed: HashSet<Digest> = all
+            .iter()
+            .filter(|(key, ..)| kept.contains(key))
+            .flat_map(|(_, _, record)| record.outputs.values().map(|s| s.digest))
+            .chain(spared.digests.iter().copied())
+            .collect();
+        let mut doomed: Vec<PathBuf> = Vec::new();
+        for (digest, path) in self.objects()? {
+            let bytes = size(&path);
+            if needed.contains(&digest) {
+                out.kept_bytes += bytes;
+            } else {
+                out.objects += 1;
+                out.bytes += bytes;
+                doomed.push(path);
+            }
+        }
+        let trash = self.root.join("trash");
+        if !dry {
+            // Records first: a record without its object would be a result that is lost.
+            self.records().keep(&kept, &running).at("write", &records)?;
+            std::fs::create_dir_all(&trash).at("create", &trash)?;
+            let number = std::process::id();
+            for (i, path) in doomed.iter().enumerate() {
+                let to = trash.join(format!("{number}-{i}"));
+                std::fs::rename(path, &to).at("move aside", path)?;
+            }
+        }
+        drop(lock);
+        if !dry {
+            remove(&trash);
+            self.make_durable()?;
+        }
+        Ok(out)
+    }
+
+    /// The keys that stay: those that are spared, those of running pipelines, and the steps of all of them.
+    fn kept(&self, spared: &Spared, running: &[String]) -> Result<HashSet<Key>> {
+        let mut kept = spared.keys.clone();
+        kept.extend(self.records().relied_on(running));
+        let all = self.records().all();
+        kept.extend(all.iter().filter(|(_, _, r)| running.contains(&r.made.run)).map(|(key, ..)| *key));
+        let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();
+        kept.retain(|key| known.contains_key(key));
+        // A step belongs to the run of the node that computed it.
+        let made = |record: &Record| (record.made.node.clone(), record.made.run.clone());
+        let nodes: HashSet<(String, String)> =
+            kept.iter().filter_map(|k| known.get(k)).map(|r| made(r)).collect();
+        kept.extend(
+            all.iter().filter(|(_, step, r)| *step && nodes.contains(&made(r))).map(|(key, ..)| *key),
+        );
+        Ok(kept)
+    }
+
+    /// The runs that go on now.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn running(&self) -> Result<Vec<String>> {
+        let base = self.root.join("scratch");
+        let mut out = Vec::new();
+        for entry in std::fs::read_dir(&base).at("list", &base)?.flatten() {
+            let Ok(file) = File::options().read(true).write(true).open(entry.path().join("alive")) else {
+                continue;
+            };
+            if locks::try_file(file).is_ok_and(|held| held.is_none()) {
+                out.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(out)
+    }
+
+    /// All objects, with where they lie.
+    pub(super) fn objects(&self) -> Result<Vec<(Digest, PathBuf)>> {
+        let base = self.root.join("objects");
+        let mut out = Vec::new();
+        for folder in std::fs::read_dir(&base).at("list", &base)?.flatten() {
+            let path = folder.path();
+            for entry in std::fs::read_dir(&path).at("list", &path)?.flatten() {
+                let name = format!(
+                    "{}{}",
+                    folder.file_name().to_string_lossy(),
+                    entry.file_name().to_string_lossy()
+                );
+                // What has no such name is not ours.
+                if let Ok(digest) = name.parse() {
+                    out.push((digest, entry.path()));
+                }
+            }
+        }
+        out.sort();
+        Ok(out)
+    }
+}
+
+/// The bytes of the files of a file or folder.
+pub(super) fn size(path: &std::path::Path) -> u64 {
+    let files = walkdir::WalkDir::new(path).into_iter().flatten();
+    files.filter_map(|e| e.metadata().ok()).filter(std::fs::Metadata::is_file).map(|m| m.len()).sum()
+}

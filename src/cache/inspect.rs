@@ -1,0 +1,143 @@
+//! Looking at a whole cache: how large it is, and whether its bytes are what they are called.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::collect::size;
+use super::{Cache, Look, Stored};
+use crate::digest::Digest;
+use crate::fault::{At, Result};
+use crate::fingerprint::Key;
+
+/// What a cache holds.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Stats {
+    /// Objects.
+    pub objects: usize,
+    /// Their bytes.
+    pub object_bytes: u64,
+    /// Objects that no record names.
+    pub loose_objects: usize,
+    /// Their bytes.
+    pub loose_bytes: u64,
+    /// Results of nodes.
+    pub nodes: usize,
+    /// Results of steps.
+    pub steps: usize,
+    /// The bytes of the records.
+    pub record_bytes: u64,
+    /// The bytes of what is remembered of files and plans.
+    pub memo_bytes: u64,
+    /// The bytes of the logs.
+    pub log_bytes: u64,
+    /// The bytes of objects that were set aside.
+    pub damaged_bytes: u64,
+    /// Bytes by the stage that made them; what several made counts for each.
+    pub stages: BTreeMap<String, u64>,
+}
+
+/// A result of which something is wrong.
+#[derive(Debug, Clone, Serialize)]
+pub struct Damage {
+    /// The object.
+    pub digest: Digest,
+    /// Whether it is there at all.
+    pub there: bool,
+    /// The nodes whose results name it.
+    pub nodes: Vec<String>,
+    #[serde(skip)]
+    keys: Vec<Key>,
+}
+
+impl Cache {
+    /// What the cache holds.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stats(&self) -> Result<Stats> {
+        let mut stats = Stats::default();
+        let mut named: HashSet<Digest> = HashSet::new();
+        let mut stages: BTreeMap<String, BTreeMap<Digest, u64>> = BTreeMap::new();
+        for (_, step, record) in self.records().all() {
+            *(if step { &mut stats.steps } else { &mut stats.nodes }) += 1;
+            let stage = record.made.node.split('[').next().unwrap_or_default().to_owned();
+            for stored in record.outputs.values() {
+                named.insert(stored.digest);
+                stages.entry(stage.clone()).or_default().insert(stored.digest, stored.bytes);
+            }
+        }
+        stats.stages = stages.into_iter().map(|(stage, all)| (stage, all.values().sum())).collect();
+        for (digest, path) in self.objects()? {
+            let bytes = size(&path);
+            stats.objects += 1;
+            stats.object_bytes += bytes;
+            if !named.contains(&digest) {
+                stats.loose_objects += 1;
+                stats.loose_bytes += bytes;
+            }
+        }
+        stats.record_bytes = size(&self.root.join("records"));
+        stats.memo_bytes = size(&self.root.join("memo"));
+        stats.log_bytes = size(&self.root.join("runs"));
+        stats.damaged_bytes = size(&self.root.join("damaged"));
+        Ok(stats)
+    }
+
+    /// Hashes every object that a record names, and says of which the bytes are not what they were, or are gone.
+    /// `told` hears of each object that was looked at.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn check(&self, told: &(dyn Fn(u64) + Sync)) -> Result<Vec<Damage>> {
+        self.records().refresh().at("read", &self.root.join("records"))?;
+        let mut all: HashMap<Digest, (Stored, Vec<(Key, String)>)> = HashMap::new();
+        for (key, _, record) in self.records().all() {
+            for stored in record.outputs.values() {
+                let entry = all.entry(stored.digest).or_insert_with(|| (stored.clone(), vec![]));
+                entry.1.push((key, record.made.node.clone()));
+            }
+        }
+        let mut damage: Vec<Damage> = all
+            .into_par_iter()
+            .filter_map(|(digest, (stored, named))| {
+                let whole = self.verify(&stored, Look::AtBytes);
+                told(stored.bytes);
+                let (keys, mut nodes): (Vec<Key>, Vec<String>) = named.into_iter().unzip();
+                nodes.sort();
+                nodes.dedup();
+                let there = self.object(&digest).symlink_metadata().is_ok();
+                (!whole).then_some(Damage { digest, there, nodes, keys })
+            })
+            .collect();
+        damage.sort_by_key(|d| d.digest);
+        Ok(damage)
+    }
+
+    /// Sets damaged objects aside, and forgets the results that named them: the next run makes them again.
+    ///
+    /// # Errors
+    /// When something cannot be moved or written.
+    pub fn repair(&self, damage: &[Damage]) -> Result<()> {
+        for one in damage {
+            self.set_aside(&one.digest)?;
+            for key in &one.keys {
+                self.withdraw(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects' sizes that [`Cache::check`] is going to look at, in all.
+    pub fn bytes_to_check(&self) -> u64 {
+        let all: HashMap<Digest, u64> = self
+            .records()
+            .all()
+            .into_iter()
+            .flat_map(|(_, _, record)| record.outputs.into_values().map(|s| (s.digest, s.bytes)))
+            .collect();
+        all.values().sum()
+    }
+}

@@ -1,0 +1,188 @@
+//! `lfs-pipe cache stats | verify | gc`
+
+use std::collections::{BTreeMap, HashSet};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::args::{CacheCommand, Common, GcArgs, JsonArgs, VerifyCacheArgs};
+use super::project::Project;
+use super::{print, print_json};
+use crate::cache::{Cache, Spared};
+use crate::fault::{Fault, Result};
+use crate::history::{History, Run};
+use crate::show::{bytes, count};
+
+pub(super) fn cache(common: &Common, command: &CacheCommand) -> Result<()> {
+    let project = Project::open(common)?;
+    let cache = project.cache()?;
+    match command {
+        CacheCommand::Stats(args) => stats(&cache, args),
+        CacheCommand::Verify(args) => verify(&cache, args),
+        CacheCommand::Gc(args) => gc(&project, &cache, args),
+    }
+}
+
+fn stats(cache: &Cache, args: &JsonArgs) -> Result<()> {
+    let stats = cache.stats()?;
+    if args.json {
+        return print_json(&stats);
+    }
+    let mut text = format!("objects   {:>9}  {}\n", count(stats.objects as u64), bytes(stats.object_bytes));
+    if stats.loose_objects > 0 {
+        text += &format!(
+            "of no known result {} objects, {}: `lfs-pipe cache gc` removes them\n",
+            count(stats.loose_objects as u64),
+            bytes(stats.loose_bytes)
+        );
+    }
+    text += &format!(
+        "results   {:>9}  {} (and {} steps)\n",
+        count(stats.nodes as u64),
+        bytes(stats.record_bytes),
+        count(stats.steps as u64)
+    );
+    text += &format!("memory of files and plans  {}\n", bytes(stats.memo_bytes));
+    text += &format!("logs  {}\n", bytes(stats.log_bytes));
+    if stats.damaged_bytes > 0 {
+        text += &format!("damaged, set aside  {}\n", bytes(stats.damaged_bytes));
+    }
+    let mut stages: Vec<(&String, &u64)> = stats.stages.iter().collect();
+    stages.sort_by_key(|(name, bytes)| (std::cmp::Reverse(**bytes), (*name).clone()));
+    let width = stages.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (stage, size) in stages.iter().take(20) {
+        text += &format!("  {stage:width$}  {}\n", bytes(**size));
+    }
+    print(&text)
+}
+
+fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
+    let bar = ProgressBar::with_draw_target(Some(cache.bytes_to_check()), ProgressDrawTarget::stderr());
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
+    {
+        bar.set_style(style);
+    }
+    let damage = cache.check(&|bytes| bar.inc(bytes))?;
+    let looked_at = bar.position();
+    bar.finish_and_clear();
+    if args.repair {
+        cache.repair(&damage)?;
+    }
+    if args.json {
+        print_json(&json!({ "bytes": looked_at, "damage": damage, "repaired": args.repair }))?;
+    } else {
+        let mut text = String::new();
+        for d in &damage {
+            let what = if d.there { "damaged" } else { "gone" };
+            text += &format!("{what:8}  {}  of {}\n", d.digest.short(), d.nodes.join(", "));
+        }
+        text += &format!("{} looked at, {} objects not as they were\n", bytes(looked_at), damage.len());
+        print(&text)?;
+    }
+    match (damage.is_empty(), args.repair) {
+        (true, _) | (_, true) => Ok(()),
+        _ => Err(Fault::machine(format!("{} objects of the cache are damaged or gone", damage.len()))
+            .with_help("`lfs-pipe cache verify --repair` forgets them; the next run makes them again")),
+    }
+}
+
+fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
+    let mut history = History::open(&project.cache_folder)?;
+    let runs = history.runs(usize::MAX >> 1)?;
+    if runs.is_empty() {
+        return Err(Fault::usage("no run of this cache is known: nothing tells what is to be kept")
+            .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));
+    }
+    let mut kept = chosen(&runs, args, &cache.running()?);
+    let mut collected = cache.collect(&spared(&history, &kept)?, true)?;
+    // Oldest first, until it fits. The last run of each pipeline stays.
+    if let Some(most) = args.max_size {
+        let last = chosen(&runs, &GcArgs { keep_runs: Some(1), ..GcArgs::default() }, &cache.running()?);
+        for run in runs.iter().rev() {
+            if collected.kept_bytes <= most {
+                break;
+            }
+            if !last.contains(&run.run) && kept.remove(&run.run) {
+                collected = cache.collect(&spared(&history, &kept)?, true)?;
+            }
+        }
+    }
+    if !args.dry_run {
+        collected = cache.collect(&spared(&history, &kept)?, false)?;
+        let gone: Vec<String> = runs.iter().map(|r| r.run.clone()).filter(|r| !kept.contains(r)).collect();
+        history.forget(&gone)?;
+        for run in &gone {
+            crate::cache::remove(&project.cache_folder.join("runs").join(run));
+        }
+    }
+    if args.json {
+        return print_json(&json!({
+            "kept-runs": kept.len(), "dropped-runs": runs.len() - kept.len(), "collected": collected,
+            "dry-run": args.dry_run,
+        }));
+    }
+    let did = if args.dry_run { "would be removed" } else { "removed" };
+    print(&format!(
+        "{} results and {} objects {did}, {}; {} stay, with {} ({} runs kept, {} forgotten)\n",
+        count(collected.records as u64),
+        count(collected.objects as u64),
+        bytes(collected.bytes),
+        bytes(collected.kept_bytes),
+        count(collected.kept_records as u64) + " results",
+        kept.len(),
+        runs.len() - kept.len()
+    ))?;
+    match args.max_size {
+        Some(most) if collected.kept_bytes > most => {
+            Err(Fault::usage(format!("{} is still more than {}", bytes(collected.kept_bytes), bytes(most)))
+                .with_help("the last run of each pipeline is never removed; see `lfs-pipe cache stats`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The runs that stay: of each pipeline the latest, those that are young enough, and those that go on now.
+fn chosen(runs: &[Run], args: &GcArgs, running: &[String]) -> HashSet<String> {
+    let latest = match (args.keep_runs, args.keep_days) {
+        (Some(n), _) => n.max(1),
+        (None, Some(_)) => 1,
+        (None, None) => DEFAULT_RUNS,
+    };
+    let oldest = args.keep_days.and_then(|days| {
+        let span = SignedDuration::from_hours(24).checked_mul(i32::try_from(days).ok()?)?;
+        Timestamp::now().checked_sub(span).ok()
+    });
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut keep = |run: &&Run| {
+        let n = seen.entry(run.manifest.clone()).or_default();
+        *n += 1;
+        let young = oldest.zip(run.started.parse::<Timestamp>().ok()).is_some_and(|(o, s)| s >= o);
+        *n <= latest || young || running.contains(&run.run)
+    };
+    runs.iter().filter(|r| keep(r)).map(|r| r.run.clone()).collect()
+}
+
+/// How many runs of a pipeline stay when nothing is said.
+const DEFAULT_RUNS: usize = 10;
+
+fn spared(history: &History, runs: &HashSet<String>) -> Result<Spared> {
+    let mut keys = HashSet::new();
+    for run in runs {
+        keys.extend(history.nodes(run)?.into_values().filter_map(|node| node.key));
+    }
+    Ok(Spared { keys, digests: HashSet::new() })
+}
+
+/// How much `--max-size` means.
+pub(super) fn size(text: &str) -> std::result::Result<u64, String> {
+    let units =
+        [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
+    units
+        .iter()
+        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim().parse::<f64>().ok()?, *size)))
+        .filter(|(number, _)| *number >= 0.0)
+        .map(|(number, size)| (number * size as f64) as u64)
+        .ok_or_else(|| "write an amount such as `20 GiB` or `500 MiB`".to_owned())
+}

@@ -1,0 +1,154 @@
+//! Looking after a cache: `cache stats`, `cache verify`, `cache gc`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use crate::cache::wait_for;
+use crate::support::{Project, chain};
+
+fn known(p: &Project, sets: &[&str]) -> u64 {
+    let mut args = vec!["plan", "--json"];
+    args.extend(sets);
+    p.json(&args)["cached"].as_u64().unwrap()
+}
+
+#[test]
+fn gc_removes_what_no_kept_run_needs_and_nothing_else() {
+    let p = chain();
+    p.run_ok(&["--set", "greeting=old"]);
+    p.run_ok(&[]);
+    let before = p.objects().len();
+    let dry = p.json(&["cache", "gc", "--keep-runs", "1", "--dry-run", "--json"]);
+    assert_eq!(
+        (dry["collected"]["records"].as_u64(), dry["collected"]["objects"].as_u64()),
+        (Some(1), Some(1))
+    );
+    assert_eq!(p.objects().len(), before, "a dry run removes nothing");
+    let said = p.call(&["cache", "gc", "--keep-runs", "1"]);
+    assert!(said.out.contains("1 results and 1 objects removed"), "{}", said.out);
+    assert_eq!(p.objects().len(), before - 1);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(known(&p, &["--set", "greeting=old"]), 3, "what both need stays");
+    assert_eq!(p.run_ok(&["--set", "greeting=old"]).executed(), ["all"]);
+    assert_eq!(
+        p.json(&["history", "--json"])["runs"].as_array().unwrap().len(),
+        3,
+        "of the dropped run nothing is left"
+    );
+    assert!(!p.path("cache/trash").exists());
+}
+
+#[test]
+fn gc_keeps_what_stood_still_in_the_kept_run() {
+    let p = chain();
+    p.run_ok(&[]);
+    // The last run looked at nothing: all stands where it stood in the one before.
+    p.run_ok(&[]);
+    p.call(&["cache", "gc", "--keep-runs", "1"]);
+    std::fs::remove_dir_all(p.path("out")).unwrap();
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    p.call(&["cache", "gc", "--keep-runs", "1"]);
+    assert_eq!(p.run_ok(&["--set", "greeting=new"]).executed(), ["all"]);
+}
+
+#[test]
+fn gc_by_size_lets_the_oldest_go_first_and_never_the_last() {
+    let p = Project::new(
+        "[vars]\nn = 0\n[stage.big]\nkind = \"command\"\nrun = \"head -c 100000 /dev/zero | tr '\\\\0' ${vars.n} > $OUT_o\"\noutput.o = \"o\"\n",
+    );
+    for n in ["n=1", "n=2", "n=3"] {
+        p.run_ok(&["--set", n]);
+    }
+    let said = p.call(&["cache", "gc", "--max-size", "200 KiB"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(["n=1", "n=2", "n=3"].map(|n| known(&p, &["--set", n])), [0, 1, 1]);
+    let said = p.call(&["cache", "gc", "--max-size", "10 KiB"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("97.7 KiB is still more than 10.0 KiB"), "{}", said.err);
+    assert_eq!(["n=2", "n=3"].map(|n| known(&p, &["--set", n])), [0, 1]);
+    assert!(p.call(&["cache", "gc", "--max-size", "much"]).err.contains("write an amount such as `20 GiB`"));
+}
+
+#[test]
+fn gc_beside_a_running_pipeline_takes_nothing_from_it() {
+    let p = chain();
+    p.edit(
+        "echo ${vars.greeting} |",
+        "touch $HOME/reached; while [ ! -e $HOME/go ]; do sleep 0.02; done; echo ${vars.greeting} |",
+    );
+    p.write("home/go", "");
+    let run = |args: &[&str]| {
+        let mut all = vec!["run", "-q"];
+        all.extend(args);
+        let mut command = p.command(&all);
+        command.env("HOME", p.path("home")).stderr(Stdio::piped());
+        command
+    };
+    // Old results, of an old run that is not kept.
+    assert!(run(&[]).status().unwrap().success());
+    p.write("notes.txt", "other\n");
+    assert!(run(&[]).status().unwrap().success());
+    // A run that relies on the old results, and is in the middle of the last node.
+    std::fs::remove_file(p.path("home/go")).unwrap();
+    std::fs::remove_file(p.path("home/reached")).unwrap();
+    p.write("notes.txt", "one\ntwo\n");
+    let child = run(&["--set", "greeting=late", "--events", "events.jsonl"]).spawn().unwrap();
+    wait_for(&|| p.path("home/reached").exists());
+    for _ in 0..3 {
+        let said = p.call(&["cache", "gc", "--keep-runs", "1"]);
+        assert_eq!(said.code, 0, "{}", said.err);
+    }
+    p.write("home/go", "");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let executed = p.read("events.jsonl").matches(r#""state":"executed""#).count();
+    assert_eq!(executed, 1, "{}", p.read("events.jsonl"));
+    assert!(p.read("out/all/all.txt").starts_with("late\none\n"));
+    std::fs::remove_dir_all(p.path("out")).unwrap();
+    assert!(run(&["--set", "greeting=late", "--events", "events.jsonl"]).status().unwrap().success());
+    assert_eq!(
+        p.read("events.jsonl").matches(r#""state":"executed""#).count(),
+        0,
+        "it was recorded where it belongs"
+    );
+}
+
+#[test]
+fn gc_of_a_cache_without_a_run_removes_nothing() {
+    let p = chain();
+    let said = p.call(&["cache", "gc"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("no run of this cache is known"), "{}", said.err);
+}
+
+#[test]
+fn p6_verify_finds_damage_that_hides_and_repair_has_it_made_again() {
+    let p = chain();
+    p.run_ok(&[]);
+    assert_eq!(p.json(&["cache", "verify", "--json"])["damage"].as_array().unwrap().len(), 0);
+    // A bit of a failing disk: size and times stay.
+    let object =
+        p.objects().into_iter().find(|o| std::fs::read(o).unwrap() == b"one\ntwo\none\ntwo\n").unwrap();
+    let times = std::fs::metadata(&object).unwrap().modified().unwrap();
+    std::fs::set_permissions(&object, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&object, "one\ntwo\nonf\ntwo\n").unwrap();
+    std::fs::File::options().write(true).open(&object).unwrap().set_modified(times).unwrap();
+    let said = p.call(&["cache", "verify"]);
+    assert_eq!(said.code, 4);
+    assert!(said.out.contains("of times[n=2]"), "{}", said.out);
+    assert!(said.err.contains("cache verify --repair"), "{}", said.err);
+    assert_eq!(p.call(&["cache", "verify", "--repair"]).code, 0);
+    assert_eq!(p.run_ok(&[]).executed(), ["times[n=2]"]);
+    assert_eq!(p.call(&["cache", "verify"]).code, 0);
+}
+
+#[test]
+fn stats_count_what_is_there() {
+    let p = chain();
+    p.run_ok(&[]);
+    let stats = p.json(&["cache", "stats", "--json"]);
+    // `times[n=1]` has the bytes of `words`.
+    assert_eq!((stats["objects"].as_u64(), stats["nodes"].as_u64()), (Some(3), Some(4)));
+    assert_eq!(stats["stages"]["words"], 8);
+    assert!(p.call(&["cache", "stats"]).out.contains("results"), "{}", p.call(&["cache", "stats"]).out);
+}
