@@ -25,6 +25,13 @@ pub enum Fault {
         /// How many.
         failed: usize,
     },
+    /// Results differ from those that are locked (exit code 3).
+    Differ {
+        /// In what.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
     /// The cache or the machine failed: disk full, permissions (exit code 4).
     Machine {
         /// What could not be done.
@@ -42,6 +49,11 @@ impl Fault {
         Self::Usage { message: message.into(), help: None }
     }
 
+    /// Results differ.
+    pub fn differ(message: impl Into<String>) -> Self {
+        Self::Differ { message: message.into(), help: None }
+    }
+
     /// A fault of the cache or the machine.
     pub fn machine(message: impl Into<String>) -> Self {
         Self::Machine { message: message.into(), help: None }
@@ -50,7 +62,7 @@ impl Fault {
     /// Adds what to do next, where the class has room for it.
     #[must_use]
     pub fn with_help(mut self, text: impl Into<String>) -> Self {
-        if let Self::Usage { help, .. } | Self::Machine { help, .. } = &mut self {
+        if let Self::Usage { help, .. } | Self::Machine { help, .. } | Self::Differ { help, .. } = &mut self {
             *help = Some(text.into());
         }
         self
@@ -61,6 +73,7 @@ impl Fault {
         match self {
             Self::Stages { .. } => 1,
             Self::Manifest(_) | Self::Usage { .. } => 2,
+            Self::Differ { .. } => 3,
             Self::Machine { .. } => 4,
             Self::Interrupted => 130,
         }
@@ -71,7 +84,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest(problems) => problems.fmt(f),
-            Self::Usage { message, help } | Self::Machine { message, help } => {
+            Self::Usage { message, help }
+            | Self::Machine { message, help }
+            | Self::Differ { message, help } => {
                 write!(f, "error: {message}")?;
                 match help {
                     Some(help) => write!(f, "\n  help: {help}"),

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod fault;
 pub mod fingerprint;
 pub mod history;
+pub mod lock;
 pub mod manifest;
 pub mod outputs;
 pub mod plan;

@@ -30,20 +30,12 @@ pub struct Collected {
     pub kept_bytes: u64,
 }
 
-/// What a collection must not remove.
-pub struct Spared {
-    /// Results by key.
-    pub keys: HashSet<Key>,
-    /// Objects by digest.
-    pub digests: HashSet<Digest>,
-}
-
 impl Cache {
     /// Removes every record that is not spared, and every object that no record left names.
     ///
     /// # Errors
     /// When something cannot be read or moved.
-    pub fn collect(&self, spared: &Spared, dry: bool) -> Result<Collected> {
+    pub fn collect(&self, spared: &HashSet<Key>, dry: bool) -> Result<Collected> {
         let path = self.root.join("scratch").join("collecting");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.at("create", &path)?;
@@ -59,7 +51,6 @@ impl Cache {
             .iter()
             .filter(|(key, ..)| kept.contains(key))
             .flat_map(|(_, _, record)| record.outputs.values().map(|s| s.digest))
-            .chain(spared.digests.iter().copied())
             .collect();
         let mut doomed: Vec<PathBuf> = Vec::new();
         for (digest, path) in self.objects()? {
@@ -92,8 +83,8 @@ impl Cache {
     }
 
     /// The keys that stay: those that are spared, those of running pipelines, and the steps of all of them.
-    fn kept(&self, spared: &Spared, running: &[String]) -> Result<HashSet<Key>> {
-        let mut kept = spared.keys.clone();
+    fn kept(&self, spared: &HashSet<Key>, running: &[String]) -> Result<HashSet<Key>> {
+        let mut kept = spared.clone();
         kept.extend(self.records().relied_on(running));
         let all = self.records().all();
         kept.extend(all.iter().filter(|(_, _, r)| running.contains(&r.made.run)).map(|(key, ..)| *key));

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use collect::{Collected, Spared};
+pub use collect::Collected;
 pub use inspect::{Damage, Stats};
 pub use objects::{Copied, Hashed, Look, Refused};
 pub use records::{Made, Mark as RecordsMark, Record, Stored};

@@ -22,7 +22,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or
 4 the cache or the machine failed, 130 interrupted.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Common {
     /// The manifest [default: pipeline.toml].
     #[arg(
@@ -63,6 +63,10 @@ pub enum Command {
     Log(NodeArgs),
     /// Show where a node's result came from: bytes, code, parameters.
     Show(NodeArgs),
+    /// Write `pipeline.lock`: the key and the outputs of every node, to be committed beside the pipeline.
+    Lock,
+    /// Run the pipeline, and compare what comes out with `pipeline.lock`.
+    Verify(VerifyArgs),
     /// List the runs, latest first.
     History(HistoryArgs),
     /// Say in what two runs differ: nodes, parameters, figures.
@@ -84,7 +88,7 @@ pub enum Command {
 }
 
 /// Options of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Stages or nodes: `train`, `train[method=softmax]`; all when none is named.
     pub targets: Vec<String>,
@@ -100,6 +104,12 @@ pub struct RunArgs {
     /// Run this stage or node although its result is known.
     #[arg(long, value_name = "NODE")]
     pub force: Vec<String>,
+    /// Run this stage or node again, and say whether it comes out with the same bytes (exit code 3 if not).
+    #[arg(long, value_name = "NODE")]
+    pub check: Vec<String>,
+    /// Refuse to give anything else than what `pipeline.lock` says.
+    #[arg(long)]
+    pub locked: bool,
     /// Write each event as one line of JSON.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -156,6 +166,24 @@ pub enum GraphForm {
     Mermaid,
     /// A picture.
     Svg,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Compute everything again, in a cache of its own that is removed afterwards.
+    #[arg(long)]
+    pub fresh: bool,
+    /// The largest relative difference of a figure that counts as the same where libtorch, the processor or the like
+    /// are others than those of the lock file. Elsewhere every byte must be the same.
+    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    pub tolerance: f64,
+    /// How many processors to use [default: all].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `history`.

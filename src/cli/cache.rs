@@ -1,6 +1,7 @@
 //! `lfs-pipe cache stats | verify | gc`
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
@@ -9,9 +10,11 @@ use serde_json::json;
 use super::args::{CacheCommand, Common, GcArgs, JsonArgs, VerifyCacheArgs};
 use super::project::Project;
 use super::{print, print_json};
-use crate::cache::{Cache, Spared};
+use crate::cache::Cache;
 use crate::fault::{Fault, Result};
+use crate::fingerprint::Key;
 use crate::history::{History, Run};
+use crate::lock::Lock;
 use crate::show::{bytes, count};
 
 pub(super) fn cache(common: &Common, command: &CacheCommand) -> Result<()> {
@@ -96,7 +99,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
             .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));
     }
     let mut kept = chosen(&runs, args, &cache.running()?);
-    let mut collected = cache.collect(&spared(&history, &kept)?, true)?;
+    let mut collected = cache.collect(&spared(&history, &runs, &kept)?, true)?;
     // Oldest first, until it fits. The last run of each pipeline stays.
     if let Some(most) = args.max_size {
         let last = chosen(&runs, &GcArgs { keep_runs: Some(1), ..GcArgs::default() }, &cache.running()?);
@@ -105,12 +108,12 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
                 break;
             }
             if !last.contains(&run.run) && kept.remove(&run.run) {
-                collected = cache.collect(&spared(&history, &kept)?, true)?;
+                collected = cache.collect(&spared(&history, &runs, &kept)?, true)?;
             }
         }
     }
     if !args.dry_run {
-        collected = cache.collect(&spared(&history, &kept)?, false)?;
+        collected = cache.collect(&spared(&history, &runs, &kept)?, false)?;
         let gone: Vec<String> = runs.iter().map(|r| r.run.clone()).filter(|r| !kept.contains(r)).collect();
         history.forget(&gone)?;
         for run in &gone {
@@ -137,7 +140,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     match args.max_size {
         Some(most) if collected.kept_bytes > most => {
             Err(Fault::usage(format!("{} is still more than {}", bytes(collected.kept_bytes), bytes(most)))
-                .with_help("the last run of each pipeline is never removed; see `lfs-pipe cache stats`"))
+                .with_help("the last run of each pipeline and what lock files name are never removed; see `lfs-pipe cache stats`"))
         }
         _ => Ok(()),
     }
@@ -167,12 +170,21 @@ fn chosen(runs: &[Run], args: &GcArgs, running: &[String]) -> HashSet<String> {
 /// How many runs of a pipeline stay when nothing is said.
 const DEFAULT_RUNS: usize = 10;
 
-fn spared(history: &History, runs: &HashSet<String>) -> Result<Spared> {
+/// What these runs need, and what the lock files beside the pipelines of this cache name.
+fn spared(history: &History, all: &[Run], kept: &HashSet<String>) -> Result<HashSet<Key>> {
     let mut keys = HashSet::new();
-    for run in runs {
+    for run in kept {
         keys.extend(history.nodes(run)?.into_values().filter_map(|node| node.key));
     }
-    Ok(Spared { keys, digests: HashSet::new() })
+    let manifests: HashSet<&str> = all.iter().map(|r| r.manifest.as_str()).collect();
+    for manifest in manifests {
+        let file = Lock::file(Path::new(manifest));
+        // One that cannot be read must not cost what it names.
+        if file.is_file() {
+            keys.extend(Lock::read(&file)?.node.into_values().map(|locked| locked.key));
+        }
+    }
+    Ok(keys)
 }
 
 /// How much `--max-size` means.

@@ -8,10 +8,12 @@ mod explain;
 mod graph;
 mod history;
 mod kinds;
+mod lock;
 mod log;
 mod picture;
 mod project;
 mod run;
+mod sameness;
 mod show;
 mod status;
 
@@ -53,6 +55,8 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Graph(args) => graph::graph(common, args),
         Command::Log(args) => log::log(common, args),
         Command::Show(args) => show::show(common, args),
+        Command::Lock => lock::lock(common),
+        Command::Verify(args) => lock::verify(common, args),
         Command::History(args) => history::history(common, args),
         Command::Diff(args) => history::diff(common, args),
         Command::Who(args) => history::who(common, args),

@@ -1,8 +1,9 @@
 //! `lfs-pipe run`
 
 use super::args::{Common, RunArgs};
-use super::print;
 use super::project::Project;
+use super::{lock, print, sameness};
+use crate::cache::Cache;
 use std::mem::ManuallyDrop;
 
 use crate::engine::{self, Ask, Event, Stop};
@@ -15,11 +16,23 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     // The program ends after this: taking thousands of nodes apart would only cost time.
     let project = ManuallyDrop::new(Project::open(common)?);
     let cache = project.cache()?;
+    let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
+    let checked = sameness::before(&project, &cache, &args.check)?;
+    execute(common, &project, &cache, args)?;
+    sameness::after(&project, &cache, &checked)?;
+    match lock {
+        Some(lock) => lock::after(&project, &cache, &lock, &args.targets),
+        None => Ok(()),
+    }
+}
+
+/// Runs the pipeline and shows it.
+pub(super) fn execute(common: &Common, project: &Project, cache: &Cache, args: &RunArgs) -> Result<()> {
     let shown_files: Result<Vec<_>> =
-        project.manifest.settings.show.iter().map(|v| output(&project, v, "show")).collect();
+        project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
     let shown_files = shown_files?;
     let report =
-        project.manifest.settings.report.as_ref().map(|v| output(&project, v, "report")).transpose()?;
+        project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -42,15 +55,15 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         plan: &project.plan,
         manifest: &project.manifest,
         workers: &project.workers,
-        cache: &cache,
+        cache,
         out: project.out.clone(),
         targets: project.plan.named(&args.targets)?,
-        force: if args.force.is_empty() { vec![] } else { project.plan.named(&args.force)? },
+        force: project.plan.named(&[args.force.as_slice(), args.check.as_slice()].concat())?,
         limits: Ask { jobs: args.jobs, gpus: args.gpus, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
         identity: project.identity(),
-        standing: project.standing(&cache),
+        standing: project.standing(cache),
     };
     project.keep();
     let mut emit = |event: &Event| {

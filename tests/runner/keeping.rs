@@ -52,6 +52,24 @@ fn gc_keeps_what_stood_still_in_the_kept_run() {
 }
 
 #[test]
+fn gc_keeps_what_a_lock_file_names() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.call(&["lock"]);
+    p.write("notes.txt", "other\n");
+    p.run_ok(&[]);
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    p.write("notes.txt", "one\ntwo\n");
+    assert_eq!(p.run_ok(&["--locked"]).counts(), [0, 4, 0, 0]);
+    p.write("pipeline.lock", "damaged");
+    assert_eq!(
+        p.call(&["cache", "gc", "--keep-runs", "1"]).code,
+        2,
+        "and does nothing when it cannot read it"
+    );
+}
+
+#[test]
 fn gc_by_size_lets_the_oldest_go_first_and_never_the_last() {
     let p = Project::new(
         "[vars]\nn = 0\n[stage.big]\nkind = \"command\"\nrun = \"head -c 100000 /dev/zero | tr '\\\\0' ${vars.n} > $OUT_o\"\noutput.o = \"o\"\n",

@@ -5,6 +5,7 @@
 mod cache;
 mod commands;
 mod keeping;
+mod locking;
 mod mistakes;
 mod results;
 mod stopping;

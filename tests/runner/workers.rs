@@ -12,7 +12,7 @@ epochs = 4
 input.points = { path = "points.csv" }
 "#;
 
-fn fit() -> Project {
+pub fn fit() -> Project {
     let p = Project::new(FIT);
     p.write("perceptron.py", include_str!("../../docs/examples/perceptron.py"));
     // No line parts these points, so that no epoch leaves the weights as they were.
