@@ -10,7 +10,7 @@ test *args:
 
 # faults at random instants, many times: kills, flipped bits, full disks, runs beside each other
 torture rounds="300":
-    LFS_TORTURE={{rounds}} cargo xtask test -- torture
+    LFS_TORTURE={{rounds}} cargo xtask test -- torture p1_p2_
 
 # start, no-op run, hashing, alignment
 bench:

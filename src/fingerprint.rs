@@ -87,7 +87,11 @@ impl Fingerprint {
             kind: node.kind.clone(),
             code: Arc::clone(&node.code),
             parameters: match &node.work {
-                Work::Command { run, env } => serde_json::json!({ "env": env, "run": run }),
+                Work::Command { run, env, strict: None } => serde_json::json!({ "env": env, "run": run }),
+                // Where further paths lie is no part of what is asked for.
+                Work::Command { run, env, strict: Some(_) } => {
+                    serde_json::json!({ "env": env, "run": run, "strict": true })
+                }
                 Work::Worker(_) => canonical(&node.parameters),
             },
             inputs,

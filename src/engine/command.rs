@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, t
 
 use wait4::{ResUse, Wait4};
 
+use super::confined;
 use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
 use crate::fault::{At, Fault};
 
@@ -32,8 +33,7 @@ impl Shop<'_> {
         &self,
         task: &Task<'_>,
         place: &mut Place<'_>,
-        run: &str,
-        env: &BTreeMap<String, String>,
+        (run, env, strict): (&str, &BTreeMap<String, String>, Option<&[PathBuf]>),
     ) -> Result<Said, End> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(run).current_dir(&place.out).process_group(0).env_clear();
@@ -60,7 +60,15 @@ impl Shop<'_> {
         let (said, out) = std::io::pipe().map_err(pipe)?;
         let errors = out.try_clone().map_err(pipe)?;
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
-        let child = command.spawn().map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
+        let child = match strict {
+            None => command.spawn(),
+            Some(also) => {
+                let mut reads: Vec<&Path> = also.iter().map(PathBuf::as_path).collect();
+                reads.extend(task.reads.values().flatten().map(|r| r.path.as_path()));
+                confined::spawn(&mut command, &reads, place.room.path())?
+            }
+        };
+        let child = child.map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
         // Its ends of the pipe are the child's alone.
         drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
@@ -75,7 +83,8 @@ impl Shop<'_> {
         if status.success() {
             return Ok(Said { peak, ..Said::default() });
         }
-        Err(self.ended(status, timed_out, task, "the command"))
+        let end = self.ended(status, timed_out, task, "the command");
+        Err(if strict.is_some() { confined::explain(end, &place.log) } else { end })
     }
 
     /// Says how a process ended that ought to have ended well.

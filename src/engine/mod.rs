@@ -1,6 +1,7 @@
 //! Running a plan: which node next, what is known already, what must run.
 
 mod command;
+mod confined;
 mod crew;
 mod event;
 mod forecast;

@@ -280,7 +280,9 @@ impl Shop<'_> {
         let room = scratch.room()?;
         let mut place = Place { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
         let done = match &task.node.work {
-            Work::Command { run, env } => self.run_command(task, &mut place, run, env),
+            Work::Command { run, env, strict } => {
+                self.run_command(task, &mut place, (run, env, strict.as_deref()))
+            }
             Work::Worker(program) => self.run_job(task, &mut place, *program),
         };
         let record = done.and_then(|said| self.collect(task, &place, said, started, began));

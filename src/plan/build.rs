@@ -113,7 +113,7 @@ impl<'a> Builder<'a> {
             retries,
         };
         if draft.kind.0 == COMMAND {
-            let (work, outputs) = command::read(draft, &table, &mut self.wrong);
+            let (work, outputs) = command::read(draft, &table, &self.manifest.root, &mut self.wrong);
             node.work = work;
             node.outputs = outputs;
         } else if let Some(kind) = self.kinds.get(&draft.kind.0) {

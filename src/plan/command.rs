@@ -1,24 +1,32 @@
 //! The keys of `kind = "command"`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::{Output, Work};
 use crate::manifest::{Data, Draft, Problem, Table, Value, nearest_or_all};
 
 /// Keys that every stage may have, beside `kind` and `matrix`.
 const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
-const KEYS: [&str; 3] = ["run", "output", "env"];
+const KEYS: [&str; 4] = ["run", "output", "env", "strict"];
 
 /// Reads what is left of a command stage's table.
-pub(super) fn read(draft: &Draft, table: &Table, wrong: &mut Vec<Problem>) -> (Work, Vec<Output>) {
+pub(super) fn read(
+    draft: &Draft,
+    table: &Table,
+    root: &Path,
+    wrong: &mut Vec<Problem>,
+) -> (Work, Vec<Output>) {
     let mut run = None;
     let mut env = BTreeMap::new();
     let mut outputs = Vec::new();
+    let mut strict = None;
     for entry in &table.entries {
         match entry.key.as_str() {
             "run" => run = text(&entry.value, "run", wrong),
             "env" => env = texts(&entry.value, "env", wrong),
             "output" => outputs = read_outputs(&entry.value, wrong),
+            "strict" => strict = read_strict(&entry.value, root, wrong),
             key => {
                 let all = KEYS.into_iter().chain(COMMON);
                 let problem = Problem::new(
@@ -41,7 +49,24 @@ pub(super) fn read(draft: &Draft, table: &Table, wrong: &mut Vec<Problem>) -> (W
             problem.help("add `output.NAME = \"FILE\"`: what the command writes, and later stages read"),
         );
     }
-    (Work::Command { run: run.unwrap_or_default(), env }, outputs)
+    (Work::Command { run: run.unwrap_or_default(), env, strict }, outputs)
+}
+
+/// `true`, `false`, or a list of further paths that it may read.
+fn read_strict(value: &Value, root: &Path, wrong: &mut Vec<Problem>) -> Option<Vec<PathBuf>> {
+    let list = match &value.data {
+        Data::Bool(strict) => return strict.then(Vec::new),
+        Data::List(list) => list.iter().map(|v| v.as_text().map(|t| root.join(t))).collect(),
+        _ => None,
+    };
+    if list.is_none() {
+        let label = format!("this is {}", value.type_name());
+        let problem = Problem::new("`strict` must be true, false, or a list of paths", &value.place, label);
+        wrong.push(
+            problem.help("write `strict = true`, or `strict = [\"/opt/tool\"]` for what it may read beside"),
+        );
+    }
+    list
 }
 
 fn read_outputs(value: &Value, wrong: &mut Vec<Problem>) -> Vec<Output> {

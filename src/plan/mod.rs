@@ -106,6 +106,8 @@ pub enum Work {
         run: String,
         /// Environment variables.
         env: BTreeMap<String, String>,
+        /// It may touch nothing but what is declared, the system's files, and these.
+        strict: Option<Vec<PathBuf>>,
     },
     /// A worker, by its index in [`crate::worker::Workers`].
     Worker(usize),

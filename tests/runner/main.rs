@@ -7,6 +7,7 @@ mod commands;
 mod keeping;
 mod locking;
 mod mistakes;
+mod model;
 mod results;
 mod stopping;
 mod support;

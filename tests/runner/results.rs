@@ -252,3 +252,41 @@ fn a_matrix_of_include_alone_has_a_node_for_each_entry() {
     assert_eq!(p.run_ok(&[]).executed(), ["one[n=1]", "one[n=2,colour=red]"]);
     assert_eq!((p.read("out/one/n=1/o"), p.read("out/one/n=2,colour=red/o")), ("1\n".into(), "2\n".into()));
 }
+
+#[test]
+fn p1_a_strict_command_reaches_nothing_that_is_not_declared() {
+    let p = chain();
+    p.write("side.txt", "side\n");
+    let side = p.path("side.txt").display().to_string();
+    let ok = p.edit("output.words = \"words.txt\"", "output.words = \"words.txt\"\nstrict = true").run(&[]);
+    if ok.err.contains("`strict` is not available here") {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    assert_eq!(ok.counts(), [4, 0, 0, 0], "what is declared can be read: {}", ok.err);
+    // A command behind it reads outputs of others.
+    p.edit("input.words = \"words\"", "input.words = \"words\"\nstrict = true");
+    assert_eq!(p.run_ok(&[]).executed(), ["times[n=1]", "times[n=2]"]);
+    let good = "grep -v '^#' $IN_text > $OUT_words";
+    for (bad, said) in [
+        (format!("cat $IN_text {side} > $OUT_words"), "side.txt: Permission denied"),
+        (format!("set -e; cat $IN_text > $OUT_words; echo x > {side}"), "side.txt: Permission denied"),
+        (format!("cat $IN_text > $OUT_words && ls {}", p.path("").display()), "Permission denied"),
+    ] {
+        p.edit(good, &bad);
+        let ran = p.run(&[]);
+        assert_eq!(ran.code, 1, "{bad}: {}", ran.err);
+        assert!(ran.err.contains("it reached for something that is not declared"), "{}", ran.err);
+        assert!(ran.err.contains(said) && ran.err.contains("make it an input"), "{}", ran.err);
+        p.edit(&bad, good);
+    }
+    assert_eq!(p.read("side.txt"), "side\n");
+    // What it may read beside is no part of the key.
+    p.edit(good, &format!("cat $IN_text {side} > $OUT_words"));
+    p.edit(
+        "output.words = \"words.txt\"\nstrict = true",
+        "output.words = \"words.txt\"\nstrict = [\"side.txt\"]",
+    );
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\nside\n");
+}

@@ -1,0 +1,97 @@
+//! Commands that may touch nothing but what is declared (`strict`), by Landlock.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use landlock::{
+    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError,
+};
+
+use super::work::{End, Failed};
+
+/// What belongs to the system: programs and libraries, settings, devices, what the kernel says.
+const SYSTEM: [&str; 12] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/proc",
+    "/sys",
+    "/dev",
+];
+/// Devices that hold nothing.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// Starts a command that can read these and the system's files, and write in its own folder.
+pub(super) fn spawn(
+    command: &mut Command,
+    reads: &[&Path],
+    room: &Path,
+) -> Result<std::io::Result<Child>, End> {
+    // A confinement is of a thread and of all that it starts, and cannot be taken off: a thread for this alone.
+    let spawned =
+        std::thread::scope(|scope| scope.spawn(|| confine(reads, room).map(|()| command.spawn())).join());
+    match spawned {
+        Ok(Ok(child)) => Ok(child),
+        Ok(Err(e)) => Err(End::Failed(
+            Failed::new(format!("`strict` is not available here: {e}")).help(
+                "it needs a Linux kernel from 6.2 on with Landlock switched on; without `strict` the command runs as any other",
+            ),
+        )),
+        Err(_) => Err(End::Failed(Failed::new("a thread to start it could not be had"))),
+    }
+}
+
+fn confine(reads: &[&Path], room: &Path) -> Result<(), RulesetError> {
+    let abi = ABI::V3;
+    let all = AccessFs::from_all(abi);
+    let read = AccessFs::from_read(abi);
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(all)?
+        .create()?
+        // A rule for a file need not have the rights that only folders have.
+        .set_compatibility(CompatLevel::BestEffort);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let readable = SYSTEM
+        .iter()
+        .map(Path::new)
+        .chain(programs.iter().map(PathBuf::as_path))
+        .chain(reads.iter().copied());
+    for path in readable {
+        // What is not there cannot be reached.
+        if let Ok(at) = PathFd::new(path) {
+            let access = if path.is_dir() { read } else { read & AccessFs::from_file(abi) };
+            rules = rules.add_rule(PathBeneath::new(at, access))?;
+        }
+    }
+    for path in DEVICES {
+        if let Ok(at) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(at, AccessFs::from_file(abi)))?;
+        }
+    }
+    if let Ok(at) = PathFd::new(room) {
+        rules = rules.add_rule(PathBeneath::new(at, all))?;
+    }
+    rules.restrict_self()?;
+    Ok(())
+}
+
+/// Names what a confined command reached for, where its log tells.
+pub(super) fn explain(end: End, log: &Path) -> End {
+    let End::Failed(failed) = end else { return end };
+    let text = std::fs::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+    let denied = text.lines().rev().find(|l| l.to_lowercase().contains("permission denied"));
+    let Some(line) = denied else { return End::Failed(failed) };
+    let message = format!("it reached for something that is not declared: {}", line.trim());
+    End::Failed(Failed::new(message).help(
+        "make it an input (`input.NAME = { path = \"...\" }`), or name it in `strict = [\"PATH\"]` if no result depends on it; write only to `$OUT_...` and `$TMPDIR`",
+    ))
+}
