@@ -113,6 +113,12 @@ pub struct RunArgs {
     /// Write each event as one line of JSON.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Run again whenever the manifest or an input changes, until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["locked", "check", "force"])]
+    pub watch: bool,
+    /// Write a page about the run, all in one file: graph, timeline, and of each node log, figures and origin.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Show failures and warnings alone.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

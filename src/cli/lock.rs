@@ -8,7 +8,7 @@ use super::project::Project;
 use super::run::execute;
 use super::{print, print_json};
 use crate::cache::Cache;
-use crate::engine::Forecast;
+use crate::engine::{Forecast, Stop};
 use crate::fault::{At, Fault, Result};
 use crate::lock::{Lock, Verdict};
 use crate::manifest::shown;
@@ -117,7 +117,7 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let lock = Lock::read(&Lock::file(&project.manifest.path))?;
     let cache = project.cache()?;
     let run = RunArgs { jobs: args.jobs, quiet: args.json, ..RunArgs::default() };
-    execute(&own, &project, &cache, &run)?;
+    execute(&own, &project, &cache, &run, &Stop::default())?;
     let foreseen = project.forecast(&cache, &[])?;
     let mut elsewhere = vec![false; project.plan.nodes.len()];
     for i in &project.plan.order {

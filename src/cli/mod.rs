@@ -10,12 +10,14 @@ mod history;
 mod kinds;
 mod lock;
 mod log;
+mod page;
 mod picture;
 mod project;
 mod run;
 mod sameness;
 mod show;
 mod status;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;

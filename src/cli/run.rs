@@ -2,7 +2,7 @@
 
 use super::args::{Common, RunArgs};
 use super::project::Project;
-use super::{lock, print, sameness};
+use super::{lock, page, print, sameness, watch};
 use crate::cache::Cache;
 use std::mem::ManuallyDrop;
 
@@ -10,15 +10,18 @@ use crate::engine::{self, Ask, Event, Stop};
 use crate::fault::{Fault, Result};
 use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
-use crate::show::{JsonLines, Subscriber, Verbosity, console};
+use crate::show::{JsonLines, Subscriber, Trace, Verbosity, console};
 
 pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
+    if args.watch {
+        return watch::watch(common, args);
+    }
     // The program ends after this: taking thousands of nodes apart would only cost time.
     let project = ManuallyDrop::new(Project::open(common)?);
     let cache = project.cache()?;
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
     let checked = sameness::before(&project, &cache, &args.check)?;
-    execute(common, &project, &cache, args)?;
+    execute(common, &project, &cache, args, &Stop::default())?;
     sameness::after(&project, &cache, &checked)?;
     match lock {
         Some(lock) => lock::after(&project, &cache, &lock, &args.targets),
@@ -27,7 +30,13 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
 }
 
 /// Runs the pipeline and shows it.
-pub(super) fn execute(common: &Common, project: &Project, cache: &Cache, args: &RunArgs) -> Result<()> {
+pub(super) fn execute(
+    common: &Common,
+    project: &Project,
+    cache: &Cache,
+    args: &RunArgs,
+    stop: &Stop,
+) -> Result<()> {
     let shown_files: Result<Vec<_>> =
         project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
     let shown_files = shown_files?;
@@ -50,7 +59,10 @@ pub(super) fn execute(common: &Common, project: &Project, cache: &Cache, args: &
         // It tells of results, and is not needed for them.
         Err(fault) => tracing::warn!("{fault}"),
     }
-    let stop = Stop::default();
+    let trace = Trace::default();
+    if args.html.is_some() {
+        subscribers.push(Box::new(trace.clone()));
+    }
     let request = engine::Request {
         plan: &project.plan,
         manifest: &project.manifest,
@@ -73,6 +85,12 @@ pub(super) fn execute(common: &Common, project: &Project, cache: &Cache, args: &
     };
     let summary = engine::run(request, &mut emit)?;
     project.stand(summary.standing.as_ref());
+    if let Some(file) = &args.html {
+        page::write(file, project, cache, &trace)?;
+        if !args.quiet {
+            eprintln!("page: {}", shown(file));
+        }
+    }
     if summary.failed > 0 {
         return Err(Fault::Stages { failed: summary.failed });
     }

@@ -98,11 +98,16 @@ impl Shop<'_> {
             return End::Failed(failed.help("raise `timeout` of the stage, or make it quicker"));
         }
         match (status.code(), status.signal()) {
+            // A shell ends with 128 + 9 when its program was killed.
+            (None, Some(9)) | (Some(137), _) if kills_for_memory() > self.kills_for_memory => End::Failed(
+                Failed::new(format!("{who} was killed, since there was no memory left")).help(
+                    "say what it needs with `resources.memory`, so that others wait; lower -j; or make it smaller",
+                ),
+            ),
             (Some(code), _) => End::Failed(Failed::new(format!("{who} ended with exit code {code}"))),
             (None, Some(9)) => End::Failed(
-                Failed::new(format!("{who} was killed by the system (signal 9)")).help(
-                    "most often the machine ran out of memory: give the stage `resources.memory`, lower -j, or make it smaller",
-                ),
+                Failed::new(format!("{who} was killed (signal 9)"))
+                    .help("somebody or something killed it; memory was not the reason, says the kernel"),
             ),
             (None, Some(signal)) => End::Failed(Failed::new(format!("{who} was ended by signal {signal}"))),
             (None, None) => End::Failed(Failed::new(format!("{who} ended in an unknown way"))),
@@ -140,6 +145,13 @@ fn attend(child: Child, mut said: PipeReader, path: &Path) -> std::io::Result<Re
             return child.wait4();
         }
     }
+}
+
+/// How many processes the kernel has killed for memory since the machine started.
+pub(super) fn kills_for_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("oom_kill "));
+    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Ends what a command has left running in its group; says whether there was anything.

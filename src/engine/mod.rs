@@ -193,6 +193,7 @@ fn work_off(
         idle: Mutex::default(),
         stop: request.stop.clone(),
         slots: Slots::new(limits),
+        kills_for_memory: command::kills_for_memory(),
         syncing: AtomicBool::new(false),
         scratch: Mutex::default(),
         placing: Mutex::default(),

@@ -1,7 +1,7 @@
 //! Stopping: once in order, twice at once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicUsize>,
+    listening: Arc<AtomicBool>,
     running: Arc<Mutex<HashMap<i32, Running>>>,
 }
 
@@ -28,6 +29,9 @@ impl Stop {
     /// # Errors
     /// When the handlers cannot be set.
     pub fn listen(&self) -> std::io::Result<()> {
+        if self.listening.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
         let asked = Arc::clone(&self.asked);
         let mut signals = signal_hook::iterator::Signals::new([
             signal_hook::consts::SIGINT,

@@ -30,6 +30,8 @@ pub(super) struct Shop<'a> {
     pub idle: Mutex<Vec<IdleWorker>>,
     pub stop: Stop,
     pub slots: Slots,
+    /// How many processes the kernel had killed for memory when the run began.
+    pub kills_for_memory: u64,
     /// Results are being put on the disk.
     pub syncing: AtomicBool,
     /// Made when the first node runs.

@@ -2,10 +2,13 @@
 
 mod live;
 mod plain;
+mod trace;
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
+
+pub use trace::{Span, Trace};
 
 use crate::engine::Event;
 use crate::fault::{At, Result};

@@ -182,3 +182,38 @@ fn who_says_where_a_file_came_from() {
     assert!(ran.err.contains("it lies where `all` writes, but has other bytes"), "{}", ran.err);
     assert!(p.call(&["who", "nothing"]).err.contains("cannot read"));
 }
+
+#[test]
+fn a_page_about_a_run_stands_alone_and_works_in_a_browser() {
+    let p = chain();
+    p.edit("for i in", "echo 'a < b & c'; for i in");
+    p.edit("echo ${vars.greeting} |", "[ -e $HOME/go ] || { echo no way; exit 5; }; echo ${vars.greeting} |");
+    p.write("home/.keep", "");
+    let run = || p.command(&["run", "--html", "page.html"]).env("HOME", p.path("home")).output().unwrap();
+    assert_eq!(run().status.code(), Some(1));
+    let page = p.read("page.html");
+    assert!(page.contains("a &lt; b &amp; c"), "logs are text, not markup");
+    assert!(page.contains("no way") && page.contains("the command ended with exit code 5"));
+    assert!(!page.contains("src=") && !page.contains("href=\"http"), "all in one file");
+    p.write("home/go", "");
+    assert!(run().status.success());
+    let page = p.read("page.html");
+    assert!(page.contains("1 executed, 3 cached"), "{page}");
+    let browser = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|b| std::process::Command::new(b).arg("--version").output().is_ok());
+    let Some(browser) = browser else {
+        eprintln!("skipped: there is no Chromium here");
+        return;
+    };
+    let output = std::process::Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"])
+        .arg(format!("file://{}", p.path("page.html").display()))
+        .env("HOME", p.path("home"))
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    // The script has run: it counts the nodes.
+    assert!(dom.contains("4 of 4"), "{dom}");
+    assert_eq!(dom.matches("<details class=\"node\"").count(), 4);
+}

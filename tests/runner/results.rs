@@ -290,3 +290,38 @@ fn p1_a_strict_command_reaches_nothing_that_is_not_declared() {
     p.run_ok(&[]);
     assert_eq!(p.read("out/words/words.txt"), "one\ntwo\nside\n");
 }
+
+#[test]
+fn a_stage_that_is_killed_for_memory_is_told_so_and_another_kill_is_not() {
+    let p = Project::new(
+        "[stage.large]\nkind = \"command\"\nrun = \"head -c 400m /dev/zero | tail -c 400m > $OUT_o\"\noutput.o = \"o\"\n\
+         [stage.shot]\nkind = \"command\"\nrun = \"kill -9 $$\"\noutput.o = \"o\"\n",
+    );
+    let ran = p.run(&["shot"]);
+    assert!(ran.err.contains("the command was killed (signal 9)"), "{}", ran.err);
+    // A control group with little memory: version 1 or 2 of them.
+    let group = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(std::path::PathBuf::from);
+    let Some(group) =
+        group.iter().find(|g| g.is_dir()).map(|g| g.join(format!("lfs-test-{}", std::process::id())))
+    else {
+        return;
+    };
+    let limit = |name: &str| std::fs::write(group.join(name), "67108864").is_ok();
+    let made = std::fs::create_dir(&group).is_ok();
+    if !made || !(limit("memory.limit_in_bytes") || limit("memory.max")) {
+        eprintln!("skipped: no control group can be made here");
+        std::fs::remove_dir(&group).ok();
+        return;
+    }
+    let script = format!(
+        "echo $$ > {}/cgroup.procs && exec {} run large",
+        group.display(),
+        env!("CARGO_BIN_EXE_lfs-pipe")
+    );
+    let output =
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(p.path("")).output().unwrap();
+    std::fs::remove_dir(&group).ok();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the command was killed, since there was no memory left"), "{said}");
+}

@@ -52,3 +52,27 @@ fn twice_stops_at_once_and_leaves_a_cache_that_works() {
     assert!(began.elapsed().as_secs() < 100, "the stage was ended, not waited for");
     assert_eq!(p.run_ok(&[]).counts(), [2, 0, 0, 0]);
 }
+
+#[test]
+fn watching_runs_again_when_something_changes_and_ends_with_ctrl_c() {
+    let p = crate::support::chain();
+    let all = |text: &str| p.path("out/all/all.txt").exists() && p.read("out/all/all.txt").contains(text);
+    let mut child = p.command(&["run", "--watch"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&|| all("two"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    // As an editor does it: another file in the place of the old one.
+    p.write(".notes.swp", "three\n");
+    std::fs::rename(p.path(".notes.swp"), p.path("notes.txt")).unwrap();
+    wait_for(&|| all("three"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    p.edit("greeting = \"hello\"", "greeting = ");
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    p.edit("greeting = ", "greeting = \"good day\"");
+    wait_for(&|| all("good day"));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("changed     notes.txt") && said.contains("changed     pipeline.toml"), "{said}");
+    assert!(said.contains("pipeline.toml:3"), "a mistake is told, and waited out: {said}");
+}

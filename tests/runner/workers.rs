@@ -115,11 +115,7 @@ fn a_worker_that_ends_in_the_middle_fails_its_node_with_what_it_said() {
     assert!(ran.err.contains("the worker ended with exit code 3"), "{}", ran.err);
     assert!(ran.err.contains("| on the error output"), "{}", ran.err);
     let ran = faulty("killed").run(&[]);
-    assert!(
-        ran.err.contains("was killed by the system (signal 9)") && ran.err.contains("memory"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("the worker was killed (signal 9)"), "{}", ran.err);
 }
 
 #[test]

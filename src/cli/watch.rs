@@ -1,0 +1,126 @@
+//! `lfs-pipe run --watch`
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use notify::{RecursiveMode, Watcher};
+
+use super::args::{Common, RunArgs};
+use super::project::Project;
+use super::run::execute;
+use crate::engine::Stop;
+use crate::fault::{Fault, Result};
+use crate::manifest::{folder, shown};
+use crate::plan::Source;
+
+/// Editors write a file in several steps: so long nothing must happen before it counts as written.
+const QUIET: Duration = Duration::from_millis(150);
+/// How often to look whether somebody wants the end.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs, and again whenever something changes that the pipeline reads.
+pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
+    let stop = Stop::default();
+    stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
+    loop {
+        let began = Instant::now();
+        // Watched from before the run: what changes meanwhile counts.
+        let (send, changed) = channel();
+        let handler = move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event
+                && !event.kind.is_access()
+            {
+                let _ = send.send(event.paths);
+            }
+        };
+        let mut watcher = notify::recommended_watcher(handler)
+            .map_err(|e| Fault::machine(format!("files cannot be watched: {e}")))?;
+        let manifest = folder(&common.file);
+        let mut ignored = vec![];
+        let result = match Project::open(common) {
+            Ok(project) => {
+                ignored = vec![project.out.clone(), project.cache_folder.clone()];
+                for (path, mode) in places(&project) {
+                    // What is not there yet is told by the run.
+                    if let Err(e) = watcher.watch(&path, mode) {
+                        tracing::debug!("{} cannot be watched: {e}", path.display());
+                    }
+                }
+                let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
+                project.cache().and_then(|cache| execute(common, &project, &cache, args, &stop))
+            }
+            Err(fault) => {
+                let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
+                Err(fault)
+            }
+        };
+        match result {
+            Err(Fault::Interrupted) => return Err(Fault::Interrupted),
+            // A mistake is there to be mended: the next change may do it.
+            Err(fault) => eprintln!("{}", fault.to_string().trim_end()),
+            Ok(()) => {}
+        }
+        tracing::debug!("a run took {:?}", began.elapsed());
+        eprintln!("watching    Ctrl-C ends it");
+        let Some(path) = next_change(&changed, &ignored, &stop) else { return Err(Fault::Interrupted) };
+        eprintln!("changed     {}", shown(&path));
+    }
+}
+
+/// Waits for a change that counts, and then until nothing happens any more.
+fn next_change(changed: &Receiver<Vec<PathBuf>>, ignored: &[PathBuf], stop: &Stop) -> Option<PathBuf> {
+    let counts = |p: &PathBuf| {
+        let hidden = p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        !hidden && !ignored.iter().any(|i| p.starts_with(i) || i.starts_with(p))
+    };
+    let mut found: Option<(PathBuf, Instant)> = None;
+    loop {
+        if stop.asked() {
+            return None;
+        }
+        match changed.recv_timeout(TICK.min(QUIET)) {
+            Ok(paths) => {
+                if let Some(path) = paths.into_iter().find(counts) {
+                    found = Some((path, Instant::now()));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        if let Some((path, at)) = &found
+            && at.elapsed() > QUIET
+        {
+            return Some(path.clone());
+        }
+    }
+}
+
+/// The folders in which something can change that the pipeline reads.
+fn places(project: &Project) -> BTreeSet<(PathBuf, RecursiveMode)> {
+    let mut out = BTreeSet::new();
+    for source in project.plan.nodes.iter().flat_map(|n| &n.inputs).flat_map(|i| &i.sources) {
+        let Source::Path { path, .. } = source else { continue };
+        match path.is_dir() {
+            true => out.insert((path.clone(), RecursiveMode::Recursive)),
+            // The folder, since editors put another file in the place of the old one.
+            false => {
+                out.insert((path.parent().unwrap_or(Path::new(".")).to_owned(), RecursiveMode::NonRecursive))
+            }
+        };
+    }
+    for (pattern, _) in &project.plan.patterns {
+        let fixed: PathBuf = Path::new(pattern)
+            .components()
+            .take_while(|c| !c.as_os_str().to_string_lossy().contains(['*', '?', '[']))
+            .collect();
+        out.insert((fixed, RecursiveMode::Recursive));
+    }
+    for worker in project.workers.programs.iter().flat_map(|p| &p.files) {
+        if let Some(parent) = worker.parent() {
+            out.insert((parent.to_owned(), RecursiveMode::NonRecursive));
+        }
+    }
+    out
+}
