@@ -12,6 +12,15 @@
 //! The runner knows nothing of faces or tensors: what a stage does is its worker's business
 //! ([`lfs_stage`] is all that they share).
 
+/// Writes a line to standard error. Where that cannot be written (a log on a full disk), nobody can be told.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 pub mod cache;
 pub mod checked;
 pub mod cli;

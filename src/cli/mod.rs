@@ -37,11 +37,12 @@ pub fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .without_time()
+        .log_internal_errors(false)
         .init();
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("{}", fault.to_string().trim_end());
+            crate::say!("{}", fault.to_string().trim_end());
             ExitCode::from(fault.exit_code())
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn execute(
     if let Some(file) = &args.html {
         page::write(file, project, cache, &trace)?;
         if !args.quiet {
-            eprintln!("page: {}", shown(file));
+            crate::say!("page: {}", shown(file));
         }
     }
     if summary.failed > 0 {

@@ -46,7 +46,7 @@ pub(super) fn after(project: &Project, cache: &Cache, before: &Before) -> Result
         }
     }
     if differ.is_empty() {
-        eprintln!("{} gave the same bytes again", nodes(before.len()));
+        crate::say!("{} gave the same bytes again", nodes(before.len()));
         return Ok(());
     }
     Err(Fault::differ(format!("other bytes came out the second time: {}", differ.join(", "))).with_help(

@@ -59,13 +59,13 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
         match result {
             Err(Fault::Interrupted) => return Err(Fault::Interrupted),
             // A mistake is there to be mended: the next change may do it.
-            Err(fault) => eprintln!("{}", fault.to_string().trim_end()),
+            Err(fault) => crate::say!("{}", fault.to_string().trim_end()),
             Ok(()) => {}
         }
         tracing::debug!("a run took {:?}", began.elapsed());
-        eprintln!("watching    Ctrl-C ends it");
+        crate::say!("watching    Ctrl-C ends it");
         let Some(path) = next_change(&changed, &ignored, &stop) else { return Err(Fault::Interrupted) };
-        eprintln!("changed     {}", shown(&path));
+        crate::say!("changed     {}", shown(&path));
     }
 }
 

@@ -37,7 +37,7 @@ impl Live {
     fn say(&self, text: &str) {
         // Without a terminal there is nothing to draw around.
         if self.all.println(text).is_err() {
-            eprintln!("{text}");
+            crate::say!("{text}");
         }
     }
 

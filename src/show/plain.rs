@@ -21,7 +21,7 @@ impl Plain {
 
     fn say(&self, at: Verbosity, text: &str) {
         if self.verbosity as u8 >= at as u8 {
-            eprintln!("{text}");
+            crate::say!("{text}");
         }
     }
 }

@@ -393,6 +393,23 @@ fn p4_a_full_disk_is_told_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_disk_on_which_not_even_the_messages_have_room_is_no_panic() {
+    let p = grid();
+    let script = "$LFS run -v 2> /dev/full; echo \"code $?\"; $LFS plan -f none.toml 2> /dev/full; echo \"code $?\"
+        LFS_LOG=debug $LFS run 2> /dev/full; echo \"code $?\"; $LFS status > /dev/full 2> /dev/full; echo \"code $?\"";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(p.path(""))
+        .env("LFS", env!("CARGO_BIN_EXE_lfs-pipe"))
+        .env("HOME", p.path("home"))
+        .env("LFS_WORKER", "none")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "code 0\ncode 2\ncode 0\ncode 4\n");
+}
+
+#[test]
 fn p4_a_full_output_folder_is_told_and_the_results_are_kept() {
     let p = grid();
     let wanted = reference(&p);
