@@ -6,7 +6,7 @@
 //! pipeline.toml -> manifest -> plan -> engine -> worker -> stage -> outputs
 //!                              | keys    |
 //!                              +------ cache (objects, records)
-//!                              events -> console, JSON lines
+//!                              events -> console, JSON lines, run database, page
 //! ```
 //!
 //! The runner knows nothing of faces or tensors: what a stage does is its worker's business
