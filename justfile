@@ -12,6 +12,14 @@ test *args:
 torture rounds="300":
     LFS_TORTURE={{rounds}} cargo xtask test -- torture p1_p2_
 
+# readers under mutated input, so many seconds each
+fuzz seconds="600":
+    LFS_FUZZ_SECONDS={{seconds}} cargo xtask test -- --test fuzz --no-capture
+
+# lfs-pipe beside other runners; benches/peers/setup.sh installs them
+peers workload="layers" *args:
+    benches/peers/measure.py {{workload}} {{args}}
+
 # start, no-op run, hashing, alignment
 bench:
     cargo xtask bench

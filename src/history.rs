@@ -188,8 +188,21 @@ impl History {
                 out.entry(name).or_insert(node);
             }
             next = self.base(&run).map_err(wrong)?;
+            if let Some(base) = &next
+                && !self.has(base)
+            {
+                let text = format!("the run database does not know the run {base}, on which {run} builds");
+                return Err(Fault::machine(text)
+                    .with_help("run the pipeline once: everything is looked at, and known again"));
+            }
         }
         Ok(out)
+    }
+
+    /// Whether a run is known.
+    pub fn has(&self, run: &str) -> bool {
+        let found = self.db.query_row("SELECT 1 FROM run WHERE name = ?1", [run], |_| Ok(()));
+        found.optional().is_ok_and(|f| f.is_some())
     }
 
     fn base(&self, run: &str) -> rusqlite::Result<Option<String>> {

@@ -40,11 +40,22 @@ pub fn place(cache: &Cache, stored: &Stored, to: &Path, scratch: &Scratch) -> Re
         let temporary = scratch.path();
         let made = fill(cache, stored, &temporary).and_then(|()| {
             let made = Copied::look(&temporary).at("read", &temporary)?;
+            // Another run may have put the same there a moment ago: its readers must not see it change.
+            match renameat_with(CWD, &temporary, CWD, to, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(Ok(made)),
+                Err(_) => {
+                    if let Some(there) = cache.is_at(to, stored) {
+                        remove(&temporary);
+                        return Ok(Err(there));
+                    }
+                }
+            }
             put(&temporary, to).at("write", to)?;
-            Ok(made)
+            Ok(Ok(made))
         });
         let made = match made {
-            Ok(made) => made,
+            Ok(Ok(made)) => made,
+            Ok(Err(there)) => return Ok(there),
             Err(fault) => {
                 remove(&temporary);
                 return Err(fault);

@@ -31,11 +31,12 @@ pub struct Collected {
 }
 
 impl Cache {
-    /// Removes every record that is not spared, and every object that no record left names.
+    /// Removes every record that is not spared and was not made in one of these runs, and every object that no record
+    /// left names.
     ///
     /// # Errors
     /// When something cannot be read or moved.
-    pub fn collect(&self, spared: &HashSet<Key>, dry: bool) -> Result<Collected> {
+    pub fn collect(&self, spared: &HashSet<Key>, runs: &HashSet<String>, dry: bool) -> Result<Collected> {
         let path = self.root.join("scratch").join("collecting");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.at("create", &path)?;
@@ -43,7 +44,7 @@ impl Cache {
         let records = self.root.join("records");
         self.records().refresh().at("read", &records)?;
         let running = self.running()?;
-        let kept = self.kept(spared, &running)?;
+        let kept = self.kept(spared, runs, &running)?;
         let all = self.records().all();
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
@@ -67,10 +68,11 @@ impl Cache {
         if !dry {
             // Records first: a record without its object would be a result that is lost.
             self.records().keep(&kept, &running).at("write", &records)?;
+            self.records().ended(&self.boot).at("write", &records)?;
             std::fs::create_dir_all(&trash).at("create", &trash)?;
-            let number = std::process::id();
+            let folder = tempfile::tempdir_in(&trash).at("create", &trash)?.keep();
             for (i, path) in doomed.iter().enumerate() {
-                let to = trash.join(format!("{number}-{i}"));
+                let to = folder.join(i.to_string());
                 std::fs::rename(path, &to).at("move aside", path)?;
             }
         }
@@ -83,11 +85,17 @@ impl Cache {
     }
 
     /// The keys that stay: those that are spared, those of running pipelines, and the steps of all of them.
-    fn kept(&self, spared: &HashSet<Key>, running: &[String]) -> Result<HashSet<Key>> {
+    fn kept(
+        &self,
+        spared: &HashSet<Key>,
+        runs: &HashSet<String>,
+        running: &[String],
+    ) -> Result<HashSet<Key>> {
         let mut kept = spared.clone();
         kept.extend(self.records().relied_on(running));
         let all = self.records().all();
-        kept.extend(all.iter().filter(|(_, _, r)| running.contains(&r.made.run)).map(|(key, ..)| *key));
+        let stays = |run: &String| running.contains(run) || runs.contains(run);
+        kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));
         let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();
         kept.retain(|key| known.contains_key(key));
         // A step belongs to the run of the node that computed it.

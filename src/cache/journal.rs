@@ -98,11 +98,9 @@ impl Journal {
     }
 
     fn read_on(&mut self) -> io::Result<()> {
+        // A torn tail may have been overwritten meanwhile: it is read again.
+        self.bytes.truncate(self.end);
         let length = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
-        if length < self.bytes.len() {
-            // Somebody cut a torn tail off.
-            self.bytes.truncate(length.max(self.end));
-        }
         if length > self.bytes.len() {
             let from = self.bytes.len() as u64;
             self.bytes.reserve_exact(length - self.bytes.len());

@@ -44,8 +44,18 @@ pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
 
 /// Waits for a whole file, for the time of one write.
 pub(super) fn whole_file(file: &File) -> io::Result<Unlock<'_>> {
+    wait(file, libc::F_WRLCK)
+}
+
+/// Waits until nobody has a whole file for itself, and keeps it so until the lock is dropped.
+pub(super) fn shared_file(file: File) -> io::Result<Held> {
+    std::mem::forget(wait(&file, libc::F_RDLCK)?);
+    Ok(Held { _file: file })
+}
+
+fn wait(file: &File, kind: i32) -> io::Result<Unlock<'_>> {
     loop {
-        match set(file, libc::F_WRLCK, 0, 0, true) {
+        match set(file, kind, 0, 0, true) {
             Ok(()) => return Ok(Unlock(file)),
             Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),

@@ -53,6 +53,9 @@ pub struct Cache {
 /// The lock of a key: who has it may compute the result.
 pub struct KeyLock(#[allow(dead_code, reason = "held for its drop")] locks::Held);
 
+/// Keeps collections away while it lives.
+pub struct NoCollection(#[allow(dead_code, reason = "held for its drop")] locks::Held);
+
 /// A folder for the running nodes of one run. Dropping it removes it; if the process dies, the next run does.
 pub struct Scratch {
     path: PathBuf,
@@ -250,6 +253,10 @@ impl Cache {
         let upto = self.records().mark();
         let folder = File::open(&self.root).at("open", &self.root)?;
         nix::unistd::syncfs(&folder).at("sync", &self.root)?;
+        // A collection may have put shorter records in their place.
+        if !self.records().mark().is_of_the_file_of(&upto) {
+            return self.end_run();
+        }
         self.records().durable(&upto, &self.boot).at("write", &self.root.join("records"))
     }
 
@@ -261,15 +268,29 @@ impl Cache {
         if keys.is_empty() {
             return Ok(());
         }
+        // Where nothing can be written, nothing can be collected.
+        let Some(_no_collection) = self.no_collection()? else { return Ok(()) };
+        self.records().used(run, keys).at("write", &self.root.join("records"))
+    }
+
+    /// While this is held, nothing is collected. From storing an object until a record names it, it must be.
+    ///
+    /// # Errors
+    /// When locks cannot be had.
+    pub fn no_collection(&self) -> Result<Option<NoCollection>> {
         let path = self.root.join("scratch").join("collecting");
-        let Ok(file) = File::options().read(true).write(true).create(true).truncate(false).open(&path) else {
+        match File::options().read(true).write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => Ok(Some(NoCollection(locks::shared_file(file).at("lock", &path)?))),
             // Where nothing can be written, nothing can be collected.
-            return Ok(());
-        };
-        let _no_collection = locks::whole_file(&file).at("lock", &path)?;
-        match self.records().used(run, keys) {
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::PermissionDenied) => Ok(()),
-            other => other.at("write", &self.root.join("records")),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(e).at("open", &path),
         }
     }
 
@@ -344,7 +365,8 @@ impl Scratch {
             let alive = entry.path().join("alive");
             let dead = match File::options().read(true).write(true).open(&alive) {
                 Ok(file) => matches!(locks::try_file(file), Ok(Some(_))),
-                Err(_) => entry.path().is_dir(),
+                // Any other error leaves it to a later run.
+                Err(e) => e.kind() == std::io::ErrorKind::NotFound && entry.path().is_dir(),
             };
             if dead {
                 remove(&entry.path());

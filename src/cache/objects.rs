@@ -45,6 +45,8 @@ pub struct Hashed {
     pub stored: Stored,
     /// What the file system said when it was hashed.
     signature: Digest,
+    /// The same without the time of the last change of rights and links.
+    written: Digest,
     /// The times of the youngest file leave doubt whether it changed meanwhile.
     young: bool,
 }
@@ -90,7 +92,8 @@ impl Hashed {
 
     /// An object, of whose copy nothing is certain.
     pub fn in_doubt(stored: &Stored) -> Self {
-        Self { stored: stored.clone(), signature: Digest::default(), young: true }
+        let none = Digest::default();
+        Self { stored: stored.clone(), signature: none, written: none, young: true }
     }
 
     /// Whether the file system would tell of a change.
@@ -121,7 +124,7 @@ impl Cache {
                 memo.put(&leaf.path, leaf.stat, *digest);
             }
         }
-        Ok(Hashed { stored, signature: signature(&found), young })
+        Ok(Hashed { stored, signature: signature(&found), written: written(&found), young })
     }
 
     /// Whether a file or folder is still what it was when it was hashed.
@@ -132,6 +135,10 @@ impl Cache {
         let (found, folder) = look(path)?;
         if signature(&found) == before.signature && !before.young {
             return Ok(true);
+        }
+        // Bytes that are as they were may have been others meanwhile: written to, and put back.
+        if written(&found) != before.written {
+            return Ok(false);
         }
         Ok(self.digests(&found, folder, Look::AtBytes)?.1.digest == before.stored.digest)
     }
@@ -300,7 +307,8 @@ impl Cache {
             }
         }
         // Nobody but this process has had the copy in hand.
-        Ok(Some(Hashed { stored: stored.clone(), signature: signature(&here), young: false }))
+        let (signature, written) = (signature(&here), written(&here));
+        Ok(Some(Hashed { stored: stored.clone(), signature, written, young: false }))
     }
 }
 
@@ -322,6 +330,12 @@ fn only(path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<Leaf> {
 
 fn signature(found: &[Leaf]) -> Digest {
     signature_of(found.iter().map(|leaf| (leaf.name.as_str(), &leaf.stat)))
+}
+
+/// What tells whether somebody wrote: not the time of the last change of rights and links.
+fn written(found: &[Leaf]) -> Digest {
+    let without = |leaf: &Leaf| Leaf { stat: Stat { ctime: 0, ..leaf.stat }, ..leaf.clone() };
+    signature(&found.iter().map(without).collect::<Vec<_>>())
 }
 
 fn signature_of<'a>(found: impl Iterator<Item = (&'a str, &'a Stat)>) -> Digest {

@@ -108,6 +108,13 @@ fn key_of(entry: &[u8]) -> Option<Digest> {
     entry.get(1..TAG_AND_KEY)?.try_into().ok().map(Digest)
 }
 
+impl Mark {
+    /// Whether both are of the same file.
+    pub(super) fn is_of_the_file_of(&self, other: &Self) -> bool {
+        self.file == other.file
+    }
+}
+
 /// The number of the machine's start in an entry that has one.
 fn boot_of(entry: &[u8]) -> Option<&[u8]> {
     match Tag::of(*entry.first()?)? {

@@ -99,7 +99,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
             .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));
     }
     let mut kept = chosen(&runs, args, &cache.running()?);
-    let mut collected = cache.collect(&spared(&history, &runs, &kept)?, true)?;
+    let mut collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, true)?;
     // Oldest first, until it fits. The last run of each pipeline stays.
     if let Some(most) = args.max_size {
         let last = chosen(&runs, &GcArgs { keep_runs: Some(1), ..GcArgs::default() }, &cache.running()?);
@@ -108,12 +108,12 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
                 break;
             }
             if !last.contains(&run.run) && kept.remove(&run.run) {
-                collected = cache.collect(&spared(&history, &runs, &kept)?, true)?;
+                collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, true)?;
             }
         }
     }
     if !args.dry_run {
-        collected = cache.collect(&spared(&history, &runs, &kept)?, false)?;
+        collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, false)?;
         let gone: Vec<String> = runs.iter().map(|r| r.run.clone()).filter(|r| !kept.contains(r)).collect();
         history.forget(&gone)?;
         for run in &gone {

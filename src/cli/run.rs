@@ -51,8 +51,11 @@ pub(super) fn execute(
     if let Some(path) = &args.events {
         subscribers.push(Box::new(JsonLines::create(path)?));
     }
+    // Where nodes stood counts only if the run that says it is known: what a run relies on must be told to the end.
+    let mut standing = project.standing(cache);
     match History::open(&project.cache_folder) {
         Ok(history) => {
+            standing = standing.filter(|s| s.run().is_some_and(|run| history.has(&run)));
             let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
             subscribers.push(Box::new(Recorder::new(history, &manifest, arguments())));
         }
@@ -69,13 +72,16 @@ pub(super) fn execute(
         workers: &project.workers,
         cache,
         out: project.out.clone(),
-        targets: project.plan.named(&args.targets)?,
+        targets: match args.targets.is_empty() {
+            true => vec![],
+            false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
+        },
         force: project.plan.named(&[args.force.as_slice(), args.check.as_slice()].concat())?,
         limits: Ask { jobs: args.jobs, gpus: args.gpus, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
         identity: project.identity(),
-        standing: project.standing(cache),
+        standing,
     };
     project.keep();
     let mut emit = |event: &Event| {

@@ -34,7 +34,8 @@ pub(super) fn after(project: &Project, cache: &Cache, before: &Before) -> Result
     if before.is_empty() {
         return Ok(());
     }
-    let foreseen = project.forecast(cache, &[])?;
+    let names: Vec<String> = before.keys().map(|i| project.plan.nodes[*i].name.clone()).collect();
+    let foreseen = project.forecast(cache, &names)?;
     let mut differ = Vec::new();
     for (i, record) in before {
         let now = foreseen[*i].as_ref().and_then(|f| f.record.as_ref());

@@ -7,7 +7,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group};
 
 use wait4::{ResUse, Wait4};
@@ -65,16 +65,16 @@ impl Shop<'_> {
             Some(also) => {
                 let mut reads: Vec<&Path> = also.iter().map(PathBuf::as_path).collect();
                 reads.extend(task.reads.values().flatten().map(|r| r.path.as_path()));
-                confined::spawn(&mut command, &reads, place.room.path())?
+                confined::spawn(&mut command, &reads, place.room.path(), !task.gpus().is_empty())?
             }
         };
         let child = child.map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
         // Its ends of the pipe are the child's alone.
         drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        self.stop.enter(group, task.node.timeout);
+        let entered = self.stop.enter(group, task.node.timeout);
         let ended = attend(child, said, &place.log);
-        let timed_out = self.stop.leave(group);
+        let timed_out = entered.leave();
         let ended = ended.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
         let (status, peak) = (ended.status, Some(ended.rusage.maxrss));
         if end_rest(group) {
@@ -116,7 +116,19 @@ impl Shop<'_> {
 }
 
 /// Follows a command to its end, writing what it says to the log. A command that says nothing has no log.
-fn attend(child: Child, mut said: PipeReader, path: &Path) -> std::io::Result<ResUse> {
+fn attend(child: Child, said: PipeReader, path: &Path) -> std::io::Result<ResUse> {
+    let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    if let Err(e) = listen(&child, said, path) {
+        end_rest(group);
+        child.wait4()?;
+        return Err(e);
+    }
+    child.wait4()
+}
+
+/// Listens until the command has ended. What it started and left behind may keep the pipe open, and go on talking:
+/// the end of the command counts.
+fn listen(child: &Child, mut said: PipeReader, path: &Path) -> std::io::Result<()> {
     let mut log: Option<File> = None;
     let mut buffer = [0; 8192];
     let mut take = |said: &mut PipeReader| -> std::io::Result<usize> {
@@ -130,21 +142,31 @@ fn attend(child: Child, mut said: PipeReader, path: &Path) -> std::io::Result<Re
         }
         Ok(n)
     };
-    let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
-        return child.wait4();
-    };
+    let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return Ok(()) };
     let process = pidfd_open(process, PidfdFlags::empty())?;
     loop {
-        // What the command started and left behind may keep the pipe open: the end of the command counts.
         let mut watched = [PollFd::new(&said, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
         match poll(&mut watched, None) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other?,
         };
-        if watched[0].revents().is_empty() || take(&mut said)? == 0 {
-            return child.wait4();
+        let (talks, over) = (!watched[0].revents().is_empty(), !watched[1].revents().is_empty());
+        if over {
+            break;
+        }
+        if talks && take(&mut said)? == 0 {
+            return Ok(());
         }
     }
+    // What it said before its end is in the pipe, which holds no more than this.
+    for _ in 0..16 {
+        let mut watched = [PollFd::new(&said, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if poll(&mut watched, Some(&now))? == 0 || take(&mut said)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// How many processes the kernel has killed for memory since the machine started.

@@ -33,10 +33,12 @@ pub(super) fn spawn(
     command: &mut Command,
     reads: &[&Path],
     room: &Path,
+    gpus: bool,
 ) -> Result<std::io::Result<Child>, End> {
     // A confinement is of a thread and of all that it starts, and cannot be taken off: a thread for this alone.
-    let spawned =
-        std::thread::scope(|scope| scope.spawn(|| confine(reads, room).map(|()| command.spawn())).join());
+    let spawned = std::thread::scope(|scope| {
+        scope.spawn(|| confine(reads, room, gpus).map(|()| command.spawn())).join()
+    });
     match spawned {
         Ok(Ok(child)) => Ok(child),
         Ok(Err(e)) => Err(End::Failed(
@@ -48,7 +50,7 @@ pub(super) fn spawn(
     }
 }
 
-fn confine(reads: &[&Path], room: &Path) -> Result<(), RulesetError> {
+fn confine(reads: &[&Path], room: &Path, gpus: bool) -> Result<(), RulesetError> {
     let abi = ABI::V3;
     let all = AccessFs::from_all(abi);
     let read = AccessFs::from_read(abi);
@@ -59,7 +61,15 @@ fn confine(reads: &[&Path], room: &Path) -> Result<(), RulesetError> {
         // A rule for a file need not have the rights that only folders have.
         .set_compatibility(CompatLevel::BestEffort);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let programs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    // A relative one would open the folder of the pipeline.
+    let programs: Vec<PathBuf> = std::env::split_paths(&path).filter(|p| p.is_absolute()).collect();
+    // What links inside of an input folder lead to is part of the input.
+    let links = reads.iter().flat_map(|r| walkdir::WalkDir::new(r).follow_links(true)).flatten();
+    let links: Vec<PathBuf> = links
+        .filter(walkdir::DirEntry::path_is_symlink)
+        .filter_map(|e| e.path().canonicalize().ok())
+        .collect();
+    let reads: Vec<&Path> = reads.iter().copied().chain(links.iter().map(PathBuf::as_path)).collect();
     let readable = SYSTEM
         .iter()
         .map(Path::new)
@@ -72,7 +82,9 @@ fn confine(reads: &[&Path], room: &Path) -> Result<(), RulesetError> {
             rules = rules.add_rule(PathBeneath::new(at, access))?;
         }
     }
-    for path in DEVICES {
+    let graphics = std::fs::read_dir("/dev").into_iter().flatten().flatten().map(|e| e.path());
+    let graphics = graphics.filter(|p| p.to_string_lossy().starts_with("/dev/nvidia")).filter(|_| gpus);
+    for path in DEVICES.iter().map(PathBuf::from).chain(graphics) {
         if let Ok(at) = PathFd::new(path) {
             rules = rules.add_rule(PathBeneath::new(at, AccessFs::from_file(abi)))?;
         }
@@ -87,6 +99,10 @@ fn confine(reads: &[&Path], room: &Path) -> Result<(), RulesetError> {
 /// Names what a confined command reached for, where its log tells.
 pub(super) fn explain(end: End, log: &Path) -> End {
     let End::Failed(failed) = end else { return end };
+    // A timeout or a signal has another reason.
+    if !failed.message.contains("exit code") {
+        return End::Failed(failed);
+    }
     let text = std::fs::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
     let denied = text.lines().rev().find(|l| l.to_lowercase().contains("permission denied"));
     let Some(line) = denied else { return End::Failed(failed) };

@@ -1,12 +1,13 @@
 //! The threads of a run. Whoever has finished a node takes in what came out, decides what is next, and does it: from
 //! one node to the next no thread waits for another.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::Duration;
 
 use super::scheduler::Scheduler;
-use super::work::Shop;
+use super::work::{Outcome, Shop};
 use crate::fault::{Fault, Result};
 
 /// How often to look whether somebody wants the end.
@@ -57,8 +58,10 @@ impl<'env> Crew<'env> {
             let mut desk = self.desk();
             let started = desk.scheduler.start();
             desk.note(started);
-            if desk.scheduler.has_task() {
-                scope.spawn(|| self.work(scope));
+            if desk.scheduler.has_task()
+                && let Err(e) = Builder::new().spawn_scoped(scope, || self.work(scope))
+            {
+                desk.note(Err(Fault::machine(format!("no thread can be had: {e}"))));
             }
             while !desk.is_over() {
                 self.shop.stop.enforce();
@@ -99,22 +102,32 @@ impl<'env> Crew<'env> {
             desk.running += 1;
             if desk.scheduler.has_task() {
                 match desk.idle {
-                    0 => drop(scope.spawn(|| self.work(scope))),
+                    // Without another thread this one does the rest.
+                    0 => drop(Builder::new().spawn_scoped(scope, || self.work(scope))),
                     _ => self.more.notify_one(),
                 }
             }
             drop(desk);
-            let (outcome, seconds) = self.shop.work(&task);
+            // A fault of this program itself must not leave the run waiting for ever.
+            let worked = catch_unwind(AssertUnwindSafe(|| self.shop.work(&task)));
+            let (outcome, seconds) = worked.unwrap_or_else(|_| (Outcome::Broken(own_fault()), 0.0));
             let (index, key) = (task.index, task.key);
             // Its slots are free before the next is looked for.
             drop(task);
             desk = self.desk();
             desk.running -= 1;
-            let taken_in = desk.scheduler.take_in(index, key, outcome, seconds);
-            desk.note(taken_in);
+            let scheduler = &mut desk.scheduler;
+            let taken_in = catch_unwind(AssertUnwindSafe(|| scheduler.take_in(index, key, outcome, seconds)));
+            desk.note(taken_in.unwrap_or_else(|_| Err(own_fault())));
             if desk.scheduler.wants_sync() {
-                scope.spawn(|| self.shop.sync());
+                // Without it the run syncs at its end.
+                drop(Builder::new().spawn_scoped(scope, || self.shop.sync()));
             }
         }
     }
+}
+
+fn own_fault() -> Fault {
+    Fault::machine("a defect of this program stopped a node")
+        .with_help("please report it with the lines above")
 }

@@ -101,25 +101,20 @@ type Ending = (End, bool);
 
 impl<'scope, 'env> Host<'scope, 'env> {
     fn listen(&mut self, worker: &mut Worker) -> Result<(), Ending> {
-        let group = worker.group();
-        self.shop.stop.enter(group, self.task.node.timeout);
+        let entered = self.shop.stop.enter(worker.group(), self.task.node.timeout);
         let mut log = open_log(&self.place.log).map_err(|f| (f.into(), false))?;
         loop {
             match worker.hear(LISTEN) {
                 Heard::Nothing => {}
                 Heard::Gone(status) => {
-                    let timed_out = self.shop.stop.leave(group);
+                    let timed_out = entered.leave();
                     return Err((self.shop.ended(status, timed_out, self.task, "the worker"), false));
                 }
                 Heard::Nonsense(line) => {
                     let _ = writeln!(log, "{line}");
                 }
-                Heard::Reply(Reply::Done) => {
-                    self.shop.stop.leave(group);
-                    return Ok(());
-                }
+                Heard::Reply(Reply::Done) => return Ok(()),
                 Heard::Reply(Reply::Failed(failure)) => {
-                    self.shop.stop.leave(group);
                     let failed = Failed { message: failure.message, help: failure.help, log: vec![] };
                     return Err((End::Failed(failed), true));
                 }
@@ -190,16 +185,16 @@ impl<'scope, 'env> Host<'scope, 'env> {
                         Some(taken) => {
                             let (shop, job, program) = (self.shop, self.job.clone(), self.program);
                             let log = self.place.log.clone();
+                            let timeout = self.task.node.timeout;
                             let request = Request::RunStep {
                                 job,
                                 step: asked.step.clone(),
                                 after: asked.after.clone(),
                                 folder,
                             };
-                            asked.elsewhere =
-                                Some(self.scope.spawn(move || {
-                                    shop.elsewhere(program, &taken.what.gpus, &request, &log)
-                                }));
+                            asked.elsewhere = Some(self.scope.spawn(move || {
+                                shop.elsewhere(program, &taken.what.gpus, &request, &log, timeout)
+                            }));
                             StepAnswer::Elsewhere
                         }
                         None => {
@@ -266,6 +261,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
     fn known(&self, key: &Key) -> Option<StepAnswer> {
         let record = self.shop.cache.record_now(key).ok()??;
         let stored = record.outputs.get(STEP)?;
+        self.shop.cache.rely_on(&self.shop.run, &[*key]).ok()?;
         if !self.shop.cache.verify(stored, Look::AtStat) {
             // A damaged checkpoint is computed again.
             let _ = self.shop.cache.set_aside(&stored.digest);
@@ -289,11 +285,13 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 "the worker handed in step {index}, which was known"
             ))));
         };
+        let no_collection = self.shop.cache.no_collection()?;
         let stored = self.shop.cache.store(folder)?;
         let digest = stored.digest;
         let made = Made { node: self.task.node.name.clone(), run: self.shop.run.clone(), ..Made::default() };
         let outputs = BTreeMap::from([(STEP.to_owned(), stored)]);
         self.shop.cache.put_step(&asked.key, &asked.print, &Record { outputs, made, ..Record::default() })?;
+        drop(no_collection);
         self.step_event(&asked.step, false);
         Ok(StepAnswer::Known { digest: digest.to_string(), folder: self.shop.cache.object(&digest) })
     }
@@ -319,21 +317,26 @@ const STEP: &str = "step";
 
 impl Shop<'_> {
     /// Has a step computed by another worker.
-    fn elsewhere(&self, program: usize, gpus: &[String], request: &Request, log: &Path) -> Result<(), End> {
+    fn elsewhere(
+        &self,
+        program: usize,
+        gpus: &[String],
+        request: &Request,
+        log: &Path,
+        timeout: Option<Duration>,
+    ) -> Result<(), End> {
         let mut worker = self.worker(program, gpus)?;
         worker.log_to(Some(open_log(log)?));
         worker.say(request);
-        let group = worker.group();
-        self.stop.enter(group, None);
+        let entered = self.stop.enter(worker.group(), timeout);
         loop {
             match worker.hear(LISTEN) {
                 Heard::Reply(Reply::Done) => {
-                    self.stop.leave(group);
+                    drop(entered);
                     self.keep(program, gpus, worker);
                     return Ok(());
                 }
                 Heard::Reply(Reply::Failed(failure)) => {
-                    self.stop.leave(group);
                     return Err(End::Failed(Failed {
                         message: failure.message,
                         help: failure.help,
@@ -341,7 +344,11 @@ impl Shop<'_> {
                     }));
                 }
                 Heard::Gone(status) => {
-                    self.stop.leave(group);
+                    let timed_out = entered.leave();
+                    if timed_out {
+                        let text = "a helper of a step was stopped after the timeout of its node";
+                        return Err(End::Failed(Failed::new(text)));
+                    }
                     if self.stop.now() {
                         return Err(End::Stopped);
                     }

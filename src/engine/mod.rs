@@ -100,6 +100,10 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     for i in &request.force {
         still[*i] = false;
     }
+    // What reads a node that is to run again is to be looked at when it is over.
+    for i in &request.plan.order {
+        still[*i] = still[*i] && request.plan.reads(*i).all(|before| still[before]);
+    }
     let run = run_name();
     let (count, count_all) = (needed.iter().filter(|n| **n).count(), needed.len());
     let mut summary = if still.iter().filter(|s| **s).count() == count {
@@ -167,18 +171,6 @@ fn work_off(
 ) -> Result<Summary> {
     let cache = request.cache;
     let limits = Limits::of_machine(&request.limits);
-    for (i, node) in request.plan.nodes.iter().enumerate() {
-        if known.needed[i] && !known.still[i] && node.resources.gpu as usize > limits.gpus.len() {
-            let message = format!(
-                "`{}` asks for {} GPU, and this machine has {}",
-                node.name,
-                node.resources.gpu,
-                limits.gpus.len()
-            );
-            return Err(Fault::usage(message)
-                .with_help("lower `resources.gpu` of the stage, or run where there are more"));
-        }
-    }
     let nodes = known.needed.iter().filter(|n| **n).count();
     let base = known.before.run();
     emit(&Event::RunStarted { run: run.clone(), base, nodes, jobs: Some(limits.cpu as usize) });
@@ -209,6 +201,10 @@ fn work_off(
         tracing::debug!("{fault}");
     }
     let (mut summary, standing, unsynced) = result?.finish();
+    if summary.skipped > 0 && summary.failed == 0 && !request.stop.asked() {
+        let text = format!("{} could not be started, and nothing says why", summary.skipped);
+        return Err(Fault::machine(text).with_help("this is a defect of the program"));
+    }
     if unsynced {
         cache.make_durable()?;
     } else if summary.executed > 0 {

@@ -256,6 +256,14 @@ impl<'env> Scheduler<'env> {
             self.over(i, Ended::Cached, Told::default());
             return Ok(());
         }
+        let gpus = self.shop.slots.gpus();
+        if node.resources.gpu as usize > gpus {
+            let message = format!("it asks for {} GPU, and this machine has {gpus}", node.resources.gpu);
+            let failed = Failed::new(message);
+            let failed = failed.help("lower `resources.gpu` of the stage, or run where there are more");
+            self.over(i, Ended::Failed, Told { failed: Some(failed), ..Told::default() });
+            return Ok(());
+        }
         if self.priority.is_empty() {
             self.priority = rank::ranks(plan, &self.took, self.shop.cache);
         }

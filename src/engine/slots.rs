@@ -86,6 +86,11 @@ impl Slots {
         Self { free: Arc::new(Mutex::new(limits.clone())), limits: Arc::new(limits) }
     }
 
+    /// How many GPUs there are, free or not.
+    pub fn gpus(&self) -> usize {
+        self.limits.gpus.len()
+    }
+
     /// Takes what a node asks for, if it is free. A demand larger than the machine takes all of it.
     pub fn take(&self, wanted: &Resources) -> Option<Taken> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -93,7 +93,7 @@ impl Standing {
     }
 
     /// The run at whose end it was so.
-    pub(super) fn run(&self) -> Option<String> {
+    pub fn run(&self) -> Option<String> {
         Some(self.run.clone()).filter(|r| !r.is_empty())
     }
 

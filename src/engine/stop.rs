@@ -16,6 +16,25 @@ pub struct Stop {
     running: Arc<Mutex<HashMap<i32, Running>>>,
 }
 
+/// A process group that does a node's work; forgotten when this is dropped, since another may get its number.
+pub(super) struct Entered<'a> {
+    stop: &'a Stop,
+    group: i32,
+}
+
+impl Entered<'_> {
+    /// Says whether it was ended for its time.
+    pub fn leave(self) -> bool {
+        self.stop.forget(self.group)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.stop.forget(self.group);
+    }
+}
+
 #[derive(Debug)]
 struct Running {
     since: Instant,
@@ -57,13 +76,13 @@ impl Stop {
     }
 
     /// Remembers a process group that does a node's work.
-    pub(super) fn enter(&self, group: i32, timeout: Option<Duration>) {
+    pub(super) fn enter(&self, group: i32, timeout: Option<Duration>) -> Entered<'_> {
         let running = Running { since: Instant::now(), timeout, timed_out: false };
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(group, running);
+        Entered { stop: self, group }
     }
 
-    /// Forgets a process group; says whether it was ended for its time.
-    pub(super) fn leave(&self, group: i32) -> bool {
+    fn forget(&self, group: i32) -> bool {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
         running.is_some_and(|r| r.timed_out)
     }

@@ -13,7 +13,7 @@ use super::command::Reading;
 use super::event::Event;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
-use crate::cache::{Cache, Hashed, Look, Made, Record, Refused, Room, Scratch};
+use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch};
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::outputs::{self, PLACING};
@@ -191,6 +191,7 @@ impl Shop<'_> {
             && record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat))
             && let Some(placed) = self.appear(task.node, &task.key, &record, false)?
         {
+            self.cache.rely_on(&self.run, &[task.key])?;
             return Ok(Outcome::Found(placed, record.made.seconds));
         }
         let mut tries = 0;
@@ -210,8 +211,9 @@ impl Shop<'_> {
         if !changed.is_empty() && matches!(record, Ok(_) | Err(End::Failed(_))) {
             return Ok(Outcome::Changed(changed));
         }
-        let record = record?;
+        let (record, no_collection) = record?;
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
+        drop(no_collection);
         drop(lock);
         match self.appear(task.node, &task.key, &record, true)? {
             Some(placed) => Ok(Outcome::Ran(placed, record.made.seconds, record.made.peak)),
@@ -275,7 +277,7 @@ impl Shop<'_> {
         task.files.iter().filter(same).map(|(path, _)| path.clone()).collect()
     }
 
-    fn once(&self, task: &Task<'_>) -> Result<Record, End> {
+    fn once(&self, task: &Task<'_>) -> Result<(Record, Option<NoCollection>), End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
         let scratch = self.scratch()?;
@@ -287,7 +289,10 @@ impl Shop<'_> {
             }
             Work::Worker(program) => self.run_job(task, &mut place, *program),
         };
-        let record = done.and_then(|said| self.collect(task, &place, said, started, began));
+        let record = done.and_then(|said| {
+            let no_collection = self.cache.no_collection()?;
+            Ok((self.collect(task, &place, said, started, began)?, no_collection))
+        });
         match record {
             Err(End::Failed(mut failed)) => {
                 failed.log = tail(&place.log);

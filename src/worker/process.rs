@@ -132,7 +132,12 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It holds nothing that needs an orderly end; its job's folder is thrown away.
+        // It holds nothing that needs an orderly end, and nothing that it started does; its job's folder is thrown
+        // away.
+        let _ = nix::sys::signal::killpg(
+            nix::unistd::Pid::from_raw(self.group()),
+            nix::sys::signal::Signal::SIGKILL,
+        );
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -170,3 +170,33 @@ fn stats_count_what_is_there() {
     assert_eq!(stats["stages"]["words"], 8);
     assert!(p.call(&["cache", "stats"]).out.contains("results"), "{}", p.call(&["cache", "stats"]).out);
 }
+
+#[test]
+fn gc_keeps_the_steps_of_a_run_that_did_not_come_to_its_end() {
+    let p = crate::workers::fit();
+    p.run_ok(&[]);
+    // The next one stops in its middle: its steps are there, a result is not.
+    p.edit("epochs = 4", "epochs = 2000");
+    let mut child = p.command(&["run", "--events", "events.jsonl", "-q"]).spawn().unwrap();
+    wait_for(&|| p.path("events.jsonl").exists() && p.read("events.jsonl").matches("node-step").count() > 30);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = p.json(&["cache", "stats", "--json"])["steps"].as_u64().unwrap();
+    assert!(before > 30, "{before}");
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    let after = p.json(&["cache", "stats", "--json"])["steps"].as_u64().unwrap();
+    // The four of the finished run go with it; the others stay.
+    assert!(after >= before - 4, "{before} -> {after}");
+}
+
+#[test]
+fn gc_refuses_where_the_run_database_does_not_tell_all() {
+    let p = chain();
+    p.run_ok(&[]);
+    std::fs::remove_file(p.path("cache/runs.sqlite")).unwrap();
+    // What stood still was said by a run that is not known any more: everything is looked up, and told anew.
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    let before = p.objects();
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    assert_eq!(p.objects(), before);
+}

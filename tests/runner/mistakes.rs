@@ -86,7 +86,6 @@ mistakes! {
     an_unknown_resource: GOOD.replace("run =", "resources = { gpus = 1 }\nrun =");
     a_memory_without_a_unit: GOOD.replace("run =", "resources = { memory = \"4 gigs\" }\nrun =");
     a_timeout_that_is_no_time: GOOD.replace("run =", "timeout = \"soon\"\nrun =");
-    more_gpus_than_there_are: GOOD.replace("run =", "resources = { gpu = 99 }\nrun =");
     an_unknown_setting: GOOD.to_owned() + "[pipeline]\nouts = \"x\"";
     a_worker_without_a_command: GOOD.replace("\"command\"", "\"mine\"") + "[workers]\nmine = { comand = [\"x\"] }";
     an_unknown_parameter: worker("epochs = 3\nepoch = 4\ninput.points = { path = \"notes.txt\" }");

@@ -325,3 +325,40 @@ fn a_stage_that_is_killed_for_memory_is_told_so_and_another_kill_is_not() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("the command was killed, since there was no memory left"), "{said}");
 }
+
+#[test]
+fn p1_what_reads_a_forced_node_is_looked_at_when_it_is_over() {
+    let p = Project::new(
+        "[stage.a]\nkind = \"command\"\nrun = \"date +%N > $OUT_o\"\noutput.o = \"o\"\n\
+         [stage.b]\nkind = \"command\"\nrun = \"cp $IN_o $OUT_o\"\ninput.o = \"a\"\noutput.o = \"o\"\n",
+    );
+    p.run_ok(&[]);
+    p.run_ok(&[]);
+    let first = p.read("out/b/o");
+    assert_eq!(p.run_ok(&["--force", "a"]).executed(), ["a", "b"]);
+    assert_ne!(p.read("out/b/o"), first);
+    assert_eq!(p.read("out/b/o"), p.read("out/a/o"));
+}
+
+#[test]
+fn more_gpus_than_there_are_fail_the_node_and_known_results_need_none() {
+    let p = Project::new(
+        "[stage.a]\nkind = \"command\"\nrun = \"echo > $OUT_o\"\noutput.o = \"o\"\n\
+         [stage.b]\nkind = \"command\"\nrun = \"cp $IN_o $OUT_o\"\ninput.o = \"a\"\noutput.o = \"o\"\n",
+    );
+    p.run_ok(&["a"]);
+    p.edit("run = \"echo", "resources.gpu = 99\nrun = \"echo");
+    assert_eq!(p.run_ok(&[]).executed(), ["b"], "what is known needs no GPU");
+    let ran = p.run(&["--force", "a"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("it asks for 99 GPU, and this machine has"), "{}", ran.err);
+    assert_eq!(ran.counts()[2..], [1, 1]);
+}
+
+#[test]
+fn what_a_command_leaves_behind_talking_is_ended_with_it() {
+    let p = Project::new(
+        "[stage.a]\nkind = \"command\"\nrun = \"yes & sleep 0.1; echo done > $OUT_o\"\noutput.o = \"o\"\ntimeout = \"30 s\"\n",
+    );
+    assert_eq!(p.run_ok(&[]).counts(), [1, 0, 0, 0]);
+}
