@@ -18,6 +18,8 @@ use crate::plan::{COMMAND, Node, Plan, Source};
 #[derive(Default)]
 pub struct Files {
     known: HashMap<PathBuf, Hashed>,
+    /// Some were not as they were when the last run ended.
+    renewed: bool,
 }
 
 impl Files {
@@ -52,6 +54,7 @@ impl Files {
                 _ => true,
             });
         }
+        let renewed = !list.is_empty();
         let hashed: Vec<_> = match list.len() {
             0..64 => list.iter().map(|(path, _)| cache.hash(path)).collect(),
             _ => list.par_iter().map(|(path, _)| cache.hash(path)).collect(),
@@ -78,7 +81,7 @@ impl Files {
             }
         }
         if wrong.is_empty() {
-            Ok(Self { known })
+            Ok(Self { known, renewed })
         } else {
             Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), wrong))))
         }
@@ -87,6 +90,11 @@ impl Files {
     /// What a file or folder would be called in the cache.
     pub(super) fn stored(&self, path: &Path) -> Option<&Stored> {
         self.known.get(path).map(|h| &h.stored)
+    }
+
+    /// Whether some were not as they were when the last run ended: touched, if nothing else.
+    pub(super) fn are_renewed(&self) -> bool {
+        self.renewed
     }
 
     /// Those that can be trusted to be as they are while the file system says the same of them.

@@ -109,7 +109,16 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     let mut summary = if still.iter().filter(|s| **s).count() == count {
         let base = before.as_ref().and_then(Standing::run);
         emit(&Event::RunStarted { run, base, nodes: count, jobs: None });
-        quiet(request, &needed, before.as_ref(), emit)
+        let mut summary = quiet(request, &needed, before.as_ref(), emit);
+        // A file that was only touched is not to be hashed by every run from now on.
+        if let Some(mut standing) = before.filter(|_| files.are_renewed()) {
+            standing.put_files(&files);
+            if let Err(fault) = request.cache.flush_memo() {
+                tracing::debug!("{fault}");
+            }
+            summary.standing = Some(standing);
+        }
+        summary
     } else {
         let before = before.unwrap_or_else(|| Standing::none(request.identity, &request.out, count_all));
         let known = Known { needed, still, before, files };

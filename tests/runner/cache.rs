@@ -166,3 +166,23 @@ fn p3_an_edit_that_is_undone_while_two_stages_run_taints_both() {
     assert!(child.wait().unwrap().success());
     assert_eq!(p.read("out/slow/n=1/o") + &p.read("out/slow/n=2/o"), "right\nright\n");
 }
+
+#[test]
+fn a_file_that_was_only_touched_is_hashed_once_and_then_known_again() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.run_ok(&[]);
+    let standing = || {
+        let all = crate::support::files(&p.path("cache/memo"));
+        let file = all.into_iter().find(|f| f.extension().is_some_and(|e| e == "standing")).unwrap();
+        std::fs::metadata(file).unwrap().modified().unwrap()
+    };
+    let before = standing();
+    p.write("notes.txt", "one\ntwo\n");
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    let touched = standing();
+    assert!(touched > before, "what it is now is remembered");
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(standing(), touched, "and then nothing is new");
+}
