@@ -83,7 +83,7 @@ def main():
     parser.add_argument("--limit", type=float, default=300)
     parser.add_argument("--out", default=f"{HOME}/results.jsonl")
     args = parser.parse_args()
-    work, base = args.workload, f"{HOME}/work/{args.workload}-{os.getpid()}"
+    work, base = args.workload, f"{HOME}/measured/{args.workload}-{os.getpid()}"
     tools, results, first = args.tools.split(","), {}, {}
 
     def take(scenario, tool, folder):
