@@ -44,8 +44,8 @@ impl Cache {
         let records = self.root.join("records");
         self.records().refresh().at("read", &records)?;
         let running = self.running()?;
-        let kept = self.kept(spared, runs, &running)?;
         let all = self.records().all();
+        let kept = self.kept(&all, spared, runs, &running);
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
         let needed: HashSet<Digest> = all
@@ -87,13 +87,13 @@ impl Cache {
     /// The keys that stay: those that are spared, those of running pipelines, and the steps of all of them.
     fn kept(
         &self,
+        all: &[(Key, bool, Record)],
         spared: &HashSet<Key>,
         runs: &HashSet<String>,
         running: &[String],
-    ) -> Result<HashSet<Key>> {
+    ) -> HashSet<Key> {
         let mut kept = spared.clone();
         kept.extend(self.records().relied_on(running));
-        let all = self.records().all();
         let stays = |run: &String| running.contains(run) || runs.contains(run);
         kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));
         let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();
@@ -105,7 +105,7 @@ impl Cache {
         kept.extend(
             all.iter().filter(|(_, step, r)| *step && nodes.contains(&made(r))).map(|(key, ..)| *key),
         );
-        Ok(kept)
+        kept
     }
 
     /// The runs that go on now.

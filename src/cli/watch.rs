@@ -25,7 +25,6 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
     let stop = Stop::default();
     stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
     loop {
-        let began = Instant::now();
         // Watched from before the run: what changes meanwhile counts.
         let (send, changed) = channel();
         let handler = move |event: notify::Result<notify::Event>| {
@@ -62,7 +61,6 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
             Err(fault) => crate::say!("{}", fault.to_string().trim_end()),
             Ok(()) => {}
         }
-        tracing::debug!("a run took {:?}", began.elapsed());
         crate::say!("watching    Ctrl-C ends it");
         let Some(path) = next_change(&changed, &ignored, &stop) else { return Err(Fault::Interrupted) };
         crate::say!("changed     {}", shown(&path));

@@ -113,9 +113,7 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
         // A file that was only touched is not to be hashed by every run from now on.
         if let Some(mut standing) = before.filter(|_| files.are_renewed()) {
             standing.put_files(&files);
-            if let Err(fault) = request.cache.flush_memo() {
-                tracing::debug!("{fault}");
-            }
+            remember(request.cache);
             summary.standing = Some(standing);
         }
         summary
@@ -205,10 +203,7 @@ fn work_off(
     let _ = shop.scratch();
     let scheduler = Scheduler::new(request, &shop, known);
     let result = Crew::new(&shop, scheduler).run();
-    // Without it files are hashed again, and nothing else.
-    if let Err(fault) = cache.flush_memo() {
-        tracing::debug!("{fault}");
-    }
+    remember(cache);
     let (mut summary, standing, unsynced) = result?.finish();
     if summary.skipped > 0 && summary.failed == 0 && !request.stop.asked() {
         let text = format!("{} could not be started, and nothing says why", summary.skipped);
@@ -221,6 +216,13 @@ fn work_off(
     }
     summary.standing = Some(standing.at(cache.records_mark(), &shop.run));
     Ok(summary)
+}
+
+/// Writes what was learnt of files. Without it they are hashed again, and nothing else.
+fn remember(cache: &Cache) {
+    if let Err(fault) = cache.flush_memo() {
+        tracing::debug!("{fault}");
+    }
 }
 
 fn run_name() -> String {
