@@ -5,7 +5,7 @@
 //! ```text
 //! pipeline.toml -> manifest -> plan -> engine -> worker -> stage -> outputs
 //!                              | keys    |
-//!                              +------ cache (objects, records)
+//!                              +------ cache (objects, records) ------ remote (a store elsewhere)
 //!                              events -> console, JSON lines, run database, page
 //! ```
 //!
@@ -33,5 +33,6 @@ pub mod lock;
 pub mod manifest;
 pub mod outputs;
 pub mod plan;
+pub mod remote;
 pub mod show;
 pub mod worker;

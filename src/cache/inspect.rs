@@ -90,7 +90,7 @@ impl Cache {
     /// `told` hears of each object that was looked at.
     ///
     /// # Errors
-    /// When the records cannot be read.
+    /// When the records or an object cannot be read.
     pub fn check(&self, told: &(dyn Fn(u64) + Sync)) -> Result<Vec<Damage>> {
         self.records().refresh().at("read", &self.root.join("records"))?;
         let mut all: HashMap<Digest, (Stored, Vec<(Key, String)>)> = HashMap::new();
@@ -100,18 +100,19 @@ impl Cache {
                 entry.1.push((key, record.made.node.clone()));
             }
         }
-        let mut damage: Vec<Damage> = all
+        let damage: Result<Vec<Option<Damage>>> = all
             .into_par_iter()
-            .filter_map(|(digest, (stored, named))| {
-                let whole = self.verify(&stored, Look::AtBytes);
+            .map(|(digest, (stored, named))| {
+                let whole = self.verify(&stored, Look::AtBytes)?;
                 told(stored.bytes);
                 let (keys, mut nodes): (Vec<Key>, Vec<String>) = named.into_iter().unzip();
                 nodes.sort();
                 nodes.dedup();
                 let there = self.object(&digest).symlink_metadata().is_ok();
-                (!whole).then_some(Damage { digest, there, nodes, keys })
+                Ok((!whole).then_some(Damage { digest, there, nodes, keys }))
             })
             .collect();
+        let mut damage: Vec<Damage> = damage?.into_iter().flatten().collect();
         damage.sort_by_key(|d| d.digest);
         Ok(damage)
     }

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::locks;
 
@@ -77,10 +78,13 @@ impl Journal {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
-    /// The file's number and length.
+    /// What tells the file from others, and its length. Numbers of files come back; with the time of birth they do
+    /// not.
     pub fn mark(&self) -> io::Result<(u64, u64)> {
         let metadata = self.file.metadata()?;
-        Ok((metadata.ino(), metadata.len()))
+        let born = metadata.created().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let born = born.map_or(0, |t| t.as_nanos() as u64);
+        Ok((metadata.ino().rotate_left(40) ^ born, metadata.len()))
     }
 
     /// The bytes of the file from a place on.

@@ -6,6 +6,7 @@
 //! memo/<manifest>     journal: file -> what the file system says of it, digest
 //! locks               an empty file; a lock on one byte of it is the lock of a key
 //! scratch/<run>/      where running nodes write; gone when the run is
+//! remote/<store>      journal: what a store elsewhere is known to hold
 //! runs/<run>/         events and logs of a run
 //! damaged/            objects whose bytes are not what their name says
 //! trash/              what is being removed
@@ -21,6 +22,7 @@ mod inspect;
 mod journal;
 mod locks;
 mod memo;
+mod mirror;
 mod objects;
 mod records;
 
@@ -33,6 +35,7 @@ use serde::Serialize;
 
 pub use collect::Collected;
 pub use inspect::{Damage, Stats};
+pub use mirror::Mirror;
 pub use objects::{Copied, Hashed, Look, Refused};
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
@@ -177,11 +180,24 @@ impl Cache {
         );
         for key in doubtful {
             let Some(record) = self.record(&key) else { continue };
-            if !record.outputs.values().all(|stored| self.verify(stored, Look::AtBytes)) {
+            if !self.has_all(&record, Look::AtBytes)? {
                 self.withdraw(&key)?;
             }
         }
         self.make_durable()
+    }
+
+    /// Whether all objects of a record are there and whole.
+    ///
+    /// # Errors
+    /// As [`Cache::verify`].
+    pub fn has_all(&self, record: &Record, how: Look) -> Result<bool> {
+        for stored in record.outputs.values() {
+            if !self.verify(stored, how)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How far the records go now.

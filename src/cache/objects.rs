@@ -199,7 +199,7 @@ impl Cache {
         let (digests, stored) = self.digests(&found, folder, Look::AtBytes).at("read", from)?;
         let to = self.object(&stored.digest);
         if to.symlink_metadata().is_ok() {
-            if self.verify(&stored, Look::AtStat) {
+            if self.verify(&stored, Look::AtStat)? {
                 remove(from);
                 return Ok(stored);
             }
@@ -214,7 +214,7 @@ impl Cache {
         };
         if let Err(e) = moved {
             // Another process may have stored the same folder a moment ago.
-            if !(folder && self.verify(&stored, Look::AtStat)) {
+            if !(folder && self.verify(&stored, Look::AtStat)?) {
                 return Err(e).at("store", &to)?;
             }
             remove(from);
@@ -230,23 +230,33 @@ impl Cache {
     }
 
     /// Whether an object is there and its bytes are what its name says.
-    pub fn verify(&self, stored: &Stored, how: Look) -> bool {
+    ///
+    /// # Errors
+    /// When nobody can say: rights, memory or open files are wanting, and the object may be as it should.
+    pub fn verify(&self, stored: &Stored, how: Look) -> Result<bool> {
         let path = self.object(&stored.digest);
-        let Ok((found, folder)) = look(&path) else { return false };
+        match self.is_whole(&path, stored, how) {
+            Ok(whole) => Ok(whole),
+            Err(e) if says_nothing(&e) => Err(e).at("read", &path),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn is_whole(&self, path: &Path, stored: &Stored, how: Look) -> std::io::Result<bool> {
+        let (found, folder) = look(path)?;
         let size: u64 = found.iter().map(|l| l.stat.size).sum();
         if folder != stored.folder || found.len() as u64 != stored.files || size != stored.bytes {
-            return false;
+            return Ok(false);
         }
-        match self.digests(&found, folder, how) {
-            Ok((digests, now)) if now.digest == stored.digest => {
-                let mut memo = self.memo();
-                for (leaf, digest) in found.iter().zip(digests) {
-                    memo.put(&leaf.path, leaf.stat, digest);
-                }
-                true
-            }
-            _ => false,
+        let (digests, now) = self.digests(&found, folder, how)?;
+        if now.digest != stored.digest {
+            return Ok(false);
         }
+        let mut memo = self.memo();
+        for (leaf, digest) in found.iter().zip(digests) {
+            memo.put(&leaf.path, leaf.stat, digest);
+        }
+        Ok(true)
     }
 
     /// Takes a damaged object out of service; it is kept for whoever wants to look at it.
@@ -310,6 +320,12 @@ impl Cache {
         let (signature, written) = (signature(&here), written(&here));
         Ok(Some(Hashed { stored: stored.clone(), signature, written, young: false }))
     }
+}
+
+/// Whether an error is one of this process, and not of what it looked at.
+fn says_nothing(e: &std::io::Error) -> bool {
+    use nix::libc::{EACCES, EMFILE, ENFILE, ENOMEM, EPERM};
+    e.raw_os_error().is_some_and(|code| [EACCES, EMFILE, ENFILE, ENOMEM, EPERM].contains(&code))
 }
 
 /// The files of a file or folder, and whether it is a folder.

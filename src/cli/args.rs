@@ -52,7 +52,7 @@ pub enum Command {
     /// Run the pipeline, or the named nodes and all that they read.
     Run(RunArgs),
     /// Show what would run, and why; run nothing.
-    Plan(TargetArgs),
+    Plan(PlanArgs),
     /// Show the state of each node.
     Status(TargetArgs),
     /// Say why a node would run: the nearest earlier result, and what has changed since.
@@ -110,6 +110,12 @@ pub struct RunArgs {
     /// Refuse to give anything else than what `pipeline.lock` says.
     #[arg(long)]
     pub locked: bool,
+    /// First fetch what is to be computed and is in the remote store; one that does not answer is done without.
+    #[arg(long, conflicts_with = "watch")]
+    pub pull: bool,
+    /// The remote store, in place of the manifest's.
+    #[arg(long, value_name = "URL", env = "LFS_REMOTE", hide_env_values = true)]
+    pub remote: Option<String>,
     /// Write each event as one line of JSON.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -135,6 +141,20 @@ pub struct TargetArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The nodes.
+    #[command(flatten)]
+    pub of: TargetArgs,
+    /// Ask the remote store what need not be computed: what `run --pull` would do.
+    #[arg(long)]
+    pub pull: bool,
+    /// The remote store, in place of the manifest's.
+    #[arg(long, value_name = "URL", env = "LFS_REMOTE", hide_env_values = true)]
+    pub remote: Option<String>,
 }
 
 /// One node.
@@ -245,6 +265,47 @@ pub enum CacheCommand {
     Verify(VerifyCacheArgs),
     /// Remove results that no kept run needs. Runs that go on meanwhile lose nothing.
     Gc(GcArgs),
+    /// Send the results that are here to the remote store, for other machines.
+    #[command(after_help = REMOTES)]
+    Push(PushArgs),
+    /// Fetch the results that are in the remote store and not here.
+    #[command(after_help = REMOTES)]
+    Pull(RemoteArgs),
+    /// Ask the remote store which results of the pipeline it holds.
+    #[command(after_help = REMOTES)]
+    Remote(RemoteArgs),
+}
+
+const REMOTES: &str = "Addresses and the variables that hold keys and options:
+  s3://BUCKET/FOLDER         AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION; AWS_ENDPOINT for a compatible
+                             store, with AWS_ALLOW_HTTP=true where it speaks plain HTTP
+  gs://BUCKET/FOLDER         GOOGLE_SERVICE_ACCOUNT (a file) or GOOGLE_SERVICE_ACCOUNT_KEY (its text)
+  az://CONTAINER/FOLDER      AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY
+  https://HOST/FOLDER        none; to send, the server must speak WebDAV
+  FOLDER                     none; relative to the manifest when it stands there";
+
+/// Options of `cache pull` and `cache remote`.
+#[derive(Debug, Args)]
+pub struct RemoteArgs {
+    /// Stages or nodes with all that they read; all when none is named.
+    pub targets: Vec<String>,
+    /// The remote store, in place of the manifest's.
+    #[arg(long, value_name = "URL", env = "LFS_REMOTE", hide_env_values = true)]
+    pub remote: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `cache push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// What, and where to.
+    #[command(flatten)]
+    pub to: RemoteArgs,
+    /// Also over what is there: mends a store of which parts are damaged or gone.
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// The form of what is printed.

@@ -1,4 +1,4 @@
-//! `lfs-pipe cache stats | verify | gc`
+//! `lfs-pipe cache stats | verify | gc`; what has to do with a store elsewhere stands in `remote`
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::args::{CacheCommand, Common, GcArgs, JsonArgs, VerifyCacheArgs};
 use super::project::Project;
-use super::{print, print_json};
+use super::{print, print_json, remote};
 use crate::cache::Cache;
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
@@ -24,6 +24,9 @@ pub(super) fn cache(common: &Common, command: &CacheCommand) -> Result<()> {
         CacheCommand::Stats(args) => stats(&cache, args),
         CacheCommand::Verify(args) => verify(&cache, args),
         CacheCommand::Gc(args) => gc(&project, &cache, args),
+        CacheCommand::Push(args) => remote::push(&project, &cache, args),
+        CacheCommand::Pull(args) => remote::pull(&project, &cache, args),
+        CacheCommand::Remote(args) => remote::remote(&project, &cache, args),
     }
 }
 

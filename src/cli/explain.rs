@@ -3,22 +3,27 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::args::{Common, NodeArgs, TargetArgs};
+use super::args::{Common, NodeArgs, PlanArgs};
 use super::project::Project;
 use super::status::word;
-use super::{print, print_json};
+use super::{print, print_json, remote};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Foreseen, Nearest};
 use crate::fault::Result;
 use crate::fingerprint::Change;
-use crate::show::span;
+use crate::show::{bytes, span};
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Plan {
     nodes: Vec<Line>,
     #[serde(rename = "to-run")]
     to_run: usize,
     cached: usize,
+    /// Those that a store elsewhere holds.
+    #[serde(rename = "to-fetch")]
+    to_fetch: usize,
+    #[serde(rename = "bytes-to-fetch")]
+    bytes_to_fetch: u64,
     depends: usize,
     /// By what these nodes took last, where that is known.
     seconds: f64,
@@ -41,17 +46,27 @@ impl Line {
     }
 }
 
-pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
+pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
     let project = Project::open(common)?;
     let cache = project.cache()?;
-    let foreseen = project.forecast(&cache, &args.targets)?;
-    let mut plan = Plan { nodes: vec![], to_run: 0, cached: 0, depends: 0, seconds: 0.0 };
+    let foreseen = match args.pull {
+        true => remote::foresee(&project, &cache, args.remote.as_deref(), &args.of.targets)?,
+        false => project.forecast(&cache, &args.of.targets)?,
+    };
+    let mut plan = Plan::default();
     for (i, node) in project.plan.nodes.iter().enumerate() {
         let Some(f) = &foreseen[i] else { continue };
         let why = match f.state {
             Foreseen::Cached => {
                 plan.cached += 1;
                 vec![]
+            }
+            Foreseen::Fetch => {
+                plan.to_fetch += 1;
+                let outputs = f.record.iter().flat_map(|r| r.outputs.values());
+                let size = outputs.map(|s| s.bytes).sum();
+                plan.bytes_to_fetch += size;
+                vec![format!("{} in the remote store", bytes(size))]
             }
             Foreseen::ToRun => {
                 plan.to_run += 1;
@@ -75,7 +90,7 @@ pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
         };
         plan.nodes.push(Line { node: node.name.clone(), kind: node.kind.clone(), state: f.state, why });
     }
-    if args.json {
+    if args.of.json {
         return print_json(&plan);
     }
     let mut text = String::new();
@@ -100,6 +115,9 @@ pub(super) fn plan(common: &Common, args: &TargetArgs) -> Result<()> {
         "{} to run, {} cached, {} depending on what comes out",
         plan.to_run, plan.cached, plan.depends
     );
+    if args.pull {
+        text += &format!(", {} to fetch ({})", plan.to_fetch, bytes(plan.bytes_to_fetch));
+    }
     if plan.seconds > 0.0 {
         text += &format!("; those to run took {} last time", span(plan.seconds));
     }
@@ -149,7 +167,7 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
         for before in project.plan.reads(i) {
             let standing = match foreseen[before].as_ref().map(|f| f.state) {
                 None | Some(Foreseen::Cached) => continue,
-                Some(Foreseen::ToRun) => "is to run",
+                Some(Foreseen::ToRun | Foreseen::Fetch) => "is to run",
                 Some(Foreseen::Depends) => "depends on others itself",
             };
             text += &format!("  it reads {}, which {standing}\n", project.plan.nodes[before].name);

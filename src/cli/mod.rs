@@ -13,6 +13,7 @@ mod log;
 mod page;
 mod picture;
 mod project;
+mod remote;
 mod run;
 mod sameness;
 mod show;

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
-use crate::cache::Cache;
+use crate::cache::{Cache, Record};
 use crate::digest::Digest;
 use crate::engine::{Files, Forecast, Standing, forecast};
 use crate::fault::{Fault, Result};
+use crate::fingerprint::Key;
 use crate::manifest::{Manifest, folder, nearest};
 use crate::plan::{COMMAND, Kept, Plan, build};
 use crate::worker::Workers;
@@ -135,16 +136,53 @@ impl Project {
 
     /// What a run of these targets would do.
     pub fn forecast(&self, cache: &Cache, targets: &[String]) -> Result<Vec<Option<Forecast>>> {
+        self.foresight(cache, targets)?.look(&mut |_| None)
+    }
+
+    /// What a run of these targets reads: for looking ahead, perhaps several times.
+    pub fn foresight<'a>(&'a self, cache: &'a Cache, targets: &[String]) -> Result<Foresight<'a>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
         let files = Files::of(&self.plan, &needed, cache, &self.manifest, None)?;
-        let out = forecast(&self.plan, &needed, cache, &files)?;
         // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
         // as it is.
         if let Err(e) = cache.flush_memo() {
             tracing::debug!("the memo cannot be written: {e}");
         }
-        Ok(out)
+        Ok(Foresight { plan: &self.plan, cache, needed, files })
+    }
+
+    /// The address of the remote store: the one on the command line, or the manifest's.
+    pub fn remote(&self, named: Option<&str>) -> Result<String> {
+        let (text, base) = match (named, &self.manifest.settings.remote) {
+            (Some(named), _) => (named, PathBuf::new()),
+            (None, Some(text)) => (text.as_str(), self.manifest.root.clone()),
+            (None, None) => {
+                return Err(Fault::usage("no remote store is named").with_help(
+                    "write `remote = \"s3://bucket/folder\"` into `[pipeline]`, or name one with --remote",
+                ));
+            }
+        };
+        if text.contains("://") {
+            return Ok(text.trim_end_matches('/').to_owned());
+        }
+        let folder = base.join(text);
+        Ok(std::path::absolute(&folder).unwrap_or(folder).display().to_string())
+    }
+}
+
+/// All that is read, as it is now.
+pub(super) struct Foresight<'a> {
+    plan: &'a Plan,
+    cache: &'a Cache,
+    needed: Vec<bool>,
+    files: Files,
+}
+
+impl Foresight<'_> {
+    /// What a run would do; `elsewhere` gives the record of a result that can be fetched.
+    pub fn look(&self, elsewhere: &mut dyn FnMut(&Key) -> Option<Record>) -> Result<Vec<Option<Forecast>>> {
+        forecast(self.plan, &self.needed, self.cache, elsewhere, &self.files)
     }
 }
 

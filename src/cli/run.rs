@@ -2,7 +2,7 @@
 
 use super::args::{Common, RunArgs};
 use super::project::Project;
-use super::{lock, page, print, sameness, watch};
+use super::{lock, page, print, remote, sameness, watch};
 use crate::cache::Cache;
 use std::mem::ManuallyDrop;
 
@@ -19,6 +19,9 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     // The program ends after this: taking thousands of nodes apart would only cost time.
     let project = ManuallyDrop::new(Project::open(common)?);
     let cache = project.cache()?;
+    if args.pull {
+        remote::before_run(&project, &cache, args.remote.as_deref(), &args.targets, args.quiet)?;
+    }
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
     let checked = sameness::before(&project, &cache, &args.check)?;
     execute(common, &project, &cache, args, &Stop::default())?;

@@ -59,6 +59,7 @@ pub(super) fn status(common: &Common, args: &TargetArgs) -> Result<()> {
 pub(super) fn word(state: Foreseen) -> &'static str {
     match state {
         Foreseen::Cached => "cached",
+        Foreseen::Fetch => "to fetch",
         Foreseen::ToRun => "to run",
         Foreseen::Depends => "depends",
     }

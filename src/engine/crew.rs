@@ -2,6 +2,7 @@
 //! one node to the next no thread waits for another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
@@ -54,6 +55,7 @@ impl<'env> Crew<'env> {
 
     /// Runs everything, and gives the scheduler back.
     pub fn run(self) -> Result<Scheduler<'env>> {
+        let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let mut desk = self.desk();
             let started = desk.scheduler.start();
@@ -63,13 +65,21 @@ impl<'env> Crew<'env> {
             {
                 desk.note(Err(Fault::machine(format!("no thread can be had: {e}"))));
             }
+            // It asks nobody: whoever is at the desk may be hashing for minutes.
+            let guard = match desk.is_over() {
+                true => None,
+                false => Builder::new().spawn_scoped(scope, || self.guard(&over)).ok(),
+            };
             while !desk.is_over() {
-                self.shop.stop.enforce();
                 let running = desk.running;
                 desk.scheduler.tell_of_stopping(running);
                 desk = self.done.wait_timeout(desk, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
             self.more.notify_all();
+            over.store(true, Ordering::Release);
+            if let Some(guard) = guard {
+                guard.thread().unpark();
+            }
         });
         let mut desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         match desk.fault.take() {
@@ -78,6 +88,14 @@ impl<'env> Crew<'env> {
                 desk.scheduler.skip_rest();
                 Ok(desk.scheduler)
             }
+        }
+    }
+
+    /// Ends what is over its time, and everything when somebody wants that.
+    fn guard(&self, over: &AtomicBool) {
+        while !over.load(Ordering::Acquire) {
+            self.shop.stop.enforce();
+            std::thread::park_timeout(TICK);
         }
     }
 

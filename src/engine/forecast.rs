@@ -14,6 +14,8 @@ use crate::plan::Plan;
 pub enum State {
     /// Its result is known.
     Cached,
+    /// A store elsewhere is known to hold its result.
+    Fetch,
     /// It would run.
     ToRun,
     /// A node before it would run: whether it must run too depends on what comes out.
@@ -33,11 +35,18 @@ pub struct Forecast {
     pub record: Option<Record>,
 }
 
-/// Foresees a run over the wanted nodes. Nodes that are not wanted have no forecast.
+/// Foresees a run over the wanted nodes. Nodes that are not wanted have no forecast. `elsewhere` gives the record of a
+/// result that can be fetched.
 ///
 /// # Errors
 /// As [`Files::of`].
-pub fn forecast(plan: &Plan, needed: &[bool], cache: &Cache, files: &Files) -> Result<Vec<Option<Forecast>>> {
+pub fn forecast(
+    plan: &Plan,
+    needed: &[bool],
+    cache: &Cache,
+    elsewhere: &mut dyn FnMut(&Key) -> Option<Record>,
+    files: &Files,
+) -> Result<Vec<Option<Forecast>>> {
     let mut records: Vec<Option<Record>> = vec![None; plan.nodes.len()];
     let mut out: Vec<Option<Forecast>> = vec![None; plan.nodes.len()];
     for i in plan.order.iter().copied().filter(|i| needed[*i]) {
@@ -52,8 +61,13 @@ pub fn forecast(plan: &Plan, needed: &[bool], cache: &Cache, files: &Files) -> R
         };
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
-        let record = cache.record(&key);
-        let state = if record.is_some() { State::Cached } else { State::ToRun };
+        let (state, record) = match cache.record(&key) {
+            Some(record) => (State::Cached, Some(record)),
+            None => match elsewhere(&key) {
+                Some(record) => (State::Fetch, Some(record)),
+                None => (State::ToRun, None),
+            },
+        };
         records[i] = record.clone();
         out[i] = Some(Forecast { state, fingerprint: Some(fingerprint), key: Some(key), record });
     }

@@ -55,12 +55,14 @@ impl Shop<'_> {
             };
             let result = host.listen(&mut worker);
             // Helpers of steps that nobody waits for any more end before the scope does.
-            result.map(|()| host.said)
+            result.map(|usable| (host.said, usable))
         });
         match result {
-            Ok(mut said) => {
+            Ok((mut said, usable)) => {
                 said.peak = worker.peak();
-                self.keep(program, task.gpus(), worker);
+                if usable {
+                    self.keep(program, task.gpus(), worker);
+                }
                 Ok(said)
             }
             // After a failure that it reported a worker is as good as new; after others it is not kept.
@@ -100,7 +102,8 @@ struct Host<'scope, 'env> {
 type Ending = (End, bool);
 
 impl<'scope, 'env> Host<'scope, 'env> {
-    fn listen(&mut self, worker: &mut Worker) -> Result<(), Ending> {
+    /// Says whether the worker can be used again: its time may have been over just when it was done.
+    fn listen(&mut self, worker: &mut Worker) -> Result<bool, Ending> {
         let entered = self.shop.stop.enter(worker.group(), self.task.node.timeout);
         let mut log = open_log(&self.place.log).map_err(|f| (f.into(), false))?;
         loop {
@@ -113,10 +116,10 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 Heard::Nonsense(line) => {
                     let _ = writeln!(log, "{line}");
                 }
-                Heard::Reply(Reply::Done) => return Ok(()),
+                Heard::Reply(Reply::Done) => return Ok(!entered.leave()),
                 Heard::Reply(Reply::Failed(failure)) => {
                     let failed = Failed { message: failure.message, help: failure.help, log: vec![] };
-                    return Err((End::Failed(failed), true));
+                    return Err((End::Failed(failed), !entered.leave()));
                 }
                 Heard::Reply(reply) => {
                     if let Some(answer) = self.answer(reply, &mut log).map_err(|end| (end, false))? {
@@ -172,7 +175,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
             let key = print.key().map_err(|e| End::Broken(Fault::machine(e.to_string())))?;
             let after: Result<Vec<PathBuf>, End> = step.after.iter().map(|d| self.folder_of(d)).collect();
             let mut asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
-            let answer = match self.known(&key) {
+            let answer = match self.known(&key)? {
                 Some(answer) => {
                     self.step_event(&asked.step, true);
                     answer
@@ -258,19 +261,18 @@ impl<'scope, 'env> Host<'scope, 'env> {
         Ok(self.shop.cache.object(&digest))
     }
 
-    fn known(&self, key: &Key) -> Option<StepAnswer> {
-        let record = self.shop.cache.record_now(key).ok()??;
-        let stored = record.outputs.get(STEP)?;
-        self.shop.cache.rely_on(&self.shop.run, &[*key]).ok()?;
-        if !self.shop.cache.verify(stored, Look::AtStat) {
+    fn known(&self, key: &Key) -> Result<Option<StepAnswer>, End> {
+        let cache = self.shop.cache;
+        let Some(record) = cache.record_now(key)? else { return Ok(None) };
+        let Some(stored) = record.outputs.get(STEP) else { return Ok(None) };
+        cache.rely_on(&self.shop.run, &[*key])?;
+        if !cache.verify(stored, Look::AtStat)? {
             // A damaged checkpoint is computed again.
-            let _ = self.shop.cache.set_aside(&stored.digest);
-            return None;
+            cache.set_aside(&stored.digest)?;
+            return Ok(None);
         }
-        Some(StepAnswer::Known {
-            digest: stored.digest.to_string(),
-            folder: self.shop.cache.object(&stored.digest),
-        })
+        let (digest, folder) = (stored.digest.to_string(), cache.object(&stored.digest));
+        Ok(Some(StepAnswer::Known { digest, folder }))
     }
 
     /// Takes a computed step into the cache.
@@ -332,8 +334,9 @@ impl Shop<'_> {
         loop {
             match worker.hear(LISTEN) {
                 Heard::Reply(Reply::Done) => {
-                    drop(entered);
-                    self.keep(program, gpus, worker);
+                    if !entered.leave() {
+                        self.keep(program, gpus, worker);
+                    }
                     return Ok(());
                 }
                 Heard::Reply(Reply::Failed(failure)) => {

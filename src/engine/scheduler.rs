@@ -329,7 +329,7 @@ impl<'env> Scheduler<'env> {
             if let Source::Node { node, output } = source
                 && *node == before
                 && let Some(stored) = stored(*node, *output)
-                && !self.shop.cache.verify(stored, Look::AtStat)
+                && !self.shop.cache.verify(stored, Look::AtStat)?
             {
                 sound = false;
                 self.shop.cache.set_aside(&stored.digest)?;

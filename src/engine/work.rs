@@ -188,7 +188,7 @@ impl Shop<'_> {
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
         if let Some(record) = self.cache.record_now(&task.key)?
             && !task.forced
-            && record.outputs.values().all(|s| self.cache.verify(s, Look::AtStat))
+            && self.cache.has_all(&record, Look::AtStat)?
             && let Some(placed) = self.appear(task.node, &task.key, &record, false)?
         {
             self.cache.rely_on(&self.run, &[task.key])?;
@@ -239,7 +239,7 @@ impl Shop<'_> {
                 placed.push(there);
                 continue;
             }
-            if !fresh && !self.cache.verify(stored, Look::AtStat) {
+            if !fresh && !self.cache.verify(stored, Look::AtStat)? {
                 self.cache.set_aside(&stored.digest)?;
                 self.cache.withdraw(key)?;
                 return Ok(None);

@@ -48,6 +48,8 @@ pub struct Settings {
     pub out: Option<String>,
     /// The cache folder, relative to the manifest; `cache` by default.
     pub cache: Option<String>,
+    /// The address of the store that `push` and `pull` use; a folder is relative to the manifest.
+    pub remote: Option<String>,
     /// Outputs whose text is printed after a run: `table.markdown`.
     pub show: Vec<Value>,
     /// The output whose path is printed after a run: `table.html`.
@@ -230,12 +232,17 @@ impl Reader {
                 "name" => settings.name = self.text(&value, "name"),
                 "out" => settings.out = self.text(&value, "out"),
                 "cache" => settings.cache = self.text(&value, "cache"),
+                "remote" => settings.remote = self.text(&value, "remote"),
                 "report" => settings.report = self.text(&value, "report").map(|_| value),
                 "show" => match value.data {
                     Data::List(list) => settings.show = list,
                     _ => settings.show = vec![value],
                 },
-                _ => self.unknown(entry, &["name", "out", "cache", "show", "report"], "`[pipeline]` has"),
+                _ => self.unknown(
+                    entry,
+                    &["name", "out", "cache", "remote", "show", "report"],
+                    "`[pipeline]` has",
+                ),
             }
         }
         settings

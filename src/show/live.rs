@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rustix::process::getpgrp;
+use rustix::stdio::stdin;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use super::plain::line;
 use super::{Subscriber, Verbosity, count, figure, span};
@@ -15,6 +18,33 @@ pub(super) struct Live {
     all: MultiProgress,
     total: ProgressBar,
     nodes: HashMap<String, Running>,
+    _silence: Option<Silence>,
+}
+
+/// While this lives, the terminal does not write `^C` where a bar stands: the bars would be drawn one line too low.
+struct Silence(Termios);
+
+impl Silence {
+    fn begin() -> Option<Self> {
+        // A run behind another program must not touch the terminal: it would be stopped for it.
+        if tcgetpgrp(stdin()).ok()? != getpgrp() {
+            return None;
+        }
+        let before = tcgetattr(stdin()).ok()?;
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ECHOCTL);
+        tcsetattr(stdin(), OptionalActions::Now, &now).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // What cannot be restored is one flag that no program relies on.
+        if tcgetpgrp(stdin()).ok() == Some(getpgrp()) {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+        }
+    }
 }
 
 struct Running {
@@ -30,8 +60,10 @@ impl Live {
     pub fn new(verbosity: Verbosity) -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(0));
-        total.set_style(style("{bar:24} {pos}/{len} nodes  {elapsed}  {wide_msg}"));
-        Self { verbosity, all, total, nodes: HashMap::new() }
+        total.set_style(style("{bar:16} {pos}/{len} nodes  {elapsed}  {wide_msg}"));
+        // A node can take hours, and the clock goes on.
+        total.enable_steady_tick(Duration::from_millis(500));
+        Self { verbosity, all, total, nodes: HashMap::new(), _silence: Silence::begin() }
     }
 
     fn say(&self, text: &str) {

@@ -11,5 +11,6 @@ mod model;
 mod results;
 mod stopping;
 mod support;
+mod terminal;
 mod torture;
 mod workers;

@@ -47,16 +47,14 @@ impl Project {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lfs-pipe"));
+        let mut command = Command::new(program());
         command.args(args).current_dir(self.dir.path()).env("LFS_WORKER", "none").env("NO_COLOR", "1");
         command.env_remove("LFS_CACHE").stdin(Stdio::null());
         command
     }
 
     pub fn call(&self, args: &[&str]) -> Ran {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr), events: vec![] }
+        called(&mut self.command(args))
     }
 
     /// `run` with these further arguments.
@@ -89,6 +87,20 @@ impl Project {
     pub fn objects(&self) -> Vec<PathBuf> {
         files(&self.path("cache/objects"))
     }
+}
+
+/// The program: two folders above a test.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let program = own.parent().unwrap().parent().unwrap().join("lfs-pipe");
+    assert!(program.is_file(), "{} is not there: build the workspace", program.display());
+    program
+}
+
+pub fn called(command: &mut Command) -> Ran {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr), events: vec![] }
 }
 
 pub fn files(root: &Path) -> Vec<PathBuf> {

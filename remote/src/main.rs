@@ -1,0 +1,85 @@
+//! `lfs-remote URL`: moves files between a folder and an object store. `lfs-pipe` starts it and tells it what to do;
+//! see `lfs_pipe::remote::protocol`.
+
+mod jobs;
+mod store;
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lfs_pipe::remote::protocol::{Answer, Asked, Greeting, Outcome};
+use tokio::sync::{Semaphore, mpsc};
+
+use jobs::Doer;
+
+/// How many jobs go on at once. Most wait for the network.
+const AT_ONCE: usize = 32;
+
+fn main() -> ExitCode {
+    let Some(url) = std::env::args().nth(1).filter(|a| !a.starts_with('-')) else {
+        eprintln!("lfs-remote URL\n\nStarted by lfs-pipe: see `lfs-pipe cache --help`.");
+        return ExitCode::from(2);
+    };
+    let store = match store::open(&url) {
+        Ok(store) => store,
+        Err(why) => {
+            line(&Greeting::Unusable(why));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            line(&Greeting::Unusable(format!("no threads can be started: {e}")));
+            return ExitCode::from(4);
+        }
+    };
+    line(&Greeting::Ready);
+    let (answers, mut to_say) = mpsc::unbounded_channel::<Answer>();
+    let saying = std::thread::spawn(move || {
+        while let Some(answer) = to_say.blocking_recv() {
+            line(&answer);
+        }
+    });
+    let doer = Arc::new(Doer::new(store, answers.clone()));
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = Vec::new();
+    for text in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let asked: Asked = match serde_json::from_str(&text) {
+            Ok(asked) => asked,
+            Err(e) => {
+                eprintln!("lfs-remote: not a job: {e}");
+                return ExitCode::from(2);
+            }
+        };
+        // What is read from here on waits in the pipe.
+        let Ok(place) = runtime.block_on(Arc::clone(&places).acquire_owned()) else { break };
+        let (doer, answers) = (Arc::clone(&doer), answers.clone());
+        tasks.push(runtime.spawn(async move {
+            let outcome = doer.run(asked.job).await;
+            // Whoever asked may have gone.
+            let _ = answers.send(Answer::Over { id: asked.id, outcome });
+            drop(place);
+        }));
+        tasks.retain(|t| !t.is_finished());
+    }
+    runtime.block_on(futures::future::join_all(tasks));
+    drop((answers, doer));
+    let _ = saying.join();
+    ExitCode::SUCCESS
+}
+
+/// Says a line; if nobody listens any more, nobody needs the rest either.
+fn line(value: &impl serde::Serialize) {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(4);
+    }
+}
+
+/// What an outcome is when a file of this machine cannot be read or written.
+fn here(doing: &str, path: &std::path::Path, e: &std::io::Error) -> Outcome {
+    Outcome::Failed(format!("cannot {doing} {}: {e}", path.display()))
+}

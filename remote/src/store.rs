@@ -1,0 +1,105 @@
+//! From an address to a store: S3 and what speaks its language, Google Cloud, Azure, HTTP, a folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
+use url::Url;
+
+/// A store, and the place in it below which all names are.
+pub struct Store {
+    pub store: Arc<dyn ObjectStore>,
+    pub base: Path,
+}
+
+/// A store that does not answer must not keep anybody waiting for long.
+const CONNECT: Duration = Duration::from_secs(4);
+// How long it may say nothing; how long something takes to come is another matter.
+const SILENCE: Duration = Duration::from_secs(30);
+
+fn retry() -> RetryConfig {
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(200),
+        max_backoff: Duration::from_secs(2),
+        base: 2.0,
+    };
+    RetryConfig { backoff, max_retries: 2, retry_timeout: Duration::from_secs(90) }
+}
+
+/// Options and secrets come from the environment, under the names that the stores' own tools use.
+fn environment(begin: &'static str) -> impl Iterator<Item = (String, String)> {
+    std::env::vars()
+        .filter(move |(name, _)| name.starts_with(begin))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+}
+
+macro_rules! cloud {
+    ($builder:ty, $url:expr, $begin:literal) => {{
+        // Options of the connection among the variables count; all others of it are these.
+        let options = ClientOptions::new()
+            .with_connect_timeout(CONNECT)
+            .with_timeout_disabled()
+            .with_read_timeout(SILENCE);
+        let mut builder =
+            <$builder>::new().with_client_options(options).with_url($url.to_string()).with_retry(retry());
+        for (name, value) in environment($begin) {
+            if let Ok(key) = name.parse() {
+                builder = builder.with_config(key, value);
+            }
+        }
+        Arc::new(builder.build().map_err(|e| e.to_string())?) as Arc<dyn ObjectStore>
+    }};
+}
+
+/// Opens the store of an address. Nothing is sent yet.
+pub fn open(text: &str) -> Result<Store, String> {
+    if text.starts_with('/') {
+        let base = Path::from_absolute_path(text).map_err(|e| e.to_string())?;
+        return Ok(Store { store: Arc::new(LocalFileSystem::new()), base });
+    }
+    let url = Url::parse(text).map_err(|e| format!("`{text}` is no address: {e}"))?;
+    let (scheme, path) = ObjectStoreScheme::parse(&url).map_err(|e| e.to_string())?;
+    let base = Path::parse(path).map_err(|e| e.to_string())?;
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
+        ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url, "AWS_"),
+        ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url, "GOOGLE_"),
+        ObjectStoreScheme::MicrosoftAzure => cloud!(MicrosoftAzureBuilder, url, "AZURE_"),
+        ObjectStoreScheme::Http => {
+            let options = ClientOptions::new()
+                .with_connect_timeout(CONNECT)
+                .with_timeout_disabled()
+                .with_read_timeout(SILENCE)
+                .with_allow_http(url.scheme() == "http");
+            let builder = HttpBuilder::new().with_url(&url[..url::Position::BeforePath]).with_retry(retry());
+            Arc::new(builder.with_client_options(options).build().map_err(|e| e.to_string())?)
+        }
+        _ => return Err(format!("`{}:` is no kind of store that is known here", url.scheme())),
+    };
+    Ok(Store { store, base })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_store_is_known_and_others_are_refused_by_name() {
+        assert_eq!(open("file:///tmp/results").unwrap().base.as_ref(), "tmp/results");
+        assert_eq!(open("/tmp/my results #1").unwrap().base.as_ref(), "tmp/my results #1");
+        assert_eq!(open("s3://bucket/a/b").unwrap().base.as_ref(), "a/b");
+        assert_eq!(open("https://example.org/results").unwrap().base.as_ref(), "results");
+        // Without a key there is no such store; the message says what is missing.
+        let why = open("az://container/a").err().unwrap();
+        assert!(why.to_lowercase().contains("account"), "{why}");
+        let why = open("carrier-pigeon://a/b").err().unwrap();
+        assert!(why.contains("carrier-pigeon"), "{why}");
+        assert!(open("results").err().unwrap().contains("no address"));
+    }
+}

@@ -1,0 +1,106 @@
+//! The program that moves the bytes.
+
+use std::io::{BufRead, BufReader, BufWriter, Lines, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::protocol::{Answer, Asked, Greeting, Job, Outcome};
+use crate::fault::{Fault, Result};
+
+/// Its name; it lies beside this program.
+const PROGRAM: &str = "lfs-remote";
+
+/// The program at work for one store. Dropping it ends it.
+pub struct Helper {
+    child: Child,
+    jobs: Option<BufWriter<ChildStdin>>,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Helper {
+    /// Starts it for the store of an address.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot use such an address.
+    pub fn start(url: &str) -> Result<Self> {
+        let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
+        let program = program.filter(|p| p.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
+        let started = Command::new(&program).arg(url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.map_err(|e| {
+            Fault::machine(format!("`{PROGRAM}` cannot be started: {e}"))
+                .with_help("build it: `cargo build --release --workspace`; it lies beside `lfs-pipe`")
+        })?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(gone());
+        };
+        let mut answers = BufReader::new(stdout).lines();
+        let greeting: Greeting = next(&mut answers)?;
+        match greeting {
+            Greeting::Ready => Ok(Self { child, jobs: Some(BufWriter::new(stdin)), answers }),
+            Greeting::Unusable(why) => {
+                let _ = child.wait();
+                Err(Fault::usage(format!("the remote store `{url}` cannot be used: {why}")).with_help(
+                    "see `lfs-pipe cache push --help` for addresses, and for the variables that hold keys",
+                ))
+            }
+        }
+    }
+
+    /// Has jobs done, and gives how each ended. `moved` hears of bytes that went to or fro.
+    ///
+    /// # Errors
+    /// When the program is gone.
+    pub fn ask(&mut self, jobs: Vec<Job>, moved: &mut dyn FnMut(u64)) -> Result<Vec<Outcome>> {
+        let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
+        let Some(to) = self.jobs.as_mut() else { return Err(gone()) };
+        let answers = &mut self.answers;
+        // It answers while it is still being asked; if nobody listened, both would wait for ever.
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for (id, job) in (0..).zip(jobs) {
+                    let text = serde_json::to_string(&Asked { id, job }).unwrap_or_default();
+                    // If it is gone, whoever waits for its answers says so.
+                    if writeln!(to, "{text}").is_err() {
+                        return;
+                    }
+                }
+                let _ = to.flush();
+            });
+            let mut open = outcomes.len();
+            while open > 0 {
+                match next(answers)? {
+                    Answer::Moved(bytes) => moved(bytes),
+                    Answer::Over { id, outcome } => {
+                        let place = usize::try_from(id).ok().and_then(|id| outcomes.get_mut(id));
+                        if place.is_some_and(|place| place.replace(outcome).is_none()) {
+                            open -= 1;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // With nothing to read any more it ends by itself.
+        self.jobs = None;
+        let _ = self.child.wait();
+    }
+}
+
+fn next<T: serde::de::DeserializeOwned>(answers: &mut Lines<BufReader<ChildStdout>>) -> Result<T> {
+    let line = answers.next().and_then(std::result::Result::ok).ok_or_else(gone)?;
+    serde_json::from_str(&line).map_err(|e| {
+        Fault::machine(format!("`{PROGRAM}` said something unknown: {e}"))
+            .with_help("it is of another build than `lfs-pipe`: `cargo build --release --workspace`")
+    })
+}
+
+fn gone() -> Fault {
+    Fault::machine(format!("`{PROGRAM}` ended before its work was done"))
+        .with_help("run it again; what has arrived is kept")
+}
