@@ -40,9 +40,11 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         let specs: Vec<EpochSpec> =
             draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), validation)).collect();
         let mut steps = Vec::with_capacity(specs.len());
+        let parents = history.last().and_then(|past| p.method.parents(p, past));
         for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
-            let mut after: Vec<StepFolder> = before.get(winner).cloned().into_iter().collect();
-            if !p.method.copies_momentum(p) && index != winner {
+            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(winner);
+            let mut after: Vec<StepFolder> = before.get(parent).cloned().into_iter().collect();
+            if !p.method.copies_momentum(p) && index != parent {
                 after.extend(before.get(index).cloned());
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
@@ -59,7 +61,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         let states: Vec<State> = folders.iter().map(|f| checkpoint::state(&f.path)).collect::<Result<_>>()?;
         winner = highest(&states);
         let state = &states[winner];
-        tell(cx, epoch, p.epochs, state);
+        tell(cx, epoch, p.epochs, &specs[winner].form, state);
         if epoch == 0 {
             cx.note(format!("{} identities, {} images a pass", state.classes, state.figures.images));
         }
@@ -129,6 +131,9 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         embedding: p.embedding,
         batch: p.batch,
         lr: schedule::ramp(p, epoch),
+        gradient: p.gradient,
+        centres: p.centres,
+        class_sample: p.class_sample,
         momentum: p.momentum,
         weight_decay: p.weight_decay,
         flip: p.flip,
@@ -145,7 +150,7 @@ fn highest(states: &[State]) -> usize {
     (1..states.len()).fold(0, |best, i| if reward(i) > reward(best) { i } else { best })
 }
 
-fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, state: &State) {
+fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
     let f = &state.figures;
     let reward = state.reward.map_or(String::new(), |r| format!(", reward {r:.4}"));
     cx.note(format!(
@@ -158,7 +163,11 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, state: &State) {
         if let Some(reward) = state.reward {
             cx.metric("train/reward", reward);
         }
-        if let Some(warning) = collapsed(state.figures.softmax_loss, state.classes, state.figures.clamped) {
+        // Where nothing trains the class weights, softmax on them says nothing.
+        let trained = form.loss().trains_classes();
+        if trained
+            && let Some(warning) = collapsed(state.figures.softmax_loss, state.classes, state.figures.clamped)
+        {
             cx.warn(warning);
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
 
-/// Network, class weights and momentum.
+/// Network, class weights, momentum and the loss's memory.
 pub const TENSORS_FILE: &str = "checkpoint.safetensors";
 /// What is known of the epoch.
 pub const STATE_FILE: &str = "state.json";
@@ -31,18 +31,21 @@ pub struct State {
 
 /// The tensors of a checkpoint by what they are.
 #[derive(Debug, Default)]
-pub struct Tensors3 {
+pub struct Parts {
     /// The network's weights and running statistics.
     pub network: Tensors,
     /// The class weights: `head.weight`.
     pub head: Tensors,
     /// The velocities of SGD, by the name of their weight with its prefix.
     pub momentum: Tensors,
+    /// What the loss carries from step to step.
+    pub memory: Tensors,
 }
 
 const NETWORK: &str = "network.";
 const HEAD: &str = "head.";
 const MOMENTUM: &str = "momentum.";
+const MEMORY: &str = "memory.";
 
 /// The same tensors, each name with a prefix.
 pub fn prefixed(prefix: &str, tensors: &Tensors) -> Tensors {
@@ -60,13 +63,15 @@ pub fn trained(network: &Tensors, head: &Tensors) -> Tensors {
 ///
 /// # Errors
 /// When the file is missing or damaged.
-pub fn read(folder: &Path, device: tch::Device) -> Result<Tensors3> {
-    let mut out = Tensors3::default();
+pub fn read(folder: &Path, device: tch::Device) -> Result<Parts> {
+    let mut out = Parts::default();
     for (name, tensor) in weights::read(&folder.join(TENSORS_FILE), device)? {
         let (part, name) = if let Some(name) = name.strip_prefix(NETWORK) {
             (&mut out.network, name)
         } else if let Some(name) = name.strip_prefix(HEAD) {
             (&mut out.head, name)
+        } else if let Some(name) = name.strip_prefix(MEMORY) {
+            (&mut out.memory, name)
         } else {
             (&mut out.momentum, name.strip_prefix(MOMENTUM).unwrap_or(&name))
         };
@@ -79,10 +84,11 @@ pub fn read(folder: &Path, device: tch::Device) -> Result<Tensors3> {
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(folder: &Path, tensors: &Tensors3, state: &State) -> Result<()> {
+pub fn write(folder: &Path, tensors: &Parts, state: &State) -> Result<()> {
     std::fs::create_dir_all(folder).doing("create", folder)?;
     let mut all = trained(&tensors.network, &tensors.head);
     all.extend(prefixed(MOMENTUM, &tensors.momentum));
+    all.extend(prefixed(MEMORY, &tensors.memory));
     weights::write(&folder.join(TENSORS_FILE), &all)?;
     let path = folder.join(STATE_FILE);
     let text = serde_json::to_string_pretty(state).doing("serialise", &path)?;

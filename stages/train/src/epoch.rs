@@ -13,14 +13,14 @@ use lfs_network::sgd::Sgd;
 use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Progress, Result};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::checkpoint::{self, State, Tensors3};
+use crate::checkpoint::{self, Parts, State};
 use crate::figures::Tally;
-use crate::loss::head;
+use crate::loss::head::{self, How, Memory};
 use crate::schedule::Ramp;
+use crate::spec::Gradient;
 use crate::split::{self, Training};
 use crate::table::Form;
 use crate::verify;
@@ -45,6 +45,12 @@ pub struct EpochSpec {
     pub batch: u32,
     /// The learning rate.
     pub lr: Ramp,
+    /// What the gradient of a margin is.
+    pub gradient: Gradient,
+    /// Weights a class.
+    pub centres: u32,
+    /// Share of the classes that a step looks at.
+    pub class_sample: f64,
     /// Momentum of SGD.
     pub momentum: f64,
     /// Weight decay of SGD.
@@ -123,6 +129,8 @@ struct Trainee {
     head: Tensors,
     classes: Tensor,
     sgd: Sgd,
+    /// What the loss carries from step to step.
+    memory: Memory,
     iterations: u64,
 }
 
@@ -135,10 +143,10 @@ impl Trainee {
         device: tch::Device,
     ) -> Result<Self> {
         let plan = plan(spec, crops);
-        let (model, mut head, momentum, iterations) = match after {
+        let (model, mut head, momentum, memory, iterations) = match after {
             [] => {
                 let head = Builder::seeded(spec.seed, device);
-                (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), 0)
+                (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), Memory::new(), 0)
             }
             [winner, own @ ..] => {
                 let from = checkpoint::read(winner, device)?;
@@ -151,16 +159,18 @@ impl Trainee {
                     Model::loaded(&plan, from.network, device)?,
                     head,
                     momentum,
+                    from.memory,
                     checkpoint::state(winner)?.iterations,
                 )
             }
         };
         let spread = Init::Normal((1.0 / spec.embedding as f32).sqrt());
-        let classes = head.weight("weight", &[classes as i64, i64::from(spec.embedding)], spread);
+        let rows = classes as i64 * i64::from(spec.centres);
+        let classes = head.weight("weight", &[rows, i64::from(spec.embedding)], spread);
         let (head, _) = head.finish()?;
         let trained = checkpoint::trained(model.weights(), &head);
         let sgd = Sgd::new(&trained, &momentum, spec.momentum, spec.weight_decay)?;
-        Ok(Self { model, head, classes, sgd, iterations })
+        Ok(Self { model, head, classes, sgd, memory, iterations })
     }
 
     fn train(
@@ -170,13 +180,14 @@ impl Trainee {
         training: &Training,
         say: &mut dyn FnMut(Progress),
     ) -> Result<crate::figures::Figures> {
-        let batch = (spec.batch as usize).min(training.rows.len());
-        let steps = (training.rows.len() / batch) as u64;
         let number = [u64::from(spec.epoch)];
-        let mut order: Vec<usize> = (0..training.rows.len()).collect();
-        order.shuffle(&mut stream(spec.seed, "data order", &number));
-        let mut coin = stream(spec.seed, "flips", &number);
         let loss = spec.form.loss();
+        let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
+        let batch = (spec.batch as usize).min(order.len());
+        let batch = (batch / loss.together()).max(1) * loss.together();
+        let steps = (order.len() / batch) as u64;
+        let mut coin = stream(spec.seed, "flips", &number);
+        let mut sampler = stream(spec.seed, "class sample", &number);
         let (mut tally, begun) = (Tally::default(), Instant::now());
         for (step, chosen) in (0..steps).zip(order.chunks_exact(batch)) {
             let rows: Vec<usize> = chosen.iter().map(|i| training.rows[*i]).collect();
@@ -187,8 +198,17 @@ impl Trainee {
 
             self.sgd.zero_grad();
             let embeddings = self.model.forward(&x, true);
-            let cosines = head::cosines(&embeddings, &self.classes, &y, spec.scale, self.iterations);
-            let losses = loss.loss(&cosines);
+            let sampled = (spec.class_sample < 1.0)
+                .then(|| split::sample(&labels, training.classes, spec.class_sample, &mut sampler));
+            let how = How {
+                scale: spec.scale,
+                iteration: self.iterations,
+                straight_through: spec.gradient == Gradient::StraightThrough,
+                centres: i64::from(spec.centres),
+                sampled: sampled.as_deref(),
+            };
+            let cosines = head::cosines(&embeddings, &self.classes, &y, &how);
+            let losses = loss.loss(&cosines, &mut self.memory);
             let mean = losses.mean(Kind::Float);
             mean.backward();
             tally.add_norm(step, || self.sgd.gradient_norm());
@@ -229,9 +249,11 @@ impl Trainee {
         Ok(reward)
     }
 
-    fn tensors(&self) -> Tensors3 {
+    fn tensors(&self) -> Parts {
         let head = self.head.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        Tensors3 { network: self.model.tensors(), head, momentum: self.sgd.velocities() }
+        let memory =
+            self.memory.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        Parts { network: self.model.tensors(), head, momentum: self.sgd.velocities(), memory }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Figures {
     pub p_m: f64,
     /// Images in each twentieth of [0, 1] by p.
     pub p_histogram: Vec<u64>,
+    /// In each of these, how steep the loss is: the mean of `1 - p_m`, its slope by the true logit where it is `-log p_m`.
+    pub slope_by_p: Vec<f64>,
     /// Norm of the gradient of the network and the class weights, mean over every tenth step.
     pub gradient_norm: f64,
     /// Share of images that a bound of the loss cut off from the gradient, where it has such a bound.
@@ -78,6 +80,7 @@ impl Tally {
             p: 0.0,
             p_m: 0.0,
             p_histogram: vec![0; BINS],
+            slope_by_p: vec![0.0; BINS],
             gradient_norm: self.norms.iter().sum::<f64>() / self.norms.len().max(1) as f64,
             clamped: None,
         };
@@ -88,7 +91,12 @@ impl Tally {
             out.margin += (odds - odds_of(*loss)) / scale / n;
             out.p += p / n;
             out.p_m += (-loss).exp() / n;
-            out.p_histogram[((p * BINS as f64) as usize).min(BINS - 1)] += 1;
+            let bin = ((p * BINS as f64) as usize).min(BINS - 1);
+            out.p_histogram[bin] += 1;
+            out.slope_by_p[bin] -= (-loss).exp_m1();
+        }
+        for (slope, count) in out.slope_by_p.iter_mut().zip(&out.p_histogram) {
+            *slope /= (*count).max(1) as f64;
         }
         if !self.clamped.is_empty() {
             out.clamped = Some(numbers(&self.clamped).iter().sum::<f64>() / n);
@@ -120,14 +128,15 @@ fn numbers(parts: &[Tensor]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::loss::am_softmax::AmSoftmax;
-    use crate::loss::head::Loss;
+    use crate::loss::head::{Loss, Memory};
     use crate::loss::l5::L5;
 
     fn tally(loss: &dyn Loss) -> Figures {
         let own = Tensor::from_slice(&[0.9, 0.4, -0.2]);
-        let c = Cosines { own, rivals: Tensor::from_slice(&[12.0, 20.0, 9.0]), scale: 32.0, iteration: 0 };
+        let c =
+            Cosines { rivals: Tensor::from_slice(&[12.0, 20.0, 9.0]), ..crate::loss::tests::bare(own, 32.0) };
         let mut tally = Tally::default();
-        tally.add(&c, &loss.loss(&c), loss.clamped(&c));
+        tally.add(&c, &loss.loss(&c, &mut Memory::new()), loss.clamped(&c));
         tally.figures(32.0, 0.1, loss.a())
     }
 
@@ -140,5 +149,8 @@ mod tests {
         assert!((am.softmax_loss - l5.softmax_loss).abs() < 1e-12);
         assert!(am.loss > am.softmax_loss && am.p_m < am.p);
         assert_eq!(am.p_histogram.iter().sum::<u64>(), 3);
+        let slope =
+            |f: &Figures| f.slope_by_p.iter().zip(&f.p_histogram).map(|(s, n)| s * *n as f64).sum::<f64>();
+        assert!((slope(&am) - 3.0 * (1.0 - am.p_m)).abs() < 1e-9 && slope(&l5) > 3.0 * (1.0 - l5.p));
     }
 }

@@ -76,6 +76,12 @@ pub trait Settings {
         true
     }
 
+    /// Of each candidate of the next epoch, the candidate of this one whose weights it goes on with. Without it all go on
+    /// with the winner's.
+    fn parents(&self, _past: &Past) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Where the search stands before this epoch, by name: `mu`.
     fn state(&self, _now: &Now<'_>) -> BTreeMap<String, Vec<f64>> {
         BTreeMap::new()
@@ -158,6 +164,11 @@ macro_rules! methods {
             /// Whether the winner's momentum goes on with its weights.
             pub fn copies_momentum(self, params: &Params) -> bool {
                 match self { $(Self::$variant => params.$field.copies_momentum()),* }
+            }
+
+            /// Of each candidate of the next epoch, the candidate of this one that it goes on from, if not the winner.
+            pub fn parents(self, params: &Params, past: &Past) -> Option<Vec<usize>> {
+                match self { $(Self::$variant => params.$field.parents(past)),* }
             }
 
             /// Where the search stands before this epoch.

@@ -13,12 +13,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::loss::a_softmax::ASoftmax;
+use crate::loss::adaface::AdaFace;
 use crate::loss::am_softmax::AmSoftmax;
 use crate::loss::arc_softmax::ArcSoftmax;
+use crate::loss::centre::Centre;
+use crate::loss::circle::Circle;
+use crate::loss::combined::Combined;
+use crate::loss::contrastive::Contrastive;
+use crate::loss::curricular::CurricularFace;
 use crate::loss::head::within;
+use crate::loss::mv_softmax::MvSoftmax;
 use crate::loss::softmax::Softmax;
+use crate::loss::triplet::Triplet;
 use crate::loss::v_softmax::VSoftmax;
 use crate::search::am_lfs::AmLfs;
+use crate::search::margin::Search;
 use crate::search::random::Random;
 use crate::search::reward::Reward;
 use crate::table::Method;
@@ -66,6 +75,18 @@ pub struct Params {
     #[serde(default = "default::scale")]
     #[schemars(range(min = 0.1, max = 1000.0))]
     pub scale: f64,
+    /// What the gradient of a margin is: `true`, or `straight-through`, as if the margin were no function of the cosine.
+    #[serde(default)]
+    pub gradient: Gradient,
+    /// Weights a class, of which the nearest counts (sub-centres).
+    #[serde(default = "default::one")]
+    #[schemars(range(min = 1, max = 64))]
+    pub centres: u32,
+    /// Share of the classes that a step looks at: those of its images, and others drawn anew (for very many
+    /// identities). Classes that a step leaves out still follow their momentum and decay.
+    #[serde(default = "default::whole")]
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub class_sample: f64,
     /// Probability with which a training image is flipped left to right.
     #[serde(default = "default::flip")]
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -129,6 +150,38 @@ pub struct Params {
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["am-softmax"]}))]
     pub am_softmax: AmSoftmax,
+    /// The method `combined-margin`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["combined-margin"]}))]
+    pub combined_margin: Combined,
+    /// The method `mv-softmax`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["mv-softmax"]}))]
+    pub mv_softmax: MvSoftmax,
+    /// The method `curricularface`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["curricularface"]}))]
+    pub curricularface: CurricularFace,
+    /// The method `adaface`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["adaface"]}))]
+    pub adaface: AdaFace,
+    /// The method `circle-loss`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["circle-loss"]}))]
+    pub circle_loss: Circle,
+    /// The method `centre-loss`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["centre-loss"]}))]
+    pub centre_loss: Centre,
+    /// The method `triplet`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["triplet"]}))]
+    pub triplet: Triplet,
+    /// The method `contrastive`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["contrastive"]}))]
+    pub contrastive: Contrastive,
     /// The method `am-lfs`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["am-lfs"]}))]
@@ -137,10 +190,25 @@ pub struct Params {
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["random-softmax"]}))]
     pub random_softmax: Random,
+    /// The method `search`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"method": ["search"]}))]
+    pub search: Search,
     /// The method `search-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["search-softmax"]}))]
     pub search_softmax: Reward,
+}
+
+/// What the gradient of a margin is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gradient {
+    /// That of the loss.
+    #[default]
+    True,
+    /// That of plain softmax at the bent cosine: the margin's own slope is left out.
+    StraightThrough,
 }
 
 /// Which model is the result.
@@ -179,6 +247,12 @@ mod default {
     }
     pub fn scale() -> f64 {
         32.0
+    }
+    pub fn one() -> u32 {
+        1
+    }
+    pub fn whole() -> f64 {
+        1.0
     }
     pub fn flip() -> f64 {
         0.5
@@ -225,6 +299,14 @@ impl Params {
         within("momentum", self.momentum, 0.0, 0.9999)?;
         within("weight-decay", self.weight_decay, 0.0, 1.0)?;
         within("scale", self.scale, 0.1, 1000.0)?;
+        within("centres", f64::from(self.centres), 1.0, 64.0)?;
+        within("class-sample", self.class_sample, 1e-4, 1.0)?;
+        if self.method == Method::Softmax && !self.softmax.normalised && self.centres > 1 {
+            return Err(Failure::new(
+                "softmax.normalised = false has one weight a class, but centres is more",
+            )
+            .help("set centres = 1, or softmax.normalised = true"));
+        }
         within("flip", self.flip, 0.0, 1.0)?;
         within("embedding", f64::from(self.embedding), 2.0, 4096.0)?;
         within("holdout", self.holdout, 0.0, 0.9)?;

@@ -3,7 +3,7 @@
 use lfs_network::crops::Crops;
 use lfs_network::random::stream;
 use lfs_stage::{Failure, Result};
-use rand::seq::SliceRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 
 /// A training set with its class labels, in dataset order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,6 +80,51 @@ pub fn training(crops: &Crops, out: &[u32]) -> Result<Training> {
     let rows: Vec<usize> = (0..crops.len()).filter(|row| label(*row) >= 0).collect();
     let labels = rows.iter().map(|row| label(*row)).collect();
     Ok(Training { rows, labels, classes })
+}
+
+/// The order in which an epoch sees the images, as places in `training.rows`. With `together` above 1, so many images of
+/// an identity follow one another; one with fewer gives some of them twice, and one with a single image gives none.
+///
+/// # Errors
+/// When no identity has two images, and images must stand together.
+pub fn order(training: &Training, together: usize, random: &mut impl rand::Rng) -> Result<Vec<usize>> {
+    let mut all: Vec<usize> = (0..training.rows.len()).collect();
+    all.shuffle(random);
+    if together <= 1 {
+        return Ok(all);
+    }
+    let mut of: Vec<Vec<usize>> = vec![Vec::new(); training.classes];
+    for place in all {
+        if let Some(of) = usize::try_from(training.labels[place]).ok().and_then(|label| of.get_mut(label)) {
+            of.push(place);
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for images in of.iter().filter(|images| images.len() >= 2) {
+        for part in images.chunks(together) {
+            groups.push(part.iter().chain(images.iter().cycle()).take(together).copied().collect());
+        }
+    }
+    if groups.len() < 2 {
+        return Err(Failure::new(format!(
+            "this method compares images of one identity, but {} of {} identities have two or more",
+            groups.len(),
+            training.classes
+        ))
+        .help("train on identities with several images, or with another method"));
+    }
+    groups.shuffle(random);
+    Ok(groups.concat())
+}
+
+/// The classes that a step looks at, rising: those of its images, and others to make up the share.
+pub fn sample(labels: &[i64], classes: usize, share: f64, random: &mut impl rand::Rng) -> Vec<i64> {
+    let wanted = ((classes as f64 * share).ceil() as usize).clamp(1, classes);
+    let mut chosen: std::collections::BTreeSet<i64> = labels.iter().copied().collect();
+    let others = wanted.saturating_sub(chosen.len());
+    let free: Vec<i64> = (0..classes as i64).filter(|class| !chosen.contains(class)).collect();
+    chosen.extend(free.choose_multiple(random, others));
+    chosen.into_iter().collect()
 }
 
 /// At most `most` pairs among the rows of these identities, half of them of one identity, in a random order that

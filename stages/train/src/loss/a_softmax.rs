@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy, within};
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// A-Softmax: `psi(theta) = (-1)^k cos(m theta) - 2 k` with `k = floor(m theta / pi)` (Liu et al. 2017,
 /// "SphereFace", eq. 7), annealed: `f = (lambda cos theta + psi) / (1 + lambda)` with
@@ -58,7 +58,7 @@ impl ASoftmax {
 }
 
 impl Loss for ASoftmax {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let factor = f64::from(self.margin);
         // cos(m theta) as a polynomial of cos theta: T_{j+1} = 2 x T_j - T_{j-1}. No slope is infinite.
         let (mut before, mut multiple) = (c.own.ones_like(), c.own.shallow_clone());
@@ -74,7 +74,7 @@ impl Loss for ASoftmax {
         let psi = sign * multiple - shift;
         let lambda = self.lambda(c.iteration);
         let f = (&c.own * lambda + psi) / (1.0 + lambda);
-        cross_entropy(&(f * c.scale), &c.rivals)
+        cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }
 
     fn check(&self) -> Result<()> {
@@ -97,16 +97,16 @@ impl Loss for ASoftmax {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, iteration: u64) -> f64 {
-        let m = f64::from(self.margin);
-        let theta = cosines[own].clamp(-1.0, 1.0).acos();
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        let (m, cos) = (f64::from(self.margin), batch.cosines(i)[batch.identity[i]]);
+        let theta = cos.clamp(-1.0, 1.0).acos();
         let k = (m * theta / std::f64::consts::PI).floor().min(m - 1.0);
         let psi = (-1.0_f64).powf(k) * (m * theta).cos() - 2.0 * k;
         let lambda = match self.annealing {
-            true => (1000.0 * (1.0 + 1e-4 * iteration as f64).powi(-2)).max(5.0),
+            true => (1000.0 * (1.0 + 1e-4 * batch.iteration as f64).powi(-2)).max(5.0),
             false => 0.0,
         };
-        let f = (lambda * cosines[own] + psi) / (1.0 + lambda);
-        super::head::margin_oracle(f, cosines, own, scale)
+        let f = (lambda * cos + psi) / (1.0 + lambda);
+        batch.margin(i, f)
     }
 }

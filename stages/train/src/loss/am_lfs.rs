@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy, within};
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// The transforms of AM-LFS (Li et al. 2019): `f = t(cos theta_y)` and `p_m = tau(p)`, each linear in bins of
 /// equal width. Wang et al. 2020 describe it as `p_m = a_i p + b_i`: `tau` alone.
@@ -61,14 +61,14 @@ impl PiecewiseLinear {
     /// `s t(cos theta_y)`.
     fn logit(&self, c: &Cosines) -> Tensor {
         match &self.t {
-            Some(t) => t.apply(&c.own, -1.0, 1.0) * c.scale,
+            Some(t) => c.bent(t.apply(&c.own, -1.0, 1.0)) * c.scale,
             None => &c.own * c.scale,
         }
     }
 }
 
 impl Loss for PiecewiseLinear {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let logit = self.logit(c);
         match &self.tau {
             Some(tau) => {
@@ -114,7 +114,8 @@ impl Loss for PiecewiseLinear {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        let cos = batch.cosines(i)[batch.identity[i]];
         let line = |lines: &Option<Lines>, x: f64, share: f64| match lines {
             Some(l) => {
                 let bin = ((share * l.slopes.len() as f64).floor().max(0.0) as usize).min(l.slopes.len() - 1);
@@ -122,8 +123,8 @@ impl Loss for PiecewiseLinear {
             }
             None => x,
         };
-        let f = line(&self.t, cosines[own], (cosines[own] + 1.0) / 2.0);
-        let without = super::head::margin_oracle(f, cosines, own, scale);
+        let f = line(&self.t, cos, (cos + 1.0) / 2.0);
+        let without = batch.margin(i, f);
         let p = (-without).exp();
         match &self.tau {
             Some(_) => -line(&self.tau, p, p).clamp(LEAST_PROBABILITY, 1.0).ln(),

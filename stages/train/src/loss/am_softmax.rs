@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy, within};
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// AM-Softmax: `f(m, theta_y) = cos theta_y - m` (Wang et al. 2018, "Additive Margin Softmax", eq. 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,10 +25,10 @@ impl Default for AmSoftmax {
 }
 
 impl Loss for AmSoftmax {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let with = &c.own - self.margin;
         let f = if self.easy_margin { with.where_self(&c.own.gt(0.0), &c.own) } else { with };
-        cross_entropy(&(f * c.scale), &c.rivals)
+        cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }
 
     fn check(&self) -> Result<()> {
@@ -47,9 +47,9 @@ impl Loss for AmSoftmax {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
-        let cos = cosines[own];
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        let cos = batch.cosines(i)[batch.identity[i]];
         let f = if self.easy_margin && cos <= 0.0 { cos } else { cos - self.margin };
-        super::head::margin_oracle(f, cosines, own, scale)
+        batch.margin(i, f)
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy, within};
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// Arc-Softmax: `f(m, theta_y) = cos(theta_y + m)` (Deng et al. 2019, "ArcFace", eq. 3).
 ///
@@ -30,7 +30,7 @@ impl Default for ArcSoftmax {
 const LEAST_SQUARE: f64 = 1e-12;
 
 impl Loss for ArcSoftmax {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let sine = (-c.own.square() + 1.0).clamp_min(LEAST_SQUARE).sqrt();
         let with = &c.own * self.margin.cos() - sine * self.margin.sin();
         let (above, instead) = if self.easy_margin {
@@ -39,7 +39,7 @@ impl Loss for ArcSoftmax {
             (-self.margin.cos(), &c.own - self.margin * self.margin.sin())
         };
         let f = with.where_self(&c.own.gt(above), &instead);
-        cross_entropy(&(f * c.scale), &c.rivals)
+        cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }
 
     fn check(&self) -> Result<()> {
@@ -58,14 +58,14 @@ impl Loss for ArcSoftmax {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
-        let (cos, m) = (cosines[own], self.margin);
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        let (cos, m) = (batch.cosines(i)[batch.identity[i]], self.margin);
         let theta = cos.clamp(-1.0, 1.0).acos();
         let f = match (self.easy_margin, cos > 0.0, theta + m < std::f64::consts::PI) {
             (true, false, _) => cos,
             (true, true, _) | (false, _, true) => (theta + m).cos(),
             (false, _, false) => cos - m * m.sin(),
         };
-        super::head::margin_oracle(f, cosines, own, scale)
+        batch.margin(i, f)
     }
 }

@@ -7,6 +7,7 @@
 
 use std::fmt::Debug;
 
+use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Result};
 use tch::{Kind, Tensor};
 
@@ -17,16 +18,52 @@ pub struct Cosines {
     pub own: Tensor,
     /// `log sum_{k != y} exp(s cos_k)`, `[n]`.
     pub rivals: Tensor,
+    /// Cosines with all classes that this step looks at, `[n, k]`.
+    pub all: Tensor,
+    /// The column of each image's own class in `all`, `[n]`, int64.
+    pub column: Tensor,
+    /// The class of each image, `[n]`, int64.
+    pub identity: Tensor,
+    /// The embeddings as they left the network, `[n, d]`.
+    pub embeddings: Tensor,
+    /// Their lengths, `[n]`.
+    pub lengths: Tensor,
+    /// The lengths of the classes' weights, `[k]`.
+    pub class_lengths: Tensor,
+    /// How many classes there are.
+    pub classes: i64,
     /// The scale s.
     pub scale: f64,
     /// Steps taken since the beginning of training.
     pub iteration: u64,
+    /// Whether a margin is to be left out of the gradient.
+    pub straight_through: bool,
+}
+
+/// Tensors that a loss carries from step to step, by name: a running mean, say. They are part of the checkpoint.
+pub type Memory = Tensors;
+
+impl Cosines {
+    /// A bent cosine `f(cos theta_y)`, `[n]`. Straight through, its slope is that of the cosine itself, as in programs
+    /// that subtract the margin outside of the gradient.
+    pub fn bent(&self, f: Tensor) -> Tensor {
+        match self.straight_through {
+            false => f,
+            true => &self.own + (f - &self.own).detach(),
+        }
+    }
+
+    /// The log-sum-exp of logits `[n, k]` of all classes but the own one, `[n]`.
+    pub fn rivals_of(&self, logits: &Tensor) -> Tensor {
+        logits.scatter_value(1, &self.column.unsqueeze(1), f64::NEG_INFINITY).logsumexp([1], false)
+    }
 }
 
 /// A loss: from cosines to one number an image.
 pub trait Loss: Debug {
-    /// `-log p_m` for each image, `[n]`.
-    fn loss(&self, c: &Cosines) -> Tensor;
+    /// `-log p_m` for each image, `[n]`; losses that compare images, or add to it, give what they add to the mean.
+    /// `memory` is what the step before left, and is changed in place.
+    fn loss(&self, c: &Cosines, memory: &mut Memory) -> Tensor;
 
     /// Which images a bound of the loss cuts off from the gradient, `[n]` of 0 and 1, where it has such a bound.
     fn clamped(&self, _c: &Cosines) -> Option<Tensor> {
@@ -36,6 +73,16 @@ pub trait Loss: Debug {
     /// The parameter a of L5, where it has one.
     fn a(&self) -> Option<f64> {
         None
+    }
+
+    /// How many images of one identity must stand together in a batch.
+    fn together(&self) -> usize {
+        1
+    }
+
+    /// Whether the classes' weights are part of it.
+    fn trains_classes(&self) -> bool {
+        true
     }
 
     /// Checks what a schema cannot say.
@@ -58,9 +105,9 @@ pub trait Loss: Debug {
     where
         Self: Sized;
 
-    /// The loss of one image from the formula as printed, in float64 and without libtorch.
+    /// The loss of the i-th image from the formula as printed, in float64 and without libtorch.
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, iteration: u64) -> f64;
+    fn oracle(&self, batch: &Exact, i: usize) -> f64;
 }
 
 /// Cross-entropy of a true logit `[n]` against rivals `[n]`: `-log(e^z / (e^z + e^rivals))`.
@@ -68,32 +115,81 @@ pub fn cross_entropy(logit: &Tensor, rivals: &Tensor) -> Tensor {
     (rivals - logit).softplus()
 }
 
-/// The cosines of a batch.
-///
-/// `embeddings`: `[n, d]`; `classes`: `[k, d]`, one weight a class; `labels`: `[n]`, int64. Both are normalised
-/// here. Its cost is that of one matrix product `[n, d] x [d, k]` and one log-sum-exp over `[n, k]`.
-pub fn cosines(
-    embeddings: &Tensor,
-    classes: &Tensor,
-    labels: &Tensor,
-    scale: f64,
-    iteration: u64,
-) -> Cosines {
-    from_matrix(&normalised(embeddings).matmul(&normalised(classes).tr()), labels, scale, iteration)
+/// How cosines are made.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    /// The scale s.
+    pub scale: f64,
+    /// Steps taken since the beginning of training.
+    pub iteration: u64,
+    /// Whether a margin is to be left out of the gradient.
+    pub straight_through: bool,
+    /// Weights a class (Deng et al. 2020, "Sub-center ArcFace"): the nearest of them counts.
+    pub centres: i64,
+    /// The classes that this step looks at, rising; all without it. Those of the images must be among them (An et
+    /// al. 2021, "Partial FC").
+    pub sampled: Option<&'a [i64]>,
 }
 
-/// The cosines of a batch from the matrix `[n, k]` of all of them.
-pub fn from_matrix(all: &Tensor, labels: &Tensor, scale: f64, iteration: u64) -> Cosines {
-    let index = labels.unsqueeze(1);
+/// The cosines of a batch.
+///
+/// `embeddings`: `[n, d]`; `classes`: `[k c, d]`, c weights a class one behind the other; `identity`: `[n]`, int64. Both
+/// are normalised here. Its cost is that of one matrix product `[n, d] x [d, k c]` and one log-sum-exp over `[n, k]`.
+pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &How<'_>) -> Cosines {
+    let all_classes = classes.size()[0] / how.centres;
+    let device = embeddings.device();
+    let (classes, column) = match how.sampled {
+        None => (classes.shallow_clone(), identity.shallow_clone()),
+        Some(sampled) => {
+            let index = Tensor::from_slice(sampled).to_device(device);
+            let rows = index.unsqueeze(1) * how.centres + Tensor::arange(how.centres, (Kind::Int64, device));
+            let column = identity.searchsorted(&index, false, false, "left", None::<Tensor>);
+            (classes.index_select(0, &rows.flatten(0, -1)), column)
+        }
+    };
+    let (lengths, class_lengths) = (length(embeddings), length(&classes));
+    let units = &classes / class_lengths.unsqueeze(1);
+    let products = (embeddings / lengths.unsqueeze(1)).matmul(&units.tr());
+    let (all, class_lengths) = match how.centres {
+        1 => (products, class_lengths),
+        c => (
+            products.view([products.size()[0], -1, c]).amax([2], false),
+            class_lengths.view([-1, c]).amax([1], false),
+        ),
+    };
+    let index = column.unsqueeze(1);
     let own = all.gather(1, &index, false).squeeze_dim(1);
-    let rivals = (all * scale).scatter_value(1, &index, f64::NEG_INFINITY).logsumexp([1], false);
-    Cosines { own, rivals, scale, iteration }
+    let rivals = (&all * how.scale).scatter_value(1, &index, f64::NEG_INFINITY).logsumexp([1], false);
+    Cosines {
+        own,
+        rivals,
+        all,
+        column,
+        identity: identity.shallow_clone(),
+        embeddings: embeddings.shallow_clone(),
+        lengths,
+        class_lengths,
+        classes: all_classes,
+        scale: how.scale,
+        iteration: how.iteration,
+        straight_through: how.straight_through,
+    }
+}
+
+/// The length of each row, at least 1e-12.
+fn length(x: &Tensor) -> Tensor {
+    x.square().sum_dim_intlist([1].as_slice(), false, x.kind()).sqrt().clamp_min(1e-12)
 }
 
 /// Rows of length 1.
 pub fn normalised(x: &Tensor) -> Tensor {
-    let length = x.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12);
-    x / length
+    x / length(x).unsqueeze(1)
+}
+
+/// Squared distances between the rows of `x`, `[n, n]`; never 0, where the root's slope would be infinite.
+pub fn squared_distances(x: &Tensor) -> Tensor {
+    let squares = x.square().sum_dim_intlist([1].as_slice(), false, x.kind());
+    (squares.unsqueeze(1) + squares.unsqueeze(0) - x.matmul(&x.tr()) * 2.0).clamp_min(1e-12)
 }
 
 /// Refuses a number that is not finite or lies outside of `low..=high`.
@@ -107,16 +203,78 @@ pub fn within(name: &str, value: f64, low: f64, high: f64) -> Result<()> {
     Err(Failure::new(format!("{name} is {value}, but must be from {low} to {high}")))
 }
 
+/// A batch in float64, without libtorch: what oracles see.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub struct Exact {
+    /// One row an image.
+    pub embeddings: Vec<Vec<f64>>,
+    /// One row a class.
+    pub classes: Vec<Vec<f64>>,
+    /// The class of each image.
+    pub identity: Vec<usize>,
+    /// The scale s.
+    pub scale: f64,
+    /// Steps taken before.
+    pub iteration: u64,
+    /// What the loss remembers from the step before.
+    pub memory: std::collections::BTreeMap<String, Vec<f64>>,
+    /// The batch before it was moved a little, for slopes: what a gradient leaves out is taken there.
+    pub still: Option<Box<Exact>>,
+}
+
+#[cfg(test)]
+impl Exact {
+    /// The batch at which what a gradient leaves out is taken.
+    pub fn still(&self) -> &Self {
+        self.still.as_deref().unwrap_or(self)
+    }
+
+    /// The inner product.
+    pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    /// The Euclidean length.
+    pub fn length(a: &[f64]) -> f64 {
+        Self::dot(a, a).sqrt()
+    }
+
+    /// The cosines of an image with all classes.
+    pub fn cosines(&self, i: usize) -> Vec<f64> {
+        let x = &self.embeddings[i];
+        self.classes.iter().map(|w| Self::dot(x, w) / Self::length(x) / Self::length(w)).collect()
+    }
+
+    /// The embedding of an image, of length 1.
+    pub fn unit(&self, i: usize) -> Vec<f64> {
+        let length = Self::length(&self.embeddings[i]);
+        self.embeddings[i].iter().map(|x| x / length).collect()
+    }
+
+    /// The distance of two embeddings of length 1.
+    pub fn distance(&self, i: usize, j: usize) -> f64 {
+        let (a, b) = (self.unit(i), self.unit(j));
+        a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// `-log(e^{s f} / (e^{s f} + sum_{k != own} e^{s cos_k}))` for a bent own cosine.
+    pub fn margin(&self, i: usize, f: f64) -> f64 {
+        let own = self.identity[i];
+        let logits = self.cosines(i).iter().map(|c| self.scale * c).collect();
+        Self::cross_entropy(logits, own, self.scale * f)
+    }
+
+    /// Cross-entropy of these logits with another one in the own place.
+    pub fn cross_entropy(mut logits: Vec<f64>, own: usize, logit: f64) -> f64 {
+        logits[own] = logit;
+        log_sum_exp(logits.iter().copied()) - logit
+    }
+}
+
 /// `log sum exp` in float64, for oracles.
 #[cfg(test)]
 pub fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let top = values.clone().fold(f64::NEG_INFINITY, f64::max);
     if top == f64::NEG_INFINITY { top } else { top + values.map(|v| (v - top).exp()).sum::<f64>().ln() }
-}
-
-/// `-log(e^{s f} / (e^{s f} + sum_{k != own} e^{s cos_k}))`, for oracles.
-#[cfg(test)]
-pub fn margin_oracle(f: f64, cosines: &[f64], own: usize, scale: f64) -> f64 {
-    let others = cosines.iter().enumerate().filter(|(k, _)| *k != own).map(|(_, c)| scale * c);
-    log_sum_exp(others.chain([scale * f])) - scale * f
 }

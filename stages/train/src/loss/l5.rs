@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy, within};
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// L5: `-log(h(a, p) p)` with `h(a, p) = 1 / (a p + 1 - a)` and a <= 0 (Wang et al. 2020, "Loss Function Search
 /// for Face Recognition", eq. 7 and L5).
@@ -20,7 +20,7 @@ pub struct L5 {
 }
 
 impl Loss for L5 {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         cross_entropy(&(&c.own * c.scale - (-self.a).ln_1p()), &c.rivals)
     }
 
@@ -43,8 +43,9 @@ impl Loss for L5 {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
         use super::head::log_sum_exp;
+        let (cosines, own, scale) = (batch.cosines(i), batch.identity[i], batch.scale);
         let all = log_sum_exp(cosines.iter().map(|c| scale * c));
         let others = cosines.iter().enumerate().filter(|(k, _)| *k != own).map(|(_, c)| scale * c);
         // 1 - p is summed apart: with a = -1e9, taking p from 1 would leave seven digits.

@@ -1,33 +1,54 @@
-//! Plain softmax on normalised embeddings and class weights.
+//! Plain softmax, on cosines or on products.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy};
+use super::head::{Cosines, Loss, Memory, cross_entropy};
 
-/// Plain softmax on normalised embeddings and class weights: `p = e^{s cos_y} / sum_k e^{s cos_k}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Plain softmax: `p = e^{s cos_y} / sum_k e^{s cos_k}`, or `e^{w_y x} / sum_k e^{w_k x}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Softmax {}
+pub struct Softmax {
+    /// Whether embeddings and class weights are brought to length 1, and the scale takes the place of their lengths.
+    pub normalised: bool,
+}
+
+impl Default for Softmax {
+    fn default() -> Self {
+        Self { normalised: true }
+    }
+}
 
 impl Loss for Softmax {
-    fn loss(&self, c: &Cosines) -> Tensor {
-        cross_entropy(&(&c.own * c.scale), &c.rivals)
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
+        if self.normalised {
+            return cross_entropy(&(&c.own * c.scale), &c.rivals);
+        }
+        let logits = &c.all * c.lengths.unsqueeze(1) * c.class_lengths.unsqueeze(0);
+        let own = logits.gather(1, &c.column.unsqueeze(1), false).squeeze_dim(1);
+        cross_entropy(&own, &c.rivals_of(&logits))
     }
 
     #[cfg(test)]
     fn examples() -> Vec<Self> {
-        vec![Self {}]
+        vec![Self { normalised: true }, Self { normalised: false }]
     }
 
     #[cfg(test)]
     fn neutral() -> Option<Self> {
-        Some(Self {})
+        Some(Self::default())
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
-        super::head::margin_oracle(cosines[own], cosines, own, scale)
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        use super::head::Exact;
+        let (own, x) = (batch.identity[i], &batch.embeddings[i]);
+        if self.normalised {
+            return batch.margin(i, batch.cosines(i)[own]);
+        }
+        let logits: Vec<f64> = batch.classes.iter().map(|w| Exact::dot(x, w)).collect();
+        let logit = logits[own];
+        Exact::cross_entropy(logits, own, logit)
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::head::{Cosines, Loss, cross_entropy};
+use super::head::{Cosines, Loss, Memory, cross_entropy};
 
 /// V-Softmax: one more class in the denominator, whose weight is `||w_y|| x / ||x||` (Chen et al. 2018, "Virtual
 /// Softmax", eq. 3). With normalised embeddings and weights its cosine is 1: a constant further logit s.
@@ -13,7 +13,7 @@ use super::head::{Cosines, Loss, cross_entropy};
 pub struct VSoftmax {}
 
 impl Loss for VSoftmax {
-    fn loss(&self, c: &Cosines) -> Tensor {
+    fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let rivals = c.rivals.logaddexp(&c.rivals.full_like(c.scale));
         cross_entropy(&(&c.own * c.scale), &rivals)
     }
@@ -29,8 +29,10 @@ impl Loss for VSoftmax {
     }
 
     #[cfg(test)]
-    fn oracle(&self, cosines: &[f64], own: usize, scale: f64, _: u64) -> f64 {
-        let virtual_class: Vec<f64> = cosines.iter().copied().chain([1.0]).collect();
-        super::head::margin_oracle(cosines[own], &virtual_class, own, scale)
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        let cosines = batch.cosines(i);
+        let with_virtual: Vec<f64> = cosines.iter().copied().chain([1.0]).map(|c| batch.scale * c).collect();
+        let own = batch.identity[i];
+        super::head::Exact::cross_entropy(with_virtual, own, batch.scale * cosines[own])
     }
 }

@@ -2,6 +2,7 @@
 //! epoch.
 
 pub mod am_lfs;
+pub mod margin;
 pub mod policy;
 pub mod random;
 pub mod reward;

@@ -1,0 +1,94 @@
+//! AdaFace: the margin follows the quality of the image, told by the length of its embedding.
+
+use lfs_stage::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::combined::angle;
+use super::head::{Cosines, Loss, Memory, cross_entropy, within};
+
+/// AdaFace (Kim et al. 2022, eqs. 16 to 19): `f = cos(theta_y + g_angle) - g_add` with `g_angle = -m z`,
+/// `g_add = m z + m` and `z = clip(h (length - mean) / deviation, -1, 1)`; mean and deviation run over the steps.
+/// The angle stays within [0, pi].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AdaFace {
+    /// The margin m.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub margin: f64,
+    /// How much of the deviations counts: h.
+    #[schemars(range(min = 0.0, max = 10.0))]
+    pub concentration: f64,
+    /// How much of mean and deviation stays at each step.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub keep: f64,
+}
+
+impl Default for AdaFace {
+    fn default() -> Self {
+        Self { margin: 0.4, concentration: 0.33, keep: 0.99 }
+    }
+}
+
+const MEAN: &str = "mean";
+const DEVIATION: &str = "deviation";
+
+impl Loss for AdaFace {
+    fn loss(&self, c: &Cosines, memory: &mut Memory) -> Tensor {
+        let z = tch::no_grad(|| {
+            let lengths = c.lengths.detach().clamp(1e-3, 100.0);
+            let mean = lengths.mean(lengths.kind());
+            let deviation = (&lengths - &mean).square().mean(lengths.kind()).sqrt();
+            let mut run = |name: &str, now: Tensor| {
+                let run = match memory.get(name) {
+                    Some(before) => before * self.keep + now * (1.0 - self.keep),
+                    // The first step knows nothing better than itself.
+                    None => now,
+                };
+                memory.insert(name.to_owned(), run.copy());
+                run
+            };
+            let (mean, deviation) = (run(MEAN, mean), run(DEVIATION, deviation));
+            ((lengths - mean) / (deviation + 1e-3) * self.concentration).clamp(-1.0, 1.0)
+        });
+        let turned = (angle(&c.own) - &z * self.margin).clamp(0.0, std::f64::consts::PI);
+        let f = c.bent(turned.cos() - (z + 1.0) * self.margin);
+        cross_entropy(&(f * c.scale), &c.rivals)
+    }
+
+    fn check(&self) -> Result<()> {
+        within("adaface.margin", self.margin, 0.0, 1.0)?;
+        within("adaface.concentration", self.concentration, 0.0, 10.0)?;
+        within("adaface.keep", self.keep, 0.0, 1.0)
+    }
+
+    #[cfg(test)]
+    fn examples() -> Vec<Self> {
+        vec![Self::default(), Self { margin: 0.2, concentration: 2.0, keep: 0.5 }]
+    }
+
+    #[cfg(test)]
+    fn neutral() -> Option<Self> {
+        Some(Self { margin: 0.0, ..Self::default() })
+    }
+
+    #[cfg(test)]
+    fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
+        use super::head::Exact;
+        let lengths: Vec<f64> =
+            batch.still().embeddings.iter().map(|x| Exact::length(x).clamp(1e-3, 100.0)).collect();
+        let n = lengths.len() as f64;
+        let mean = lengths.iter().sum::<f64>() / n;
+        let deviation = (lengths.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let run = |name: &str, now: f64| match batch.memory.get(name) {
+            Some(before) => self.keep * before[0] + (1.0 - self.keep) * now,
+            None => now,
+        };
+        let (mean, deviation) = (run(MEAN, mean), run(DEVIATION, deviation));
+        let z = (self.concentration * (lengths[i] - mean) / (deviation + 1e-3)).clamp(-1.0, 1.0);
+        let theta = batch.cosines(i)[batch.identity[i]].clamp(-1.0, 1.0).acos();
+        let turned = (theta - self.margin * z).clamp(0.0, std::f64::consts::PI);
+        batch.margin(i, turned.cos() - self.margin * z - self.margin)
+    }
+}
