@@ -3,6 +3,7 @@
 //! Whatever stands here reaches a result only through the values of parameters, and those are part of every key.
 //! So this file counts for no result: a further parameter leaves trainings valid that do not use it.
 
+use lfs_network::backbone::iresnet::IResNet;
 use lfs_network::backbone::mobilefacenet::MobileFaceNet;
 use lfs_network::backbone::resnet_4stage::Resnet4Stage;
 use lfs_network::backbone::resnet_small::ResnetSmall;
@@ -106,6 +107,10 @@ pub struct Params {
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["resnet-4stage"]}))]
     pub resnet_4stage: Resnet4Stage,
+    /// The network `iresnet`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"backbone": ["iresnet"]}))]
+    pub iresnet: IResNet,
     /// The network `mobilefacenet`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["mobilefacenet"]}))]
@@ -283,6 +288,7 @@ impl Params {
         match self.backbone {
             Backbone::ResnetSmall => Architecture::ResnetSmall(self.resnet_small.clone()),
             Backbone::Resnet4Stage => Architecture::Resnet4Stage(self.resnet_4stage.clone()),
+            Backbone::IResNet => Architecture::IResNet(self.iresnet.clone()),
             Backbone::MobileFaceNet => Architecture::MobileFaceNet(self.mobilefacenet.clone()),
         }
     }

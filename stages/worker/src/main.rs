@@ -8,7 +8,7 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 9] = [
+static KINDS: [&dyn Kind; 10] = [
     &lfs_synthesize::Synthesize,
     &lfs_acquire::Acquire,
     &lfs_clean::Clean,
@@ -17,6 +17,7 @@ static KINDS: [&dyn Kind; 9] = [
     &lfs_train::Train,
     &lfs_embed::Embed,
     &lfs_evaluate::Evaluate,
+    &lfs_export::Export,
     &lfs_tabulate::Tabulate,
 ];
 

@@ -19,6 +19,7 @@ macro_rules! for_each_kind {
         $check::<lfs_train::Train>();
         $check::<lfs_embed::Embed>();
         $check::<lfs_evaluate::Evaluate>();
+        $check::<lfs_export::Export>();
         $check::<lfs_tabulate::Tabulate>();
     };
 }
@@ -192,7 +193,8 @@ fn every_choice_names_a_parameter_its_value_and_real_source_files() {
 #[test]
 fn every_condition_names_another_parameter_and_its_values() {
     for kind in kinds() {
-        let all = kind.parameters["properties"].as_object().unwrap();
+        // A kind may have no parameters.
+        let Some(all) = kind.parameters["properties"].as_object() else { continue };
         for (name, property) in all {
             for (other, wanted) in property.get("x-when").and_then(Value::as_object).into_iter().flatten() {
                 let Some(schema) = all.get(other) else {
@@ -293,7 +295,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 9] = [
+    let wanted: [Promise; 10] = [
         (
             "synthesize",
             &[],
@@ -322,6 +324,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             &[("embeddings", Shape::One), ("dataset", Shape::One), ("lists", Shape::One)],
             &["metrics"],
         ),
+        ("export", &[("model", Shape::One)], &["exported"]),
         ("tabulate", &[("results", Shape::Several)], &["table", "markdown", "csv", "latex", "html"]),
     ];
     let kinds = kinds();

@@ -1,5 +1,6 @@
 //! The networks, one row each.
 
+pub mod iresnet;
 pub mod layers;
 pub mod mobilefacenet;
 pub mod residual;
@@ -17,6 +18,8 @@ table::backbones! {
     ResnetSmall "resnet-small" resnet_small::ResnetSmall;
     /// A residual network of four stages, for crops of 56 x 56 to 112 x 112.
     Resnet4Stage "resnet-4stage" resnet_4stage::Resnet4Stage;
+    /// IResNet-18 to -100, with squeeze-excitation or without, for crops of 112 x 112.
+    IResNet "iresnet" iresnet::IResNet;
     /// MobileFaceNet (Chen et al. 2018).
     MobileFaceNet "mobilefacenet" mobilefacenet::MobileFaceNet;
 }
