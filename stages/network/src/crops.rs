@@ -10,6 +10,8 @@ use lfs_stage::{Failure, IoContext, Result};
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
+use crate::memory;
+
 /// Grey level that becomes 0, and the one step of [-1, 1]: `(x - 127.5) / 128`.
 const MIDDLE: f64 = 127.5;
 const SPREAD: f64 = 128.0;
@@ -23,6 +25,8 @@ pub struct Crops {
     pub identities: Vec<u32>,
     /// The name of each identity.
     pub names: Vec<String>,
+    /// The name of each image.
+    pub images: Vec<String>,
     pixels: Vec<u8>,
 }
 
@@ -78,7 +82,7 @@ impl Crops {
         let crop = info.crop.clone().ok_or_else(Self::not_aligned)?;
         let side = crop.size as usize;
         let one = side * side * 3;
-        check_memory(dataset.len(), one, available_memory())?;
+        check_memory(dataset.len(), one, memory::available())?;
         let mut pixels = vec![0_u8; dataset.len() * one];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
         let pool = pool.map_err(|e| Failure::new(format!("cannot start threads to decode images: {e}")))?;
@@ -99,7 +103,8 @@ impl Crops {
             })
         })?;
         let identities = dataset.iter().map(|face| face.identity).collect();
-        Ok(Self { crop, identities, names: info.identities.clone(), pixels })
+        let images = dataset.iter().map(|face| face.name.to_owned()).collect();
+        Ok(Self { crop, identities, names: info.identities.clone(), images, pixels })
     }
 
     /// How many there are.
@@ -151,14 +156,6 @@ fn check_memory(images: usize, one: usize, available: Option<u64>) -> Result<()>
         .help("use smaller crops or fewer images")),
         _ => Ok(()),
     }
-}
-
-/// Bytes that can be had without pushing others out, where the system says so.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod backbone;
 pub mod builder;
 pub mod crops;
 pub mod device;
+pub mod memory;
 pub mod model;
 pub mod random;
 pub mod sgd;

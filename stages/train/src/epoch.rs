@@ -7,6 +7,7 @@ use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
 use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device};
+use lfs_network::memory;
 use lfs_network::model::{Model, Plan};
 use lfs_network::random::stream;
 use lfs_network::sgd::Sgd;
@@ -94,9 +95,16 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     let crops = Crops::open(input.dataset, input.threads)?;
     let held_out = split::held_out(&crops, spec.holdout.unwrap_or(0.0))?;
     let training = split::training(&crops, &held_out)?;
-    let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
-    let figures = trainee.train(spec, &crops, &training, say)?;
-    let reward = match input.validation {
+    if device == tch::Device::Cpu {
+        fits(spec, training.classes, memory::available())?;
+    }
+    let doing = format!("training epoch {}", spec.epoch);
+    let (trainee, figures) = memory::within_memory(&doing, LOWER, || {
+        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
+        let figures = trainee.train(spec, &crops, &training, input.after.first().copied(), say)?;
+        Ok((trainee, figures))
+    })?;
+    let reward = memory::within_memory("taking the reward", LOWER, || match input.validation {
         Some(folder) => {
             let validation = Crops::open(folder, input.threads)?;
             if validation.crop != crops.crop {
@@ -107,11 +115,11 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
                 .help("align both with the same parameters"));
             }
             let all: Vec<u32> = (0..validation.names.len() as u32).collect();
-            Some(trainee.reward(spec, &validation, &all)?)
+            Ok(Some(trainee.reward(spec, &validation, &all)?))
         }
-        None if held_out.is_empty() => None,
-        None => Some(trainee.reward(spec, &crops, &held_out)?),
-    };
+        None if held_out.is_empty() => Ok(None),
+        None => Ok(Some(trainee.reward(spec, &crops, &held_out)?)),
+    })?;
     let state = State {
         epoch: spec.epoch,
         iterations: trainee.iterations,
@@ -149,6 +157,7 @@ impl Trainee {
                 (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), Memory::new(), 0)
             }
             [winner, own @ ..] => {
+                follows(&checkpoint::state(winner)?, spec)?;
                 let from = checkpoint::read(winner, device)?;
                 let momentum = match own.first() {
                     Some(own) => checkpoint::read(own, device)?.momentum,
@@ -178,6 +187,7 @@ impl Trainee {
         spec: &EpochSpec,
         crops: &Crops,
         training: &Training,
+        before: Option<&Path>,
         say: &mut dyn FnMut(Progress),
     ) -> Result<crate::figures::Figures> {
         let number = [u64::from(spec.epoch)];
@@ -220,7 +230,10 @@ impl Trainee {
             // Looking at a number makes a GPU wait, so there it is looked at now and then.
             if self.model.device() == tch::Device::Cpu || step % 50 == 0 || step + 1 == steps {
                 let mean = mean.double_value(&[]);
-                finite(mean, spec, step, lr)?;
+                if !mean.is_finite() {
+                    let images = rows.iter().filter_map(|row| crops.images.get(*row).map(String::as_str));
+                    return Err(not_finite(mean, spec, step, lr, images, before));
+                }
                 let done = (step + 1) * batch as u64;
                 let rate = done as f64 / begun.elapsed().as_secs_f64().max(1e-9);
                 say(Progress {
@@ -262,13 +275,91 @@ pub fn plan(spec: &EpochSpec, crops: &Crops) -> Plan {
     Plan { backbone: spec.backbone.clone(), size: crops.crop.size, embedding: spec.embedding }
 }
 
-fn finite(loss: f64, spec: &EpochSpec, step: u64, lr: f64) -> Result<()> {
-    if loss.is_finite() {
+/// What to lower when memory runs out.
+const LOWER: &str = "`batch`, the size of the crops, `class-sample` or the network's width";
+
+/// Refuses more classes than memory can hold, before hours are spent on decoding and the first epochs.
+fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> {
+    let number = classes as u64 * u64::from(spec.centres);
+    // Weights, their gradients and momentum; and of the batch the products, their gradients and two copies.
+    let weights = number * u64::from(spec.embedding) * 4 * 3;
+    let batch = (number as f64 * spec.class_sample) as u64 * u64::from(spec.batch) * 4 * 4;
+    match available {
+        Some(available) if weights + batch > available / 10 * 9 => Err(Failure::new(format!(
+            "{classes} identities need {} MiB for their weights and {} MiB a batch, but {} MiB are free",
+            weights >> 20,
+            batch >> 20,
+            available >> 20
+        ))
+        .help("lower `class-sample` (a step looks at fewer classes), `batch`, `embedding` or `centres`")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a checkpoint of another epoch than the one before.
+fn follows(state: &State, spec: &EpochSpec) -> Result<()> {
+    if state.epoch + 1 == spec.epoch {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}",
+    Err(Failure::new(format!("epoch {} was to go on from a checkpoint of epoch {}", spec.epoch, state.epoch))
+        .help("the checkpoint is of another training; `lfs-pipe cache verify --repair` looks the cache over"))
+}
+
+fn not_finite<'a>(
+    loss: f64,
+    spec: &EpochSpec,
+    step: u64,
+    lr: f64,
+    images: impl Iterator<Item = &'a str>,
+    before: Option<&Path>,
+) -> Failure {
+    let all: Vec<&str> = images.collect();
+    let mut named = all.iter().take(8).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if all.len() > 8 {
+        named += &format!(" and {} more", all.len() - 8);
+    }
+    let kept = match before {
+        Some(folder) => format!("the last good checkpoint is {}", folder.display()),
+        None => "there was no epoch before".to_owned(),
+    };
+    Failure::new(format!(
+        "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}, on the images {named}; {kept}",
         spec.epoch
     ))
-    .help("lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"))
+    .help("look at these images; lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> EpochSpec {
+        let text = r#"{"epoch": 3, "seed": 0, "form": {"softmax": {}}, "scale": 32.0, "backbone": {"resnet-small": {}},
+            "embedding": 512, "batch": 128, "lr": {"from": 0.1, "to": 0.1}, "gradient": "true", "centres": 1,
+            "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
+            "threads": 1, "device": "cpu"}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn more_classes_than_memory_are_refused_with_what_to_lower() {
+        let failure = fits(&spec(), 10_000_000, Some(8 << 30)).unwrap_err();
+        assert!(failure.message.contains("10000000 identities need 58593 MiB"), "{failure}");
+        assert!(failure.help.unwrap().contains("class-sample"));
+        // Looking at fewer classes makes the batch small; the weights stay.
+        let sampled = EpochSpec { class_sample: 0.1, ..spec() };
+        assert!(
+            fits(&sampled, 600_000, Some(4 << 30)).is_ok() && fits(&spec(), 600_000, Some(4 << 30)).is_err()
+        );
+        assert!(fits(&spec(), 10_000, None).is_ok());
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_epoch_is_refused() {
+        let figures = crate::figures::Tally::default().figures(32.0, 0.1, None);
+        let state = State { epoch: 2, iterations: 10, classes: 5, reward: None, figures };
+        assert!(follows(&state, &spec()).is_ok());
+        let failure = follows(&State { epoch: 5, ..state }, &spec()).unwrap_err();
+        assert!(failure.message.contains("epoch 3 was to go on from a checkpoint of epoch 5"), "{failure}");
+    }
 }

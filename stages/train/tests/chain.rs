@@ -249,7 +249,10 @@ fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
         EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 1 };
     let message = epoch::run(&input, &mut |_| {}).unwrap_err().to_string();
     assert!(
-        message.contains("the loss became NaN in epoch 1, by step 0") && message.contains("lower `lr`"),
+        message.contains("the loss became NaN in epoch 1, by step 0")
+            && message.contains("lower `lr`")
+            && message.contains(".png`")
+            && message.contains("the last good checkpoint is /"),
         "{message}"
     );
     assert!(!folder.join("checkpoint.safetensors").exists());

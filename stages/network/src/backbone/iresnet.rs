@@ -131,13 +131,15 @@ impl Unit {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let y = self.first.forward(&self.before.forward(x, train));
         let y = self.prelu.forward(&self.between.forward(&y, train));
-        let mut y = self.after.forward(&self.second.forward(&y), train);
-        if let Some((squeeze, excite)) = &self.weigh {
-            let means = y.mean_dim([2, 3].as_slice(), false, None::<Kind>);
-            let weights =
-                means.linear(squeeze, None::<&Tensor>).relu().linear(excite, None::<&Tensor>).sigmoid();
-            y = y * weights.unsqueeze(-1).unsqueeze(-1);
-        }
+        let y = self.after.forward(&self.second.forward(&y), train);
+        let y = match &self.weigh {
+            None => y,
+            Some((squeeze, excite)) => {
+                let means = y.mean_dim([2, 3].as_slice(), false, None::<Kind>);
+                let narrow = means.linear(squeeze, None::<&Tensor>).relu();
+                y * narrow.linear(excite, None::<&Tensor>).sigmoid().unsqueeze(-1).unsqueeze(-1)
+            }
+        };
         match &self.shortcut {
             Some((conv, norm)) => y + norm.forward(&conv.forward(x), train),
             None => y + x,
