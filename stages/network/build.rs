@@ -9,7 +9,7 @@ fn main() {
     lfs_source::link_libtorch();
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch lies");
     let include = Path::new(&lib).parent().expect("libtorch's lib folder has a parent").join("include");
-    println!("cargo:rerun-if-changed=shim/shim.cpp");
+    println!("cargo:rerun-if-changed=shim");
     cc::Build::new()
         .cpp(true)
         .pic(true)
@@ -18,6 +18,11 @@ fn main() {
         .include(include.join("torch/csrc/api/include"))
         .flag("-std=c++17")
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
+        .flag("-O3")
+        // The threads of libtorch's own kernels.
+        .flag("-fopenmp")
         .file("shim/shim.cpp")
+        .file("shim/norm.cpp")
         .compile("lfs_shim");
+    println!("cargo:rustc-link-lib=dylib=gomp");
 }

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod model;
 pub mod random;
 pub mod sgd;
-mod shim;
+pub mod shim;
 pub mod weights;
 
 #[allow(missing_docs)]

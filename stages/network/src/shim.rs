@@ -17,6 +17,19 @@ unsafe extern "C" {
     fn lfs_deterministic(on: bool) -> *mut c_char;
     fn lfs_channels_last(x: *mut C_tensor) -> *mut c_char;
     fn lfs_zeros_like(out: *mut C_tensor, x: *const C_tensor) -> *mut c_char;
+    fn lfs_norm_prelu(
+        out: *mut C_tensor,
+        x: *const C_tensor,
+        scale: *const C_tensor,
+        shift: *const C_tensor,
+        mean: *const C_tensor,
+        variance: *const C_tensor,
+        slope: *const C_tensor,
+        beside: *const C_tensor,
+        train: bool,
+        momentum: f64,
+        eps: f64,
+    ) -> *mut c_char;
     fn lfs_sgd(
         weights: *const *const C_tensor,
         velocities: *const *const C_tensor,
@@ -87,6 +100,48 @@ pub fn zeros_like(x: &Tensor) -> Result<Tensor> {
     let mut out = Tensor::new();
     // SAFETY: both are live handles; the shim replaces what `out` refers to.
     checked(unsafe { lfs_zeros_like(out.as_mut_ptr(), x.as_ptr()) }, "making a buffer")?;
+    Ok(out)
+}
+
+/// What is normalised, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Normalise<'a> {
+    /// A learned scale and shift, `[c]` each.
+    pub affine: Option<(&'a Tensor, &'a Tensor)>,
+    /// The running mean and variance, `[c]` each; moved in training.
+    pub running: (&'a Tensor, &'a Tensor),
+    /// The slope of a PReLU behind it, `[c]`.
+    pub slope: Option<&'a Tensor>,
+    /// What is added before the PReLU, of the shape of x.
+    pub beside: Option<&'a Tensor>,
+    /// How fast running statistics follow the batches.
+    pub momentum: f64,
+    /// The least variance.
+    pub eps: f64,
+}
+
+/// Batch normalisation of `[n, c, ..]`, a sum and a PReLU. Maps of float32 on the processor take one pass over memory in
+/// training; everything else is libtorch's own.
+pub fn norm_prelu(x: &Tensor, how: &Normalise<'_>, train: bool) -> Result<Tensor> {
+    let raw = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);
+    let mut out = Tensor::new();
+    // SAFETY: all are live handles or null; the shim replaces what `out` refers to, and moves the running statistics.
+    let done = unsafe {
+        lfs_norm_prelu(
+            out.as_mut_ptr(),
+            x.as_ptr(),
+            raw(how.affine.map(|(scale, _)| scale)),
+            raw(how.affine.map(|(_, shift)| shift)),
+            how.running.0.as_ptr(),
+            how.running.1.as_ptr(),
+            raw(how.slope),
+            raw(how.beside),
+            train,
+            how.momentum,
+            how.eps,
+        )
+    };
+    checked(done, "normalising")?;
     Ok(out)
 }
 

@@ -21,7 +21,14 @@ fn main() {
         let rgb = (0..side * side * 3).map(|p| (p.wrapping_mul(2_654_435_761) >> (i % 20)) as u8).collect();
         let image = encode_png(&Pixels { width: side, height: side, rgb }).unwrap();
         writer
-            .push(&Face { image, identity: i % classes, name: format!("{i}"), points: None, group: None, flags: 0 })
+            .push(&Face {
+                image,
+                identity: i % classes,
+                name: format!("{i}"),
+                points: None,
+                group: None,
+                flags: 0,
+            })
             .unwrap();
     }
     let crop = Some(Crop { size: side, template: "arcface-112".into(), encoding: "png".into() });
@@ -44,17 +51,19 @@ fn main() {
         folder: &folder,
         threads: threads as usize,
     };
-    let (mut from, mut last) = (None, None);
+    let (mut from, mut last, mut loading) = (None, None, 0.0);
     epoch::run(&input, &mut |progress| {
         let now = (Instant::now(), progress.done);
         if progress.done >= u64::from(batch * steps / 5) {
             from.get_or_insert(now);
         }
         last = Some(now);
+        loading = progress.figures["loading"];
     })
     .unwrap();
     let ((begun, first), (ended, done)) = (from.unwrap(), last.unwrap());
     let peak = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = peak.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+    eprintln!("share of the time that batches took to be ready: {loading:.4}");
     println!("{:.2} {}", (done - first) as f64 / (ended - begun).as_secs_f64(), peak.trim_end_matches(" kB"));
 }

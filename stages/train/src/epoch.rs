@@ -1,7 +1,7 @@
 //! One epoch: from the checkpoint before it to its own.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
@@ -198,12 +198,14 @@ impl Trainee {
         let steps = (order.len() / batch) as u64;
         let mut coin = stream(spec.seed, "flips", &number);
         let mut sampler = stream(spec.seed, "class sample", &number);
-        let (mut tally, begun) = (Tally::default(), Instant::now());
+        let (mut tally, begun, mut waited) = (Tally::default(), Instant::now(), Duration::ZERO);
         for (step, chosen) in (0..steps).zip(order.chunks_exact(batch)) {
             let rows: Vec<usize> = chosen.iter().map(|i| training.rows[*i]).collect();
             let labels: Vec<i64> = chosen.iter().map(|i| training.labels[*i]).collect();
             let flips: Vec<bool> = chosen.iter().map(|_| coin.random_bool(spec.flip)).collect();
+            let asked = Instant::now();
             let x = crops.batch(&rows, &flips, self.model.device())?;
+            waited += asked.elapsed();
             let y = Tensor::from_slice(&labels).to_device(self.model.device());
 
             self.sgd.zero_grad();
@@ -235,13 +237,14 @@ impl Trainee {
                     return Err(not_finite(mean, spec, step, lr, images, before));
                 }
                 let done = (step + 1) * batch as u64;
-                let rate = done as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+                let seconds = begun.elapsed().as_secs_f64().max(1e-9);
+                let (rate, loading) = (done as f64 / seconds, waited.as_secs_f64() / seconds);
                 say(Progress {
                     doing: format!("epoch {}", spec.epoch),
                     done,
                     total: Some(steps * batch as u64),
                     unit: "images".to_owned(),
-                    figures: [("loss", mean), ("lr", lr), ("images/s", rate)]
+                    figures: [("loss", mean), ("lr", lr), ("images/s", rate), ("loading", loading)]
                         .map(|(name, value)| (name.to_owned(), value))
                         .into(),
                 });

@@ -130,20 +130,16 @@ impl Unit {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let y = self.first.forward(&self.before.forward(x, train));
-        let y = self.prelu.forward(&self.between.forward(&y, train));
-        let y = self.after.forward(&self.second.forward(&y), train);
-        let y = match &self.weigh {
-            None => y,
-            Some((squeeze, excite)) => {
-                let means = y.mean_dim([2, 3].as_slice(), false, None::<Kind>);
-                let narrow = means.linear(squeeze, None::<&Tensor>).relu();
-                y * narrow.linear(excite, None::<&Tensor>).sigmoid().unsqueeze(-1).unsqueeze(-1)
-            }
+        let y = self.second.forward(&self.between.with(&y, train, None, Some(&self.prelu)));
+        let short = self.shortcut.as_ref().map(|(conv, norm)| norm.forward(&conv.forward(x), train));
+        let short = short.as_ref().unwrap_or(x);
+        let Some((squeeze, excite)) = &self.weigh else {
+            return self.after.with(&y, train, Some(short), None);
         };
-        match &self.shortcut {
-            Some((conv, norm)) => y + norm.forward(&conv.forward(x), train),
-            None => y + x,
-        }
+        let y = self.after.forward(&y, train);
+        let means = y.mean_dim([2, 3].as_slice(), false, None::<Kind>);
+        let narrow = means.linear(squeeze, None::<&Tensor>).relu();
+        y * narrow.linear(excite, None::<&Tensor>).sigmoid().unsqueeze(-1).unsqueeze(-1) + short
     }
 }
 
@@ -159,7 +155,7 @@ struct Built {
 
 impl Network for Built {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let stem = self.prelu.forward(&self.norm.forward(&self.stem.forward(x), train));
+        let stem = self.norm.with(&self.stem.forward(x), train, None, Some(&self.prelu));
         let map = self.units.iter().fold(stem, |map, unit| unit.forward(&map, train));
         self.embedding.forward(&self.last.forward(&map, train), train)
     }

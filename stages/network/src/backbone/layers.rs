@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::builder::{Builder, Init};
+use crate::shim::{Normalise, norm_prelu};
 
 /// How fast running statistics follow the batches.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -71,12 +72,21 @@ impl Norm {
 
     /// Same shape. In training it uses the batch's statistics and moves the running ones.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let (scale, shift) = match &self.affine {
-            Some((scale, shift)) => (Some(scale), Some(shift)),
-            None => (None, None),
+        self.with(x, train, None, None)
+    }
+
+    /// The same, then `beside` added, then PReLU.
+    pub fn with(&self, x: &Tensor, train: bool, beside: Option<&Tensor>, prelu: Option<&Prelu>) -> Tensor {
+        let how = Normalise {
+            affine: self.affine.as_ref().map(|(scale, shift)| (scale, shift)),
+            running: (&self.mean, &self.variance),
+            slope: prelu.map(|p| &p.slope),
+            beside,
+            momentum: STATISTICS_MOMENTUM,
+            eps: VARIANCE_FLOOR,
         };
-        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
-        x.batch_norm(scale, shift, mean, variance, train, STATISTICS_MOMENTUM, VARIANCE_FLOOR, true)
+        // As the bindings do for every other layer: whoever trains catches it, and says what to lower.
+        norm_prelu(x, &how, train).unwrap_or_else(|e| std::panic::resume_unwind(Box::new(e.message)))
     }
 }
 
@@ -90,11 +100,6 @@ impl Prelu {
     /// Starts with a slope of 0.25.
     pub fn new(b: &mut Builder, name: &str, channels: i64) -> Self {
         Self { slope: b.weight(&format!("{name}.slope"), &[channels], Init::Constant(0.25)) }
-    }
-
-    /// Same shape.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.prelu(&self.slope)
     }
 }
 
@@ -116,11 +121,12 @@ impl Block {
 
     /// `[n, from, h, w]` to `[n, channels, h', w']`.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let y = self.norm.forward(&self.conv.forward(x), train);
-        match &self.prelu {
-            Some(prelu) => prelu.forward(&y),
-            None => y,
-        }
+        self.norm.with(&self.conv.forward(x), train, None, self.prelu.as_ref())
+    }
+
+    /// The same for a block without PReLU, then `beside` added, then PReLU where there is one.
+    pub fn beside(&self, x: &Tensor, train: bool, beside: &Tensor, prelu: Option<&Prelu>) -> Tensor {
+        self.norm.with(&self.conv.forward(x), train, Some(beside), prelu)
     }
 }
 

@@ -93,8 +93,10 @@ impl Bottleneck {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let inner = self.depthwise.forward(&self.expand.forward(x, train), train);
-        let y = self.project.forward(&inner, train);
-        if self.shortcut { y + x } else { y }
+        match self.shortcut {
+            true => self.project.beside(&inner, train, x, None),
+            false => self.project.forward(&inner, train),
+        }
     }
 }
 

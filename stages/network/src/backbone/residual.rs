@@ -29,12 +29,9 @@ impl Unit {
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let y = self.second.forward(&self.first.forward(x, train), train);
-        let sum = match &self.shortcut {
-            Some(shortcut) => y + shortcut.forward(x, train),
-            None => y + x,
-        };
-        self.prelu.forward(&sum)
+        let y = self.first.forward(x, train);
+        let short = self.shortcut.as_ref().map(|shortcut| shortcut.forward(x, train));
+        self.second.beside(&y, train, short.as_ref().unwrap_or(x), Some(&self.prelu))
     }
 }
 
