@@ -94,6 +94,10 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
     if params.findings {
         table.findings = findings::findings(&table);
     }
+    for pair in &params.comparisons {
+        let said = findings::comparison(&table, pair)?;
+        table.findings.push(said);
+    }
     Ok(table)
 }
 

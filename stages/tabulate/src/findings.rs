@@ -1,5 +1,7 @@
 //! A few sentences that follow from the numbers, each with its statistic.
 
+use lfs_stage::{Failure, Result};
+
 use crate::render::{percent, signed};
 use crate::significance::{Z, error};
 use crate::table::{Row, Table, Verdict};
@@ -46,6 +48,35 @@ pub fn findings(table: &Table) -> Vec<String> {
     out
 }
 
+/// What is said of two rows that the reader wants compared: accuracies apart from rates at few false alarms.
+///
+/// # Errors
+/// When there is no such row.
+pub fn comparison(table: &Table, [ours, other]: &[String; 2]) -> Result<String> {
+    let row = |method: &String| {
+        table.rows.iter().find(|r| r.labels.get("method") == Some(method)).ok_or_else(|| {
+            let all: Vec<&str> =
+                table.rows.iter().filter_map(|r| r.labels.get("method").map(String::as_str)).collect();
+            Failure::new(format!("`comparisons` names `{method}`, of which there is no result"))
+                .help(format!("the rows are {}", all.join(", ")))
+        })
+    };
+    let (a, b) = (row(ours)?, row(other)?);
+    let accuracy = |name: &str| table.averaged.iter().any(|n| n == name);
+    let mut parts = Vec::new();
+    for (what, wanted) in [("accuracy", true), ("other", false)] {
+        if let Some(d) = Difference::over(table, a, b, &|name| accuracy(name) == wanted) {
+            let sure = if d.mean.abs() > d.half { "" } else { ", not significant" };
+            let (mean, half) = (signed(d.mean), percent(d.half));
+            parts.push(format!("{mean} ± {half} points over {} {what} columns{sure}", d.columns));
+        }
+    }
+    match parts.is_empty() {
+        true => Ok(format!("{} against {}: nothing to compare.", a.name, b.name)),
+        false => Ok(format!("{} against {}: {}.", a.name, b.name, parts.join("; "))),
+    }
+}
+
 fn best(table: &Table) -> Option<String> {
     if table.rows.len() < 2 {
         return None;
@@ -75,11 +106,16 @@ struct Difference {
 impl Difference {
     /// None without a common column, or where one of them has no interval. Columns are taken as independent.
     fn of(table: &Table, a: &Row, b: &Row) -> Option<Self> {
+        Self::over(table, a, b, &|_| true)
+    }
+
+    /// The same over some of the columns.
+    fn over(table: &Table, a: &Row, b: &Row, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
         let (mut sum, mut square, mut columns) = (0.0, 0.0, 0);
         for (k, column) in table.columns.iter().enumerate() {
             let (Some(x), Some(y)) = (&a.cells[k], &b.cells[k]) else { continue };
             let (Some(u), Some(v)) = (x.value, y.value) else { continue };
-            if column.name.ends_with(" average") {
+            if column.name.ends_with(" average") || !wanted(&column.name) {
                 continue;
             }
             sum += u - v;

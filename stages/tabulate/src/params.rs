@@ -18,6 +18,9 @@ pub struct Params {
     /// Whether a few sentences are made out of the numbers.
     #[serde(default = "yes")]
     pub findings: bool,
+    /// Rows to compare, each `[ours, other]` by their label `method`: a sentence each, accuracies apart from the rest.
+    #[serde(default)]
+    pub comparisons: Vec<[String; 2]>,
 }
 
 fn yes() -> bool {
@@ -26,6 +29,6 @@ fn yes() -> bool {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { title: String::new(), reference: Reference::None, findings: true }
+        Self { title: String::new(), reference: Reference::None, findings: true, comparisons: Vec::new() }
     }
 }

@@ -214,3 +214,20 @@ fn what_is_no_metrics_file_names_the_node() {
     let why = run(json!({}), vec![result(&[("set", "lfw")], json!({"rows": []}))]).unwrap_err();
     assert!(why.message.contains("evaluate[set=lfw]"), "{why}");
 }
+
+#[test]
+fn rows_that_are_to_be_compared_are_and_an_unknown_one_is_refused() {
+    let of = |pair: [&str; 2]| run(json!({"findings": false, "comparisons": [pair]}), small());
+    let said = of(["am-softmax", "softmax"]).unwrap().0.findings;
+    // (0.982 - 0.96 + 0.91 - 0.88) / 2.
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("AM-Softmax against Softmax: +2.60 ± "), "{}", said[0]);
+    assert!(
+        said[0].contains("points over 2 accuracy columns; +") && said[0].contains("2 other columns"),
+        "{}",
+        said[0]
+    );
+    let failure = of(["am-softmax", "soft"]).unwrap_err();
+    assert!(failure.message.contains("names `soft`"), "{failure}");
+    assert!(failure.help.unwrap().contains("softmax, am-softmax"));
+}
