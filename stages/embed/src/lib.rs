@@ -64,6 +64,9 @@ pub struct EmbeddingsInfo {
     pub flip: bool,
     /// The method that trained the network.
     pub method: String,
+    /// The test set whose accuracy the network's loss was chosen by, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_on: Option<String>,
 }
 
 /// A table of names that says nothing else, and what training alone uses; see [`Stage::choices`].
@@ -137,6 +140,7 @@ impl Stage for Embed {
             crop: crops.crop.clone(),
             flip: params.flip,
             method: info.method,
+            selected_on: info.selected_on,
         };
         write(cx.output("embeddings")?, &tensors, &beside)
     }

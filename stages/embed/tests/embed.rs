@@ -44,7 +44,13 @@ fn dataset(folder: &Path, crop: Crop, count: u32, mirrored: bool) {
 fn model(folder: &Path, size: u32) {
     let network = Plan { backbone: Backbone::ResnetSmall.with_defaults(), size, embedding: 16 };
     let tensors = Model::seeded(&network, 3, CPU).unwrap().tensors();
-    let info = ModelInfo { network, crop: crop(size), method: "am-softmax".into(), parameters: Value::Null };
+    let info = ModelInfo {
+        network,
+        crop: crop(size),
+        method: "am-softmax".into(),
+        parameters: Value::Null,
+        selected_on: None,
+    };
     Model::save(&tensors, &info, folder).unwrap();
 }
 

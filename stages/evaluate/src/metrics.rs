@@ -84,6 +84,9 @@ pub struct Column {
 pub struct Details {
     /// Whether the lists have the official size.
     pub official: bool,
+    /// The test set whose accuracy the network's loss was chosen by, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_on: Option<String>,
     /// Counts of images: `probes`, `noisy-distractors`, `missing`.
     pub counts: std::collections::BTreeMap<String, u64>,
     /// The folds of each verification column.

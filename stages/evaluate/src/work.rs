@@ -49,12 +49,22 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
         .help("the inputs `embeddings` and `dataset` must belong to the same node of the align stage"));
     }
     let desk = Desk { params, entry, rows, embeddings, flip, watch: Watch::new(cx.threads())? };
-    match task {
+    let metrics = match task {
         Task::Verification(read) => desk.verification(read(&lists)?, cx),
         Task::Groups(read) => desk.groups(read(&lists)?, cx),
         Task::Distractors(read) => desk.distractors(read(&lists, params.distractors)?, cx),
         Task::AllPairs(read) => desk.all_pairs(read(&lists)?, cx),
-    }
+    };
+    let mut metrics = metrics?;
+    metrics.details.selected_on = selected_on(cx.input("embeddings")?);
+    Ok(metrics)
+}
+
+/// The test set that the network behind the embeddings was chosen by, if what stands beside them says so.
+fn selected_on(embeddings: &std::path::Path) -> Option<String> {
+    let text = std::fs::read_to_string(embeddings.join("embeddings.json")).ok()?;
+    let info: serde_json::Value = serde_json::from_str(&text).ok()?;
+    info.get("selected-on")?.as_str().map(str::to_owned)
 }
 
 impl Desk<'_> {

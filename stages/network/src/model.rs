@@ -42,6 +42,9 @@ pub struct ModelInfo {
     pub method: String,
     /// The parameters of its training.
     pub parameters: Value,
+    /// The test set whose accuracy its loss was chosen by, where there is one: numbers on it are no fair ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_on: Option<String>,
 }
 
 /// A network with its weights.
@@ -211,7 +214,13 @@ mod tests {
             let _ = tch::no_grad(|| model.forward(&noise(32), true));
             let dir = tempfile::tempdir().unwrap();
             let crop = Crop { size: 32, template: "arcface-112".into(), encoding: "png".into() };
-            let info = ModelInfo { network: plan, crop, method: "softmax".into(), parameters: Value::Null };
+            let info = ModelInfo {
+                network: plan,
+                crop,
+                method: "softmax".into(),
+                parameters: Value::Null,
+                selected_on: None,
+            };
             Model::save(&model.tensors(), &info, dir.path()).unwrap();
             let (back, found) = Model::open(dir.path(), CPU).unwrap();
             assert_eq!(found, info);

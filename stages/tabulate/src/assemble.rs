@@ -1,6 +1,6 @@
 //! From results to the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lfs_stage::{Failure, Result};
 
@@ -75,6 +75,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
         judge(&mut rows.iter_mut().filter_map(|r| r.cells[k].as_mut()).collect::<Vec<&mut Cell>>());
         notes.extend(unequal(column, &rows, k));
     }
+    notes.extend(selected(found));
     let averaged = average(&columns, &mut rows);
     if params.reference != crate::Reference::None && !params.reference.has_numbers() {
         notes.push(format!(
@@ -146,6 +147,24 @@ fn columns(found: &[Found]) -> Result<(Vec<Column>, Vec<String>)> {
         ));
     }
     Ok((out.into_iter().map(|o| o.1).collect(), notes))
+}
+
+/// What is to be said of results whose loss was chosen by looking at a test set.
+fn selected(found: &[Found]) -> Option<String> {
+    let mut all: BTreeSet<String> = BTreeSet::new();
+    for f in found {
+        if let Some(set) = &f.metrics.details.selected_on {
+            let method = f.labels.get("method").cloned().unwrap_or_else(|| f.from.clone());
+            all.insert(format!("{method} (on {set})"));
+        }
+    }
+    let all: Vec<String> = all.into_iter().collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "Chosen by the accuracy on a test set, so that numbers on that set are no fair ones: {}.",
+            all.join(", ")
+        )
+    })
 }
 
 fn source(f: &Found, c: &input::Column) -> Source {

@@ -62,6 +62,8 @@ pub struct Details {
     #[serde(default)]
     pub official: bool,
     #[serde(default)]
+    pub selected_on: Option<String>,
+    #[serde(default)]
     pub counts: BTreeMap<String, u64>,
 }
 

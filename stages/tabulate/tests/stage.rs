@@ -216,6 +216,16 @@ fn what_is_no_metrics_file_names_the_node() {
 }
 
 #[test]
+fn a_loss_that_was_chosen_on_a_test_set_is_told_with_the_set() {
+    let mut results = small();
+    results[0].1["details"]["selected_on"] = json!("lfw");
+    let (table, _) = run(json!({}), results).unwrap();
+    let note = table.notes.iter().find(|n| n.starts_with("Chosen by")).unwrap();
+    assert!(note.contains("search-softmax (on lfw)") && !note.contains("am-softmax"), "{note}");
+    assert!(run(json!({}), small()).unwrap().0.notes.iter().all(|n| !n.starts_with("Chosen by")));
+}
+
+#[test]
 fn rows_that_are_to_be_compared_are_and_an_unknown_one_is_refused() {
     let of = |pair: [&str; 2]| run(json!({"findings": false, "comparisons": [pair]}), small());
     let said = of(["am-softmax", "softmax"]).unwrap().0.findings;

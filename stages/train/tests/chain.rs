@@ -282,6 +282,45 @@ fn a_validation_input_gives_the_reward_and_leaves_every_identity_in_training() {
     let state = &log["epochs"][0]["candidates"][0]["state"];
     assert_eq!(state["classes"], 12);
     assert!(state["reward"].as_f64().unwrap() > 0.3);
+    let model: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("model/model.json")).unwrap()).unwrap();
+    assert!(model.get("selected-on").is_none());
+}
+
+#[test]
+fn a_reward_that_is_taken_on_a_test_set_is_warned_of_and_written_beside_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, other) = (dir.path().join("data"), dir.path().join("other"));
+    dataset(&data, 12, 8);
+    dataset(&other, 5, 6);
+    let about = other.join("dataset.json");
+    let mut info: Value = serde_json::from_slice(&std::fs::read(&about).unwrap()).unwrap();
+    info["notes"] = json!({ "layout": "lfw" });
+    std::fs::write(&about, info.to_string()).unwrap();
+    for (method, chosen) in [("search-softmax", true), ("softmax", false)] {
+        let folder = dir.path().join(method);
+        let scratch = folder.join("scratch");
+        std::fs::create_dir_all(&scratch).unwrap();
+        let inputs = [("dataset", data.clone()), ("validation", other.clone())];
+        let outputs = ["model", "log"].map(|name| (name.to_owned(), folder.join(name)));
+        let job = Job {
+            node: "train".into(),
+            kind: "train".into(),
+            parameters: params(method, json!({ "holdout": 0.0 })),
+            inputs: inputs.map(|(name, path)| (name.to_owned(), Binding::One(path))).into(),
+            outputs: outputs.into(),
+            scratch,
+            threads: 1,
+        };
+        let (result, said) = run_in_place(&Train, &job);
+        result.unwrap();
+        let warned =
+            said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("lfw, a test set")));
+        assert_eq!(warned, chosen, "{method}");
+        let model = std::fs::read(folder.join("model/model.json")).unwrap();
+        let model: Value = serde_json::from_slice(&model).unwrap();
+        assert_eq!(model.get("selected-on").and_then(Value::as_str), chosen.then_some("lfw"), "{method}");
+    }
 }
 
 #[test]
