@@ -188,7 +188,7 @@ impl Root {
 pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
     let mut out = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
-        let entry = entry.map_err(std::io::Error::from)?;
+        let entry = entry.map_err(own)?;
         let kind = entry.file_type();
         if kind.is_dir() {
             continue;
@@ -202,11 +202,17 @@ pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
             let text = format!("the name of {} is not UTF-8", entry.path().display());
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
         };
-        let stat = Stat::from(&entry.metadata().map_err(std::io::Error::from)?);
+        let stat = Stat::from(&entry.metadata().map_err(own)?);
         out.push(Leaf { name: name.to_owned(), path: entry.path().to_owned(), stat });
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(out)
+}
+
+/// The error of the system behind one of a walk, with its number.
+fn own(e: walkdir::Error) -> std::io::Error {
+    let text = e.to_string();
+    e.into_io_error().unwrap_or_else(|| std::io::Error::other(text))
 }
 
 /// The digest of a folder: of the names, execute bits and digests of its files, in order of name.

@@ -5,9 +5,11 @@ mod jobs;
 mod store;
 
 use std::io::{BufRead, Write};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use lfs_pipe::remote::protocol::{Answer, Asked, Greeting, Outcome};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -57,7 +59,10 @@ fn main() -> ExitCode {
         let Ok(place) = runtime.block_on(Arc::clone(&places).acquire_owned()) else { break };
         let (doer, answers) = (Arc::clone(&doer), answers.clone());
         tasks.push(runtime.spawn(async move {
-            let outcome = doer.run(asked.job).await;
+            // A job without an answer would be waited for for ever.
+            let done = AssertUnwindSafe(doer.run(asked.job)).catch_unwind().await;
+            let outcome =
+                done.unwrap_or_else(|_| Outcome::Failed("a defect of lfs-remote stopped a job".to_owned()));
             // Whoever asked may have gone.
             let _ = answers.send(Answer::Over { id: asked.id, outcome });
             drop(place);
@@ -67,7 +72,8 @@ fn main() -> ExitCode {
     runtime.block_on(futures::future::join_all(tasks));
     drop((answers, doer));
     let _ = saying.join();
-    ExitCode::SUCCESS
+    // A file system that does not answer still has threads of ours; nobody waits for them.
+    std::process::exit(0)
 }
 
 /// Says a line; if nobody listens any more, nobody needs the rest either.
@@ -81,5 +87,5 @@ fn line(value: &impl serde::Serialize) {
 
 /// What an outcome is when a file of this machine cannot be read or written.
 fn here(doing: &str, path: &std::path::Path, e: &std::io::Error) -> Outcome {
-    Outcome::Failed(format!("cannot {doing} {}: {e}", path.display()))
+    Outcome::Here(format!("cannot {doing} {}: {e}", path.display()))
 }

@@ -16,12 +16,14 @@ use url::Url;
 pub struct Store {
     pub store: Arc<dyn ObjectStore>,
     pub base: Path,
+    /// Whether it is a folder of a file system.
+    pub is_folder: bool,
 }
 
 /// A store that does not answer must not keep anybody waiting for long.
 const CONNECT: Duration = Duration::from_secs(4);
 // How long it may say nothing; how long something takes to come is another matter.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(120);
 
 fn retry() -> RetryConfig {
     let backoff = BackoffConfig {
@@ -61,11 +63,12 @@ macro_rules! cloud {
 pub fn open(text: &str) -> Result<Store, String> {
     if text.starts_with('/') {
         let base = Path::from_absolute_path(text).map_err(|e| e.to_string())?;
-        return Ok(Store { store: Arc::new(LocalFileSystem::new()), base });
+        return Ok(Store { store: Arc::new(LocalFileSystem::new()), base, is_folder: true });
     }
     let url = Url::parse(text).map_err(|e| format!("`{text}` is no address: {e}"))?;
     let (scheme, path) = ObjectStoreScheme::parse(&url).map_err(|e| e.to_string())?;
     let base = Path::parse(path).map_err(|e| e.to_string())?;
+    let is_folder = matches!(scheme, ObjectStoreScheme::Local);
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
         ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url, "AWS_"),
@@ -82,7 +85,7 @@ pub fn open(text: &str) -> Result<Store, String> {
         }
         _ => return Err(format!("`{}:` is no kind of store that is known here", url.scheme())),
     };
-    Ok(Store { store, base })
+    Ok(Store { store, base, is_folder })
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ use crate::digest::Digest;
 use crate::fault::{At, Result};
 use crate::fingerprint::Key;
 
+/// The name under which results are spared that were fetched and that no run has used yet: by one collection, since a run
+/// comes soon or never.
+pub(super) const PULLED: &str = "fetched from a remote store";
+
 /// What a collection removed, or would remove.
 #[derive(Debug, Default, Clone, Copy, serde::Serialize)]
 pub struct Collected {
@@ -93,7 +97,8 @@ impl Cache {
         running: &[String],
     ) -> HashSet<Key> {
         let mut kept = spared.clone();
-        kept.extend(self.records().relied_on(running));
+        let with_pulled: Vec<String> = running.iter().cloned().chain([PULLED.to_owned()]).collect();
+        kept.extend(self.records().relied_on(&with_pulled));
         let stays = |run: &String| running.contains(run) || runs.contains(run);
         kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));
         let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();

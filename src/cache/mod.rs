@@ -289,6 +289,17 @@ impl Cache {
         self.records().used(run, keys).at("write", &self.root.join("records"))
     }
 
+    /// Notes that results were fetched: the next collection leaves them, although no run has used them yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn fetched(&self, keys: &[Key]) -> Result<()> {
+        match keys.is_empty() {
+            true => Ok(()),
+            false => self.records().used(collect::PULLED, keys).at("write", &self.root.join("records")),
+        }
+    }
+
     /// While this is held, nothing is collected. From storing an object until a record names it, it must be.
     ///
     /// # Errors

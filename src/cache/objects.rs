@@ -169,7 +169,8 @@ impl Cache {
             }
         };
         let bytes = found.iter().map(|l| l.stat.size).sum();
-        Ok((digests, Stored { digest, bytes, files: found.len() as u64, folder }))
+        let executable = !folder && found.first().is_some_and(|leaf| leaf.stat.executable);
+        Ok((digests, Stored { digest, bytes, files: found.len() as u64, folder, executable }))
     }
 
     /// Hashes what a stage wrote and moves it into the cache.
@@ -285,7 +286,7 @@ impl Cache {
             Ok(m) if m.is_dir() == stored.folder && !m.is_symlink() => {}
             _ => return None,
         }
-        self.hash(path).ok().filter(|now| now.stored == *stored)
+        self.hash(path).ok().filter(|now| now.stored.is_same_as(stored))
     }
 
     /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is

@@ -23,6 +23,16 @@ pub struct Stored {
     pub files: u64,
     /// Whether it is a folder.
     pub folder: bool,
+    /// Whether it is a file that its owner may execute. The files of a folder have theirs in the digest.
+    #[serde(default)]
+    pub executable: bool,
+}
+
+impl Stored {
+    /// Whether these are the same bytes, of a file or of a folder.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (self.digest, self.folder) == (other.digest, other.folder)
+    }
 }
 
 /// What a node's run left, beside its fingerprint.

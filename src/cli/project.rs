@@ -166,9 +166,25 @@ impl Project {
         if text.contains("://") {
             return Ok(text.trim_end_matches('/').to_owned());
         }
-        let folder = base.join(text);
-        Ok(std::path::absolute(&folder).unwrap_or(folder).display().to_string())
+        Ok(plain(&base.join(text)).display().to_string())
     }
+}
+
+/// An absolute path without `..`: links are followed as far as the path exists.
+fn plain(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, part)));
+    let (mut out, rest) = match &there {
+        Some((real, part)) => (real.clone(), path.strip_prefix(part).unwrap_or(&path)),
+        None => (PathBuf::from("/"), path.as_path()),
+    };
+    for part in rest.components() {
+        match part {
+            std::path::Component::ParentDir => drop(out.pop()),
+            part => out.push(part),
+        }
+    }
+    out
 }
 
 /// All that is read, as it is now.

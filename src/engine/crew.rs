@@ -71,6 +71,9 @@ impl<'env> Crew<'env> {
                 false => Builder::new().spawn_scoped(scope, || self.guard(&over)).ok(),
             };
             while !desk.is_over() {
+                if guard.is_none() {
+                    self.shop.stop.enforce();
+                }
                 let running = desk.running;
                 desk.scheduler.tell_of_stopping(running);
                 desk = self.done.wait_timeout(desk, TICK).unwrap_or_else(PoisonError::into_inner).0;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, BufWriter, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use super::protocol::{Answer, Asked, Greeting, Job, Outcome};
 use crate::fault::{Fault, Result};
@@ -54,6 +55,7 @@ impl Helper {
         let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
         let Some(to) = self.jobs.as_mut() else { return Err(gone()) };
         let answers = &mut self.answers;
+        let child = &mut self.child;
         // It answers while it is still being asked; if nobody listened, both would wait for ever.
         std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -68,7 +70,9 @@ impl Helper {
             });
             let mut open = outcomes.len();
             while open > 0 {
-                match next(answers)? {
+                // What is not understood is not waited for any more: it may wait for us.
+                let answer = next(answers).inspect_err(|_| drop(child.kill()))?;
+                match answer {
                     Answer::Moved(bytes) => moved(bytes),
                     Answer::Over { id, outcome } => {
                         let place = usize::try_from(id).ok().and_then(|id| outcomes.get_mut(id));
@@ -86,8 +90,15 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // With nothing to read any more it ends by itself.
+        // With nothing to read any more it ends by itself; if not, for it waits for a dead file system, say, it is ended.
         self.jobs = None;
+        for _ in 0..200 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

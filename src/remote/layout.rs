@@ -140,7 +140,10 @@ mod tests {
         let files = vec![Listed { name: name.to_owned(), digest, bytes: 3, executable: false }];
         let packs = vec![Pack { digest, files: 1 }];
         let whole = fold([(name, false, digest)].into_iter());
-        (Stored { digest: whole, bytes: 3, files: 1, folder: true }, Listing { files, packs })
+        (
+            Stored { digest: whole, bytes: 3, files: 1, folder: true, executable: false },
+            Listing { files, packs },
+        )
     }
 
     #[test]

@@ -97,6 +97,10 @@ pub enum Outcome {
     Missing,
     /// The bytes are not what their name says; nothing was kept of them.
     Damaged,
-    /// It could not be done.
+    /// The store will not have this one done.
+    Refused(String),
+    /// A file of this machine cannot be read or written.
+    Here(String),
+    /// The store does not work, for this job and for all after it.
     Failed(String),
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::helper::Helper;
 use super::layout::{self, FULL, Listed, Listing, Pack, SMALL};
 use super::protocol::{Job, Outcome};
-use crate::cache::{Cache, Look, Mirror, Scratch, Stored, remove};
+use crate::cache::{Cache, Look, Mirror, Record, Scratch, Stored, remove};
 use crate::digest::{Digest, hash_file};
 use crate::fault::{At, Fault, Result};
 use crate::fingerprint::Key;
@@ -68,15 +68,14 @@ impl<'a> Remote<'a> {
     pub fn look(&mut self, keys: &[Key]) -> Result<usize> {
         let jobs = keys.iter().map(|k| Job::Read { name: layout::record(k) }).collect();
         let outcomes = self.ask(jobs, &mut |_| {})?;
+        self.some_right(&outcomes)?;
         let mut found = 0;
         for (key, outcome) in keys.iter().zip(outcomes) {
             match outcome {
                 Outcome::Text(text) => match layout::read_record(key, &text) {
                     Some((print, record)) => {
                         found += 1;
-                        if self.mirror.record(key).as_ref() != Some(&record) {
-                            self.mirror.put(key, &print, &record)?;
-                        }
+                        self.learn(key, &print, &record)?;
                     }
                     // Whoever sends the result next writes over it.
                     None => self.mirror.forget(key)?,
@@ -85,6 +84,30 @@ impl<'a> Remote<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Remembers that it holds a result.
+    fn learn(&mut self, key: &Key, print: &RawValue, record: &Record) -> Result<()> {
+        match self.mirror.record(key).as_ref() == Some(record) {
+            true => Ok(()),
+            false => self.mirror.put(key, print, record),
+        }
+    }
+
+    /// A store that refuses every question is none to go on with.
+    fn some_right(&self, outcomes: &[Outcome]) -> Result<()> {
+        let refusal = |o: &Outcome| if let Outcome::Refused(why) = o { Some(why.clone()) } else { None };
+        let all: Option<Vec<String>> = outcomes.iter().map(refusal).collect();
+        match all.as_deref() {
+            Some([why, ..]) => Err(self.fault(why).with_help(
+                "the key must have the rights to read, to write and to list (s3:GetObject, s3:PutObject, s3:ListBucket)",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn fault(&self, why: &str) -> Fault {
+        Fault::machine(format!("the remote store `{}` failed: {why}", self.url))
     }
 
     /// Brings these results, which it is known to hold, into the cache.
@@ -125,6 +148,7 @@ impl<'a> Remote<'a> {
                     continue;
                 }
                 self.cache.put_node(&key, &print, &record)?;
+                self.cache.fetched(&[key])?;
                 out.results += 1;
             }
             let arrived = objects.values().filter(|s| !wrong.contains_key(&s.digest));
@@ -170,6 +194,10 @@ impl<'a> Remote<'a> {
             })
             .unzip();
         let outcomes = self.ask(jobs, moved)?;
+        // A disk that is full is full for all.
+        if let Some(Outcome::Here(why)) = outcomes.iter().find(|o| matches!(o, Outcome::Here(_))) {
+            return Err(Fault::machine(why.clone()).with_help("what has arrived before is kept"));
+        }
         let missing: HashMap<Digest, String> = digests
             .into_iter()
             .zip(outcomes)
@@ -189,7 +217,13 @@ impl<'a> Remote<'a> {
         // These move away: a folder may have held one of them too.
         for stored in objects.values().filter(|s| !s.folder) {
             match (missing.get(&stored.digest), places.get(&stored.digest)) {
-                (None, Some(place)) => self.keep(stored, place, &mut wrong)?,
+                (None, Some(place)) => {
+                    if stored.executable {
+                        std::fs::set_permissions(place, PermissionsExt::from_mode(0o755))
+                            .at("protect", place)?;
+                    }
+                    self.keep(stored, place, &mut wrong)?;
+                }
                 (why, _) => drop(wrong.insert(stored.digest, why.cloned().unwrap_or_default())),
             }
         }
@@ -203,7 +237,7 @@ impl<'a> Remote<'a> {
     fn keep(&self, stored: &Stored, from: &Path, wrong: &mut HashMap<Digest, String>) -> Result<()> {
         use crate::cache::Refused;
         match self.cache.store(from) {
-            Ok(now) if now == *stored => Ok(()),
+            Ok(now) if now.is_same_as(stored) => Ok(()),
             Err(Refused::Fault(fault)) => Err(fault),
             _ => {
                 wrong.insert(stored.digest, complaint(&Outcome::Damaged));
@@ -218,9 +252,13 @@ impl<'a> Remote<'a> {
     /// When it does not answer, or the cache cannot be read. What has been sent is kept.
     pub fn push(&mut self, wanted: &[Wanted], again: bool, moved: &mut dyn FnMut(u64)) -> Result<Moved> {
         let scratch = self.scratch()?;
+        let cache = self.cache;
+        // Nothing that is being sent may be collected.
+        let _no_collection = cache.no_collection()?;
         let mut out = Moved::default();
         let jobs = wanted.iter().map(|(_, key)| Job::Read { name: layout::record(key) }).collect();
         let outcomes = self.ask(jobs, &mut |_| {})?;
+        self.some_right(&outcomes)?;
         let mut to_send = Vec::new();
         for ((node, key), outcome) in wanted.iter().zip(outcomes) {
             let Some(record) = self.cache.record(key) else { continue };
@@ -234,7 +272,7 @@ impl<'a> Remote<'a> {
                 }
                 if !again {
                     out.there += 1;
-                    self.mirror.put(key, print, there)?;
+                    self.learn(key, print, there)?;
                     continue;
                 }
             }
@@ -272,23 +310,26 @@ impl<'a> Remote<'a> {
                 match (why, print) {
                     (Some(why), _) => drop(out.failed.insert(node, why)),
                     (None, None) => drop(out.failed.insert(node, "its record cannot be read".to_owned())),
-                    (None, Some(print)) => records.push((key, print, record, over)),
+                    (None, Some(print)) => records.push((node, key, print, record, over)),
                 }
             }
             let jobs: Result<Vec<Job>> = records
                 .iter()
-                .map(|(key, print, record, over)| {
+                .map(|(_, key, print, record, over)| {
                     let text = layout::record_text(print.clone(), record);
                     let text = text.map_err(|e| Fault::machine(e.to_string()))?;
                     Ok(Job::Write { name: layout::record(key), text, over: *over })
                 })
                 .collect();
             let outcomes = self.ask(jobs?, &mut |_| {})?;
-            for ((key, print, record, _), outcome) in records.into_iter().zip(outcomes) {
-                // There now, and not before: somebody else sent it meanwhile.
-                if matches!(outcome, Outcome::Done | Outcome::There) {
-                    self.mirror.put(&key, &print, &record)?;
-                    out.results += 1;
+            for ((node, key, print, record, _), outcome) in records.into_iter().zip(outcomes) {
+                match outcome {
+                    // There now, and not before: somebody else sent it meanwhile.
+                    Outcome::Done | Outcome::There => {
+                        self.learn(&key, &print, &record)?;
+                        out.results += 1;
+                    }
+                    other => drop(out.failed.insert(node, told(&other))),
                 }
             }
         }
@@ -340,27 +381,34 @@ impl<'a> Remote<'a> {
         for path in packed {
             remove(&path);
         }
-        let damaged: HashSet<Digest> = digests
+        let unsent: HashMap<Digest, String> = digests
             .into_iter()
             .zip(outcomes)
             .filter(|(_, outcome)| !matches!(outcome, Outcome::Done | Outcome::There))
-            .map(|(digest, _)| digest)
+            .map(|(digest, outcome)| (digest, told(&outcome)))
             .collect();
-        for stored in objects.values().filter(|s| damaged.contains(&s.digest)) {
-            wrong.insert(stored.digest, DAMAGED_HERE.to_owned());
+        for stored in objects.values() {
+            if let Some(why) = unsent.get(&stored.digest) {
+                wrong.insert(stored.digest, why.clone());
+            }
         }
-        let mut jobs = Vec::new();
+        let (mut jobs, mut of) = (Vec::new(), Vec::new());
         for (stored, list) in lists {
             let mut parts = list.large().map(|f| f.digest).chain(list.packs.iter().map(|p| p.digest));
-            if parts.any(|d| damaged.contains(&d)) {
-                wrong.insert(stored.digest, DAMAGED_HERE.to_owned());
+            if let Some(why) = parts.find_map(|d| unsent.get(&d)) {
+                wrong.insert(stored.digest, why.clone());
                 continue;
             }
             let text = list.text().map_err(|e| Fault::machine(e.to_string()))?;
             // What was there in its place was no list of this folder.
             jobs.push(Job::Write { name: layout::folder(&stored.digest), text, over: true });
+            of.push(stored.digest);
         }
-        self.ask(jobs, &mut |_| {})?;
+        for (digest, outcome) in of.into_iter().zip(self.ask(jobs, &mut |_| {})?) {
+            if !matches!(outcome, Outcome::Done | Outcome::There) {
+                wrong.insert(digest, told(&outcome));
+            }
+        }
         Ok(wrong)
     }
 
@@ -376,13 +424,15 @@ impl<'a> Remote<'a> {
         });
         match failed {
             None => Ok(outcomes),
-            Some(why) => Err(Fault::machine(format!("the remote store `{}` failed: {why}", self.url))
+            Some(why) => Err(self.fault(why)
                 .with_help("nothing local depends on it; when it answers again, repeat the command: what has been moved is kept")),
         }
     }
 
     fn scratch(&self) -> Result<Scratch> {
-        self.cache.scratch(&format!("remote-{}", std::process::id()))
+        // Two machines may share a cache, and their numbers of processes may be the same.
+        let now = jiff::Timestamp::now().as_nanosecond();
+        self.cache.scratch(&format!("remote-{now}-{}", std::process::id()))
     }
 }
 
@@ -391,10 +441,18 @@ const DAMAGED_HERE: &str =
 
 fn complaint(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Missing => "a part of it is gone from the store",
-        _ => "a part of it in the store is damaged",
+        Outcome::Missing => "a part of it is gone from the store".to_owned(),
+        Outcome::Refused(why) => format!("the store does not give a part of it: {why}"),
+        _ => "a part of it in the store is damaged".to_owned(),
     }
-    .to_owned()
+}
+
+/// Why something could not be sent.
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Here(why) | Outcome::Refused(why) | Outcome::Failed(why) => why.clone(),
+        _ => DAMAGED_HERE.to_owned(),
+    }
 }
 
 /// A folder, ready for the road.
@@ -417,7 +475,9 @@ fn pack(cache: &Cache, stored: &Stored, scratch: &Scratch) -> Result<Option<Pack
         let bytes = leaf.stat.size;
         let digest = if bytes < SMALL {
             let mut content = Vec::with_capacity(bytes as usize);
-            File::open(&leaf.path).and_then(|mut f| f.read_to_end(&mut content)).at("read", &leaf.path)?;
+            if File::open(&leaf.path).and_then(|mut f| f.read_to_end(&mut content)).is_err() {
+                return Ok(None);
+            }
             if open.as_ref().is_none_or(|p| p.bytes >= FULL) {
                 close(open.take(), &mut list, &mut packs)?;
             }
@@ -428,7 +488,7 @@ fn pack(cache: &Cache, stored: &Stored, scratch: &Scratch) -> Result<Option<Pack
             packing.add(&content)?;
             Digest(*blake3::hash(&content).as_bytes())
         } else {
-            let digest = hash_file(&leaf.path, bytes).at("read", &leaf.path)?;
+            let Ok(digest) = hash_file(&leaf.path, bytes) else { return Ok(None) };
             large.insert(digest, leaf.path.clone());
             digest
         };

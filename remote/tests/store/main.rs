@@ -27,9 +27,10 @@ printf '#!/bin/sh\n' > a/b/run.sh && chmod +x a/b/run.sh && : > empty
 yes "$(cat $IN_seed)" | head -c 14000000 > large.bin
 cp large.bin $OUT_large
 : > $OUT_nothing
+printf '#!/bin/sh\necho it runs\n' > $OUT_tool && chmod +x $OUT_tool
 """
 input.seed = { path = "seed.txt" }
-output = { many = "many", large = "large.bin", nothing = "nothing" }
+output = { many = "many", large = "large.bin", nothing = "nothing", tool = "tool" }
 
 [stage.sum]
 kind = "command"
@@ -39,8 +40,8 @@ output.sum = "sum.txt"
 
 [stage.last]
 kind = "command"
-run = "wc -c < $IN_sum > $OUT_size"
-input.sum = "sum.sum"
+run = "wc -c < $IN_sum > $OUT_size; $IN_tool >> $OUT_size"
+input = { sum = "sum.sum", tool = "make.tool" }
 output.size = "size.txt"
 "#;
 
@@ -350,6 +351,69 @@ fn wrong_addresses_are_told_before_anything_is_done() {
     assert!(say("az://container/x").contains("--help"));
     let ran = project.call(&["cache", "pull"]);
     assert!(ran.code == 2 && ran.err.contains("no remote store is named"), "{}", ran.err);
+}
+
+#[test]
+fn a_folder_beside_the_pipeline_is_one_by_any_spelling() {
+    let project = project();
+    project.run_ok(&[]);
+    let own = project.path("pipeline.toml");
+    let own = own.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let manifest = format!("[pipeline]\nremote = \"../{own}/x/../shared\"\n{PIPELINE}");
+    project.write("pipeline.toml", &manifest);
+    let ran = project.call(&["cache", "push"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(project.path("shared/records").is_dir());
+}
+
+#[test]
+fn an_object_that_is_gone_here_costs_its_own_result_alone() {
+    let Two { one, store, .. } = two(Store::folder());
+    let size = one.read("out/last/size.txt").len() as u64;
+    let is_it = |p: &PathBuf| p.is_file() && p.metadata().unwrap().len() == size;
+    let gone = one.objects().into_iter().find(is_it).unwrap();
+    std::fs::remove_file(&gone).unwrap();
+    let ran = store.call(&one, &["cache", "push"]);
+    assert_eq!(ran.code, 4);
+    assert!(
+        ran.err.contains("1 node could not be sent") && !ran.err.contains("remote store `"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(store.held("records").len(), 2);
+}
+
+#[test]
+fn a_collection_right_after_fetching_leaves_what_was_fetched() {
+    let Two { one, other, store } = two(Store::folder());
+    store.ok(&one, &["cache", "push"]);
+    // Without any run a collection would refuse: nothing tells what is to be kept.
+    other.run_ok(&["make"]);
+    store.ok(&other, &["cache", "pull"]);
+    assert_eq!(other.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    assert_eq!(other.run_ok(&[]).counts(), [0, 3, 0, 0]);
+    // It is spared once: what no run has used is then like any other.
+    let cut = other.path("pipeline.toml");
+    let only: String = std::fs::read_to_string(&cut).unwrap().split("[stage.sum]").next().unwrap().to_owned();
+    std::fs::write(&cut, only).unwrap();
+    other.run_ok(&[]);
+    assert_eq!(other.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    other.write("pipeline.toml", PIPELINE);
+    assert_eq!(other.run_ok(&[]).counts(), [2, 1, 0, 0]);
+}
+
+#[test]
+fn results_travel_through_a_plain_web_server_that_knows_neither_ranges_nor_conditions() {
+    let Two { one, other, .. } = two(Store::folder());
+    let web = server::Web::start();
+    let call = |project: &Project, what: &str| {
+        let ran = support::called(project.command(&["cache", what]).env("LFS_REMOTE", web.url()));
+        assert_eq!(ran.code, 0, "{what}: {}", ran.err);
+    };
+    call(&one, "push");
+    call(&other, "pull");
+    assert_eq!(other.run_ok(&[]).counts(), [0, 3, 0, 0]);
+    assert_eq!(left(&one), left(&other));
 }
 
 /// The helper is told names, and answers; it needs no runner.

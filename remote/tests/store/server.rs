@@ -61,3 +61,74 @@ pub fn variables(port: u16) -> Vec<(&'static str, String)> {
         ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
     ]
 }
+
+/// A web server of the plainest kind: it gives and takes whole files.
+pub struct Web {
+    port: u16,
+}
+
+type Files = std::sync::Mutex<std::collections::HashMap<String, Vec<u8>>>;
+
+impl Web {
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let files = std::sync::Arc::new(Files::default());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let files = std::sync::Arc::clone(&files);
+                std::thread::spawn(move || {
+                    let mut reader = std::io::BufReader::new(stream);
+                    while answer(&mut reader, &files).is_some() {}
+                });
+            }
+        });
+        Self { port }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/results", self.port)
+    }
+}
+
+/// Answers one request; `None` when nobody asks any more.
+fn answer(reader: &mut std::io::BufReader<std::net::TcpStream>, files: &Files) -> Option<()> {
+    use std::io::{BufRead, Read, Write};
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(n) = header.strip_prefix("content-length:") {
+            length = n.trim().parse().ok()?;
+        }
+    }
+    let mut sent = vec![0; length];
+    reader.read_exact(&mut sent).ok()?;
+    let (status, body) = match (method.as_str(), files.lock().unwrap().get(&path)) {
+        ("GET" | "HEAD", Some(file)) => ("200 OK", file.clone()),
+        ("GET" | "HEAD", None) => ("404 Not Found", vec![]),
+        ("PUT" | "MKCOL", _) => ("201 Created", vec![]),
+        _ => ("405 Method Not Allowed", vec![]),
+    };
+    if method == "PUT" {
+        files.lock().unwrap().insert(path, sent);
+    }
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nLast-Modified: Wed, 25 Nov 2026 18:00:00 GMT\r\nETag: \"x\"\r\n\r\n",
+        body.len()
+    );
+    let mut stream = reader.get_ref();
+    stream.write_all(head.as_bytes()).ok()?;
+    if method != "HEAD" {
+        stream.write_all(&body).ok()?;
+    }
+    Some(())
+}
