@@ -19,6 +19,8 @@ fn main() {
         .flag("-std=c++17")
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .flag("-O3")
+        // The same bits from every compiler and every kind of processor: no multiplication melts into a sum.
+        .flag("-ffp-contract=off")
         // The threads of libtorch's own kernels.
         .flag("-fopenmp")
         .file("shim/shim.cpp")

@@ -294,8 +294,13 @@ extern "C" char *lfs_norm_prelu(at::Tensor *out, const at::Tensor *x, const at::
                                 const at::Tensor *beside, bool train, double momentum, double eps) {
   try {
     auto or_none = [](const at::Tensor *x) { return x ? NormPrelu::Maybe(*x) : NormPrelu::Maybe(); };
+    auto one_a_channel = [&](const at::Tensor *t) {
+      return !t || (t->is_cpu() && t->scalar_type() == at::kFloat && t->is_contiguous() && t->numel() == x->size(1));
+    };
     bool here = train && x->dim() == 4 && x->is_cpu() && x->scalar_type() == at::kFloat && x->numel() > 0 &&
-                (!beside || (beside->sizes() == x->sizes() && beside->scalar_type() == at::kFloat));
+                one_a_channel(scale) && one_a_channel(shift) && one_a_channel(slope) && one_a_channel(mean) &&
+                one_a_channel(variance) &&
+                (!beside || (beside->is_cpu() && beside->sizes() == x->sizes() && beside->scalar_type() == at::kFloat));
     if (here) {
       *out = NormPrelu::apply(*x, or_none(scale), or_none(shift), *mean, *variance, or_none(slope), or_none(beside),
                               momentum, eps);

@@ -73,7 +73,13 @@ pub fn facts() -> BTreeMap<String, String> {
 /// What the values of a parameter `device` stand for on this machine.
 pub fn choices() -> BTreeMap<String, Choice> {
     let gpu = has_gpu();
-    let capability = format!("{} {}", shim::cpu_capability(), cpu_vendor());
+    let mut capability = format!("{} {}", shim::cpu_capability(), cpu_vendor());
+    // These choose other kernels.
+    for name in ["ONEDNN_MAX_CPU_ISA", "MKL_CBWR"] {
+        if let Ok(value) = std::env::var(name) {
+            capability += &format!(" {name}={value}");
+        }
+    }
     let cpu =
         Choice { facts: BTreeMap::from([("cpu-capability".to_owned(), capability)]), ..Choice::default() };
     let cuda = Choice { unavailable: (!gpu).then(|| format!("{NO_GPU}; {GPU_HELP}")), ..Choice::default() };

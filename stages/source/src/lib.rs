@@ -3,7 +3,7 @@
 //! A result depends on the code that made it. Each crate with such code calls [`emit`] from its build
 //! script; `include!(concat!(env!("OUT_DIR"), "/source.rs"))` then gives
 //! `pub const SOURCE: &[(&str, &[u8])]`: a row `("align/src/warp.rs", <bytes>)` for every source file but those of
-//! tests, and one row `("align/dependencies", <text>)` with the exact versions of all third-party crates below it.
+//! tests, one for the build script, and one row `("align/dependencies", <text>)` with the exact versions of all third-party crates below it.
 //!
 //! The table holds bytes that the compiler itself reads, in the call that compiles the code. A digest taken by the
 //! build script would be that of another moment: an edit between the two would give new code the old key.
@@ -25,6 +25,12 @@ pub fn emit() {
             println!("cargo:rerun-if-changed={}", dir.display());
             walk(&dir, &mut files);
         }
+    }
+    // A build script chooses how the rest is compiled.
+    let script = root.join("build.rs");
+    if script.is_file() {
+        println!("cargo:rerun-if-changed={}", script.display());
+        files.push(script);
     }
     files.sort();
     let mut rows = String::new();

@@ -23,17 +23,18 @@ const CHOOSING: &[&str] = &["method", "backbone", "device"];
 /// As [`epoch::run`], or when a search has nothing to take its reward from.
 pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
     let validation = cx.input_opt("validation")?.is_some();
-    if p.method.wants_reward(p) && !validation && p.holdout <= 0.0 {
-        return Err(Failure::new(format!("method {} chooses by reward, but holdout = 0", p.method.name()))
+    let chooses = p.method.wants_reward(p) || p.keep == Keep::BestEpoch;
+    if chooses && !validation && p.holdout <= 0.0 {
+        let who = if p.method.wants_reward(p) { "method " } else { "keep = \"best-epoch\" of method " };
+        return Err(Failure::new(format!("{who}{} chooses by reward, but holdout = 0", p.method.name()))
             .help(
                 "set holdout to 0.1 or so, for all methods to be compared, or give the input `validation`",
             ));
     }
-    let selected_on =
-        if p.method.wants_reward(p) { on_a_test_set(cx.input_opt("validation")?)? } else { None };
+    let selected_on = if chooses { on_a_test_set(cx.input_opt("validation")?)? } else { None };
     if let Some(set) = &selected_on {
         cx.warn(format!(
-            "the loss is chosen by accuracy on {set}, a test set: numbers on it are no fair ones; give `validation` other persons"
+            "the result is chosen by accuracy on {set}, a test set: numbers on it are no fair ones; give `validation` other persons"
         ));
     }
     let inputs: &[&str] = if validation { &["dataset", "validation"] } else { &["dataset"] };

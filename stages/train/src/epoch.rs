@@ -1,6 +1,7 @@
 //! One epoch: from the checkpoint before it to its own.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lfs_network::backbone::Architecture;
@@ -22,7 +23,7 @@ use crate::figures::Tally;
 use crate::loss::head::{self, How, Memory};
 use crate::schedule::Ramp;
 use crate::spec::Gradient;
-use crate::split::{self, Training};
+use crate::split::{self, Pair, Training};
 use crate::table::Form;
 use crate::verify;
 
@@ -98,13 +99,10 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     if device == tch::Device::Cpu {
         fits(spec, training.classes, memory::available())?;
     }
-    let doing = format!("training epoch {}", spec.epoch);
-    let (trainee, figures) = memory::within_memory(&doing, LOWER, || {
-        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
-        let figures = trainee.train(spec, &crops, &training, input.after.first().copied(), say)?;
-        Ok((trainee, figures))
-    })?;
-    let reward = memory::within_memory("taking the reward", LOWER, || match input.validation {
+    // What cannot be rewarded is told before the epoch is trained, not after it.
+    let validation = match input.validation {
+        None if held_out.is_empty() => None,
+        None => Some((Arc::clone(&crops), split::pairs(&crops, &held_out, spec.pairs as usize)?)),
         Some(folder) => {
             let validation = Crops::open(folder, input.threads)?;
             if validation.crop != crops.crop {
@@ -115,10 +113,19 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
                 .help("align both with the same parameters"));
             }
             let all: Vec<u32> = (0..validation.names.len() as u32).collect();
-            Ok(Some(trainee.reward(spec, &validation, &all)?))
+            let pairs = split::pairs(&validation, &all, spec.pairs as usize)?;
+            Some((validation, pairs))
         }
-        None if held_out.is_empty() => Ok(None),
-        None => Ok(Some(trainee.reward(spec, &crops, &held_out)?)),
+    };
+    let doing = format!("training epoch {}", spec.epoch);
+    let (trainee, figures) = memory::within_memory(&doing, LOWER, || {
+        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
+        let figures = trainee.train(spec, &crops, &training, input.after.first().copied(), say)?;
+        Ok((trainee, figures))
+    })?;
+    let reward = memory::within_memory("taking the reward", LOWER, || {
+        let taken = validation.as_ref().map(|(crops, pairs)| trainee.reward(spec, crops, pairs));
+        taken.transpose()
     })?;
     let state = State {
         epoch: spec.epoch,
@@ -127,7 +134,9 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
         reward,
         figures,
     };
-    checkpoint::write(input.folder, &trainee.tensors(), &state)?;
+    let tensors = trainee.tensors();
+    all_numbers(&tensors, &state)?;
+    checkpoint::write(input.folder, &tensors, &state)?;
     Ok(state)
 }
 
@@ -194,7 +203,14 @@ impl Trainee {
         let loss = spec.form.loss();
         let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
         let batch = (spec.batch as usize).min(order.len());
-        let batch = (batch / loss.together()).max(1) * loss.together();
+        let together = loss.together();
+        let batch = batch / together * together;
+        if together > 1 && batch < 2 * together {
+            return Err(Failure::new(format!(
+                "a batch of {batch} images holds {together} of each identity, so fewer than two identities to compare"
+            ))
+            .help("raise `batch`, lower `together`, or train on more images"));
+        }
         let steps = (order.len() / batch) as u64;
         let mut coin = stream(spec.seed, "flips", &number);
         let mut sampler = stream(spec.seed, "class sample", &number);
@@ -253,15 +269,14 @@ impl Trainee {
         Ok(tally.figures(spec.scale, spec.lr.at(steps.saturating_sub(1), steps), loss.a()))
     }
 
-    /// Verification accuracy on pairs of the images of `identities`, which is sorted.
-    fn reward(&self, spec: &EpochSpec, crops: &Crops, identities: &[u32]) -> Result<f64> {
-        let pairs = split::pairs(crops, identities, spec.pairs as usize)?;
+    /// Verification accuracy on pairs of images.
+    fn reward(&self, spec: &EpochSpec, crops: &Crops, pairs: &[Pair]) -> Result<f64> {
         let mut rows: Vec<usize> = pairs.iter().flat_map(|p| [p.a, p.b]).collect();
         rows.sort_unstable();
         rows.dedup();
         let embeddings = self.model.embed(crops, &rows, false, spec.batch as usize, |_| {})?;
         let place = |row: usize| rows.binary_search(&row).map_or(0, |at| at as i64);
-        let reward = verify::reward(&embeddings, &pairs, place);
+        let reward = verify::reward(&embeddings, pairs, place);
         Ok(reward)
     }
 
@@ -284,9 +299,10 @@ const LOWER: &str = "`batch`, the size of the crops, `class-sample` or the netwo
 /// Refuses more classes than memory can hold, before hours are spent on decoding and the first epochs.
 fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> {
     let number = classes as u64 * u64::from(spec.centres);
-    // Weights, their gradients and momentum; and of the batch the products, their gradients and two copies.
-    let weights = number * u64::from(spec.embedding) * 4 * 3;
-    let batch = (number as f64 * spec.class_sample) as u64 * u64::from(spec.batch) * 4 * 4;
+    // Weights, gradients, momentum, the weights at length 1 and what their gradients pass through; of the batch the
+    // products, what the loss makes of them, and the gradients of all.
+    let weights = number * u64::from(spec.embedding) * 4 * 8;
+    let batch = (number as f64 * spec.class_sample) as u64 * u64::from(spec.batch) * 4 * 10;
     match available {
         Some(available) if weights + batch > available / 10 * 9 => Err(Failure::new(format!(
             "{classes} identities need {} MiB for their weights and {} MiB a batch, but {} MiB are free",
@@ -296,6 +312,24 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
         ))
         .help("lower `class-sample` (a step looks at fewer classes), `batch`, `embedding` or `centres`")),
         _ => Ok(()),
+    }
+}
+
+/// Refuses to keep an epoch whose last step, which no loss was taken after, ruined the weights.
+fn all_numbers(tensors: &Parts, state: &State) -> Result<()> {
+    let parts = [&tensors.network, &tensors.head, &tensors.momentum, &tensors.memory];
+    let whole = |x: &Tensor| x.isfinite().all().f_int64_value(&[]).is_ok_and(|all| all == 1);
+    let ruined = parts.into_iter().flatten().find(|(_, x)| !whole(x)).map(|(name, _)| format!("`{name}`"));
+    let f = &state.figures;
+    let figures = [f.loss, f.softmax_loss, f.margin, f.gradient_norm];
+    let ruined = ruined.or_else(|| figures.iter().any(|x| !x.is_finite()).then(|| "a figure".to_owned()));
+    match ruined {
+        None => Ok(()),
+        Some(what) => Err(Failure::new(format!(
+            "{what} holds something that is no number after epoch {}",
+            state.epoch
+        ))
+        .help("lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept")),
     }
 }
 
@@ -347,12 +381,13 @@ mod tests {
     #[test]
     fn more_classes_than_memory_are_refused_with_what_to_lower() {
         let failure = fits(&spec(), 10_000_000, Some(8 << 30)).unwrap_err();
-        assert!(failure.message.contains("10000000 identities need 58593 MiB"), "{failure}");
+        assert!(failure.message.contains("10000000 identities need 156250 MiB"), "{failure}");
         assert!(failure.help.unwrap().contains("class-sample"));
         // Looking at fewer classes makes the batch small; the weights stay.
         let sampled = EpochSpec { class_sample: 0.1, ..spec() };
         assert!(
-            fits(&sampled, 600_000, Some(4 << 30)).is_ok() && fits(&spec(), 600_000, Some(4 << 30)).is_err()
+            fits(&sampled, 600_000, Some(13 << 30)).is_ok()
+                && fits(&spec(), 600_000, Some(13 << 30)).is_err()
         );
         assert!(fits(&spec(), 10_000, None).is_ok());
     }

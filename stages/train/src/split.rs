@@ -119,7 +119,7 @@ pub fn order(training: &Training, together: usize, random: &mut impl rand::Rng) 
 
 /// The classes that a step looks at, rising: those of its images, and others to make up the share.
 pub fn sample(labels: &[i64], classes: usize, share: f64, random: &mut impl rand::Rng) -> Vec<i64> {
-    let wanted = ((classes as f64 * share).ceil() as usize).clamp(1, classes);
+    let wanted = ((classes as f64 * share).ceil() as usize).clamp(2.min(classes), classes);
     let mut chosen: std::collections::BTreeSet<i64> = labels.iter().copied().collect();
     let others = wanted.saturating_sub(chosen.len());
     let free: Vec<i64> = (0..classes as i64).filter(|class| !chosen.contains(class)).collect();

@@ -219,6 +219,10 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         let done = train(&dir.path().join(name), &data, params(method, more), 1);
         done.result.unwrap_err().to_string()
     };
+    let message = refused("best", "softmax", json!({ "holdout": 0.0, "keep": "best-epoch" }));
+    assert!(message.contains("keep = \"best-epoch\" of method softmax chooses by reward"), "{message}");
+    let message = refused("together", "triplet", json!({ "triplet": { "together": 9 } }));
+    assert!(message.contains("a batch of 9 images holds 9 of each identity"), "{message}");
     let message = refused("holdout", "search-softmax", json!({ "holdout": 0.0 }));
     assert!(message.contains("holdout = 0") && message.contains("`validation`"), "{message}");
     let message = refused("share", "softmax", json!({ "holdout": 0.9 }));
@@ -231,10 +235,16 @@ fn what_cannot_work_is_refused_with_what_to_do() {
 
 #[test]
 fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
+    for method in ["softmax", "am-lfs", "curricularface", "triplet", "adaface"] {
+        a_loss_that_is_no_number_stops(method);
+    }
+}
+
+fn a_loss_that_is_no_number_stops(method: &str) {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     dataset(&data, 12, 8);
-    let done = train(&dir.path().join("good"), &data, params("softmax", json!({})), 1);
+    let done = train(&dir.path().join("good"), &data, params(method, json!({})), 1);
     done.result.clone().unwrap();
     let checkpoint = done.folder.join("scratch/steps/0/checkpoint.safetensors");
     let mut tensors = lfs_network::weights::read(&checkpoint, tch::Device::Cpu).unwrap();
@@ -248,6 +258,7 @@ fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
     let input =
         EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 1 };
     let message = epoch::run(&input, &mut |_| {}).unwrap_err().to_string();
+    assert!(!message.contains("defect"), "{method}: {message}");
     assert!(
         message.contains("the loss became NaN in epoch 1, by step 0")
             && message.contains("lower `lr`")
@@ -256,6 +267,17 @@ fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
         "{message}"
     );
     assert!(!folder.join("checkpoint.safetensors").exists());
+}
+
+#[test]
+fn what_cannot_be_rewarded_is_told_before_the_epoch_is_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 6, 2);
+    let done = train(&dir.path().join("few"), &data, params("softmax", json!({ "batch": 2 })), 1);
+    let message = done.result.unwrap_err().to_string();
+    assert!(message.contains("pairs of one identity"), "{message}");
+    assert!(!done.said.iter().any(|r| matches!(r, Reply::Progress { .. })), "images were trained on");
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Lines {
         let bins = self.slopes.len() as f64;
         let like = |values: &[f64]| Tensor::from_slice(values).to_kind(x.kind()).to_device(x.device());
         let bin = tch::no_grad(|| {
-            let place = (x - low) * (bins / (high - low));
+            // What is no number stays none, and is told as that; as a bin it would stop the program.
+            let place = ((x - low) * (bins / (high - low))).nan_to_num(0.0, None, None);
             place.floor().clamp(0.0, bins - 1.0).to_kind(tch::Kind::Int64)
         });
         x * like(&self.slopes).index_select(0, &bin) + like(&self.offsets).index_select(0, &bin)

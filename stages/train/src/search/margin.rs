@@ -261,14 +261,21 @@ impl Search {
     fn drawn(&self, now: &Now<'_>, index: u32) -> f64 {
         let mut random = stream(now.seed, "search margin", &[u64::from(now.epoch), u64::from(index)]);
         let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
-        match self.law {
+        let number = match self.law {
             Law::Folded => {
                 let size = (self.sigma * normal()).abs();
                 if self.loss == Searched::L5 { -size } else { size }
             }
             Law::Normal => self.start + self.sigma * normal(),
             Law::Uniform => random.random_range(self.low..=self.high),
-        }
+        };
+        self.within(number)
+    }
+
+    /// The number, brought between the bounds of the loss.
+    fn within(&self, number: f64) -> f64 {
+        let (low, high) = self.loss.bounds();
+        number.clamp(low, high)
     }
 
     fn mu(&self, now: &Now<'_>) -> f64 {
@@ -292,7 +299,7 @@ impl Search {
                 }
                 let mut random = stream(now.seed, "population", &[u64::from(now.epoch), u64::from(i)]);
                 let normal: f64 = StandardNormal.sample(&mut random);
-                before + self.sigma * normal
+                self.within(before + self.sigma * normal)
             })
             .collect()
     }
@@ -330,7 +337,7 @@ impl Settings for Search {
         within("search.eta", self.eta, 0.0, 100.0)?;
         let (least, greatest) = self.loss.bounds();
         for (name, value, counts) in [
-            ("search.start", self.start, !self.is_wide()),
+            ("search.start", self.start, !self.is_wide() || self.law == Law::Normal),
             ("search.low", self.low, self.mode == Mode::Grid || self.law == Law::Uniform),
             ("search.high", self.high, self.mode == Mode::Grid || self.law == Law::Uniform),
         ] {
@@ -354,7 +361,7 @@ impl Settings for Search {
             let number = short(number);
             let name = if self.loss == Searched::L5 { "a0" } else { "m" };
             Draw {
-                name: format!("{name} = {number:.3}"),
+                name: format!("{name} = {:.3}", self.within(number)),
                 sample: if fixed { Vec::new() } else { vec![number] },
                 form: self.loss.with(number, now.scale),
             }
