@@ -40,7 +40,7 @@ run() {
     case $1 in
         lfs-pipe) "$ours" run -q ;;
         ninja) ninja ;;
-        snakemake) "$peers/snakemake/bin/snakemake" --cores 2 --quiet all out.txt ;;
+        snakemake) "$peers/snakemake/bin/snakemake" --cores 2 --quiet all -- out.txt ;;
         redun) "$peers/redun/bin/redun" run workflow.py main ;;
         dvc) "$peers/dvc/bin/dvc" repro ;;
     esac

@@ -47,7 +47,8 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         let draws = p.method.candidates(p, &now);
         let specs: Vec<EpochSpec> =
             draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), validation)).collect();
-        let mut steps = Vec::with_capacity(specs.len());
+        // Candidates that came out alike (every a above 0 is 0) are trained once.
+        let (mut steps, mut places): (Vec<StepSpec<'_>>, Vec<usize>) = (Vec::new(), Vec::new());
         let parents = history.last().and_then(|past| p.method.parents(p, past));
         for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
             let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(winner);
@@ -57,15 +58,15 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
             let spec = serde_json::to_value(spec).map_err(|e| Failure::new(format!("a step's spec: {e}")))?;
-            steps.push(StepSpec {
-                name: format!("epoch {epoch}{name}"),
-                spec,
-                choices: CHOOSING,
-                inputs,
-                after,
-            });
+            let alike = steps.iter().position(|s| s.spec == spec && s.after == after);
+            places.push(alike.unwrap_or(steps.len()));
+            if alike.is_none() {
+                let name = format!("epoch {epoch}{name}");
+                steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after });
+            }
         }
-        let folders = cx.steps(&steps)?;
+        let done = cx.steps(&steps)?;
+        let folders: Vec<StepFolder> = places.iter().filter_map(|place| done.get(*place).cloned()).collect();
         let states: Vec<State> = folders.iter().map(|f| checkpoint::state(&f.path)).collect::<Result<_>>()?;
         winner = highest(&states);
         let state = &states[winner];

@@ -211,6 +211,25 @@ fn each_candidate_keeps_its_own_momentum_where_the_winner_s_is_not_copied() {
 }
 
 #[test]
+fn candidates_that_came_out_alike_are_trained_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    // Without a spread all draws are the mean.
+    let search = json!({ "candidates": 4, "fixed-epochs": 0, "sigma": 0.0 });
+    let done = train(
+        &dir.path().join("alike"),
+        &data,
+        params("search-softmax", json!({ "search-softmax": search })),
+        1,
+    );
+    done.result.clone().unwrap();
+    assert_eq!(done.steps().iter().map(Vec::len).collect::<Vec<usize>>(), [1, 1]);
+    let log: Value = serde_json::from_slice(&done.bytes("log/epochs.json")).unwrap();
+    assert_eq!(log["epochs"][1]["candidates"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
