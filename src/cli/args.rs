@@ -337,7 +337,7 @@ pub struct GcArgs {
     #[arg(long, value_name = "D")]
     pub keep_days: Option<u32>,
     /// Let go of further runs, oldest first, until the objects fit; the last run of each pipeline always stays.
-    #[arg(long, value_name = "SIZE", value_parser = super::cache::size)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_size: Option<u64>,
     /// Say what would go, and remove nothing.
     #[arg(long)]
@@ -353,4 +353,16 @@ pub struct CleanArgs {
     /// Remove the cache too: every result is lost.
     #[arg(long)]
     pub cache_too: bool,
+}
+
+/// How much `--max-size` means.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let units =
+        [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
+    units
+        .iter()
+        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim().parse::<f64>().ok()?, *size)))
+        .filter(|(number, _)| *number >= 0.0)
+        .map(|(number, size)| (number * size as f64) as u64)
+        .ok_or_else(|| "write an amount such as `20 GiB` or `500 MiB`".to_owned())
 }
