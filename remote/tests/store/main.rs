@@ -359,11 +359,11 @@ fn a_folder_beside_the_pipeline_is_one_by_any_spelling() {
     project.run_ok(&[]);
     let own = project.path("pipeline.toml");
     let own = own.parent().unwrap().file_name().unwrap().to_str().unwrap();
-    let manifest = format!("[pipeline]\nremote = \"../{own}/x/../shared\"\n{PIPELINE}");
+    let manifest = format!("[pipeline]\nremote = \"../{own}/x/../store\"\n{PIPELINE}");
     project.write("pipeline.toml", &manifest);
     let ran = project.call(&["cache", "push"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(project.path("shared/records").is_dir());
+    assert!(project.path("store/records").is_dir());
 }
 
 #[test]

@@ -39,10 +39,10 @@ methods! {
         counts "loss/combined.rs";
     /// Mistaken classes weigh more (MV-Softmax).
     MvSoftmax "mv-softmax" mv_softmax => mv_softmax::MvSoftmax,
-        counts "loss/mv_softmax.rs";
+        counts "loss/mv_softmax.rs" "loss/arc_softmax.rs";
     /// Hard classes weigh more as the training goes well (CurricularFace).
     CurricularFace "curricularface" curricularface => curricular::CurricularFace,
-        counts "loss/curricular.rs" "loss/mv_softmax.rs";
+        counts "loss/curricular.rs" "loss/arc_softmax.rs";
     /// A margin that follows the length of the embedding (AdaFace).
     AdaFace "adaface" adaface => adaface::AdaFace,
         counts "loss/adaface.rs" "loss/combined.rs";

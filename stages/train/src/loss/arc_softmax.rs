@@ -31,14 +31,8 @@ const LEAST_SQUARE: f64 = 1e-12;
 
 impl Loss for ArcSoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        let sine = (-c.own.square() + 1.0).clamp_min(LEAST_SQUARE).sqrt();
-        let with = &c.own * self.margin.cos() - sine * self.margin.sin();
-        let (above, instead) = if self.easy_margin {
-            (0.0, c.own.shallow_clone())
-        } else {
-            (-self.margin.cos(), &c.own - self.margin * self.margin.sin())
-        };
-        let f = with.where_self(&c.own.gt(above), &instead);
+        let with = with_angle(&c.own, self.margin);
+        let f = if self.easy_margin { with.where_self(&c.own.gt(0.0), &c.own) } else { with };
         cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }
 
@@ -60,12 +54,21 @@ impl Loss for ArcSoftmax {
     #[cfg(test)]
     fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
         let (cos, m) = (batch.cosines(i)[batch.identity[i]], self.margin);
-        let theta = cos.clamp(-1.0, 1.0).acos();
-        let f = match (self.easy_margin, cos > 0.0, theta + m < std::f64::consts::PI) {
-            (true, false, _) => cos,
-            (true, true, _) | (false, _, true) => (theta + m).cos(),
-            (false, _, false) => cos - m * m.sin(),
-        };
+        let f = if self.easy_margin && cos <= 0.0 { cos } else { angle_oracle(cos, m) };
         batch.margin(i, f)
     }
+}
+
+/// `cos(theta + m)`, and `cos theta - m sin m` beyond `theta = pi - m`.
+pub(super) fn with_angle(own: &Tensor, margin: f64) -> Tensor {
+    let sine = (-own.square() + 1.0).clamp_min(LEAST_SQUARE).sqrt();
+    let with = own * margin.cos() - sine * margin.sin();
+    with.where_self(&own.gt(-margin.cos()), &(own - margin * margin.sin()))
+}
+
+/// The same, for oracles.
+#[cfg(test)]
+pub(super) fn angle_oracle(cos: f64, m: f64) -> f64 {
+    let theta = cos.clamp(-1.0, 1.0).acos();
+    if theta + m < std::f64::consts::PI { (theta + m).cos() } else { cos - m * m.sin() }
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::arc_softmax::with_angle;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
-use super::mv_softmax::with_angle;
 
 /// CurricularFace (Huang et al. 2020, eqs. 5 to 9): the own cosine is `cos(theta_y + m)`; a class whose cosine is above
 /// it becomes `cos_k (t + cos_k)`, where t is the running mean of the own cosines.
@@ -65,7 +65,7 @@ impl Loss for CurricularFace {
         let (cosines, own, n) = (batch.cosines(i), batch.identity[i], batch.identity.len());
         let mean = (0..n).map(|j| batch.still().cosines(j)[batch.identity[j]]).sum::<f64>() / n as f64;
         let t = self.keep * batch.memory.get(T).map_or(0.0, |t| t[0]) + (1.0 - self.keep) * mean;
-        let f = super::mv_softmax::angle_oracle(cosines[own], self.margin);
+        let f = super::arc_softmax::angle_oracle(cosines[own], self.margin);
         let logits = cosines.iter().map(|c| batch.scale * if *c > f { c * (t + c) } else { *c });
         Exact::cross_entropy(logits.collect(), own, batch.scale * f)
     }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::arc_softmax::with_angle;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// MV-Softmax (Wang et al. 2020, "Mis-classified Vector Guided Softmax Loss for Face Recognition"): a margin on the
@@ -78,24 +79,10 @@ impl Loss for MvSoftmax {
         let (cosines, own) = (batch.cosines(i), batch.identity[i]);
         let f = match self.on {
             On::Cosine => cosines[own] - self.margin,
-            On::Angle => angle_oracle(cosines[own], self.margin),
+            On::Angle => super::arc_softmax::angle_oracle(cosines[own], self.margin),
         };
         let weight = |c: f64| if self.adaptive { self.weight * (c + 1.0) } else { self.weight };
         let logits = cosines.iter().map(|c| batch.scale * if *c > f { c + weight(*c) } else { *c });
         Exact::cross_entropy(logits.collect(), own, batch.scale * f)
     }
-}
-
-/// `cos(theta + m)`, and `cos theta - m sin m` beyond `theta = pi - m`.
-pub(super) fn with_angle(own: &Tensor, margin: f64) -> Tensor {
-    let sine = (-own.square() + 1.0).clamp_min(1e-12).sqrt();
-    let with = own * margin.cos() - sine * margin.sin();
-    with.where_self(&own.gt(-margin.cos()), &(own - margin * margin.sin()))
-}
-
-/// The same, for oracles.
-#[cfg(test)]
-pub(super) fn angle_oracle(cos: f64, m: f64) -> f64 {
-    let theta = cos.clamp(-1.0, 1.0).acos();
-    if theta + m < std::f64::consts::PI { (theta + m).cos() } else { cos - m * m.sin() }
 }
