@@ -110,7 +110,7 @@ fn a_search_that_is_killed_again_and_again_ends_with_the_bytes_of_one_that_was_n
     // Each life is a little longer than the one before, so that the end is reached some day.
     for life in 0..40 {
         let mut child = killed.start(&["run", "--quiet"]);
-        std::thread::sleep(Duration::from_millis(350 + 37 * life % 900));
+        std::thread::sleep(Duration::from_millis(350 + 120 * life));
         if child.try_wait().unwrap().is_some() {
             break;
         }
