@@ -276,13 +276,13 @@ pub enum CacheCommand {
     Remote(RemoteArgs),
 }
 
-const REMOTES: &str = "Addresses and the variables that hold keys and options:
-  s3://BUCKET/FOLDER         AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION; AWS_ENDPOINT for a compatible
-                             store, with AWS_ALLOW_HTTP=true where it speaks plain HTTP
-  gs://BUCKET/FOLDER         GOOGLE_SERVICE_ACCOUNT (a file) or GOOGLE_SERVICE_ACCOUNT_KEY (its text)
-  az://CONTAINER/FOLDER      AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY
-  https://HOST/FOLDER        none; to send, the server must speak WebDAV
-  FOLDER                     none; relative to the manifest when it stands there";
+const REMOTES: &str = "Addresses, and the variables that hold keys and options:
+  s3://BUCKET/FOLDER      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION
+     a compatible store   also AWS_ENDPOINT; AWS_ALLOW_HTTP=true for plain HTTP
+  gs://BUCKET/FOLDER      GOOGLE_SERVICE_ACCOUNT: a file
+  az://CONTAINER/FOLDER   AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY
+  https://HOST/FOLDER     none; to send, the server must take PUT
+  FOLDER                  none; relative to the manifest when it stands there";
 
 /// Options of `cache pull` and `cache remote`.
 #[derive(Debug, Args)]
