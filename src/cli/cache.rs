@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 use crate::history::{History, Run};
 use crate::lock::Lock;
-use crate::show::{bytes, count};
+use crate::show::{bytes, bytes_bar, count};
 
 pub(super) fn cache(common: &Common, command: &CacheCommand) -> Result<()> {
     let project = Project::open(common)?;
@@ -64,12 +63,7 @@ fn stats(cache: &Cache, args: &JsonArgs) -> Result<()> {
 }
 
 fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
-    let bar = ProgressBar::with_draw_target(Some(cache.bytes_to_check()), ProgressDrawTarget::stderr());
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
-    {
-        bar.set_style(style);
-    }
+    let bar = bytes_bar(cache.bytes_to_check(), false);
     let damage = cache.check(&|bytes| bar.inc(bytes))?;
     let looked_at = bar.position();
     bar.finish_and_clear();

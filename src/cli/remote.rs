@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::args::{PushArgs, RemoteArgs};
@@ -14,7 +13,7 @@ use crate::engine::{Forecast, Foreseen};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 use crate::remote::{Moved, Remote, Wanted};
-use crate::show::{bytes, count, span};
+use crate::show::{bytes, bytes_bar, count, span};
 
 type Foreseens = Vec<Option<Forecast>>;
 
@@ -65,22 +64,12 @@ fn fetch(
     let mut remote = Remote::open(url, cache)?;
     let foreseen = look(project, cache, &mut remote, targets)?;
     let to_fetch = || those(project, &foreseen, Foreseen::Fetch);
-    let bar = bar(size(to_fetch()), quiet);
+    let bar = bytes_bar(size(to_fetch()), quiet);
     let moved = remote.pull(&wanted(to_fetch()), &mut |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let missing = foreseen.iter().flatten();
     let missing = missing.filter(|f| matches!(f.state, Foreseen::ToRun | Foreseen::Depends)).count();
     Ok((moved?, missing))
-}
-
-fn bar(total: u64, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 pub(super) fn pull(project: &Project, cache: &Cache, args: &RemoteArgs) -> Result<()> {
@@ -111,7 +100,7 @@ pub(super) fn push(project: &Project, cache: &Cache, args: &PushArgs) -> Result<
     let mut remote = Remote::open(&url, cache)?;
     let foreseen = project.forecast(cache, &args.to.targets)?;
     let to_send = || those(project, &foreseen, Foreseen::Cached);
-    let bar = bar(size(to_send()), args.to.json);
+    let bar = bytes_bar(size(to_send()), args.to.json);
     let moved = remote.push(&wanted(to_send()), args.again, &mut |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let moved = moved?;

@@ -141,6 +141,7 @@ impl<'a> Remote<'a> {
                 }
             }
             let wrong = self.bring(&objects, &scratch, moved)?;
+            let mut fetched = Vec::with_capacity(batch.len());
             for (node, key, print, record) in batch {
                 if let Some(why) = record.outputs.values().find_map(|s| wrong.get(&s.digest)) {
                     self.mirror.forget(&key)?;
@@ -148,9 +149,10 @@ impl<'a> Remote<'a> {
                     continue;
                 }
                 self.cache.put_node(&key, &print, &record)?;
-                self.cache.fetched(&[key])?;
-                out.results += 1;
+                fetched.push(key);
             }
+            self.cache.fetched(&fetched)?;
+            out.results += fetched.len();
             let arrived = objects.values().filter(|s| !wrong.contains_key(&s.digest));
             out.bytes += arrived.map(|s| s.bytes).sum::<u64>();
         }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub use trace::{Span, Trace};
 
 use crate::engine::Event;
@@ -93,6 +94,16 @@ pub(crate) fn bytes(n: u64) -> String {
     match units.into_iter().find(|(_, size)| n >= *size) {
         Some((unit, size)) => format!("{:.1} {unit}", n as f64 / size as f64),
         None => format!("{n} B"),
+    }
+}
+
+/// A bar for so many bytes, on standard error; with `quiet`, nowhere.
+pub(crate) fn bytes_bar(total: u64, quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    match ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 
