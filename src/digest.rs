@@ -140,6 +140,14 @@ impl From<&std::fs::Metadata> for Stat {
     }
 }
 
+/// What tells a file from all others that ever lie at its path. Numbers of files come back; with the time of birth
+/// they do not.
+pub fn file_number(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let born = metadata.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    metadata.ino().rotate_left(40) ^ born.map_or(0, |t| t.as_nanos() as u64)
+}
+
 /// An open folder: paths below it are found without walking to it each time.
 pub struct Root {
     path: PathBuf,
@@ -153,6 +161,11 @@ impl Root {
     /// When it cannot be opened.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         Ok(Self { path: path.to_owned(), folder: File::open(path)?.into() })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the file system says of a file, and whether it is a folder.

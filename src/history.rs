@@ -5,14 +5,21 @@
 //!
 //! A run holds the nodes that it looked at. Those that stood where they stood in the run before are found there
 //! (`base`): it grows with what changed.
+//!
+//! A run with nothing to do is over before the database would be open. It leaves a line in `runs.quiet`, and whoever
+//! opens the database next takes these lines in.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
+use crate::digest::file_number;
 use crate::engine::{Ended, Event};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
@@ -36,6 +43,19 @@ PRAGMA user_version = 1;
 
 /// How often what happened is written during a run.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// A run with nothing to do, until the database is opened for something else.
+#[derive(Serialize, Deserialize)]
+struct Quiet {
+    run: String,
+    base: Option<String>,
+    manifest: String,
+    arguments: String,
+    version: String,
+    started: String,
+    seconds: f64,
+    cached: usize,
+}
 
 /// An opened run database.
 pub struct History {
@@ -90,11 +110,30 @@ impl History {
         cache.join("runs.sqlite")
     }
 
+    /// What tells the database of a cache from any other that ever lay there; `None` where there is none.
+    pub fn mark(cache: &Path) -> Option<u64> {
+        std::fs::metadata(Self::file(cache)).ok().map(|m| file_number(&m))
+    }
+
+    /// Whether a cache tells of any run.
+    pub fn is_there(cache: &Path) -> bool {
+        Self::file(cache).is_file() || quiet_file(cache).is_file()
+    }
+
     /// Opens the database of a cache, making it if there is none. A damaged one is set aside.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn open(cache: &Path) -> Result<Self> {
+        let mut history = Self::open_without_quiet(cache)?;
+        // Where nothing can be written, there is nothing to be taken in.
+        if let Err(e) = history.take_in_quiet(&quiet_file(cache)) {
+            tracing::debug!("runs with nothing to do are not in the run database: {e}");
+        }
+        Ok(history)
+    }
+
+    fn open_without_quiet(cache: &Path) -> Result<Self> {
         let file = Self::file(cache);
         match Self::at(&file) {
             Err(e) if is_damage(&e) => {
@@ -128,6 +167,38 @@ impl History {
             }
         }
         Ok(Self { db })
+    }
+
+    /// Takes in the runs that had nothing to do.
+    fn take_in_quiet(&mut self, path: &Path) -> std::io::Result<()> {
+        let mut file = match File::options().read(true).write(true).open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        flock(&file, FlockOperation::LockExclusive)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        // A line that a lost power tore is no run.
+        let runs = bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Quiet>(line).ok());
+        let change = self.db.transaction().map_err(std::io::Error::other)?;
+        for run in runs {
+            // After a kill between the two, they are taken in again.
+            let sql = "INSERT OR IGNORE INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0)";
+            let cached = i64::try_from(run.cached).unwrap_or(i64::MAX);
+            let row = params![
+                run.run,
+                run.base,
+                run.manifest,
+                run.arguments,
+                run.version,
+                run.started,
+                run.seconds,
+                cached
+            ];
+            change.execute(sql, row).map_err(std::io::Error::other)?;
+        }
+        change.commit().map_err(std::io::Error::other)?;
+        file.set_len(0)
     }
 
     /// The latest runs, latest first.
@@ -269,6 +340,10 @@ impl History {
     }
 }
 
+fn quiet_file(cache: &Path) -> PathBuf {
+    cache.join("runs.quiet")
+}
+
 fn is_damage(e: &rusqlite::Error) -> bool {
     matches!(
         e.sqlite_error_code(),
@@ -278,7 +353,9 @@ fn is_damage(e: &rusqlite::Error) -> bool {
 
 /// Writes what happens in a run.
 pub struct Recorder {
-    history: History,
+    cache: PathBuf,
+    /// Opened when there is something to write.
+    history: Option<History>,
     manifest: String,
     arguments: String,
     run: String,
@@ -300,10 +377,11 @@ struct Row {
 }
 
 impl Recorder {
-    /// Records a run of a manifest.
-    pub fn new(history: History, manifest: &Path, arguments: String) -> Self {
+    /// Records a run of a manifest in the database of a cache.
+    pub fn new(cache: &Path, manifest: &Path, arguments: String) -> Self {
         Self {
-            history,
+            cache: cache.to_owned(),
+            history: None,
             manifest: manifest.display().to_string(),
             arguments,
             run: String::new(),
@@ -316,18 +394,50 @@ impl Recorder {
         }
     }
 
+    /// Writes what happened since the last time. That it cannot be written is told once.
     fn write(&mut self, end: Option<(f64, [usize; 4], bool)>) {
+        if self.failed {
+            return;
+        }
         let result = self.try_write(end);
         self.written = Instant::now();
-        if let Err(e) = result
-            && !std::mem::replace(&mut self.failed, true)
-        {
-            tracing::warn!("the run database cannot be written: {e}");
+        if let Err(fault) = result {
+            self.failed = true;
+            tracing::warn!("{fault}");
         }
     }
 
-    fn try_write(&mut self, end: Option<(f64, [usize; 4], bool)>) -> rusqlite::Result<()> {
-        let change = self.history.db.transaction()?;
+    fn try_write(&mut self, end: Option<(f64, [usize; 4], bool)>) -> Result<()> {
+        let mut history = match self.history.take() {
+            Some(history) => history,
+            None => History::open(&self.cache)?,
+        };
+        let result = self.put(&mut history, end).map_err(wrong);
+        self.history = Some(history);
+        result
+    }
+
+    /// A run with nothing to do.
+    fn write_quietly(&self, seconds: f64, cached: usize) -> std::io::Result<()> {
+        let quiet = Quiet {
+            run: self.run.clone(),
+            base: self.base.clone(),
+            manifest: self.manifest.clone(),
+            arguments: self.arguments.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            seconds,
+            cached,
+        };
+        let mut line = serde_json::to_vec(&quiet)?;
+        line.push(b'\n');
+        let mut file = File::options().append(true).create(true).open(quiet_file(&self.cache))?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        file.write_all(&line)
+    }
+
+    fn put(&mut self, history: &mut History, end: Option<(f64, [usize; 4], bool)>) -> rusqlite::Result<()> {
+        let change = history.db.transaction()?;
         if !std::mem::replace(&mut self.begun, true) {
             change.execute(
                 "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0)",
@@ -403,6 +513,11 @@ impl Subscriber for Recorder {
             }
             Event::NodeMetric { node, name, value } => {
                 self.metrics.push((node.clone(), name.clone(), *value));
+            }
+            Event::RunFinished { cached, seconds, .. } if !self.begun && self.nodes.is_empty() => {
+                if let Err(e) = self.write_quietly(*seconds, *cached) {
+                    tracing::debug!("the run cannot be noted: {e}");
+                }
             }
             Event::RunFinished { executed, cached, failed, skipped, seconds } => {
                 self.write(Some((*seconds, [*executed, *cached, *failed, *skipped], *skipped > 0)));

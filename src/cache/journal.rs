@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::locks;
+use crate::digest::file_number;
 
 const MARK: [u8; 4] = *b"\xf5lg\n";
 const HEAD: usize = 16;
@@ -78,13 +78,10 @@ impl Journal {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
-    /// What tells the file from others, and its length. Numbers of files come back; with the time of birth they do
-    /// not.
+    /// What tells the file from others, and its length.
     pub fn mark(&self) -> io::Result<(u64, u64)> {
         let metadata = self.file.metadata()?;
-        let born = metadata.created().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let born = born.map_or(0, |t| t.as_nanos() as u64);
-        Ok((metadata.ino().rotate_left(40) ^ born, metadata.len()))
+        Ok((file_number(&metadata), metadata.len()))
     }
 
     /// The bytes of the file from a place on.

@@ -11,6 +11,7 @@
 //! damaged/            objects whose bytes are not what their name says
 //! trash/              what is being removed
 //! runs.sqlite         the run database
+//! runs.quiet          runs with nothing to do, until the database is opened for something else
 //! ```
 //!
 //! A result is written in `scratch`, hashed, renamed into `objects`, and only then recorded: at any instant the
@@ -36,7 +37,7 @@ use serde::Serialize;
 pub use collect::Collected;
 pub use inspect::{Damage, Stats};
 pub use mirror::Mirror;
-pub use objects::{Copied, Hashed, Look, Refused};
+pub use objects::{Copied, Hashed, Look, Refused, Seen};
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
 use crate::digest::Digest;
@@ -286,7 +287,7 @@ impl Cache {
         }
         // Where nothing can be written, nothing can be collected.
         let Some(_no_collection) = self.no_collection()? else { return Ok(()) };
-        self.records().used(run, keys).at("write", &self.root.join("records"))
+        self.records().used(run, keys, &self.boot).at("write", &self.root.join("records"))
     }
 
     /// Notes that results were fetched: the next collection leaves them, although no run has used them yet.
@@ -296,7 +297,9 @@ impl Cache {
     pub fn fetched(&self, keys: &[Key]) -> Result<()> {
         match keys.is_empty() {
             true => Ok(()),
-            false => self.records().used(collect::PULLED, keys).at("write", &self.root.join("records")),
+            false => {
+                self.records().used(collect::PULLED, keys, &self.boot).at("write", &self.root.join("records"))
+            }
         }
     }
 

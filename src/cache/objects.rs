@@ -75,19 +75,34 @@ impl Copied {
     }
 }
 
-impl Hashed {
-    /// Whether the file system says of what lies at a path what it said of this. False while there is doubt.
+/// What the file system said of a file or folder.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Seen(Digest);
+
+impl Seen {
+    /// Whether it says the same of what lies there now.
     pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
         let now = match root.stat(path) {
-            _ if self.young => return false,
             Ok((stat, false)) => signature_of([("", &stat)].into_iter()),
-            Ok((_, true)) => match leaves(path) {
+            Ok((_, true)) => match leaves(&root.path().join(path)) {
                 Ok(found) => signature(&found),
                 Err(_) => return false,
             },
             Err(_) => return false,
         };
-        now == self.signature
+        now == self.0
+    }
+}
+
+impl Hashed {
+    /// What the file system said of it; `None` while there is doubt.
+    pub fn seen(&self) -> Option<Seen> {
+        (!self.young).then_some(Seen(self.signature))
+    }
+
+    /// Whether the file system says of what lies at a path what it said of this. False while there is doubt.
+    pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
+        self.seen().is_some_and(|seen| seen.is_still_at(root, path))
     }
 
     /// An object, of whose copy nothing is certain.

@@ -125,6 +125,13 @@ impl Mark {
     }
 }
 
+/// An entry that says that a run ended.
+fn ended(boot: &str) -> Vec<u8> {
+    let mut bytes = vec![Tag::Ended as u8];
+    bytes.extend(boot.as_bytes());
+    bytes
+}
+
 /// The number of the machine's start in an entry that has one.
 fn boot_of(entry: &[u8]) -> Option<&[u8]> {
     match Tag::of(*entry.first()?)? {
@@ -291,15 +298,15 @@ impl Records {
         let mut bytes = vec![if step { Tag::Step } else { Tag::Node } as u8];
         bytes.extend(key.0);
         serde_json::to_writer(&mut bytes, &Line { fingerprint, record })?;
-        self.append(bytes)
+        self.append(&[bytes])
     }
 
-    /// Notes that a run relies on results.
-    pub fn used(&mut self, run: &str, keys: &[Key]) -> io::Result<()> {
+    /// Notes that a run relies on results. It leaves the file as settled as it was.
+    pub fn used(&mut self, run: &str, keys: &[Key], boot: &str) -> io::Result<()> {
         let mut bytes = vec![Tag::Used as u8];
         bytes.extend(run_digest(run).0);
         bytes.extend(keys.iter().flat_map(|k| k.0));
-        self.append(bytes)
+        self.append(&[bytes, ended(boot)])
     }
 
     /// Every record, with its key, and whether it is of a step.
@@ -344,7 +351,7 @@ impl Records {
     pub fn withdraw(&mut self, key: &Key) -> io::Result<()> {
         let mut bytes = vec![Tag::Withdrawn as u8];
         bytes.extend(key.0);
-        self.append(bytes)
+        self.append(&[bytes])
     }
 
     /// Says that all objects behind the records up to a mark are on the disk.
@@ -352,18 +359,16 @@ impl Records {
         let mut bytes = vec![Tag::Durable as u8];
         bytes.extend(upto.length.to_le_bytes());
         bytes.extend(boot.as_bytes());
-        self.append(bytes)
+        self.append(&[bytes])
     }
 
     /// Says that a run ended, whether all is on the disk or not.
     pub fn ended(&mut self, boot: &str) -> io::Result<()> {
-        let mut bytes = vec![Tag::Ended as u8];
-        bytes.extend(boot.as_bytes());
-        self.append(bytes)
+        self.append(&[ended(boot)])
     }
 
-    fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.journal.append(&[bytes])?;
+    fn append(&mut self, entries: &[Vec<u8>]) -> io::Result<()> {
+        self.journal.append(entries)?;
         self.read = true;
         self.take_in();
         Ok(())

@@ -47,6 +47,7 @@ fn remove_cache(common: &Common, manifest: &Manifest) -> Result<String> {
         "workers.json",
         "runs.sqlite",
         "runs.sqlite-journal",
+        "runs.quiet",
     ] {
         let path = root.join(part);
         match path.symlink_metadata() {

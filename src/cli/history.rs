@@ -18,7 +18,7 @@ use crate::show::{figure, nodes, span};
 
 pub(super) fn history(common: &Common, args: &HistoryArgs) -> Result<()> {
     let project = Project::open(common)?;
-    let runs = match History::file(&project.cache_folder).is_file() {
+    let runs = match History::is_there(&project.cache_folder) {
         true => History::open(&project.cache_folder)?.runs(args.most)?,
         false => vec![],
     };

@@ -14,6 +14,7 @@ mod page;
 mod picture;
 mod project;
 mod remote;
+mod rest;
 mod run;
 mod sameness;
 mod show;

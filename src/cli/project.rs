@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
+use super::rest::Rest;
 use crate::cache::{Cache, Record};
 use crate::digest::Digest;
 use crate::engine::{Files, Forecast, Standing, forecast};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
+use crate::history::History;
 use crate::manifest::{Manifest, folder, nearest};
-use crate::plan::{COMMAND, Kept, Plan, build};
+use crate::plan::{COMMAND, Kept, Plan, Premises, build};
 use crate::worker::Workers;
 
 /// A manifest, its plan and its workers.
@@ -25,12 +27,15 @@ pub(super) struct Project {
     standing: PathBuf,
     /// The file with the plan.
     kept: PathBuf,
-    sets: Vec<String>,
-    /// The manifest's text, when the plan was made from it just now.
-    text: Option<String>,
+    /// The file that says on what it rests that there is nothing to do.
+    rest: PathBuf,
+    /// What the plan was made from.
+    pub premises: Premises,
+    /// The plan was made just now.
+    new: bool,
 }
 
-fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
+pub(super) fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
     let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
     cache.join("memo").join(Kept::name(&manifest, &common.sets)).with_extension(what)
 }
@@ -46,27 +51,29 @@ impl Project {
         let commands_alone = manifest.drafts.iter().all(|d| d.kind.0 == COMMAND);
         let workers = Workers::of(&manifest, commands_alone, &cache_folder)?;
         let mut plan = build(&manifest, &workers.kinds, workers.described)?;
-        plan.identity = Kept::identity(&manifest, &text, &common.sets, &plan);
-        let mut project = Self::of(common, manifest, plan, workers, cache_folder);
-        project.text = Some(text);
-        Ok(project)
+        let premises = Premises::of(&manifest, &text, &common.sets, &plan);
+        plan.identity = premises.identity(&plan.described);
+        Ok(Self { new: true, ..Self::of(common, manifest, (plan, premises), workers, cache_folder) })
     }
 
     /// The project with the plan of the last time, if nothing that it was made from has changed.
     fn kept(common: &Common, text: &str) -> Option<Self> {
-        let cache = match (&common.cache, Manifest::peek_cache(text)) {
-            (Some(cache), _) => std::path::absolute(cache).ok()?,
-            (None, named) => folder(&common.file).join(named.as_deref().unwrap_or("cache")),
-        };
+        let cache = likely_cache(common, text)?;
         let kept = Kept::read(&kept_file(&cache, common, "plan"), text, &common.file, &common.sets)?;
-        let (manifest, plan) = kept.into_parts(&common.file, text, &common.sets);
+        let (manifest, plan, premises) = kept.into_parts(&common.file, text, &common.sets);
         let cache_folder = cache_folder(common, Some(&manifest));
         let workers = Workers::of(&manifest, plan.is_commands_alone(), &cache_folder).ok()?;
         let same = cache_folder == cache && plan.described == workers.described;
-        same.then(|| Self::of(common, manifest, plan, workers, cache_folder))
+        same.then(|| Self::of(common, manifest, (plan, premises), workers, cache_folder))
     }
 
-    fn of(common: &Common, manifest: Manifest, plan: Plan, workers: Workers, cache_folder: PathBuf) -> Self {
+    fn of(
+        common: &Common,
+        manifest: Manifest,
+        (plan, premises): (Plan, Premises),
+        workers: Workers,
+        cache_folder: PathBuf,
+    ) -> Self {
         let out = match &common.out {
             Some(out) => std::path::absolute(out).unwrap_or_else(|_| out.clone()),
             None => manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out")),
@@ -74,8 +81,9 @@ impl Project {
         Self {
             standing: kept_file(&cache_folder, common, "standing"),
             kept: kept_file(&cache_folder, common, "plan"),
-            sets: common.sets.clone(),
-            text: None,
+            rest: kept_file(&cache_folder, common, "rest"),
+            premises,
+            new: false,
             manifest,
             plan,
             workers,
@@ -91,20 +99,30 @@ impl Project {
 
     /// Where nodes stood when the last run of this plan ended.
     pub fn standing(&self, cache: &Cache) -> Option<Standing> {
-        Standing::read(&self.standing, self.plan.identity, &self.out, cache)
+        let database = History::mark(&self.cache_folder);
+        Standing::read(&self.standing, self.plan.identity, &self.out, cache, database)
     }
 
     /// Remembers where nodes stand.
-    pub fn stand(&self, standing: Option<&Standing>) {
-        if let Some(Err(e)) = standing.map(|s| s.write(&self.standing)) {
+    pub fn stand(&self, standing: &Standing) {
+        if let Err(e) = standing.write(&self.standing) {
             tracing::debug!("where nodes stand cannot be written: {e}");
+        }
+    }
+
+    /// Remembers on what it rests that there is nothing to do.
+    pub fn rest(&self, rest: &Rest) {
+        if let Err(e) = rest.write(&self.rest) {
+            tracing::debug!("that there is nothing to do cannot be written: {e}");
         }
     }
 
     /// Keeps the plan for the next time, unless it was kept already. The cache must be there.
     pub fn keep(&self) {
-        let Some(text) = &self.text else { return };
-        let kept = Kept::write(&self.kept, &self.manifest, text, &self.sets, &self.plan);
+        if !self.new {
+            return;
+        }
+        let kept = Kept::write(&self.kept, &self.manifest, &self.premises, &self.plan);
         // Without it the next run takes longer, and nothing else.
         if let Err(e) = kept {
             tracing::debug!("the plan cannot be kept: {e}");
@@ -199,6 +217,14 @@ impl Foresight<'_> {
     /// What a run would do; `elsewhere` gives the record of a result that can be fetched.
     pub fn look(&self, elsewhere: &mut dyn FnMut(&Key) -> Option<Record>) -> Result<Vec<Option<Forecast>>> {
         forecast(self.plan, &self.needed, self.cache, elsewhere, &self.files)
+    }
+}
+
+/// The cache folder, as far as it can be told from the text of a manifest without reading it all.
+pub(super) fn likely_cache(common: &Common, text: &str) -> Option<PathBuf> {
+    match (&common.cache, Manifest::peek_cache(text)) {
+        (Some(cache), _) => std::path::absolute(cache).ok(),
+        (None, named) => Some(folder(&common.file).join(named.as_deref().unwrap_or("cache"))),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::args::{Common, RunArgs};
 use super::project::Project;
+use super::rest::Rest;
 use super::{lock, page, print, remote, sameness, watch};
 use crate::cache::Cache;
 use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::engine::{self, Ask, Event, Stop};
 use crate::fault::{Fault, Result};
@@ -15,6 +18,18 @@ use crate::show::{JsonLines, Subscriber, Trace, Verbosity, console};
 pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     if args.watch {
         return watch::watch(common, args);
+    }
+    let began = Instant::now();
+    // Whoever asks for nothing but a run of everything gets the short way, where there is nothing to do.
+    let plain = args.targets.is_empty()
+        && args.force.is_empty()
+        && args.check.is_empty()
+        && !(args.pull || args.locked || args.verbose)
+        && args.events.is_none()
+        && args.html.is_none();
+    if plain && let Some((rest, cache)) = Rest::of_now(common) {
+        tracing::debug!("everything stands where it stood: no plan is read");
+        return tell(common, args, &ManuallyDrop::new(rest), &cache, began);
     }
     // The program ends after this: taking thousands of nodes apart would only cost time.
     let project = ManuallyDrop::new(Project::open(common)?);
@@ -32,6 +47,57 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     }
 }
 
+/// Says what a run with nothing to do says.
+fn tell(common: &Common, args: &RunArgs, rest: &Rest, cache: &Path, began: Instant) -> Result<()> {
+    let mut subscribers = subscribers(common, args, cache)?;
+    let (run, base) = (engine::run_name(), Some(rest.run.clone()));
+    let events = [
+        Event::RunStarted { run, base, nodes: rest.nodes, jobs: None },
+        Event::RunFinished {
+            executed: 0,
+            cached: rest.nodes,
+            failed: 0,
+            skipped: 0,
+            seconds: began.elapsed().as_secs_f64(),
+        },
+    ];
+    for event in &events {
+        subscribers.iter_mut().for_each(|s| s.on(event));
+    }
+    show_results(args, &rest.shown, rest.report.as_ref())
+}
+
+/// Those who are told of every run.
+fn subscribers(common: &Common, args: &RunArgs, cache: &Path) -> Result<Vec<Box<dyn Subscriber + Send>>> {
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
+    if let Some(path) = &args.events {
+        subscribers.push(Box::new(JsonLines::create(path)?));
+    }
+    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
+    subscribers.push(Box::new(Recorder::new(cache, &manifest, arguments())));
+    Ok(subscribers)
+}
+
+/// Prints what the manifest wants to be shown after a run of everything.
+fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Option<&PathBuf>) -> Result<()> {
+    if !args.targets.is_empty() || args.quiet {
+        return Ok(());
+    }
+    for path in shown_files {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        print(&format!("\n{}\n", text.trim_end()))?;
+    }
+    match report {
+        Some(path) => print(&format!("\nreport: {}\n", shown(path))),
+        None => Ok(()),
+    }
+}
+
 /// Runs the pipeline and shows it.
 pub(super) fn execute(
     common: &Common,
@@ -45,26 +111,10 @@ pub(super) fn execute(
     let shown_files = shown_files?;
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
-    let verbosity = match (args.quiet, args.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
-    if let Some(path) = &args.events {
-        subscribers.push(Box::new(JsonLines::create(path)?));
-    }
-    // Where nodes stood counts only if the run that says it is known: what a run relies on must be told to the end.
-    let mut standing = project.standing(cache);
-    match History::open(&project.cache_folder) {
-        Ok(history) => {
-            standing = standing.filter(|s| s.run().is_some_and(|run| history.has(&run)));
-            let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
-            subscribers.push(Box::new(Recorder::new(history, &manifest, arguments())));
-        }
-        // It tells of results, and is not needed for them.
-        Err(fault) => tracing::warn!("{fault}"),
-    }
+    let mut subscribers = subscribers(common, args, &project.cache_folder)?;
+    let standing = project.standing(cache);
+    // A run that builds on another is told in the database of that one, or in none.
+    let database = standing.as_ref().and_then(|_| History::mark(&project.cache_folder));
     let trace = Trace::default();
     if args.html.is_some() {
         subscribers.push(Box::new(trace.clone()));
@@ -93,7 +143,18 @@ pub(super) fn execute(
         }
     };
     let summary = engine::run(request, &mut emit)?;
-    project.stand(summary.standing.as_ref());
+    if let Some(standing) = summary.standing {
+        let database = database.or_else(|| History::mark(&project.cache_folder));
+        let standing = standing.told_in(database);
+        if !summary.as_before {
+            project.stand(&standing);
+        }
+        if summary.all_stand
+            && let Some(rest) = Rest::of(project, &standing, database, (&shown_files, report.as_ref()))
+        {
+            project.rest(&rest);
+        }
+    }
     if let Some(file) = &args.html {
         page::write(file, project, cache, &trace)?;
         if !args.quiet {
@@ -106,16 +167,7 @@ pub(super) fn execute(
     if summary.interrupted {
         return Err(Fault::Interrupted);
     }
-    if args.targets.is_empty() && !args.quiet {
-        for path in shown_files {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            print(&format!("\n{}\n", text.trim_end()))?;
-        }
-        if let Some(path) = report {
-            print(&format!("\nreport: {}\n", shown(&path)))?;
-        }
-    }
-    Ok(())
+    show_results(args, &shown_files, report.as_ref())
 }
 
 /// The command line behind the program and `run`.

@@ -79,8 +79,12 @@ pub struct Summary {
     pub skipped: usize,
     /// Whether somebody stopped it.
     pub interrupted: bool,
-    /// Where nodes stand now, if that is not as it was.
+    /// Where nodes stand now.
     pub standing: Option<Standing>,
+    /// Whether that is as it was.
+    pub as_before: bool,
+    /// Every node of the plan has its result, from inputs that did not change while it was looked at.
+    pub all_stand: bool,
 }
 
 /// Runs a plan and tells `emit` what happens.
@@ -110,11 +114,12 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
         let base = before.as_ref().and_then(Standing::run);
         emit(&Event::RunStarted { run, base, nodes: count, jobs: None });
         let mut summary = quiet(request, &needed, before.as_ref(), emit);
+        (summary.as_before, summary.all_stand) = (!files.are_renewed(), count == count_all);
+        summary.standing = before;
         // A file that was only touched is not to be hashed by every run from now on.
-        if let Some(mut standing) = before.filter(|_| files.are_renewed()) {
+        if let Some(standing) = summary.standing.as_mut().filter(|_| files.are_renewed()) {
             standing.put_files(&files);
             remember(request.cache);
-            summary.standing = Some(standing);
         }
         summary
     } else {
@@ -225,7 +230,8 @@ fn remember(cache: &Cache) {
     }
 }
 
-fn run_name() -> String {
+/// A name for a run: when it began, and who it is.
+pub fn run_name() -> String {
     let now = jiff::Timestamp::now();
     format!("{}-{}", now.strftime("%Y%m%d-%H%M%S%.3f"), std::process::id())
 }

@@ -116,8 +116,10 @@ impl<'env> Scheduler<'env> {
     }
 
     /// What came out, where the nodes stand, and whether there is work to put on the disk.
-    pub fn finish(self) -> (Summary, Standing, bool) {
+    pub fn finish(mut self) -> (Summary, Standing, bool) {
         let unsynced = self.unsynced > SYNC_AFTER;
+        let ended = |s: &State| matches!(s, State::Over(Ended::Cached | Ended::Executed));
+        self.summary.all_stand = self.states.iter().all(ended) && self.changes.iter().all(|n| *n == 0);
         let mut standing = self.before;
         for (i, result) in self.results.into_iter().enumerate() {
             if self.states[i] != State::Unwanted {

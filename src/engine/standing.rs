@@ -3,18 +3,18 @@
 //! A node whose inputs and outputs are as they were then needs no key, no record and no look at the cache: its
 //! result is what it was. It holds for one state of the plan, since a key is made from more than inputs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::{Files, digest_of_inputs};
-use crate::cache::{Cache, Hashed, RecordsMark, Stored};
+use crate::cache::{Cache, Hashed, RecordsMark, Seen, Stored};
 use crate::checked;
 use crate::digest::{Digest, Root};
 use crate::fingerprint::Key;
-use crate::plan::{Node, Plan};
+use crate::plan::{Node, Plan, Source};
 
 /// Where nodes stood.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Standing {
     records: RecordsMark,
     /// The run that wrote it.
     run: String,
+    /// The run database that tells of this run.
+    told_in: Option<u64>,
     nodes: Vec<Option<Stood>>,
     files: HashMap<PathBuf, Hashed>,
 }
@@ -49,11 +51,23 @@ impl Stood {
 }
 
 impl Standing {
-    /// Reads where nodes stood, if it was under the same plan, output folder and records.
-    pub fn read(file: &Path, identity: Digest, out: &Path, cache: &Cache) -> Option<Self> {
+    /// Reads where nodes stood, if it was under the same plan, output folder and records, and the run database
+    /// tells how they came to stand there.
+    pub fn read(
+        file: &Path,
+        identity: Digest,
+        out: &Path,
+        cache: &Cache,
+        told_in: Option<u64>,
+    ) -> Option<Self> {
         let standing: Self = checked::read(file)?;
-        let same = standing.identity == identity && standing.out == out;
-        (same && cache.nothing_withdrawn_since(&standing.records)).then_some(standing)
+        let same = standing.identity == identity && standing.out == out && standing.told_in == told_in;
+        (same && told_in.is_some() && cache.nothing_withdrawn_since(&standing.records)).then_some(standing)
+    }
+
+    /// The same, for a run of which this run database tells.
+    pub fn told_in(self, database: Option<u64>) -> Self {
+        Self { told_in: database, ..self }
     }
 
     /// Writes it for the next run.
@@ -90,6 +104,30 @@ impl Standing {
     /// The same, at the end of a run, for records that go so far.
     pub(super) fn at(self, records: RecordsMark, run: &str) -> Self {
         Self { records, run: run.to_owned(), ..self }
+    }
+
+    /// The records as they were.
+    pub fn records(&self) -> RecordsMark {
+        self.records
+    }
+
+    /// All files that the nodes of a plan read, and all that they wrote below the output folder; `None` if some
+    /// node does not stand, or there is doubt about a file.
+    pub fn files(&self, plan: &Plan) -> Option<[Vec<(PathBuf, Seen)>; 2]> {
+        let mut read = BTreeMap::new();
+        let mut wrote = Vec::new();
+        for (i, node) in plan.nodes.iter().enumerate() {
+            for source in node.inputs.iter().flat_map(|input| &input.sources) {
+                if let Source::Path { path, .. } = source {
+                    read.insert(path.clone(), self.file(path)?.seen()?);
+                }
+            }
+            let folder = node.folder();
+            for (output, placed) in node.outputs.iter().zip(&self.node(i)?.placed) {
+                wrote.push((folder.join(&output.path), placed.seen()?));
+            }
+        }
+        Some([read.into_iter().collect(), wrote])
     }
 
     /// The run at whose end it was so.

@@ -18,8 +18,8 @@ use crate::manifest::{Manifest, Settings, Sources, WorkerEntry, folder};
 const VERSION: u32 = 1;
 
 /// All that a plan is made from, beside the descriptions of the workers.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Premises {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Premises {
     version: u32,
     /// This program.
     program: Option<Stat>,
@@ -31,7 +31,8 @@ struct Premises {
 }
 
 impl Premises {
-    fn of(manifest: &Manifest, text: &str, sets: &[String], plan: &Plan) -> Self {
+    /// Those of a plan that was made just now.
+    pub fn of(manifest: &Manifest, text: &str, sets: &[String], plan: &Plan) -> Self {
         Self {
             version: VERSION,
             program: program(),
@@ -43,7 +44,26 @@ impl Premises {
         }
     }
 
-    fn identity(&self, described: &Digest) -> Digest {
+    /// Whether all of it is as it was.
+    pub fn hold(&self, text: &str, path: &Path, sets: &[String]) -> bool {
+        let variables = self.environment.keys();
+        let patterns = self.patterns.iter();
+        let now = Self {
+            version: VERSION,
+            program: program(),
+            text: digest(text),
+            folder: folder(path),
+            sets: sets.to_vec(),
+            environment: variables.map(|name| (name.clone(), std::env::var(name).ok())).collect(),
+            patterns: patterns
+                .map(|(pattern, _)| (pattern.clone(), super::build::matching(pattern).unwrap_or_default()))
+                .collect(),
+        };
+        *self == now
+    }
+
+    /// The digest of it and of the descriptions of the workers.
+    pub fn identity(&self, described: &Digest) -> Digest {
         let bytes = postcard::to_stdvec(&(self, described)).unwrap_or_default();
         Digest::derive("lfs-pipe 2026 plan identity", &bytes)
     }
@@ -76,36 +96,14 @@ impl Kept {
     pub fn read(file: &Path, text: &str, path: &Path, sets: &[String]) -> Option<Self> {
         let body = checked::bytes(file)?;
         let (premises, _) = postcard::take_from_bytes::<Premises>(&body).ok()?;
-        let now = Premises {
-            version: VERSION,
-            program: program(),
-            text: digest(text),
-            folder: folder(path),
-            sets: sets.to_vec(),
-            environment: premises
-                .environment
-                .keys()
-                .map(|name| (name.clone(), std::env::var(name).ok()))
-                .collect(),
-            patterns: premises
-                .patterns
-                .iter()
-                .map(|(pattern, _)| (pattern.clone(), super::build::matching(pattern).unwrap_or_default()))
-                .collect(),
-        };
-        if premises != now {
+        if !premises.hold(text, path, sets) {
             return None;
         }
         postcard::from_bytes(&body).ok()
     }
 
-    /// The digest of all that a plan is made from.
-    pub fn identity(manifest: &Manifest, text: &str, sets: &[String], plan: &Plan) -> Digest {
-        Premises::of(manifest, text, sets, plan).identity(&plan.described)
-    }
-
-    /// The manifest (without drafts: they are planned already) and its plan.
-    pub fn into_parts(self, path: &Path, text: &str, sets: &[String]) -> (Manifest, Plan) {
+    /// The manifest (without drafts: they are planned already), its plan, and what that was made from.
+    pub fn into_parts(self, path: &Path, text: &str, sets: &[String]) -> (Manifest, Plan, Premises) {
         let identity = self.premises.identity(&self.described);
         let manifest = Manifest {
             path: path.to_owned(),
@@ -113,7 +111,7 @@ impl Kept {
             sources: Sources::of(path, text, sets),
             settings: self.settings,
             workers: self.workers,
-            environment: self.premises.environment,
+            environment: self.premises.environment.clone(),
             drafts: Vec::new(),
         };
         let codes: Vec<_> = self.codes.into_iter().map(Arc::new).collect();
@@ -125,25 +123,19 @@ impl Kept {
             graph: graph(&nodes),
             nodes,
             order: self.order,
-            patterns: self.premises.patterns,
+            patterns: self.premises.patterns.clone(),
             described: self.described,
             identity,
             by_name: OnceLock::new(),
         };
-        (manifest, plan)
+        (manifest, plan, self.premises)
     }
 
     /// Keeps a plan.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(
-        file: &Path,
-        manifest: &Manifest,
-        text: &str,
-        sets: &[String],
-        plan: &Plan,
-    ) -> std::io::Result<()> {
+    pub fn write(file: &Path, manifest: &Manifest, premises: &Premises, plan: &Plan) -> std::io::Result<()> {
         let mut codes = Vec::new();
         let mut known: HashMap<&BTreeMap<String, String>, usize> = HashMap::new();
         let mut code_of = Vec::with_capacity(plan.nodes.len());
@@ -154,7 +146,7 @@ impl Kept {
             }));
         }
         let kept = Self {
-            premises: Premises::of(manifest, text, sets, plan),
+            premises: premises.clone(),
             settings: manifest.settings.clone(),
             workers: manifest.workers.clone(),
             described: plan.described,

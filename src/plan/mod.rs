@@ -18,7 +18,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
-pub use kept::Kept;
+pub use kept::{Kept, Premises};
 pub use schema::describe_parameters;
 
 use crate::digest::Digest;

@@ -40,17 +40,17 @@ const VARIABLES: [&str; 6] = [
 
 /// The descriptions, and a digest of the state under which they were given.
 pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description>, Digest)> {
+    // From before they are asked: a program that changes meanwhile is asked again the next time.
+    let described = state(programs);
     let file = cache.join("workers.json");
     // A file that cannot be read is made again.
     let mut kept: BTreeMap<String, Kept> =
         std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
     let mut out = Vec::new();
     let mut changed = false;
-    let mut states = Vec::new();
     for program in programs {
         let name = program.command.join("\0");
         let under = State::of(program);
-        states.push(serde_json::to_vec(&under).unwrap_or_default());
         if kept.get(&name).is_none_or(|k| k.under != under) {
             let description = ask(program)?;
             kept.insert(name.clone(), Kept { under, description });
@@ -66,8 +66,14 @@ pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description
         serde_json::to_writer(&temporary, &kept).map_err(std::io::Error::from).at("write", &file)?;
         temporary.persist(&file).map_err(|e| e.error).at("write", &file)?;
     }
-    let described = Digest::derive("lfs-pipe 2026 workers", &states.join(&0));
     Ok((out, described))
+}
+
+/// A digest of the state under which these programs would describe themselves now.
+pub(super) fn state(programs: &[Program]) -> Digest {
+    let states: Vec<_> =
+        programs.iter().map(|p| serde_json::to_vec(&State::of(p)).unwrap_or_default()).collect();
+    Digest::derive("lfs-pipe 2026 workers", &states.join(&0))
 }
 
 impl State {

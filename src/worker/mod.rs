@@ -11,7 +11,7 @@ pub use process::{Heard, Worker};
 
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
-use crate::manifest::{Manifest, Problem, Problems};
+use crate::manifest::{Manifest, Problem, Problems, WorkerEntry};
 use crate::plan::{Kinds, KnownKind};
 
 /// A program that speaks the worker protocol.
@@ -61,18 +61,8 @@ impl Workers {
     /// # Errors
     /// As [`Workers::of`].
     pub fn all(manifest: Option<&Manifest>, cache: &Path) -> Result<Self> {
-        let mut programs = Vec::new();
-        if let Some(own) = own_program() {
-            programs.push(own);
-        }
-        for (manifest, entry) in manifest.iter().flat_map(|m| m.workers.iter().map(move |w| (m, w))) {
-            programs.push(Program {
-                name: entry.name.clone(),
-                command: entry.command.clone(),
-                files: entry.files.iter().map(|f| manifest.root.join(f)).collect(),
-                folder: manifest.root.clone(),
-            });
-        }
+        let programs =
+            manifest.map_or_else(|| programs(&[], Path::new(".")), |m| programs(&m.workers, &m.root));
         if programs.is_empty() {
             return Err(
                 Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(NO_WORKER)
@@ -104,6 +94,22 @@ impl Workers {
             Err(Fault::Manifest(Box::new(Problems::new(sources, wrong))))
         }
     }
+}
+
+/// The digest of the state of these workers' programs and of the machine, as it is now: while it is what it was,
+/// they would describe themselves as they did.
+pub fn state(entries: &[WorkerEntry], folder: &Path) -> Digest {
+    describe::state(&programs(entries, folder))
+}
+
+fn programs(entries: &[WorkerEntry], folder: &Path) -> Vec<Program> {
+    let named = entries.iter().map(|entry| Program {
+        name: entry.name.clone(),
+        command: entry.command.clone(),
+        files: entry.files.iter().map(|f| folder.join(f)).collect(),
+        folder: folder.to_owned(),
+    });
+    own_program().into_iter().chain(named).collect()
 }
 
 /// What to do when there is no worker.

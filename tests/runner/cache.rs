@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use crate::support::{Project, chain};
+use crate::support::{CHAIN, Project, called, chain, files};
 
 #[test]
 fn an_output_edited_or_deleted_by_hand_is_put_back() {
@@ -109,6 +109,95 @@ fn p3_an_edit_with_the_same_size_and_the_old_time_is_noticed() {
     p.write("notes.txt", "ONE\nTWO\n");
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
+}
+
+/// Whether a run of everything took the short way, in which no plan is read.
+fn is_quiet(p: &Project, args: &[&str]) -> bool {
+    let all = [&["run"], args].concat();
+    let ran = called(p.command(&all).env("LFS_LOG", "debug"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    ran.err.contains("no plan is read")
+}
+
+#[test]
+fn p1_a_run_with_nothing_to_do_reads_no_plan_and_whatever_changes_is_noticed() {
+    let more = "[stage.more]\nkind = \"command\"\nrun = \"cat $IN_all > $OUT_o\"\n\
+                input.all = { path = \"in/*.txt\" }\noutput.o = \"o\"\n";
+    let p = Project::new(&format!("{CHAIN}\n{more}"));
+    p.write("notes.txt", "one\ntwo\n").write("in/a.txt", "a\n");
+    let settle = || {
+        std::thread::sleep(Duration::from_millis(40));
+        p.run_ok(&[]);
+        p.run_ok(&[]);
+        assert!(is_quiet(&p, &[]));
+        assert!(is_quiet(&p, &["-q"]));
+    };
+    settle();
+    let changes: [(&str, &dyn Fn()); 12] = [
+        ("an input", &|| {
+            p.write("notes.txt", "one\nTWO\n");
+        }),
+        ("an input of the same size and time", &|| {
+            let path = p.path("notes.txt");
+            let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+            p.write("notes.txt", "ONE\nTWO\n");
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        }),
+        ("a file that a pattern finds", &|| {
+            p.write("in/b.txt", "b\n");
+        }),
+        ("a file that it finds no more", &|| std::fs::remove_file(p.path("in/a.txt")).unwrap()),
+        ("an output that was edited", &|| {
+            p.write("out/more/o", "tampered\n");
+        }),
+        ("an output that is gone", &|| std::fs::remove_file(p.path("out/all/all.txt")).unwrap()),
+        ("all outputs", &|| std::fs::remove_dir_all(p.path("out")).unwrap()),
+        ("the manifest", &|| {
+            p.edit("greeting = \"hello\"", "greeting = \"good day\"");
+        }),
+        ("a stage more", &|| {
+            let text = p.read("pipeline.toml");
+            p.write(
+                "pipeline.toml",
+                &format!(
+                    "{text}[stage.last]\nkind = \"command\"\nrun = \"echo > $OUT_o\"\noutput.o = \"o\"\n"
+                ),
+            );
+        }),
+        ("the run database", &|| std::fs::remove_file(p.path("cache/runs.sqlite")).unwrap()),
+        ("the records", &|| std::fs::remove_file(p.path("cache/records")).unwrap()),
+        ("the cache", &|| std::fs::remove_dir_all(p.path("cache")).unwrap()),
+    ];
+    for (what, change) in changes {
+        change();
+        assert!(!is_quiet(&p, &[]), "{what}");
+        settle();
+        let notes = p.read("notes.txt");
+        let greeting = if p.read("pipeline.toml").contains("good day") { "good day" } else { "hello" };
+        assert_eq!(p.read("out/all/all.txt"), format!("{greeting}\n{notes}{notes}{notes}"), "{what}");
+        let more: String = files(&p.path("in")).iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
+        assert_eq!(p.read("out/more/o"), more, "{what}");
+    }
+    // Other arguments are other runs.
+    assert!(!is_quiet(&p, &["--set", "greeting=hi"]));
+    assert!(p.read("out/all/all.txt").starts_with("hi\n"));
+    assert!(!is_quiet(&p, &[]));
+    settle();
+    assert!(!is_quiet(&p, &["--out", "elsewhere"]));
+    assert!(p.path("elsewhere/all/all.txt").is_file());
+    assert!(!is_quiet(&p, &["all"]));
+    assert!(!is_quiet(&p, &["--force", "all"]));
+    settle();
+    // Each of these runs is told.
+    let before = p.json(&["history", "--json"])["runs"].as_array().unwrap().len();
+    assert!(is_quiet(&p, &[]));
+    let runs = p.json(&["history", "--json"])["runs"].as_array().unwrap().clone();
+    assert_eq!(runs.len(), before + 1);
+    assert_eq!((runs[0]["state"].as_str(), runs[0]["cached"].as_u64()), (Some("done"), Some(6)));
+    assert_eq!(p.json(&["diff", "@1", "@2", "--json"])["nodes"].as_array().unwrap().len(), 0);
+    // A collection writes the records anew.
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    assert!(!is_quiet(&p, &[]));
 }
 
 #[test]

@@ -158,10 +158,15 @@ fn a_damaged_run_database_is_set_aside_and_nothing_else_is_lost() {
         let _ = std::fs::remove_file(p.path(file));
     }
     p.write("cache/runs.sqlite", &"this is no database".repeat(100));
-    let ran = p.run_ok(&[]);
-    assert_eq!(ran.counts(), [0, 4, 0, 0]);
-    assert!(ran.err.contains("it is set aside"), "{}", ran.err);
+    // A run with nothing to do does not look into it, and is not lost.
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    let told = p.call(&["history", "--json"]);
+    assert!(told.err.contains("it is set aside"), "{}", told.err);
     assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 1);
+    // What it built on is not known any more: the next one looks at everything, and tells it anew.
+    assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(p.json(&["diff", "@1", "@1", "--json"])["nodes"].as_array().unwrap().len(), 0);
+    assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -120,10 +120,10 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn check(mut model: Model, edits: &[Edit]) -> Result<(), TestCaseError> {
+fn check(mut model: Model, edits: &[(Edit, bool)]) -> Result<(), TestCaseError> {
     let p = Project::new(&model.manifest());
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for edit in std::iter::once(&Edit::Nothing).chain(edits) {
+    for (edit, told) in std::iter::once(&(Edit::Nothing, true)).chain(edits) {
         let mut target = None;
         let count = model.nodes.len();
         match *edit {
@@ -156,7 +156,9 @@ fn check(mut model: Model, edits: &[Edit]) -> Result<(), TestCaseError> {
         }
         let name = target.map(|t| format!("n{t}"));
         let args: Vec<&str> = ["-j2"].into_iter().chain(name.as_deref()).collect();
-        let ran = p.run_ok(&args);
+        // Nobody hears what a run does that is asked for nothing but to run: it may take the short way.
+        let ran = if *told { p.run_ok(&args) } else { p.call(&[&["run"], args.as_slice()].concat()) };
+        prop_assert_eq!(ran.code, 0, "{}", ran.err);
         let needed = model.needed(target);
         let mut new: HashMap<String, Vec<String>> = HashMap::new();
         for i in &needed {
@@ -166,6 +168,12 @@ fn check(mut model: Model, edits: &[Edit]) -> Result<(), TestCaseError> {
             if !seen.contains(&key) {
                 new.entry(key).or_default().push(format!("n{i}"));
             }
+        }
+        if !told {
+            // Files must be older than a moment for the next one to take it.
+            std::thread::sleep(std::time::Duration::from_millis(40));
+            seen.extend(new.into_keys());
+            continue;
         }
         // Exactly one node for each thing that was never computed, and no other.
         let executed = ran.executed();
@@ -191,7 +199,7 @@ proptest! {
     #[test]
     fn p1_p2_random_edits_give_what_running_everything_gives(
         model in model(),
-        edits in prop::collection::vec(edit(), 1..8),
+        edits in prop::collection::vec((edit(), any::<bool>()), 1..8),
     ) {
         check(model, &edits)?;
     }
