@@ -41,10 +41,7 @@ impl Cache {
     /// # Errors
     /// When something cannot be read or moved.
     pub fn collect(&self, spared: &HashSet<Key>, runs: &HashSet<String>, dry: bool) -> Result<Collected> {
-        let path = self.root.join("scratch").join("collecting");
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.at("create", &path)?;
-        let lock = locks::whole_file(&file).at("lock", &path)?;
+        let lock = self.collecting()?;
         let records = self.root.join("records");
         self.records().refresh().at("read", &records)?;
         let running = self.running()?;
@@ -52,9 +49,12 @@ impl Cache {
         let kept = self.kept(&all, spared, runs, &running);
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
+        // A running pipeline may be about to continue from a step that somebody called spent.
+        let used = self.records().relied_on(&running);
+        let in_use = |key: &Key, record: &Record| used.contains(key) || running.contains(&record.made.run);
         let needed: HashSet<Digest> = all
             .iter()
-            .filter(|(key, ..)| kept.contains(key))
+            .filter(|(key, _, r)| kept.contains(key) && (!self.is_spent(key) || in_use(key, r)))
             .flat_map(|(_, _, record)| record.outputs.values().map(|s| s.digest))
             .collect();
         let mut doomed: Vec<PathBuf> = Vec::new();
@@ -68,24 +68,64 @@ impl Cache {
                 doomed.push(path);
             }
         }
+        if dry {
+            return Ok(out);
+        }
+        // Records first: a record without its object would be a result that is lost.
+        self.records().keep(&kept, &running).at("write", &records)?;
+        self.records().ended(&self.boot).at("write", &records)?;
+        self.move_to_trash(&doomed)?;
+        drop(lock);
+        remove(&self.root.join("trash"));
+        self.make_durable()?;
+        Ok(out)
+    }
+
+    /// Removes the objects of which only steps know whose notes are enough, unless another run goes on: it may be
+    /// about to continue from one.
+    ///
+    /// # Errors
+    /// When something cannot be read or moved.
+    pub fn remove_spent(&self, run: &str) -> Result<()> {
+        let lock = self.collecting()?;
+        self.records().refresh().at("read", &self.root.join("records"))?;
+        if self.running()?.iter().any(|other| other != run) {
+            return Ok(());
+        }
+        let needed = self.needed().into_iter();
+        let needed: HashSet<Digest> =
+            needed.flat_map(|(_, record)| record.outputs.into_values().map(|s| s.digest)).collect();
+        let all = self.records().all();
+        let spent = all.into_iter().filter(|(key, ..)| self.is_spent(key));
+        let spent: HashSet<Digest> =
+            spent.flat_map(|(_, _, record)| record.outputs.into_values().map(|s| s.digest)).collect();
+        let doomed: Vec<PathBuf> = spent.difference(&needed).map(|digest| self.object(digest)).collect();
+        self.move_to_trash(&doomed)?;
+        drop(lock);
+        remove(&self.root.join("trash"));
+        Ok(())
+    }
+
+    /// While this is held, no run can find a result known.
+    fn collecting(&self) -> Result<locks::Held> {
+        let path = self.root.join("scratch").join("collecting");
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.at("create", &path)?;
+        locks::own_file(file).at("lock", &path)
+    }
+
+    /// Moves objects out of service, to be removed at leisure. Those that are not there are left out.
+    fn move_to_trash(&self, objects: &[PathBuf]) -> Result<()> {
         let trash = self.root.join("trash");
-        if !dry {
-            // Records first: a record without its object would be a result that is lost.
-            self.records().keep(&kept, &running).at("write", &records)?;
-            self.records().ended(&self.boot).at("write", &records)?;
-            std::fs::create_dir_all(&trash).at("create", &trash)?;
-            let folder = tempfile::tempdir_in(&trash).at("create", &trash)?.keep();
-            for (i, path) in doomed.iter().enumerate() {
-                let to = folder.join(i.to_string());
-                std::fs::rename(path, &to).at("move aside", path)?;
+        std::fs::create_dir_all(&trash).at("create", &trash)?;
+        let folder = tempfile::tempdir_in(&trash).at("create", &trash)?.keep();
+        for (i, path) in objects.iter().enumerate() {
+            match std::fs::rename(path, folder.join(i.to_string())) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.at("move aside", path)?,
             }
         }
-        drop(lock);
-        if !dry {
-            remove(&trash);
-            self.make_durable()?;
-        }
-        Ok(out)
+        Ok(())
     }
 
     /// The keys that stay: those that are spared, those of running pipelines, and the steps of all of them.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::collect::size;
-use super::{Cache, Look, Stored};
+use super::{Cache, Look, Record, Stored};
 use crate::digest::Digest;
 use crate::fault::{At, Result};
 use crate::fingerprint::Key;
@@ -61,8 +61,12 @@ impl Cache {
         let mut stats = Stats::default();
         let mut named: HashSet<Digest> = HashSet::new();
         let mut stages: BTreeMap<String, BTreeMap<Digest, u64>> = BTreeMap::new();
-        for (_, step, record) in self.records().all() {
+        let all = self.records().all();
+        for (key, step, record) in all {
             *(if step { &mut stats.steps } else { &mut stats.nodes }) += 1;
+            if self.is_spent(&key) {
+                continue;
+            }
             let stage = record.made.node.split('[').next().unwrap_or_default().to_owned();
             for stored in record.outputs.values() {
                 named.insert(stored.digest);
@@ -94,7 +98,7 @@ impl Cache {
     pub fn check(&self, told: &(dyn Fn(u64) + Sync)) -> Result<Vec<Damage>> {
         self.records().refresh().at("read", &self.root.join("records"))?;
         let mut all: HashMap<Digest, (Stored, Vec<(Key, String)>)> = HashMap::new();
-        for (key, _, record) in self.records().all() {
+        for (key, record) in self.needed() {
             for stored in record.outputs.values() {
                 let entry = all.entry(stored.digest).or_insert_with(|| (stored.clone(), vec![]));
                 entry.1.push((key, record.made.node.clone()));
@@ -131,13 +135,18 @@ impl Cache {
         Ok(())
     }
 
+    /// The records whose objects are needed: all but those of steps of which the note is enough.
+    pub(super) fn needed(&self) -> Vec<(Key, Record)> {
+        let all = self.records().all();
+        all.into_iter().map(|(key, _, record)| (key, record)).filter(|(key, _)| !self.is_spent(key)).collect()
+    }
+
     /// The objects' sizes that [`Cache::check`] is going to look at, in all.
     pub fn bytes_to_check(&self) -> u64 {
         let all: HashMap<Digest, u64> = self
-            .records()
-            .all()
+            .needed()
             .into_iter()
-            .flat_map(|(_, _, record)| record.outputs.into_values().map(|s| (s.digest, s.bytes)))
+            .flat_map(|(_, record)| record.outputs.into_values().map(|s| (s.digest, s.bytes)))
             .collect();
         all.values().sum()
     }

@@ -42,6 +42,12 @@ pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
     }
 }
 
+/// Waits for a whole file, and keeps it until the lock is dropped.
+pub(super) fn own_file(file: File) -> io::Result<Held> {
+    std::mem::forget(wait(&file, libc::F_WRLCK)?);
+    Ok(Held { _file: file })
+}
+
 /// Waits for a whole file, for the time of one write.
 pub(super) fn whole_file(file: &File) -> io::Result<Unlock<'_>> {
     wait(file, libc::F_WRLCK)

@@ -181,7 +181,7 @@ impl Cache {
         );
         for key in doubtful {
             let Some(record) = self.record(&key) else { continue };
-            if !self.has_all(&record, Look::AtBytes)? {
+            if !self.is_spent(&key) && !self.has_all(&record, Look::AtBytes)? {
                 self.withdraw(&key)?;
             }
         }
@@ -301,6 +301,19 @@ impl Cache {
                 self.records().used(collect::PULLED, keys, &self.boot).at("write", &self.root.join("records"))
             }
         }
+    }
+
+    /// Notes that only the notes of these steps are needed any more.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn spend(&self, keys: &[Key]) -> Result<()> {
+        self.records().spend(keys, &self.boot).at("write", &self.root.join("records"))
+    }
+
+    /// Whether only the note of a step is needed any more.
+    pub fn is_spent(&self, key: &Key) -> bool {
+        self.records().is_spent(key)
     }
 
     /// While this is held, nothing is collected. From storing an object until a record names it, it must be.

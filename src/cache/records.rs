@@ -45,6 +45,9 @@ pub struct Record {
     pub metrics: BTreeMap<String, f64>,
     /// What a reader of the result must know.
     pub warnings: Vec<String>,
+    /// What is to be known of a step without its bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<serde_json::Value>,
     /// How it came about. Not part of what the result depends on.
     pub made: Made,
 }
@@ -84,13 +87,15 @@ enum Tag {
     Ended = b'E',
     /// Results that a run found known and relies on: the digest of the run's name, then their keys.
     Used = b'U',
+    /// The key of a step of which only the note is needed any more.
+    Spent = b'P',
 }
 
 impl Tag {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Node, Self::Step, Self::Withdrawn, Self::Durable, Self::Ended, Self::Used]
-            .into_iter()
-            .find(|t| *t as u8 == byte)
+        let all =
+            [Self::Node, Self::Step, Self::Withdrawn, Self::Durable, Self::Ended, Self::Used, Self::Spent];
+        all.into_iter().find(|t| *t as u8 == byte)
     }
 }
 
@@ -154,6 +159,8 @@ pub(super) struct Records {
     read: bool,
     known: HashMap<Key, Range<usize>>,
     nodes: Vec<Key>,
+    /// Steps of which only the note is needed any more.
+    spent: HashSet<Key>,
     seen: usize,
     replaced: usize,
     /// Where everything before is on the disk.
@@ -170,6 +177,7 @@ impl Records {
             read: false,
             known,
             nodes: vec![],
+            spent: HashSet::new(),
             seen: 0,
             replaced: 0,
             durable: 0,
@@ -211,6 +219,7 @@ impl Records {
             self.replaced = self.journal.replaced();
             self.known.clear();
             self.nodes.clear();
+            self.spent.clear();
             (self.seen, self.durable) = (0, 0);
         }
         for place in &self.journal.entries()[self.seen..] {
@@ -219,9 +228,13 @@ impl Records {
             match (bytes.first().copied().and_then(Tag::of), key) {
                 (Some(tag @ (Tag::Node | Tag::Step)), Some(key)) => {
                     self.known.insert(key, place.clone());
+                    self.spent.remove(&key);
                     if tag == Tag::Node {
                         self.nodes.push(key);
                     }
+                }
+                (Some(Tag::Spent), Some(key)) if self.journal.get(place).is_some() => {
+                    self.spent.insert(key);
                 }
                 (Some(Tag::Withdrawn), Some(key)) if self.journal.get(place).is_some() => {
                     self.known.remove(&key);
@@ -309,6 +322,19 @@ impl Records {
         self.append(&[bytes, ended(boot)])
     }
 
+    /// Notes that only the notes of these steps are needed any more. It leaves the file as settled as it was.
+    pub fn spend(&mut self, keys: &[Key], boot: &str) -> io::Result<()> {
+        let entry = |key: &Key| std::iter::once(Tag::Spent as u8).chain(key.0).collect();
+        let entries: Vec<Vec<u8>> = keys.iter().map(entry).chain([ended(boot)]).collect();
+        self.append(&entries)
+    }
+
+    /// Whether only the note of a step is needed any more.
+    pub fn is_spent(&mut self, key: &Key) -> bool {
+        self.load();
+        self.spent.contains(key)
+    }
+
     /// Every record, with its key, and whether it is of a step.
     pub fn all(&mut self) -> Vec<(Key, bool, Record)> {
         self.load();
@@ -338,7 +364,7 @@ impl Records {
         self.journal.rewrite(&|bytes| {
             let key = key_of(bytes)?;
             let stays = match Tag::of(*bytes.first()?)? {
-                Tag::Node | Tag::Step => kept.contains(&key),
+                Tag::Node | Tag::Step | Tag::Spent => kept.contains(&key),
                 Tag::Used => runs.contains(&key),
                 _ => false,
             };

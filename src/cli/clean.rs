@@ -48,6 +48,7 @@ fn remove_cache(common: &Common, manifest: &Manifest) -> Result<String> {
         "runs.sqlite",
         "runs.sqlite-journal",
         "runs.quiet",
+        "remote",
     ] {
         let path = root.join(part);
         match path.symlink_metadata() {

@@ -1,12 +1,13 @@
 //! Running a job on a worker, and serving the steps that it asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use lfs_stage::{Job, Reply, Request, Step, StepAnswer};
+use lfs_stage::{Job, NOTE_FILE, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
 use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
@@ -51,6 +52,7 @@ impl Shop<'_> {
                 job: &job,
                 scope,
                 asked: vec![],
+                keys: HashMap::new(),
                 said: Said::default(),
             };
             let result = host.listen(&mut worker);
@@ -95,6 +97,8 @@ struct Host<'scope, 'env> {
     job: &'env Job,
     scope: &'scope Scope<'scope, 'env>,
     asked: Vec<Asked<'scope>>,
+    /// The keys of steps by the digests that the worker was told.
+    keys: HashMap<String, Key>,
     said: Said,
 }
 
@@ -159,6 +163,11 @@ impl<'scope, 'env> Host<'scope, 'env> {
             Reply::StepWait { index } => {
                 return self.wait(index).map(|a| Some(Request::Steps { answers: vec![a] }));
             }
+            Reply::Spent { digests } => {
+                let keys: Vec<Key> = digests.iter().filter_map(|d| self.keys.get(d)).copied().collect();
+                self.shop.cache.spend(&keys)?;
+                self.shop.spent.store(true, Ordering::Relaxed);
+            }
             Reply::Done | Reply::Failed(_) => {}
         }
         Ok(None)
@@ -175,10 +184,14 @@ impl<'scope, 'env> Host<'scope, 'env> {
             let key = print.key().map_err(|e| End::Broken(Fault::machine(e.to_string())))?;
             let after: Result<Vec<PathBuf>, End> = step.after.iter().map(|d| self.folder_of(d)).collect();
             let mut asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
-            let answer = match self.known(&key)? {
+            let lacking = || asked.step.after.iter().zip(&asked.after).filter(|(_, folder)| !folder.exists());
+            let answer = match self.known(&key, asked.step.note_will_do)? {
                 Some(answer) => {
                     self.step_event(&asked.step, true);
                     answer
+                }
+                None if lacking().next().is_some() => {
+                    StepAnswer::Lacking { after: lacking().map(|(digest, _)| digest.clone()).collect() }
                 }
                 None => {
                     let folder = self.shop.scratch()?.folder()?;
@@ -261,18 +274,27 @@ impl<'scope, 'env> Host<'scope, 'env> {
         Ok(self.shop.cache.object(&digest))
     }
 
-    fn known(&self, key: &Key) -> Result<Option<StepAnswer>, End> {
+    fn known(&mut self, key: &Key, note_will_do: bool) -> Result<Option<StepAnswer>, End> {
         let cache = self.shop.cache;
         let Some(record) = cache.record_now(key)? else { return Ok(None) };
         let Some(stored) = record.outputs.get(STEP) else { return Ok(None) };
         cache.rely_on(&self.shop.run, &[*key])?;
         if !cache.verify(stored, Look::AtStat)? {
-            // A damaged checkpoint is computed again.
             cache.set_aside(&stored.digest)?;
-            return Ok(None);
+            // A damaged checkpoint is computed again, unless only its note is wanted.
+            if !(note_will_do && record.note.is_some() && cache.is_spent(key)) {
+                return Ok(None);
+            }
         }
-        let (digest, folder) = (stored.digest.to_string(), cache.object(&stored.digest));
-        Ok(Some(StepAnswer::Known { digest, folder }))
+        Ok(Some(self.tell(*key, stored.digest, record.note)))
+    }
+
+    /// Tells the worker of a step that is known.
+    fn tell(&mut self, key: Key, digest: Digest, note: Option<serde_json::Value>) -> StepAnswer {
+        let folder = self.shop.cache.object(&digest);
+        let digest = digest.to_string();
+        self.keys.insert(digest.clone(), key);
+        StepAnswer::Known { digest, folder, note }
     }
 
     /// Takes a computed step into the cache.
@@ -287,15 +309,17 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 "the worker handed in step {index}, which was known"
             ))));
         };
+        let note = note_of(folder)?;
         let no_collection = self.shop.cache.no_collection()?;
         let stored = self.shop.cache.store(folder)?;
         let digest = stored.digest;
         let made = Made { node: self.task.node.name.clone(), run: self.shop.run.clone(), ..Made::default() };
         let outputs = BTreeMap::from([(STEP.to_owned(), stored)]);
-        self.shop.cache.put_step(&asked.key, &asked.print, &Record { outputs, made, ..Record::default() })?;
+        let record = Record { outputs, made, note: note.clone(), ..Record::default() };
+        self.shop.cache.put_step(&asked.key, &asked.print, &record)?;
         drop(no_collection);
         self.step_event(&asked.step, false);
-        Ok(StepAnswer::Known { digest: digest.to_string(), folder: self.shop.cache.object(&digest) })
+        Ok(self.tell(asked.key, digest, note))
     }
 
     /// Waits for a step that another worker computes.
@@ -313,6 +337,26 @@ impl<'scope, 'env> Host<'scope, 'env> {
         }
     }
 }
+
+/// The note in a step's folder, if there is one.
+fn note_of(folder: &Path) -> Result<Option<serde_json::Value>, End> {
+    let path = folder.join(NOTE_FILE);
+    let bytes = match std::fs::read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.at("read", &path)?,
+    };
+    if bytes.len() > LARGEST_NOTE {
+        let text =
+            format!("the {NOTE_FILE} of a step has {} bytes, of {LARGEST_NOTE} at the most", bytes.len());
+        return Err(End::Failed(Failed::new(text)));
+    }
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| End::Failed(Failed::new(format!("the {NOTE_FILE} of a step is no JSON: {e}"))))
+}
+
+/// Notes stand in the records, which are held in memory.
+const LARGEST_NOTE: usize = 1 << 18;
 
 /// The one output of a step's record.
 const STEP: &str = "step";

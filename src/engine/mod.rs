@@ -15,7 +15,7 @@ mod stop;
 mod work;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -199,6 +199,7 @@ fn work_off(
         slots: Slots::new(limits),
         kills_for_memory: command::kills_for_memory(),
         syncing: AtomicBool::new(false),
+        spent: AtomicBool::new(false),
         scratch: Mutex::default(),
         placing: Mutex::default(),
         logs: cache.root().join("runs").join(&run),
@@ -218,6 +219,9 @@ fn work_off(
         cache.make_durable()?;
     } else if summary.executed > 0 {
         cache.end_run()?;
+    }
+    if shop.spent.load(Ordering::Relaxed) {
+        cache.remove_spent(&shop.run)?;
     }
     summary.standing = Some(standing.at(cache.records_mark(), &shop.run));
     Ok(summary)

@@ -34,6 +34,8 @@ pub(super) struct Shop<'a> {
     pub kills_for_memory: u64,
     /// Results are being put on the disk.
     pub syncing: AtomicBool,
+    /// Workers called steps spent.
+    pub spent: AtomicBool,
     /// Made when the first node runs.
     pub scratch: Mutex<Option<Arc<Scratch>>>,
     /// Made when the first output is placed.
@@ -339,7 +341,7 @@ impl Shop<'_> {
         };
         let (node, run, peak) = (task.node.name.clone(), self.run.clone(), said.peak);
         let made = Made { node, run, started, seconds, peak, worker };
-        Ok(Record { outputs, metrics: said.metrics, warnings: said.warnings, made })
+        Ok(Record { outputs, metrics: said.metrics, warnings: said.warnings, note: None, made })
     }
 
     /// Where a node's log goes.

@@ -1,7 +1,7 @@
 //! What a running stage can see and say.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
@@ -18,6 +18,8 @@ pub struct Context<'a> {
     kind: &'a dyn Kind,
     speak: &'a Speak,
     hear: &'a RefCell<Receiver<Request>>,
+    /// By the digests of their results.
+    asked: BTreeMap<String, Asked>,
 }
 
 /// Where the work stands.
@@ -48,6 +50,8 @@ pub struct StepSpec<'a> {
     pub inputs: &'a [&'a str],
     /// The steps that it continues from.
     pub after: Vec<StepFolder>,
+    /// Its note will do.
+    pub note_will_do: bool,
 }
 
 /// A step's result.
@@ -55,8 +59,17 @@ pub struct StepSpec<'a> {
 pub struct StepFolder {
     /// The digest of the folder.
     pub digest: String,
-    /// The folder: not to be written to.
+    /// The folder: not to be written to. Where a note will do, it may not be there.
     pub path: PathBuf,
+    /// What its `note.json` says.
+    pub note: Option<Value>,
+}
+
+/// A step that was asked for.
+#[derive(Debug, Clone)]
+struct Asked {
+    step: Step,
+    after: Vec<StepFolder>,
 }
 
 impl<'a> Context<'a> {
@@ -66,7 +79,7 @@ impl<'a> Context<'a> {
         speak: &'a Speak,
         hear: &'a RefCell<Receiver<Request>>,
     ) -> Self {
-        Self { job, kind, speak, hear }
+        Self { job, kind, speak, hear, asked: BTreeMap::new() }
     }
 
     /// The path of a one-valued input.
@@ -152,50 +165,102 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When a step fails, or the host went away.
     pub fn steps(&mut self, specs: &[StepSpec<'_>]) -> Result<Vec<StepFolder>> {
-        let steps: Vec<Step> = specs
-            .iter()
-            .map(|s| Step {
+        let asked = specs.iter().map(|s| Asked {
+            step: Step {
                 name: s.name.clone(),
                 spec: s.spec.clone(),
                 choices: s.choices.iter().map(|c| (*c).to_owned()).collect(),
                 inputs: s.inputs.iter().map(|c| (*c).to_owned()).collect(),
                 after: s.after.iter().map(|f| f.digest.clone()).collect(),
-            })
-            .collect();
-        self.speak.say(Reply::Steps { steps: steps.clone() });
-        let mut answers = self.answers(steps.len())?;
+                note_will_do: s.note_will_do,
+            },
+            after: s.after.clone(),
+        });
+        self.ask(asked.collect())
+    }
+
+    /// A step's result with its folder, also where only its note was left.
+    ///
+    /// # Errors
+    /// As [`Context::steps`].
+    pub fn whole(&mut self, folder: &StepFolder) -> Result<StepFolder> {
+        let asked = match self.asked.get(&folder.digest) {
+            Some(asked) if !folder.path.exists() => asked,
+            _ => return Ok(folder.clone()),
+        };
+        let step = Step { note_will_do: false, ..asked.step.clone() };
+        let mut found = self.ask(vec![Asked { step, after: asked.after.clone() }])?;
+        Ok(found.remove(0))
+    }
+
+    /// Says that of these steps only the notes are needed from now on.
+    pub fn spent(&self, folders: &[StepFolder]) {
+        if !folders.is_empty() {
+            self.speak.say(Reply::Spent { digests: folders.iter().map(|f| f.digest.clone()).collect() });
+        }
+    }
+
+    fn ask(&mut self, mut asked: Vec<Asked>) -> Result<Vec<StepFolder>> {
+        let mut answers = loop {
+            self.speak.say(Reply::Steps { steps: asked.iter().map(|a| a.step.clone()).collect() });
+            let answers = self.answers(asked.len())?;
+            let lacking = answers.iter().flat_map(|a| match a {
+                StepAnswer::Lacking { after } => after.clone(),
+                _ => vec![],
+            });
+            let lacking: BTreeSet<String> = lacking.collect();
+            if lacking.is_empty() {
+                break answers;
+            }
+            for digest in lacking {
+                self.make_again(&digest, &mut asked)?;
+            }
+        };
         // Own work first; what others compute may be ready by then.
         for (index, answer) in answers.iter_mut().enumerate() {
             if let StepAnswer::Compute { folder } = answer {
-                *answer = self.compute(&steps[index], &specs[index], folder, index)?;
+                *answer = self.compute(&asked[index], folder, index)?;
             }
         }
         let mut out = Vec::with_capacity(answers.len());
-        for (index, mut answer) in answers.into_iter().enumerate() {
+        for (index, (mut answer, asked)) in answers.into_iter().zip(asked).enumerate() {
             if answer == StepAnswer::Elsewhere {
                 self.speak.say(Reply::StepWait { index });
                 answer = self.answers(1)?.remove(0);
             }
             if let StepAnswer::Compute { folder } = &answer {
-                answer = self.compute(&steps[index], &specs[index], folder, index)?;
+                answer = self.compute(&asked, folder, index)?;
             }
-            match answer {
-                StepAnswer::Known { digest, folder } => out.push(StepFolder { digest, path: folder }),
-                _ => return Err(gone("gave no folder for a step that is complete")),
-            }
+            let StepAnswer::Known { digest, folder, note } = answer else {
+                return Err(gone("gave no folder for a step that is complete"));
+            };
+            self.asked.insert(digest.clone(), asked);
+            out.push(StepFolder { digest, path: folder, note });
         }
         Ok(out)
     }
 
-    fn compute(
-        &mut self,
-        step: &Step,
-        spec: &StepSpec<'_>,
-        folder: &Path,
-        index: usize,
-    ) -> Result<StepAnswer> {
-        let after: Vec<&Path> = spec.after.iter().map(|f| f.path.as_path()).collect();
-        self.kind.step(&self.job.parameters, step, &after, folder, self)?;
+    /// Computes a step again of which only the note is left, for those that continue from it.
+    fn make_again(&mut self, digest: &str, readers: &mut [Asked]) -> Result<()> {
+        let none = || gone("lacks a step that was never asked for");
+        let before = self.asked.get(digest).cloned().ok_or_else(none)?;
+        let step = Step { note_will_do: false, ..before.step };
+        let found = self.ask(vec![Asked { step, after: before.after }])?.remove(0);
+        for reader in readers {
+            for (name, after) in reader.step.after.iter_mut().zip(&mut reader.after) {
+                if name == digest {
+                    // Where hardware forbids the same bytes, it has another digest now.
+                    name.clone_from(&found.digest);
+                    *after = found.clone();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compute(&mut self, asked: &Asked, folder: &Path, index: usize) -> Result<StepAnswer> {
+        let after: Vec<&Path> = asked.after.iter().map(|f| f.path.as_path()).collect();
+        self.kind.step(&self.job.parameters, &asked.step, &after, folder, self)?;
         self.speak.say(Reply::StepDone { index });
         Ok(self.answers(1)?.remove(0))
     }

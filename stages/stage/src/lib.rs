@@ -20,5 +20,5 @@ pub use context::{Context, Progress, StepFolder, StepSpec};
 pub use describe::{Choice, Cpu, Description, InputInfo, KindInfo, OutputInfo, PROTOCOL, Shape};
 pub use failure::{Failure, IoContext, Result};
 pub use kind::{Input, Kind, Output, Source, Stage, choice, one, optional, several};
-pub use protocol::{Binding, Job, Labels, Member, Reply, Request, Step, StepAnswer};
+pub use protocol::{Binding, Job, Labels, Member, NOTE_FILE, Reply, Request, Step, StepAnswer};
 pub use serve::{run_in_place, worker_main};

@@ -91,7 +91,14 @@ pub struct Step {
     /// Digests of the steps that it continues from, as the host gave them.
     #[serde(default)]
     pub after: Vec<String>,
+    /// Its note will do: where only that is left of it, it need not be computed again.
+    #[serde(default)]
+    pub note_will_do: bool,
 }
+
+/// A file of this name in a step's folder is its note: what is to be known of the step without its bytes. It is kept
+/// with the record.
+pub const NOTE_FILE: &str = "note.json";
 
 /// What the host says of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,8 +108,16 @@ pub enum StepAnswer {
     Known {
         /// The digest of the folder.
         digest: String,
-        /// The folder.
+        /// The folder. It is not there any more where only the note is left.
         folder: PathBuf,
+        /// What its `note.json` says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Value>,
+    },
+    /// These of the steps that it continues from are not there any more. They are to be asked for first.
+    Lacking {
+        /// Their digests.
+        after: Vec<String>,
     },
     /// Compute it into this empty folder, then say [`Reply::StepDone`].
     Compute {
@@ -165,6 +180,11 @@ pub enum Reply {
     StepWait {
         /// Which one.
         index: usize,
+    },
+    /// Of these steps only the notes are needed from now on: the host may remove the rest when it likes.
+    Spent {
+        /// Their digests.
+        digests: Vec<String>,
     },
     /// The job is done and every output is written.
     Done,

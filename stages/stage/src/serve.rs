@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::describe::{Description, PROTOCOL};
 use crate::kind::Kind;
-use crate::protocol::{Job, Reply, Request, StepAnswer};
+use crate::protocol::{Job, NOTE_FILE, Reply, Request, StepAnswer};
 use crate::{Context, Failure, Result};
 
 /// The least time between two progress messages.
@@ -183,7 +183,10 @@ pub fn run_in_place(kind: &'static dyn Kind, job: &Job) -> (Result<()>, Vec<Repl
             Reply::StepDone { index } => {
                 let folder = state.1[*index].clone();
                 let digest = folder.display().to_string();
-                let _ = send.send(Request::Steps { answers: vec![StepAnswer::Known { digest, folder }] });
+                let note = std::fs::read(folder.join(NOTE_FILE)).ok();
+                let note = note.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let _ =
+                    send.send(Request::Steps { answers: vec![StepAnswer::Known { digest, folder, note }] });
             }
             _ => {}
         }

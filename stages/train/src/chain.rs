@@ -40,6 +40,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
     let inputs: &[&str] = if validation { &["dataset", "validation"] } else { &["dataset"] };
     let (mut history, mut epochs): (Vec<Past>, Vec<Epoch>) = (Vec::new(), Vec::new());
     let (mut before, mut winner): (Vec<StepFolder>, usize) = (Vec::new(), 0);
+    let mut diverged: Vec<bool> = Vec::new();
     let mut best: Option<(f64, StepFolder, EpochSpec)> = None;
     let mut last: Option<(StepFolder, EpochSpec)> = None;
     for epoch in 0..p.epochs {
@@ -51,9 +52,12 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         let (mut steps, mut places): (Vec<StepSpec<'_>>, Vec<usize>) = (Vec::new(), Vec::new());
         let parents = history.last().and_then(|past| p.method.parents(p, past));
         for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
-            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(winner);
+            // One that diverged has nothing to go on with: the winner's weights take its place.
+            let is_whole = |i: &usize| diverged.get(*i).is_some_and(|d| !d);
+            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().filter(is_whole);
+            let parent = parent.unwrap_or(winner);
             let mut after: Vec<StepFolder> = before.get(parent).cloned().into_iter().collect();
-            if !p.method.copies_momentum(p) && index != parent {
+            if !p.method.copies_momentum(p) && index != parent && is_whole(&index) {
                 after.extend(before.get(index).cloned());
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
@@ -62,13 +66,20 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             places.push(alike.unwrap_or(steps.len()));
             if alike.is_none() {
                 let name = format!("epoch {epoch}{name}");
-                steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after });
+                steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after, note_will_do: true });
             }
         }
         let done = cx.steps(&steps)?;
         let folders: Vec<StepFolder> = places.iter().filter_map(|place| done.get(*place).cloned()).collect();
-        let states: Vec<State> = folders.iter().map(|f| checkpoint::state(&f.path)).collect::<Result<_>>()?;
-        winner = highest(&states);
+        let states: Vec<State> = folders.iter().map(checkpoint::state_of).collect::<Result<_>>()?;
+        // What lost, and what nobody continues from any more, need not stay.
+        let lost = |f: &&StepFolder| before.get(winner).is_some_and(|won| won.digest != f.digest);
+        cx.spent(&before.iter().filter(lost).cloned().collect::<Vec<_>>());
+        let last_good = before.get(winner).map(|folder| folder.path.clone());
+        winner = highest(&states).ok_or_else(|| all_diverged(&states, last_good.as_deref()))?;
+        for (draw, lost) in draws.iter().zip(&states).filter_map(|(d, s)| Some((d, s.diverged.as_ref()?))) {
+            cx.note(format!("{} is out of the race: {}", draw.name, lost.message));
+        }
         let state = &states[winner];
         tell(cx, epoch, p.epochs, &specs[winner].form, state);
         if epoch == 0 {
@@ -83,8 +94,10 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         last = Some(chosen);
         history.push(Past {
             samples: draws.iter().map(|d| d.sample.clone()).collect(),
-            rewards: states.iter().map(|s| s.reward).collect(),
+            // Nothing is worse than a network that is none.
+            rewards: states.iter().map(|s| s.diverged.as_ref().map_or(s.reward, |_| Some(0.0))).collect(),
         });
+        diverged = states.iter().map(|s| s.diverged.is_some()).collect();
         let search = p
             .method
             .state(p, &Now { seed: p.seed, epoch, scale: p.scale, history: &history[..epoch as usize] });
@@ -98,6 +111,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         _ => last,
     };
     let (folder, spec) = kept.ok_or_else(|| Failure::new("there was no epoch"))?;
+    let folder = cx.whole(&folder)?;
     write_model(p, &spec, &folder, selected_on, cx)?;
     log::write(&epochs, spec.epoch, cx.output("log")?)
 }
@@ -153,10 +167,23 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
     }
 }
 
-/// The candidate with the highest reward, the first of equals.
-fn highest(states: &[State]) -> usize {
+/// The candidate with the highest reward, the first of equals; none where all diverged.
+fn highest(states: &[State]) -> Option<usize> {
     let reward = |i: usize| states[i].reward.unwrap_or(0.0);
-    (1..states.len()).fold(0, |best, i| if reward(i) > reward(best) { i } else { best })
+    let whole = (0..states.len()).filter(|i| states[*i].diverged.is_none());
+    whole.reduce(|best, i| if reward(i) > reward(best) { i } else { best })
+}
+
+/// What is to be said where no candidate of an epoch came to a network.
+fn all_diverged(states: &[State], last_good: Option<&std::path::Path>) -> Failure {
+    let kept = match last_good {
+        Some(folder) => format!("the last good checkpoint is {}", folder.display()),
+        None => "there was no epoch before".to_owned(),
+    };
+    match states.first().and_then(|s| s.diverged.as_ref()) {
+        Some(first) => Failure::new(format!("{}; {kept}", first.message)).help(&first.help),
+        None => Failure::new(format!("an epoch without candidates; {kept}")),
+    }
 }
 
 fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {

@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use lfs_network::weights::{self, Tensors};
-use lfs_stage::{IoContext, Result};
+use lfs_stage::{IoContext, NOTE_FILE, Result, StepFolder};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
 
 /// Network, class weights, momentum and the loss's memory.
 pub const TENSORS_FILE: &str = "checkpoint.safetensors";
-/// What is known of the epoch.
-pub const STATE_FILE: &str = "state.json";
 
 /// What is known of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +25,18 @@ pub struct State {
     pub reward: Option<f64>,
     /// What was seen on the way.
     pub figures: Figures,
+    /// Why there are no tensors: it came to numbers that are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged: Option<Diverged>,
+}
+
+/// A training that came to numbers that are none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Diverged {
+    /// What, where and on which images.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
 }
 
 /// The tensors of a checkpoint by what they are.
@@ -90,7 +100,16 @@ pub fn write(folder: &Path, tensors: &Parts, state: &State) -> Result<()> {
     all.extend(prefixed(MOMENTUM, &tensors.momentum));
     all.extend(prefixed(MEMORY, &tensors.memory));
     weights::write(&folder.join(TENSORS_FILE), &all)?;
-    let path = folder.join(STATE_FILE);
+    write_state(folder, state)
+}
+
+/// Writes what is known of an epoch: the note of its step.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_state(folder: &Path, state: &State) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let path = folder.join(NOTE_FILE);
     let text = serde_json::to_string_pretty(state).doing("serialise", &path)?;
     std::fs::write(&path, text + "\n").doing("write", &path)
 }
@@ -100,7 +119,16 @@ pub fn write(folder: &Path, tensors: &Parts, state: &State) -> Result<()> {
 /// # Errors
 /// When the file is missing or damaged.
 pub fn state(folder: &Path) -> Result<State> {
-    let path = folder.join(STATE_FILE);
+    let path = folder.join(NOTE_FILE);
     let text = std::fs::read_to_string(&path).doing("read", &path)?;
     serde_json::from_str(&text).doing("understand", &path)
+}
+
+/// What is known of an epoch, from the note of its step.
+///
+/// # Errors
+/// When there is none, or it is another program's.
+pub fn state_of(step: &StepFolder) -> Result<State> {
+    let note = step.note.clone().unwrap_or_default();
+    serde_json::from_value(note).doing("understand", &step.path.join(NOTE_FILE))
 }

@@ -18,8 +18,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::checkpoint::{self, Parts, State};
-use crate::figures::Tally;
+use crate::checkpoint::{self, Diverged, Parts, State};
+use crate::figures::{Figures, Tally};
 use crate::loss::head::{self, How, Memory};
 use crate::schedule::Ramp;
 use crate::spec::Gradient;
@@ -86,10 +86,10 @@ pub struct EpochIn<'a> {
     pub threads: usize,
 }
 
-/// Trains one epoch and writes its checkpoint.
+/// Trains one epoch and writes its checkpoint. Of one that diverged only the state is written.
 ///
 /// # Errors
-/// When the images do not fit, the loss is no number any more, or libtorch fails.
+/// When the images do not fit, or libtorch fails.
 pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> {
     let spec = input.spec;
     let device = device::prepare(spec.device, spec.threads)?;
@@ -118,24 +118,32 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
         }
     };
     let doing = format!("training epoch {}", spec.epoch);
-    let (trainee, figures) = memory::within_memory(&doing, LOWER, || {
+    let (trainee, trained) = memory::within_memory(&doing, LOWER, || {
         let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
-        let figures = trainee.train(spec, &crops, &training, input.after.first().copied(), say)?;
-        Ok((trainee, figures))
+        let trained = trainee.train(spec, &crops, &training, say)?;
+        Ok((trainee, trained))
     })?;
-    let reward = memory::within_memory("taking the reward", LOWER, || {
-        let taken = validation.as_ref().map(|(crops, pairs)| trainee.reward(spec, crops, pairs));
-        taken.transpose()
-    })?;
-    let state = State {
+    let mut state = State {
         epoch: spec.epoch,
         iterations: trainee.iterations,
         classes: training.classes,
-        reward,
-        figures,
+        reward: None,
+        figures: Tally::default().figures(spec.scale, spec.lr.at(0, 1), None),
+        diverged: None,
     };
     let tensors = trainee.tensors();
-    all_numbers(&tensors, &state)?;
+    match trained.and_then(|figures| all_numbers(&tensors, figures, spec.epoch)) {
+        Ok(figures) => state.figures = figures,
+        Err(diverged) => {
+            state.diverged = Some(diverged);
+            checkpoint::write_state(input.folder, &state)?;
+            return Ok(state);
+        }
+    }
+    state.reward = memory::within_memory("taking the reward", LOWER, || {
+        let taken = validation.as_ref().map(|(crops, pairs)| trainee.reward(spec, crops, pairs));
+        taken.transpose()
+    })?;
     checkpoint::write(input.folder, &tensors, &state)?;
     Ok(state)
 }
@@ -196,9 +204,8 @@ impl Trainee {
         spec: &EpochSpec,
         crops: &Crops,
         training: &Training,
-        before: Option<&Path>,
         say: &mut dyn FnMut(Progress),
-    ) -> Result<crate::figures::Figures> {
+    ) -> Result<Result<Figures, Diverged>> {
         let number = [u64::from(spec.epoch)];
         let loss = spec.form.loss();
         let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
@@ -250,7 +257,7 @@ impl Trainee {
                 let mean = mean.double_value(&[]);
                 if !mean.is_finite() {
                     let images = rows.iter().filter_map(|row| crops.images.get(*row).map(String::as_str));
-                    return Err(not_finite(mean, spec, step, lr, images, before));
+                    return Ok(Err(not_finite(mean, spec, step, lr, images)));
                 }
                 let done = (step + 1) * batch as u64;
                 let seconds = begun.elapsed().as_secs_f64().max(1e-9);
@@ -266,7 +273,7 @@ impl Trainee {
                 });
             }
         }
-        Ok(tally.figures(spec.scale, spec.lr.at(steps.saturating_sub(1), steps), loss.a()))
+        Ok(Ok(tally.figures(spec.scale, spec.lr.at(steps.saturating_sub(1), steps), loss.a())))
     }
 
     /// Verification accuracy on pairs of images.
@@ -316,20 +323,20 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
 }
 
 /// Refuses to keep an epoch whose last step, which no loss was taken after, ruined the weights.
-fn all_numbers(tensors: &Parts, state: &State) -> Result<()> {
+fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Figures, Diverged> {
     let parts = [&tensors.network, &tensors.head, &tensors.momentum, &tensors.memory];
     let whole = |x: &Tensor| x.isfinite().all().f_int64_value(&[]).is_ok_and(|all| all == 1);
     let ruined = parts.into_iter().flatten().find(|(_, x)| !whole(x)).map(|(name, _)| format!("`{name}`"));
-    let f = &state.figures;
-    let figures = [f.loss, f.softmax_loss, f.margin, f.gradient_norm];
-    let ruined = ruined.or_else(|| figures.iter().any(|x| !x.is_finite()).then(|| "a figure".to_owned()));
+    let seen = [figures.loss, figures.softmax_loss, figures.margin, figures.gradient_norm];
+    let ruined = ruined.or_else(|| seen.iter().any(|x| !x.is_finite()).then(|| "a figure".to_owned()));
     match ruined {
-        None => Ok(()),
-        Some(what) => Err(Failure::new(format!(
-            "{what} holds something that is no number after epoch {}",
-            state.epoch
-        ))
-        .help("lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept")),
+        None => Ok(figures),
+        Some(what) => Err(Diverged {
+            message: format!("{what} holds something that is no number after epoch {epoch}"),
+            help:
+                "lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"
+                    .to_owned(),
+        }),
     }
 }
 
@@ -348,22 +355,20 @@ fn not_finite<'a>(
     step: u64,
     lr: f64,
     images: impl Iterator<Item = &'a str>,
-    before: Option<&Path>,
-) -> Failure {
+) -> Diverged {
     let all: Vec<&str> = images.collect();
     let mut named = all.iter().take(8).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if all.len() > 8 {
         named += &format!(" and {} more", all.len() - 8);
     }
-    let kept = match before {
-        Some(folder) => format!("the last good checkpoint is {}", folder.display()),
-        None => "there was no epoch before".to_owned(),
-    };
-    Failure::new(format!(
-        "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}, on the images {named}; {kept}",
-        spec.epoch
-    ))
-    .help("look at these images; lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept")
+    Diverged {
+        message: format!(
+            "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}, on the images {named}",
+            spec.epoch
+        ),
+        help: "look at these images; lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -395,7 +400,7 @@ mod tests {
     #[test]
     fn a_checkpoint_of_another_epoch_is_refused() {
         let figures = crate::figures::Tally::default().figures(32.0, 0.1, None);
-        let state = State { epoch: 2, iterations: 10, classes: 5, reward: None, figures };
+        let state = State { epoch: 2, iterations: 10, classes: 5, reward: None, figures, diverged: None };
         assert!(follows(&state, &spec()).is_ok());
         let failure = follows(&State { epoch: 5, ..state }, &spec()).unwrap_err();
         assert!(failure.message.contains("epoch 3 was to go on from a checkpoint of epoch 5"), "{failure}");

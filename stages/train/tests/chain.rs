@@ -8,9 +8,12 @@ use std::process::Command;
 
 use lfs_faces::dataset::{Crop, Face, Info, Writer};
 use lfs_faces::image::{Pixels, encode_png};
-use lfs_stage::{Binding, Failure, Job, Kind, Reply, Step, run_in_place};
-use lfs_train::Train;
+use lfs_stage::{
+    Binding, Context, Failure, Input, Job, Kind, Output, Reply, Source, Stage, Step, run_in_place,
+};
+use lfs_train::checkpoint::{self, Diverged, State};
 use lfs_train::epoch::{self, EpochIn, EpochSpec};
+use lfs_train::{Train, chain};
 use serde_json::{Value, json};
 
 const SIDE: u32 = 32;
@@ -79,6 +82,10 @@ impl Done {
 }
 
 fn train(folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done {
+    train_as(&Train, folder, data, parameters, threads)
+}
+
+fn train_as(kind: &'static dyn Kind, folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done {
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let job = Job {
@@ -90,11 +97,11 @@ fn train(folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done 
         scratch,
         threads,
     };
-    let (result, said) = run_in_place(&Train, &job);
+    let (result, said) = run_in_place(kind, &job);
     Done { said, result, folder: folder.to_owned() }
 }
 
-const FILES: [&str; 2] = ["checkpoint.safetensors", "state.json"];
+const FILES: [&str; 2] = ["checkpoint.safetensors", "note.json"];
 
 #[test]
 fn two_epochs_are_one_epoch_and_another_one_in_a_fresh_process() {
@@ -276,16 +283,102 @@ fn a_loss_that_is_no_number_stops(method: &str) {
     let after = [after.as_path()];
     let input =
         EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 1 };
-    let message = epoch::run(&input, &mut |_| {}).unwrap_err().to_string();
-    assert!(!message.contains("defect"), "{method}: {message}");
+    let state = epoch::run(&input, &mut |_| {}).unwrap();
+    let diverged = state.diverged.clone().unwrap();
+    let message = format!("{} {}", diverged.message, diverged.help);
     assert!(
         message.contains("the loss became NaN in epoch 1, by step 0")
             && message.contains("lower `lr`")
-            && message.contains(".png`")
-            && message.contains("the last good checkpoint is /"),
+            && message.contains(".png`"),
+        "{method}: {message}"
+    );
+    // Of such an epoch only the state stays.
+    assert_eq!(checkpoint::state(&folder).unwrap(), state);
+    assert!(!folder.join("checkpoint.safetensors").exists());
+}
+
+/// Trains, but for candidates whose name holds a word: these diverge.
+#[derive(Clone, Copy)]
+struct Stumbling<const EPOCH: u32>;
+
+impl<const EPOCH: u32> Stage for Stumbling<EPOCH> {
+    const KIND: &'static str = "train";
+    const SUMMARY: &'static str = "";
+    const CODE: &'static [&'static [Source]] = &[];
+    const INPUTS: &'static [Input] = Train::INPUTS;
+    const OUTPUTS: &'static [Output] = Train::OUTPUTS;
+    type Params = lfs_train::spec::Params;
+
+    fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<(), Failure> {
+        chain::run(params, cx)
+    }
+
+    fn step(
+        _: &Self::Params,
+        step: &Step,
+        after: &[&Path],
+        folder: &Path,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        chain::step(step, after, folder, cx)?;
+        let epoch = step.spec["epoch"].as_u64().unwrap();
+        if epoch == u64::from(EPOCH) && (step.name.contains("m = 0.300") || EPOCH == 0) {
+            let (message, help) = ("the loss became NaN".to_owned(), "lower `lr`".to_owned());
+            let diverged = Some(Diverged { message, help });
+            let state = State { reward: None, diverged, ..checkpoint::state(folder)? };
+            std::fs::remove_dir_all(folder).unwrap();
+            checkpoint::write_state(folder, &state)?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_candidate_that_diverges_is_out_of_the_race_and_the_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    for mode in ["grid", "population"] {
+        let search = json!({ "loss": "am-softmax", "mode": mode, "candidates": 3, "low": 0.1, "high": 0.5,
+            "law": "uniform" });
+        let parameters = params("search", json!({ "search": search, "epochs": 3 }));
+        let folder = dir.path().join(mode);
+        let done = train_as(&Stumbling::<1>, &folder, &data, parameters, 1);
+        done.result.clone().unwrap();
+        let log: Value = serde_json::from_slice(&done.bytes("log/epochs.json")).unwrap();
+        let epochs = log["epochs"].as_array().unwrap();
+        if mode == "grid" {
+            let second = epochs[1]["candidates"].as_array().unwrap();
+            assert_eq!(second[1]["state"]["diverged"]["message"], "the loss became NaN");
+            let winner = epochs[1]["winner"].as_u64().unwrap();
+            assert_ne!(winner, 1);
+            // The next one of it goes on with the winner's weights.
+            let (second, third) = (&done.steps()[1], &done.steps()[2]);
+            assert_eq!(third[1].after, third[winner as usize].after);
+            assert_ne!(second[1].after, second[winner as usize].after);
+            let told = |r: &Reply| matches!(r, Reply::Note { text } if text.contains("is out of the race"));
+            assert!(done.said.iter().any(told));
+        }
+        assert!(folder.join("model/model.safetensors").is_file());
+    }
+}
+
+#[test]
+fn where_all_candidates_diverge_the_training_stops_and_names_the_last_good_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let done = train_as(&Stumbling::<0>, &dir.path().join("first"), &data, params("softmax", json!({})), 1);
+    let message = done.result.unwrap_err().to_string();
+    assert!(message.contains("the loss became NaN; there was no epoch before"), "{message}");
+    let search = json!({ "loss": "am-softmax", "mode": "grid", "candidates": 1, "low": 0.3, "high": 0.3 });
+    let parameters = params("search", json!({ "search": search }));
+    let done = train_as(&Stumbling::<1>, &dir.path().join("second"), &data, parameters, 1);
+    let message = done.result.unwrap_err().to_string();
+    assert!(
+        message.contains("NaN; the last good checkpoint is /") && message.contains("lower `lr`"),
         "{message}"
     );
-    assert!(!folder.join("checkpoint.safetensors").exists());
 }
 
 #[test]

@@ -183,3 +183,53 @@ fn a_collection_leaves_what_a_longer_training_begins_with() {
     );
     assert_eq!(project.run(&["--set", "train.epochs=5"]), (2, 3));
 }
+
+/// How many checkpoints with weights the cache holds.
+fn checkpoints(project: &Project) -> usize {
+    let objects = project.path("cache/objects");
+    let folders =
+        std::fs::read_dir(objects).unwrap().flatten().flat_map(|e| std::fs::read_dir(e.path()).unwrap());
+    folders.flatten().filter(|e| e.path().join("checkpoint.safetensors").is_file()).count()
+}
+
+#[test]
+fn what_lost_leaves_the_cache_and_its_note_and_what_a_longer_search_needs_stay() {
+    for more in ["", ", variant = \"released-code\""] {
+        let search = SEARCH.replace("fixed-epochs = 1", &format!("fixed-epochs = 1{more}"));
+        let project = Project::new(&search);
+        let (computed, _) = project.run(&[]);
+        // The winners of six epochs, and the two that lost in the last.
+        let distinct = checkpoints(&project);
+        assert!((6..=8).contains(&distinct), "{more}: {distinct} of {computed}");
+        let out = project.command(&["cache", "verify"]).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        // All of it is known, though most weights are gone.
+        let left = project.left();
+        assert_eq!(project.run(&["--force", "train"]), (0, computed));
+        assert!(project.left() == left);
+        // A longer one goes on from the last.
+        let (rest, known) = project.run(&["--set", "train.epochs=8"]);
+        assert_eq!(known, computed);
+        let straight = Project::new(&search);
+        assert_eq!(straight.run(&["--set", "train.epochs=8"]).0, computed + rest);
+        assert!(project.left() == straight.left());
+    }
+}
+
+#[test]
+fn weights_that_left_and_are_needed_after_all_are_computed_again() {
+    let project = Project::new(
+        "method = \"search\"\nepochs = 3\nmilestones = []\n\
+        search = { mode = \"grid\", loss = \"am-softmax\", low = 0.0, high = 0.4, candidates = 3 }\n",
+    );
+    assert_eq!(project.run(&[]), (9, 0));
+    // Another rate from the second epoch on: it begins with all three of the first, of which one has its weights.
+    let (again, _) = project.run(&["--set", "train.milestones=[1]"]);
+    assert_eq!(again, 6 + 2);
+    let straight = Project::new(
+        "method = \"search\"\nepochs = 3\nmilestones = [1]\n\
+        search = { mode = \"grid\", loss = \"am-softmax\", low = 0.0, high = 0.4, candidates = 3 }\n",
+    );
+    straight.run(&[]);
+    assert!(project.left() == straight.left());
+}
