@@ -1,4 +1,4 @@
-"""lfs-train beside PyTorch, in alternation: `measure.py PYTHON [rounds]`. PYTHON is one with torch 2.11.0.
+"""lfs-train beside PyTorch, in alternation: `measure.py PYTHON [rounds] [bfloat16]`. PYTHON is one with torch 2.11.0.
 
 Build first: `cargo build --release -p lfs-train --example measure`. Prints a row a network: images a second (median, and
 least and greatest), the ratio of the medians, peak memory."""
@@ -16,6 +16,7 @@ python, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
 # Compiling takes a minute a network: once is enough.
 compiled_rounds = min(rounds, 1)
 threads = "2"
+precision = sys.argv[3:4]
 # Name, settings, side, classes, batch, steps.
 CASES = [
     ("resnet-small", {"resnet-small": {}}, 32, 500, 64, 80),
@@ -37,9 +38,9 @@ print("|---|---|---|---|---|---|---|")
 for name, settings, side, classes, batch, steps in CASES:
     numbers = [str(n) for n in (side, classes, batch, steps)] + [threads]
     programs = [
-        [str(own), json.dumps(settings), *numbers],
-        [python, str(here / "pytorch.py"), name, *numbers],
-        [python, str(here / "pytorch.py"), name, *numbers, "compile"],
+        [str(own), json.dumps(settings), *numbers, *precision],
+        [python, str(here / "pytorch.py"), name, *numbers, *precision],
+        [python, str(here / "pytorch.py"), name, *numbers, *precision, "compile"],
     ]
     seen = [[], [], []]
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""An epoch as lfs-train trains it, in PyTorch: `pytorch.py NAME SIDE CLASSES BATCH STEPS THREADS [compile] [cuda]`.
+"""An epoch as lfs-train trains it, in PyTorch: `pytorch.py NAME SIDE CLASSES BATCH STEPS THREADS [compile] [bfloat16] [cuda]`.
 
 Prints images a second after the first fifth of the steps, and peak memory in KiB."""
 
@@ -31,7 +31,9 @@ labels = torch.arange(batch * steps) % classes
 
 
 def loss_of(x, y):
-    cosines = F.normalize(network(x)) @ F.normalize(head).T
+    with torch.autocast(device, torch.bfloat16, enabled="bfloat16" in sys.argv):
+        embeddings = network(x)
+    cosines = F.normalize(embeddings.float()) @ F.normalize(head).T
     logits = 32.0 * (cosines - 0.35 * F.one_hot(y, classes))
     return F.cross_entropy(logits, y)
 

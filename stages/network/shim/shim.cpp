@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Version.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
@@ -60,6 +61,23 @@ char *lfs_deterministic(bool on) {
     context.setBenchmarkCuDNN(!on);
     context.setAllowTF32CuBLAS(!on);
     context.setAllowTF32CuDNN(!on);
+  });
+}
+
+// Convolutions and products of this thread take their factors as bfloat16, from here until it is turned off.
+char *lfs_autocast(bool on, bool cuda) {
+  return guarded([&] {
+    at::DeviceType device = cuda ? at::kCUDA : at::kCPU;
+    if (on) {
+      at::autocast::increment_nesting();
+      at::autocast::set_autocast_dtype(device, at::kBFloat16);
+      at::autocast::set_autocast_enabled(device, true);
+    } else {
+      at::autocast::set_autocast_enabled(device, false);
+      if (at::autocast::decrement_nesting() == 0) {
+        at::autocast::clear_cache();
+      }
+    }
   });
 }
 

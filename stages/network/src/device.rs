@@ -21,6 +21,30 @@ pub enum Device {
     Cuda,
 }
 
+/// In which numbers a network is trained. Weights, sums and losses are float32 in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 24 bits of precision.
+    #[default]
+    Float32,
+    /// 8 bits of precision in the factors of convolutions and products, and in the maps between them.
+    Bfloat16,
+}
+
+impl Precision {
+    /// Does something in this precision on a device.
+    ///
+    /// # Errors
+    /// When libtorch cannot.
+    pub fn during<T>(self, device: tch::Device, work: impl FnOnce() -> T) -> Result<T> {
+        match self {
+            Self::Float32 => Ok(work()),
+            Self::Bfloat16 => shim::in_bfloat16(matches!(device, tch::Device::Cuda(_)), work),
+        }
+    }
+}
+
 /// Loads the GPU part of libtorch, where it is installed. Must be the first thing in `main`, while the process
 /// has one thread and before any other call of libtorch; without the library everything runs on the processor.
 pub fn load_gpu_library() {

@@ -15,6 +15,7 @@ unsafe extern "C" {
     fn lfs_version() -> *mut c_char;
     fn lfs_cpu_capability() -> *mut c_char;
     fn lfs_deterministic(on: bool) -> *mut c_char;
+    fn lfs_autocast(on: bool, cuda: bool) -> *mut c_char;
     fn lfs_channels_last(x: *mut C_tensor) -> *mut c_char;
     fn lfs_zeros_like(out: *mut C_tensor, x: *const C_tensor) -> *mut c_char;
     fn lfs_norm_prelu(
@@ -87,6 +88,25 @@ pub fn deterministic(on: bool) -> Result<()> {
     checked(unsafe { lfs_deterministic(on) }, "setting its determinism flags")
 }
 
+/// Does something while convolutions and products, on GPUs or on the processor, take their factors as bfloat16.
+///
+/// # Errors
+/// When libtorch cannot.
+pub fn in_bfloat16<T>(gpu: bool, work: impl FnOnce() -> T) -> Result<T> {
+    /// Turns it off again whatever happens.
+    struct Cast(bool);
+    impl Drop for Cast {
+        fn drop(&mut self) {
+            // SAFETY: sets flags of this thread.
+            let _ = text(unsafe { lfs_autocast(false, self.0) });
+        }
+    }
+    // SAFETY: sets flags of this thread, which `Cast` puts back.
+    checked(unsafe { lfs_autocast(true, gpu) }, "turning to bfloat16")?;
+    let _cast = Cast(gpu);
+    Ok(work())
+}
+
 /// The same numbers with channels innermost in memory (`[n, c, h, w]` stored as n, h, w, c).
 pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     let mut out = x.shallow_clone();
@@ -120,7 +140,7 @@ pub struct Normalise<'a> {
     pub eps: f64,
 }
 
-/// Batch normalisation of `[n, c, ..]`, a sum and a PReLU. Maps of float32 on the processor take one pass over memory in
+/// Batch normalisation of `[n, c, ..]`, a sum and a PReLU. Maps of float32 or bfloat16 on the processor take one pass over memory in
 /// training; everything else is libtorch's own.
 pub fn norm_prelu(x: &Tensor, how: &Normalise<'_>, train: bool) -> Result<Tensor> {
     let raw = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);

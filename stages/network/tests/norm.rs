@@ -90,6 +90,66 @@ fn one_pass_gives_what_three_give_with_all_gradients_and_statistics() {
     }
 }
 
+/// Maps of bfloat16: the numbers a channel stay float32, and only what is written to maps is rounded.
+#[test]
+fn maps_of_bfloat16_give_what_their_numbers_give_as_float32() {
+    for threads in [1, 2] {
+        tch::set_num_threads(threads);
+        // Channels below, between and above the sizes of a line and of a piece.
+        for shape in [[5, 16, 9, 7], [3, 65, 6, 6], [2, 3, 1, 1], [2, 640, 5, 5]] {
+            for flags in 0..4 {
+                let [slope, beside] = [1, 2].map(|bit| flags & bit != 0);
+                let rounded = |rate| channels_last(&noise(&shape, rate)).unwrap().to_kind(Kind::BFloat16);
+                let (maps, other, steep) = (rounded(1.3), rounded(0.9), rounded(0.61));
+                let run = |kind: Kind| {
+                    let leaf = |x: &Tensor| x.to_kind(kind).detach().set_requires_grad(true);
+                    let number = |rate| (noise(&[shape[1]], rate) + 0.2).detach().set_requires_grad(true);
+                    let (x, r) = (leaf(&maps), leaf(&other));
+                    let (scale, shift, bend) = (number(2.1), number(0.7), number(3.3));
+                    let (mean, variance) = (noise(&[shape[1]], 1.1), noise(&[shape[1]], 0.3).abs() + 0.5);
+                    let how = Normalise {
+                        affine: Some((&scale, &shift)),
+                        running: (&mean, &variance),
+                        slope: slope.then_some(&bend),
+                        beside: beside.then_some(&r),
+                        momentum: 0.1,
+                        eps: 1e-5,
+                    };
+                    let y = norm_prelu(&x, &how, true).unwrap();
+                    assert_eq!(y.kind(), kind);
+                    (&y * steep.to_kind(kind)).sum(Kind::Float).backward();
+                    let mut out = vec![y.detach(), x.grad(), mean, variance, scale.grad(), shift.grad()];
+                    out.extend(beside.then(|| r.grad()));
+                    out.extend(slope.then(|| bend.grad()));
+                    out
+                };
+                let (found, expected) = (run(Kind::BFloat16), run(Kind::Float));
+                for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+                    let size = b.abs().max().double_value(&[]).max(1e-2);
+                    let apart = (a.to_kind(Kind::Float) - b).abs().max().double_value(&[]);
+                    // Half a unit of the last of 8 bits; sums over a channel see the rounded output alone.
+                    assert!(apart < size * 4.1e-3, "{shape:?} {flags} tensor {i}: {apart} of {size}");
+                }
+            }
+        }
+    }
+    // To the nearest, ties to even; what is no number stays none.
+    let how = |x: &Tensor| {
+        let (mean, variance) = (noise(&[1], 1.0), noise(&[1], 1.0).abs());
+        let none = Normalise {
+            affine: None,
+            running: (&mean, &variance),
+            slope: None,
+            beside: None,
+            momentum: 0.1,
+            eps: 1e-5,
+        };
+        norm_prelu(x, &none, true).unwrap()
+    };
+    let holes = Tensor::from_slice(&[1.0_f32, f32::NAN, 2.0, 3.0]).view([1, 1, 2, 2]).to_kind(Kind::BFloat16);
+    assert_eq!(how(&holes).isnan().all().int64_value(&[]), 1);
+}
+
 #[test]
 fn the_same_threads_give_the_same_bits() {
     for threads in [1, 2] {

@@ -1,4 +1,4 @@
-//! How fast an epoch is trained: `measure BACKBONE SIDE CLASSES BATCH STEPS THREADS`, the backbone as JSON. Prints images a
+//! How fast an epoch is trained: `measure BACKBONE SIDE CLASSES BATCH STEPS THREADS [bfloat16] [cuda]`, the backbone as JSON. Prints images a
 //! second after the first fifth of the steps, the share of the time that batches took to be ready, and peak memory.
 //! `benches/training` runs it beside PyTorch.
 
@@ -37,9 +37,11 @@ fn main() {
     let spec = serde_json::json!({
         "epoch": 0, "seed": 0, "form": { "am-softmax": { "margin": 0.35, "easy-margin": false } }, "scale": 32.0,
         "backbone": serde_json::from_str::<serde_json::Value>(&args[0]).unwrap(), "embedding": 128, "batch": batch,
-        "lr": { "from": 0.05, "to": 0.05 }, "gradient": "true", "centres": 1, "class-sample": 1.0, "momentum": 0.9,
+        "lr": { "from": 0.05, "to": 0.05 }, "gradient": "true", "centres": 1,
+        "precision": if args.iter().any(|a| a == "bfloat16") { "bfloat16" } else { "float32" },
+        "class-sample": 1.0, "momentum": 0.9,
         "weight-decay": 5e-4, "flip": 0.5, "holdout": null, "pairs": 100, "threads": threads,
-        "device": if args.get(6).is_some_and(|a| a == "cuda") { "cuda" } else { "cpu" },
+        "device": if args.iter().any(|a| a == "cuda") { "cuda" } else { "cpu" },
     });
     let spec: EpochSpec = serde_json::from_value(spec).unwrap();
     let folder = dir.path().join("checkpoint");

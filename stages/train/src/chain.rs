@@ -154,6 +154,7 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         embedding: p.embedding,
         batch: p.batch,
         lr: schedule::ramp(p, epoch),
+        precision: p.precision,
         gradient: p.gradient,
         centres: p.centres,
         class_sample: p.class_sample,

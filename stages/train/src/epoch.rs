@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
 use lfs_network::crops::Crops;
-use lfs_network::device::{self, Device};
+use lfs_network::device::{self, Device, Precision};
 use lfs_network::memory;
 use lfs_network::model::{Model, Plan};
 use lfs_network::random::stream;
@@ -47,6 +47,8 @@ pub struct EpochSpec {
     pub batch: u32,
     /// The learning rate.
     pub lr: Ramp,
+    /// In which numbers the network is trained.
+    pub precision: Precision,
     /// What the gradient of a margin is.
     pub gradient: Gradient,
     /// Weights a class.
@@ -232,7 +234,8 @@ impl Trainee {
             let y = Tensor::from_slice(&labels).to_device(self.model.device());
 
             self.sgd.zero_grad();
-            let embeddings = self.model.forward(&x, true);
+            let forward = || self.model.forward(&x, true);
+            let embeddings = spec.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
             let sampled = (spec.class_sample < 1.0)
                 .then(|| split::sample(&labels, training.classes, spec.class_sample, &mut sampler));
             let how = How {
@@ -377,8 +380,8 @@ mod tests {
 
     fn spec() -> EpochSpec {
         let text = r#"{"epoch": 3, "seed": 0, "form": {"softmax": {}}, "scale": 32.0, "backbone": {"resnet-small": {}},
-            "embedding": 512, "batch": 128, "lr": {"from": 0.1, "to": 0.1}, "gradient": "true", "centres": 1,
-            "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
+            "embedding": 512, "batch": 128, "lr": {"from": 0.1, "to": 0.1}, "precision": "float32",
+            "gradient": "true", "centres": 1, "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
             "threads": 1, "device": "cpu"}"#;
         serde_json::from_str(text).unwrap()
     }

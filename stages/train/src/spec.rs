@@ -8,7 +8,7 @@ use lfs_network::backbone::mobilefacenet::MobileFaceNet;
 use lfs_network::backbone::resnet_4stage::Resnet4Stage;
 use lfs_network::backbone::resnet_small::ResnetSmall;
 use lfs_network::backbone::{Architecture, Backbone};
-use lfs_network::device::Device;
+use lfs_network::device::{Device, Precision};
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,10 @@ pub struct Params {
     #[serde(default = "default::scale")]
     #[schemars(range(min = 0.1, max = 1000.0))]
     pub scale: f64,
+    /// In which numbers the network is trained: `float32`, or `bfloat16`, quicker on processors and GPUs that have it. The
+    /// reward and the embeddings are taken in float32 in any case.
+    #[serde(default)]
+    pub precision: Precision,
     /// What the gradient of a margin is: `true`, or `straight-through`, as if the margin were no function of the cosine.
     #[serde(default)]
     pub gradient: Gradient,

@@ -260,6 +260,34 @@ fn what_cannot_work_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn bfloat16_trains_to_the_same_bytes_again_and_its_loss_falls_as_that_of_float32_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let losses = |name: &str, backbone: &str, precision: &str| -> (Vec<f64>, Vec<u8>) {
+        let more = json!({ "precision": precision, "epochs": 4, "milestones": [], "lr": 0.01,
+            "backbone": backbone });
+        let done = train(&dir.path().join(name), &data, params("am-softmax", more), 1);
+        done.result.clone().unwrap();
+        let log: Value = serde_json::from_slice(&done.bytes("log/epochs.json")).unwrap();
+        let of = |e: &Value| e["candidates"][0]["state"]["figures"]["softmax-loss"].as_f64().unwrap();
+        (log["epochs"].as_array().unwrap().iter().map(of).collect(), done.bytes("model/model.safetensors"))
+    };
+    for backbone in ["resnet-small", "mobilefacenet"] {
+        let (float, exact) = losses(&format!("{backbone} float32"), backbone, "float32");
+        let (half, rounded) = losses(&format!("{backbone} bfloat16"), backbone, "bfloat16");
+        let (again, same) = losses(&format!("{backbone} again"), backbone, "bfloat16");
+        assert!(rounded == same && half == again, "{backbone}");
+        assert!(rounded != exact, "{backbone}: nothing was rounded");
+        for losses in [&half, &float] {
+            assert!(losses[3] < 0.5 * losses[0], "{backbone}: {half:?} and {float:?}");
+        }
+        // Before the two part.
+        assert!((half[0] - float[0]).abs() < 0.2 * float[0], "{backbone}: {half:?} and {float:?}");
+    }
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_the_epoch_and_names_it() {
     for method in ["softmax", "am-lfs", "curricularface", "triplet", "adaface"] {
         a_loss_that_is_no_number_stops(method);
