@@ -1,7 +1,8 @@
-//! Aligned crops, decoded once and held in memory.
+//! Aligned crops: decoded once and held where memory suffices, else decoded whenever they are needed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lfs_faces::dataset::{Crop, Dataset, FACES_FILE};
@@ -16,8 +17,7 @@ use crate::memory;
 const MIDDLE: f64 = 127.5;
 const SPREAD: f64 = 128.0;
 
-/// The crops of a dataset, decoded: row after row, channels innermost.
-#[derive(Debug)]
+/// The crops of a dataset.
 pub struct Crops {
     /// How they were cut.
     pub crop: Crop,
@@ -27,7 +27,15 @@ pub struct Crops {
     pub names: Vec<String>,
     /// The name of each image.
     pub images: Vec<String>,
-    pixels: Vec<u8>,
+    pixels: Pixels,
+}
+
+/// Where the pixels are: of a crop row after row, channels innermost.
+enum Pixels {
+    /// All of them, one crop after the other.
+    Held(Vec<u8>),
+    /// In the dataset's file, to be decoded by these threads.
+    Filed(Box<Dataset>, rayon::ThreadPool),
 }
 
 /// Datasets that were decoded last: a process that trains several networks decodes once.
@@ -62,7 +70,7 @@ impl Crops {
         while last.len() >= KEPT {
             last.remove(0);
         }
-        let crops = Arc::new(Self::decode(&dataset, threads)?);
+        let crops = Arc::new(Self::of(dataset, threads, memory::available())?);
         last.push((stamp, crops.clone()));
         Ok(crops)
     }
@@ -73,38 +81,37 @@ impl Crops {
             .help("put a stage of kind `align` before this one")
     }
 
-    /// Decodes an aligned dataset with `threads` threads.
+    /// The crops of an aligned dataset, decoded with `threads` threads: now, if so much memory can hold them.
     ///
     /// # Errors
     /// As [`Crops::open`].
-    pub fn decode(dataset: &Dataset, threads: usize) -> Result<Self> {
+    pub fn of(dataset: Dataset, threads: usize, available: Option<u64>) -> Result<Self> {
         let info = dataset.info();
         let crop = info.crop.clone().ok_or_else(Self::not_aligned)?;
-        let side = crop.size as usize;
-        let one = side * side * 3;
-        check_memory(dataset.len(), one, memory::available())?;
-        let mut pixels = vec![0_u8; dataset.len() * one];
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-        let pool = pool.map_err(|e| Failure::new(format!("cannot start threads to decode images: {e}")))?;
-        pool.install(|| {
-            pixels.par_chunks_exact_mut(one).enumerate().try_for_each(|(row, place)| {
-                let face = dataset.face(row);
-                let image = decode(face.image).map_err(|e| {
-                    Failure::new(format!("image {row} (`{}`) cannot be decoded: {e}", face.name))
-                })?;
-                if (image.width, image.height) != (crop.size, crop.size) {
-                    return Err(Failure::new(format!(
-                        "image {row} (`{}`) has {} x {} pixels, but the dataset says {side} x {side}",
-                        face.name, image.width, image.height
-                    )));
-                }
-                place.copy_from_slice(&image.rgb);
-                Ok(())
-            })
-        })?;
+        let names = info.identities.clone();
         let identities = dataset.iter().map(|face| face.identity).collect();
         let images = dataset.iter().map(|face| face.name.to_owned()).collect();
-        Ok(Self { crop, identities, names: info.identities.clone(), images, pixels })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+        let pool = pool.map_err(|e| Failure::new(format!("cannot start threads to decode images: {e}")))?;
+        let one = crop.size as usize * crop.size as usize * 3;
+        let pixels = if fits(dataset.len(), one, available) {
+            let mut pixels = vec![0_u8; dataset.len() * one];
+            pool.install(|| {
+                pixels
+                    .par_chunks_exact_mut(one)
+                    .enumerate()
+                    .try_for_each(|(row, place)| decode_into(&dataset, row, crop.size, place))
+            })?;
+            Pixels::Held(pixels)
+        } else {
+            Pixels::Filed(Box::new(dataset), pool)
+        };
+        Ok(Self { crop, identities, names, images, pixels })
+    }
+
+    /// Whether it takes long to have a batch, so that it is better made while the one before is used.
+    pub fn are_slow(&self) -> bool {
+        matches!(self.pixels, Pixels::Filed(..))
     }
 
     /// How many there are.
@@ -117,57 +124,129 @@ impl Crops {
         self.identities.is_empty()
     }
 
-    /// A batch `[rows.len(), 3, side, side]`, float32, channels innermost in memory, each crop flipped left to
-    /// right where `flips` says so, values `(x - 127.5) / 128`.
+    /// The bytes of some crops, one after the other, each flipped left to right where `flips` says so.
     ///
     /// # Errors
-    /// When a row does not exist, or libtorch fails.
-    pub fn batch(&self, rows: &[usize], flips: &[bool], device: tch::Device) -> Result<Tensor> {
+    /// When a row does not exist, or an image cannot be decoded.
+    pub fn bytes(&self, rows: &[usize], flips: &[bool]) -> Result<Vec<u8>> {
         let side = self.crop.size as usize;
         let one = side * side * 3;
-        let mut bytes = Vec::with_capacity(rows.len() * one);
-        for (&row, &flip) in rows.iter().zip(flips) {
-            let Some(image) = self.pixels.get(row * one..(row + 1) * one) else {
-                return Err(Failure::new(format!("there is no image {row} among {}", self.len())));
-            };
-            if flip {
-                for line in image.chunks_exact(side * 3) {
-                    line.chunks_exact(3).rev().for_each(|pixel| bytes.extend_from_slice(pixel));
-                }
-            } else {
-                bytes.extend_from_slice(image);
-            }
+        if let Some(row) = rows.iter().find(|row| **row >= self.len()) {
+            return Err(Failure::new(format!("there is no image {row} among {}", self.len())));
         }
-        let shape = [rows.len() as i64, side as i64, side as i64, 3];
-        let batch = Tensor::f_from_data_size(&bytes, &shape, Kind::Uint8)
-            .map_err(|e| Failure::new(format!("libtorch cannot take a batch of images: {e}")))?;
-        Ok(((batch.to_device(device).to_kind(Kind::Float) - MIDDLE) / SPREAD).permute([0, 3, 1, 2]))
+        let mut bytes = vec![0_u8; rows.len() * one];
+        let flip = |place: &mut [u8], flip: &bool| {
+            if *flip {
+                place.chunks_exact_mut(side * 3).for_each(turn);
+            }
+        };
+        match &self.pixels {
+            Pixels::Held(all) => {
+                for ((place, row), turned) in bytes.chunks_exact_mut(one).zip(rows).zip(flips) {
+                    place.copy_from_slice(&all[row * one..(row + 1) * one]);
+                    flip(place, turned);
+                }
+            }
+            Pixels::Filed(dataset, pool) => pool.install(|| {
+                let places = bytes.par_chunks_exact_mut(one).zip(rows.par_iter()).zip(flips.par_iter());
+                places.try_for_each(|((place, row), turned)| {
+                    decode_into(dataset, *row, self.crop.size, place)?;
+                    flip(place, turned);
+                    Ok::<(), Failure>(())
+                })
+            })?,
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of several batches (rows and flips), in order, made while others are used.
+    pub fn ahead(self: &Arc<Self>, batches: Vec<(Vec<usize>, Vec<bool>)>) -> Ahead {
+        let crops = Arc::clone(self);
+        let (send, made) = sync_channel(AHEAD);
+        std::thread::spawn(move || {
+            for (rows, flips) in batches {
+                // Nobody listens any more: the epoch ended early.
+                if send.send(crops.bytes(&rows, &flips)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ahead(made)
+    }
+
+    /// A batch `[n, 3, side, side]` of such bytes, float32, channels innermost in memory, values `(x - 127.5) / 128`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn tensor(&self, bytes: &[u8], device: tch::Device) -> Result<Tensor> {
+        let side = i64::from(self.crop.size);
+        let count = bytes.len() as i64 / (side * side * 3);
+        let refused = |e| Failure::new(format!("libtorch cannot take a batch of images: {e}"));
+        let batch = Tensor::f_from_data_size(bytes, &[count, side, side, 3], Kind::Uint8).map_err(refused)?;
+        let batch = batch.f_to_device(device).map_err(refused)?;
+        Ok(((batch.to_kind(Kind::Float) - MIDDLE) / SPREAD).permute([0, 3, 1, 2]))
+    }
+
+    /// A batch of some crops, each flipped left to right where `flips` says so, as [`Crops::tensor`].
+    ///
+    /// # Errors
+    /// As [`Crops::bytes`] and [`Crops::tensor`].
+    pub fn batch(&self, rows: &[usize], flips: &[bool], device: tch::Device) -> Result<Tensor> {
+        self.tensor(&self.bytes(rows, flips)?, device)
     }
 }
 
-fn check_memory(images: usize, one: usize, available: Option<u64>) -> Result<()> {
-    let needed = images as u64 * one as u64;
-    match available {
-        Some(available) if needed > available / 10 * 9 => Err(Failure::new(format!(
-            "{images} decoded crops need {} MiB of memory, but {} MiB are free",
-            needed >> 20,
-            available >> 20
-        ))
-        .help("use smaller crops or fewer images")),
-        _ => Ok(()),
+/// How many batches wait to be used.
+const AHEAD: usize = 4;
+
+/// Batches that are made while others are used.
+pub struct Ahead(Receiver<Result<Vec<u8>>>);
+
+impl Ahead {
+    /// The next one.
+    ///
+    /// # Errors
+    /// As [`Crops::bytes`]; or there is no other.
+    pub fn next(&self) -> Result<Vec<u8>> {
+        self.0.recv().unwrap_or_else(|_| Err(Failure::new("the thread that decodes images ended early")))
     }
+}
+
+/// Turns a line of pixels round.
+fn turn(line: &mut [u8]) {
+    line.reverse();
+    line.chunks_exact_mut(3).for_each(<[u8]>::reverse);
+}
+
+fn decode_into(dataset: &Dataset, row: usize, side: u32, place: &mut [u8]) -> Result<()> {
+    let face = dataset.face(row);
+    let image = decode(face.image)
+        .map_err(|e| Failure::new(format!("image {row} (`{}`) cannot be decoded: {e}", face.name)))?;
+    if (image.width, image.height) != (side, side) {
+        return Err(Failure::new(format!(
+            "image {row} (`{}`) has {} x {} pixels, but the dataset says {side} x {side}",
+            face.name, image.width, image.height
+        )));
+    }
+    place.copy_from_slice(&image.rgb);
+    Ok(())
+}
+
+/// Whether so many decoded crops leave memory for a network.
+fn fits(images: usize, one: usize, available: Option<u64>) -> bool {
+    available.is_none_or(|available| images as u64 * one as u64 <= available / 10 * 6)
 }
 
 #[cfg(test)]
 mod tests {
     use lfs_faces::dataset::{Face, Info, Writer};
-    use lfs_faces::image::{Pixels, encode_png};
+    use lfs_faces::image::{self, encode_png};
 
     use super::*;
 
     fn face(side: u32, shade: u8) -> Face {
         let rgb = (0..side * side * 3).map(|i| (i as u8).wrapping_mul(7).wrapping_add(shade)).collect();
-        let image = encode_png(&Pixels { width: side, height: side, rgb }).unwrap();
+        let image = encode_png(&image::Pixels { width: side, height: side, rgb }).unwrap();
         Face { image, identity: 0, name: format!("a/{shade}.png"), points: None, group: None, flags: 0 }
     }
 
@@ -182,7 +261,7 @@ mod tests {
     #[test]
     fn a_batch_holds_the_normalised_pixels_and_a_flip_turns_them_left_to_right() {
         let dir = tempfile::tempdir().unwrap();
-        let crops = Crops::decode(&dataset(dir.path(), &[face(4, 0), face(4, 90)], Some(4)), 2).unwrap();
+        let crops = Crops::of(dataset(dir.path(), &[face(4, 0), face(4, 90)], Some(4)), 2, None).unwrap();
         let x = crops.batch(&[1, 1], &[false, true], tch::Device::Cpu).unwrap();
         assert_eq!(x.size(), [2, 3, 4, 4]);
         let expected = |channel: u32, row: u32, column: u32| {
@@ -215,7 +294,8 @@ mod tests {
     fn whole_images_wrong_sizes_and_broken_images_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let refused = |name: &str, faces: &[Face], crop| {
-            Crops::decode(&dataset(&dir.path().join(name), faces, crop), 1).unwrap_err().to_string()
+            let made = Crops::of(dataset(&dir.path().join(name), faces, crop), 1, None);
+            made.err().unwrap().to_string()
         };
         assert!(refused("whole", &[face(4, 0)], None).contains("`align`"));
         assert!(refused("size", &[face(4, 0), face(5, 1)], Some(4)).contains("`a/1.png`) has 5 x 5 pixels"));
@@ -224,9 +304,34 @@ mod tests {
     }
 
     #[test]
-    fn more_crops_than_memory_are_refused_before_they_are_decoded() {
-        let failure = check_memory(1_000_000, 3 * 112 * 112, Some(8 << 30)).unwrap_err();
-        assert!(failure.message.contains("1000000 decoded crops need 35888 MiB"), "{failure}");
-        assert!(check_memory(1000, 3 * 112 * 112, Some(8 << 30)).is_ok());
+    fn crops_that_memory_cannot_hold_are_decoded_when_they_are_needed_to_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let faces: Vec<Face> = (0..40).map(|i| face(6, i * 5)).collect();
+        let open = |name: &str, available| {
+            Arc::new(Crops::of(dataset(&dir.path().join(name), &faces, Some(6)), 2, available).unwrap())
+        };
+        let (held, filed) = (open("held", None), open("filed", Some(40 * 108)));
+        assert!(!held.are_slow() && filed.are_slow());
+        let rows: Vec<usize> = (0..40).map(|i| i * 7 % 40).collect();
+        let flips: Vec<bool> = (0..40).map(|i| i % 3 == 0).collect();
+        assert_eq!(held.bytes(&rows, &flips).unwrap(), filed.bytes(&rows, &flips).unwrap());
+        // Ahead of time, in order, and with the mistakes.
+        let batch = |i: usize| (rows[i..i + 4].to_vec(), flips[i..i + 4].to_vec());
+        let mut batches: Vec<_> = (0..9).map(|i| batch(4 * i)).collect();
+        batches.push((vec![40], vec![false]));
+        let ahead = filed.ahead(batches.clone());
+        for (rows, flips) in &batches[..9] {
+            assert_eq!(ahead.next().unwrap(), held.bytes(rows, flips).unwrap());
+        }
+        assert!(ahead.next().unwrap_err().message.contains("there is no image 40 among 40"));
+        assert!(ahead.next().unwrap_err().message.contains("ended early"));
+        // Left early, it ends.
+        drop(filed.ahead(batches));
+    }
+
+    #[test]
+    fn what_is_more_than_half_of_the_memory_is_not_held() {
+        assert!(fits(100_000, 3 * 112 * 112, Some(8 << 30)) && fits(1 << 40, 1 << 20, None));
+        assert!(!fits(1_000_000, 3 * 112 * 112, Some(8 << 30)));
     }
 }

@@ -204,11 +204,12 @@ impl Trainee {
     fn train(
         &mut self,
         spec: &EpochSpec,
-        crops: &Crops,
+        crops: &Arc<Crops>,
         training: &Training,
         say: &mut dyn FnMut(Progress),
     ) -> Result<Result<Figures, Diverged>> {
         let number = [u64::from(spec.epoch)];
+        let device = self.model.device();
         let loss = spec.form.loss();
         let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
         let batch = (spec.batch as usize).min(order.len());
@@ -222,20 +223,30 @@ impl Trainee {
         }
         let steps = (order.len() / batch) as u64;
         let mut coin = stream(spec.seed, "flips", &number);
+        let chosen: Vec<(Vec<usize>, Vec<bool>)> = order
+            .chunks_exact(batch)
+            .map(|chosen| {
+                let rows = chosen.iter().map(|i| training.rows[*i]).collect();
+                (rows, chosen.iter().map(|_| coin.random_bool(spec.flip)).collect())
+            })
+            .collect();
+        let ahead = (crops.are_slow() || device != tch::Device::Cpu).then(|| crops.ahead(chosen.clone()));
         let mut sampler = stream(spec.seed, "class sample", &number);
         let (mut tally, begun, mut waited) = (Tally::default(), Instant::now(), Duration::ZERO);
-        for (step, chosen) in (0..steps).zip(order.chunks_exact(batch)) {
-            let rows: Vec<usize> = chosen.iter().map(|i| training.rows[*i]).collect();
-            let labels: Vec<i64> = chosen.iter().map(|i| training.labels[*i]).collect();
-            let flips: Vec<bool> = chosen.iter().map(|_| coin.random_bool(spec.flip)).collect();
+        for (step, ((rows, flips), places)) in (0..steps).zip(chosen.iter().zip(order.chunks_exact(batch))) {
+            let labels: Vec<i64> = places.iter().map(|i| training.labels[*i]).collect();
             let asked = Instant::now();
-            let x = crops.batch(&rows, &flips, self.model.device())?;
+            let bytes = match &ahead {
+                Some(ahead) => ahead.next()?,
+                None => crops.bytes(rows, flips)?,
+            };
+            let x = crops.tensor(&bytes, device)?;
             waited += asked.elapsed();
-            let y = Tensor::from_slice(&labels).to_device(self.model.device());
+            let y = Tensor::from_slice(&labels).to_device(device);
 
             self.sgd.zero_grad();
             let forward = || self.model.forward(&x, true);
-            let embeddings = spec.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
+            let embeddings = spec.precision.during(device, forward)?.to_kind(Kind::Float);
             let sampled = (spec.class_sample < 1.0)
                 .then(|| split::sample(&labels, training.classes, spec.class_sample, &mut sampler));
             let how = How {
@@ -256,7 +267,7 @@ impl Trainee {
 
             tally.add(&cosines, &losses, loss.clamped(&cosines));
             // Looking at a number makes a GPU wait, so there it is looked at now and then.
-            if self.model.device() == tch::Device::Cpu || step % 50 == 0 || step + 1 == steps {
+            if device == tch::Device::Cpu || step % 50 == 0 || step + 1 == steps {
                 let mean = mean.double_value(&[]);
                 if !mean.is_finite() {
                     let images = rows.iter().filter_map(|row| crops.images.get(*row).map(String::as_str));
