@@ -16,6 +16,10 @@ torture rounds="300":
 fuzz seconds="600":
     LFS_FUZZ_SECONDS={{seconds}} cargo xtask test -- --test fuzz --no-capture
 
+# a machine whose power is cut while pipelines run, and whose clock is set; needs a kernel package of Debian
+power-cut kernel *args:
+    benches/power/cut.py --kernel {{kernel}} {{args}}
+
 # lfs-pipe beside other runners; benches/peers/setup.sh installs them
 peers workload="layers" *args:
     benches/peers/measure.py {{workload}} {{args}}

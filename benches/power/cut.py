@@ -29,6 +29,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ["virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"]
 STAGES = 12
+# Names and sizes reach the disk before bytes do: files are there afterwards, and empty; or full of what lay there before.
+DISKS = ["data=writeback,commit=1", "data=writeback,commit=1,nodelalloc"]
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /d
@@ -41,7 +43,8 @@ mount -t tmpfs tmp /tmp
 echo 100 > /proc/sys/vm/dirty_expire_centisecs
 echo 50 > /proc/sys/vm/dirty_writeback_centisecs
 for m in MODULES; do insmod /lib/modules/$m.ko; done
-mount -t ext4 -o OPTIONS /dev/vda /d || { echo "WRONG: the disk cannot be mounted"; poweroff -f; }
+options=$(sed 's/.*disk=//' /proc/cmdline)
+mount -t ext4 -o $options /dev/vda /d || { echo "WRONG: the disk cannot be mounted"; poweroff -f; }
 export HOME=/tmp NO_COLOR=1
 mkdir -p /d/p
 cd /d/p
@@ -101,10 +104,9 @@ def initramfs(folder, program, package):
     for module in MODULES:
         [file] = glob.glob(f"{folder}/kernel/lib/modules/*/kernel/drivers/*/{module}.ko")
         shutil.copy(file, f"{root}/lib/modules")
-    # Names reach the disk before bytes do.
     text = INIT.replace("MODULES", " ".join(MODULES)).replace("STAGES", str(STAGES))
     with open(f"{root}/init", "w") as f:
-        f.write(text.replace("OPTIONS", "data=writeback,commit=1"))
+        f.write(text)
     os.chmod(f"{root}/init", 0o755)
     with open(f"{root}/pipeline.toml", "w") as f:
         f.write("\n".join(MANIFEST.format(k=k) for k in range(1, STAGES + 1)))
@@ -118,12 +120,12 @@ def initramfs(folder, program, package):
 class Machine:
     """A running machine, and what it says."""
 
-    def __init__(self, folder, kernel, clock):
+    def __init__(self, folder, kernel, clock, disk):
         self.process = subprocess.Popen(
             [
                 "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "768", "-smp", "2", "-nographic",
                 "-no-reboot", "-kernel", kernel, "-initrd", f"{folder}/initrd", "-append",
-                "console=ttyS0 quiet panic=-1", "-drive", f"file={folder}/disk,format=raw,if=virtio,cache=writeback",
+                f"console=ttyS0 quiet panic=-1 disk={disk}", "-drive", f"file={folder}/disk,format=raw,if=virtio,cache=writeback",
                 "-rtc", f"base={clock}", "-nic", "none",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -172,7 +174,8 @@ def main():
         inputs = 0
         for n in range(args.rounds):
             year, day, hour = draw.randint(2021, 2035), draw.randint(1, 28), draw.randint(0, 23)
-            machine = Machine(folder, kernel, f"{year}-{draw.randint(1, 12):02}-{day:02}T{hour:02}:00:00")
+            clock = f"{year}-{draw.randint(1, 12):02}-{day:02}T{hour:02}:00:00"
+            machine = Machine(folder, kernel, clock, draw.choice(DISKS))
             # Now and then the cut comes before it has found its feet.
             found = draw.random() < 0.2 and machine.wait("STARTED", 180) or machine.wait("SOUND", 300)
             if found:

@@ -29,7 +29,7 @@ pub struct Stats {
     pub steps: usize,
     /// The bytes of the records.
     pub record_bytes: u64,
-    /// The bytes of what is remembered of files and plans.
+    /// The bytes of what is remembered of files, plans and stores elsewhere.
     pub memo_bytes: u64,
     /// The bytes of the logs.
     pub log_bytes: u64,
@@ -84,7 +84,7 @@ impl Cache {
             }
         }
         stats.record_bytes = size(&self.root.join("records"));
-        stats.memo_bytes = size(&self.root.join("memo"));
+        stats.memo_bytes = size(&self.root.join("memo")) + size(&self.root.join("remote"));
         stats.log_bytes = size(&self.root.join("runs"));
         stats.damaged_bytes = size(&self.root.join("damaged"));
         Ok(stats)
