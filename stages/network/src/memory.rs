@@ -12,21 +12,39 @@ pub fn available() -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = groups.lines().find_map(|l| l.strip_prefix("0::/")).unwrap_or_default();
-    let left = left_in_groups(Path::new("/sys/fs/cgroup"), own);
+    let left = left_in_groups(Path::new("/sys/fs/cgroup"), &groups);
     Some(left.map_or(kib * 1024, |left| left.min(kib * 1024)))
 }
 
-/// What the narrowest limit of a control group, or of one above it, leaves (version 2 of the file system).
-fn left_in_groups(root: &Path, own: &str) -> Option<u64> {
+/// Files of a control group: its limit, what it holds, and in the details what of that can be had at once.
+type Files = [&'static str; 3];
+const SECOND: Files = ["memory.max", "memory.current", "inactive_file "];
+const FIRST: Files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
+
+/// What the narrowest limit of the control groups in a list (`/proc/self/cgroup`), or of those above them, leaves. Both
+/// versions of the file system are known.
+fn left_in_groups(root: &Path, list: &str) -> Option<u64> {
+    let groups = list.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, own) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+        match controllers {
+            "" => Some((root.to_owned(), own, SECOND)),
+            all if all.split(',').any(|c| c == "memory") => Some((root.join("memory"), own, FIRST)),
+            _ => None,
+        }
+    });
+    groups.filter_map(|(root, own, files)| left_in(&root, own, files)).min()
+}
+
+fn left_in(root: &Path, own: &str, [limit, usage, inactive]: Files) -> Option<u64> {
     let number = |folder: &Path, file: &str| -> Option<u64> {
         std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
     };
     let left = |folder: &Path| {
         // `max` is no number: no limit.
-        let (most, held) = (number(folder, "memory.max")?, number(folder, "memory.current")?);
+        let (most, held) = (number(folder, limit)?, number(folder, usage)?);
         let details = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let line = details.lines().find_map(|l| l.strip_prefix("inactive_file "));
+        let line = details.lines().find_map(|l| l.strip_prefix(inactive));
         let reclaimable: u64 = line.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
         Some(most.saturating_sub(held.saturating_sub(reclaimable)))
     };
@@ -78,14 +96,23 @@ mod tests {
             let stat = format!("anon 5\ninactive_file {cache}\nactive_file 3\n");
             std::fs::write(folder.join("memory.stat"), stat).unwrap();
         };
-        assert_eq!(left_in_groups(dir.path(), "a/b"), None);
+        let left = |list: &str| left_in_groups(dir.path(), list);
+        let own = "5:freezer:/\n0::/a/b\n";
+        assert_eq!((left(own), left("")), (None, None));
         group("a", "1000", 700, 100);
         group("a/b", "max", 600, 0);
-        assert_eq!(left_in_groups(dir.path(), "a/b"), Some(400));
+        assert_eq!(left(own), Some(400));
         group("a/b", "650", 600, 50);
-        assert_eq!(left_in_groups(dir.path(), "a/b"), Some(100));
+        assert_eq!(left(own), Some(100));
         group("a/b", "650", 700, 0);
-        assert_eq!(left_in_groups(dir.path(), "a/b"), Some(0));
+        assert_eq!(left(own), Some(0));
+        // The first version, in a folder of its own.
+        let folder = dir.path().join("memory/c");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("memory.limit_in_bytes"), "900\n").unwrap();
+        std::fs::write(folder.join("memory.usage_in_bytes"), "500\n").unwrap();
+        std::fs::write(folder.join("memory.stat"), "inactive_file 7\ntotal_inactive_file 50\n").unwrap();
+        assert_eq!(left("4:cpu,memory:/c\n0::/\n"), Some(450));
     }
 
     #[test]
