@@ -182,8 +182,11 @@ impl History {
         let runs = bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Quiet>(line).ok());
         let change = self.db.transaction().map_err(std::io::Error::other)?;
         for run in runs {
-            // After a kill between the two, they are taken in again.
-            let sql = "INSERT OR IGNORE INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0)";
+            // After a kill between the two, they are taken in again. What built on a run that is not known any more (its
+            // database was damaged or removed) tells nothing.
+            let sql = "INSERT OR IGNORE INTO run \
+                       SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0 \
+                       WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM run WHERE name = ?2)";
             let cached = i64::try_from(run.cached).unwrap_or(i64::MAX);
             let row = params![
                 run.run,
@@ -429,7 +432,9 @@ impl Recorder {
             seconds,
             cached,
         };
-        let mut line = serde_json::to_vec(&quiet)?;
+        // A line that somebody could not finish ends here.
+        let mut line = vec![b'\n'];
+        serde_json::to_writer(&mut line, &quiet)?;
         line.push(b'\n');
         let mut file = File::options().append(true).create(true).open(quiet_file(&self.cache))?;
         flock(&file, FlockOperation::LockExclusive)?;

@@ -87,7 +87,10 @@ impl Cache {
     /// # Errors
     /// When something cannot be read or moved.
     pub fn remove_spent(&self, run: &str) -> Result<()> {
-        let lock = self.collecting()?;
+        let path = self.collecting_file();
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        // Somebody stores results, perhaps for hours, or collects.
+        let Some(lock) = locks::try_file(file.at("create", &path)?).at("lock", &path)? else { return Ok(()) };
         self.records().refresh().at("read", &self.root.join("records"))?;
         if self.running()?.iter().any(|other| other != run) {
             return Ok(());
@@ -106,9 +109,13 @@ impl Cache {
         Ok(())
     }
 
+    fn collecting_file(&self) -> PathBuf {
+        self.root.join("scratch").join("collecting")
+    }
+
     /// While this is held, no run can find a result known.
     fn collecting(&self) -> Result<locks::Held> {
-        let path = self.root.join("scratch").join("collecting");
+        let path = self.collecting_file();
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.at("create", &path)?;
         locks::own_file(file).at("lock", &path)
@@ -164,7 +171,7 @@ impl Cache {
             let Ok(file) = File::options().read(true).write(true).open(entry.path().join("alive")) else {
                 continue;
             };
-            if locks::try_file(file).is_ok_and(|held| held.is_none()) {
+            if locks::is_held(&file) {
                 out.push(entry.file_name().to_string_lossy().into_owned());
             }
         }

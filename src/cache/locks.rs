@@ -42,6 +42,18 @@ pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
     }
 }
 
+/// Whether somebody holds a whole file. Nothing is taken, not even for a moment.
+pub(super) fn is_held(file: &File) -> bool {
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as i16
+}
+
 /// Waits for a whole file, and keeps it until the lock is dropped.
 pub(super) fn own_file(file: File) -> io::Result<Held> {
     std::mem::forget(wait(&file, libc::F_WRLCK)?);

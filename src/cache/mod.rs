@@ -181,8 +181,16 @@ impl Cache {
         );
         for key in doubtful {
             let Some(record) = self.record(&key) else { continue };
-            if !self.is_spent(&key) && !self.has_all(&record, Look::AtBytes)? {
-                self.withdraw(&key)?;
+            let whole = self.has_all(&record, Look::AtBytes)?;
+            match self.is_spent(&key) {
+                // Of these the note is enough; what is there of the rest is whole, or is not there.
+                true if !whole => {
+                    for stored in record.outputs.values() {
+                        self.set_aside(&stored.digest)?;
+                    }
+                }
+                false if !whole => self.withdraw(&key)?,
+                _ => {}
             }
         }
         self.make_durable()

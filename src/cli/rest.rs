@@ -33,6 +33,8 @@ pub(super) struct Rest {
     root: PathBuf,
     cache: PathBuf,
     out: PathBuf,
+    /// The output folder that the command line asked for.
+    asked_out: Option<PathBuf>,
     records: RecordsMark,
     told_in: Option<u64>,
     /// The run at whose end it was so.
@@ -50,6 +52,7 @@ pub(super) struct Rest {
 impl Rest {
     /// For a run after which all nodes of a plan stand, told in this run database.
     pub fn of(
+        common: &Common,
         project: &Project,
         standing: &Standing,
         told_in: Option<u64>,
@@ -63,6 +66,7 @@ impl Rest {
             root: project.manifest.root.clone(),
             cache: project.cache_folder.clone(),
             out: project.out.clone(),
+            asked_out: asked_out(common),
             records: standing.records(),
             told_in,
             run: standing.run()?,
@@ -84,10 +88,9 @@ impl Rest {
         let text = Manifest::text(&common.file).ok()?;
         let folder = likely_cache(common, &text)?;
         let rest: Self = checked::read(&kept_file(&folder, common, "rest"))?;
-        let out = common.out.as_ref().map(|out| std::path::absolute(out).unwrap_or_else(|_| out.clone()));
         let described = rest.workers.as_ref().map(|named| worker::state(named, &rest.root));
         let same = rest.cache == folder
-            && out.is_none_or(|out| out == rest.out)
+            && rest.asked_out == asked_out(common)
             && described.is_none_or(|now| now == rest.described)
             && rest.premises.hold(&text, &common.file, &common.sets)
             && rest.told_in.is_some()
@@ -102,6 +105,10 @@ impl Rest {
             && all_still(&rest.out, &rest.wrote);
         still.then_some((rest, folder))
     }
+}
+
+fn asked_out(common: &Common) -> Option<PathBuf> {
+    common.out.as_ref().map(|out| std::path::absolute(out).unwrap_or_else(|_| out.clone()))
 }
 
 fn all_still(folder: &Path, files: &[(PathBuf, Seen)]) -> bool {

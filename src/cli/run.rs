@@ -150,7 +150,8 @@ pub(super) fn execute(
             project.stand(&standing);
         }
         if summary.all_stand
-            && let Some(rest) = Rest::of(project, &standing, database, (&shown_files, report.as_ref()))
+            && let Some(rest) =
+                Rest::of(common, project, &standing, database, (&shown_files, report.as_ref()))
         {
             project.rest(&rest);
         }

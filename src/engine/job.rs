@@ -177,53 +177,58 @@ impl<'scope, 'env> Host<'scope, 'env> {
     /// which there is no free slot.
     fn ask(&mut self, steps: Vec<Step>) -> Result<Request, End> {
         self.asked.clear();
-        let mut answers = Vec::with_capacity(steps.len());
-        let mut own = false;
+        let mut found = Vec::with_capacity(steps.len());
         for step in steps {
             let print = self.print(&step)?;
             let key = print.key().map_err(|e| End::Broken(Fault::machine(e.to_string())))?;
             let after: Result<Vec<PathBuf>, End> = step.after.iter().map(|d| self.folder_of(d)).collect();
-            let mut asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
-            let lacking = || asked.step.after.iter().zip(&asked.after).filter(|(_, folder)| !folder.exists());
-            let answer = match self.known(&key, asked.step.note_will_do)? {
+            let asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
+            found.push((self.known(&key, asked.step.note_will_do)?, asked));
+        }
+        // What some of them continue from is computed first: until then nothing of them is given out.
+        let lacking = |asked: &Asked<'_>| -> Vec<String> {
+            let after = asked.step.after.iter().zip(&asked.after);
+            after.filter(|(_, folder)| !folder.exists()).map(|(digest, _)| digest.clone()).collect()
+        };
+        if found.iter().any(|(known, asked)| known.is_none() && !lacking(asked).is_empty()) {
+            let answers = found.into_iter().map(|(known, asked)| {
+                known.unwrap_or_else(|| StepAnswer::Lacking { after: lacking(&asked) })
+            });
+            return Ok(Request::Steps { answers: answers.collect() });
+        }
+        let mut answers = Vec::with_capacity(found.len());
+        let mut own = false;
+        for (known, mut asked) in found {
+            let answer = match known {
                 Some(answer) => {
                     self.step_event(&asked.step, true);
                     answer
                 }
-                None if lacking().next().is_some() => {
-                    StepAnswer::Lacking { after: lacking().map(|(digest, _)| digest.clone()).collect() }
-                }
-                None => {
-                    let folder = self.shop.scratch()?.folder()?;
-                    asked.folder = Some(folder.clone());
-                    let free = if own { self.shop.slots.take(&self.task.node.resources) } else { None };
-                    match free {
-                        Some(taken) => {
-                            let (shop, job, program) = (self.shop, self.job.clone(), self.program);
-                            let log = self.place.log.clone();
-                            let timeout = self.task.node.timeout;
-                            let request = Request::RunStep {
-                                job,
-                                step: asked.step.clone(),
-                                after: asked.after.clone(),
-                                folder,
-                            };
-                            asked.elsewhere = Some(self.scope.spawn(move || {
-                                shop.elsewhere(program, &taken.what.gpus, &request, &log, timeout)
-                            }));
-                            StepAnswer::Elsewhere
-                        }
-                        None => {
-                            own = true;
-                            StepAnswer::Compute { folder }
-                        }
-                    }
-                }
+                None => self.give_out(&mut asked, &mut own)?,
             };
             self.asked.push(asked);
             answers.push(answer);
         }
         Ok(Request::Steps { answers })
+    }
+
+    /// Has a step computed: the first by the asking worker itself, others elsewhere while there is room.
+    fn give_out(&self, asked: &mut Asked<'scope>, own: &mut bool) -> Result<StepAnswer, End> {
+        let folder = self.shop.scratch()?.folder()?;
+        asked.folder = Some(folder.clone());
+        let free = if *own { self.shop.slots.take(&self.task.node.resources) } else { None };
+        let Some(taken) = free else {
+            *own = true;
+            return Ok(StepAnswer::Compute { folder });
+        };
+        let (shop, job, program) = (self.shop, self.job.clone(), self.program);
+        let log = self.place.log.clone();
+        let timeout = self.task.node.timeout;
+        let request = Request::RunStep { job, step: asked.step.clone(), after: asked.after.clone(), folder };
+        asked.elsewhere = Some(
+            self.scope.spawn(move || shop.elsewhere(program, &taken.what.gpus, &request, &log, timeout)),
+        );
+        Ok(StepAnswer::Elsewhere)
     }
 
     fn step_event(&self, step: &Step, known: bool) {
@@ -350,8 +355,8 @@ fn note_of(folder: &Path) -> Result<Option<serde_json::Value>, End> {
             format!("the {NOTE_FILE} of a step has {} bytes, of {LARGEST_NOTE} at the most", bytes.len());
         return Err(End::Failed(Failed::new(text)));
     }
+    // `null` is no note.
     serde_json::from_slice(&bytes)
-        .map(Some)
         .map_err(|e| End::Failed(Failed::new(format!("the {NOTE_FILE} of a step is no JSON: {e}"))))
 }
 

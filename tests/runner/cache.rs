@@ -185,6 +185,10 @@ fn p1_a_run_with_nothing_to_do_reads_no_plan_and_whatever_changes_is_noticed() {
     settle();
     assert!(!is_quiet(&p, &["--out", "elsewhere"]));
     assert!(p.path("elsewhere/all/all.txt").is_file());
+    // And back: what lies elsewhere says nothing of what lies here.
+    std::fs::remove_dir_all(p.path("out")).unwrap();
+    assert!(!is_quiet(&p, &[]));
+    assert!(p.path("out/all/all.txt").is_file());
     assert!(!is_quiet(&p, &["all"]));
     assert!(!is_quiet(&p, &["--force", "all"]));
     settle();

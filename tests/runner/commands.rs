@@ -158,14 +158,41 @@ fn a_damaged_run_database_is_set_aside_and_nothing_else_is_lost() {
         let _ = std::fs::remove_file(p.path(file));
     }
     p.write("cache/runs.sqlite", &"this is no database".repeat(100));
-    // A run with nothing to do does not look into it, and is not lost.
+    // A run with nothing to do does not look into it. What it built on is gone with the database, and so is its row.
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     let told = p.call(&["history", "--json"]);
     assert!(told.err.contains("it is set aside"), "{}", told.err);
-    assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 0);
     // What it built on is not known any more: the next one looks at everything, and tells it anew.
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     assert_eq!(p.json(&["diff", "@1", "@1", "--json"])["nodes"].as_array().unwrap().len(), 0);
+    assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+}
+
+#[test]
+fn a_collection_works_after_the_run_database_was_removed_between_runs_with_nothing_to_do() {
+    let p = chain();
+    p.run_ok(&[]);
+    std::thread::sleep(std::time::Duration::from_millis(40));
+    for _ in 0..3 {
+        assert_eq!(p.call(&["run"]).code, 0);
+    }
+    std::fs::remove_file(p.path("cache/runs.sqlite")).unwrap();
+    assert_eq!(p.call(&["run"]).code, 0);
+    let before = p.objects();
+    assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
+    assert_eq!(p.objects(), before);
+}
+
+#[test]
+fn a_torn_line_of_a_run_with_nothing_to_do_costs_that_run_alone() {
+    let p = chain();
+    p.run_ok(&[]);
+    p.run_ok(&[]);
+    let quiet = p.read("cache/runs.quiet");
+    p.write("cache/runs.quiet", &quiet[..quiet.len() / 2]);
+    p.run_ok(&[]);
     assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 2);
 }
 

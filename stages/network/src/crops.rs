@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use lfs_faces::dataset::{Crop, Dataset, FACES_FILE};
 use lfs_faces::image::decode;
@@ -163,7 +164,7 @@ impl Crops {
     pub fn ahead(self: &Arc<Self>, batches: Vec<(Vec<usize>, Vec<bool>)>) -> Ahead {
         let crops = Arc::clone(self);
         let (send, made) = sync_channel(AHEAD);
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             for (rows, flips) in batches {
                 // Nobody listens any more: the epoch ended early.
                 if send.send(crops.bytes(&rows, &flips)).is_err() {
@@ -171,7 +172,7 @@ impl Crops {
                 }
             }
         });
-        Ahead(made)
+        Ahead { made: Some(made), thread: Some(thread) }
     }
 
     /// A batch `[n, 3, side, side]` of such bytes, float32, channels innermost in memory, values `(x - 127.5) / 128`.
@@ -200,15 +201,34 @@ impl Crops {
 const AHEAD: usize = 4;
 
 /// Batches that are made while others are used.
-pub struct Ahead(Receiver<Result<Vec<u8>>>);
+pub struct Ahead {
+    made: Option<Receiver<Result<Vec<u8>>>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Ahead {
     /// The next one.
     ///
     /// # Errors
     /// As [`Crops::bytes`]; or there is no other.
-    pub fn next(&self) -> Result<Vec<u8>> {
-        self.0.recv().unwrap_or_else(|_| Err(Failure::new("the thread that decodes images ended early")))
+    pub fn next(&mut self) -> Result<Vec<u8>> {
+        match self.made.as_ref().map(Receiver::recv) {
+            Some(Ok(bytes)) => bytes,
+            _ => match self.thread.take().map(JoinHandle::join) {
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                _ => Err(Failure::new("there is no other batch")),
+            },
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        // Without a listener the thread ends, and lets its crops go.
+        self.made = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -319,12 +339,12 @@ mod tests {
         let batch = |i: usize| (rows[i..i + 4].to_vec(), flips[i..i + 4].to_vec());
         let mut batches: Vec<_> = (0..9).map(|i| batch(4 * i)).collect();
         batches.push((vec![40], vec![false]));
-        let ahead = filed.ahead(batches.clone());
+        let mut ahead = filed.ahead(batches.clone());
         for (rows, flips) in &batches[..9] {
             assert_eq!(ahead.next().unwrap(), held.bytes(rows, flips).unwrap());
         }
         assert!(ahead.next().unwrap_err().message.contains("there is no image 40 among 40"));
-        assert!(ahead.next().unwrap_err().message.contains("ended early"));
+        assert!(ahead.next().unwrap_err().message.contains("no other"));
         // Left early, it ends.
         drop(filed.ahead(batches));
     }

@@ -112,6 +112,20 @@ pub fn choices() -> BTreeMap<String, Choice> {
     BTreeMap::from([("auto".to_owned(), auto), ("cpu".to_owned(), cpu), ("cuda".to_owned(), cuda)])
 }
 
+/// What the values of a parameter `precision` stand for on this machine. Kernels for bfloat16 are chosen by finer abilities of
+/// the processor than those for float32.
+pub fn precisions() -> BTreeMap<String, Choice> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = info.lines().find_map(|l| l.strip_prefix("flags")).unwrap_or_default();
+    let counts =
+        |flag: &&str| ["bf16", "fp16", "vnni", "ne_convert", "amx"].iter().any(|part| flag.contains(part));
+    let mut abilities: Vec<&str> = flags.split_whitespace().filter(counts).collect();
+    abilities.sort_unstable();
+    let facts = BTreeMap::from([("cpu-bfloat16".to_owned(), abilities.join(" "))]);
+    let rounded = Choice { facts, ..Choice::default() };
+    BTreeMap::from([("float32".to_owned(), Choice::default()), ("bfloat16".to_owned(), rounded)])
+}
+
 /// Math libraries choose kernels by the maker of the processor too.
 fn cpu_vendor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

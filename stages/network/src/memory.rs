@@ -16,10 +16,25 @@ pub fn available() -> Option<u64> {
     Some(left.map_or(kib * 1024, |left| left.min(kib * 1024)))
 }
 
-/// Files of a control group: its limit, what it holds, and in the details what of that can be had at once.
-type Files = [&'static str; 3];
-const SECOND: Files = ["memory.max", "memory.current", "inactive_file "];
-const FIRST: Files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
+/// Files of a control group.
+struct Files {
+    /// Its limits. (Above `high` a process is slowed down nearly to a halt.)
+    limits: &'static [&'static str],
+    /// What it holds.
+    usage: &'static str,
+    /// What of that can be had when it is needed, in the details.
+    reclaimable: &'static [&'static str],
+}
+const SECOND: Files = Files {
+    limits: &["memory.max", "memory.high"],
+    usage: "memory.current",
+    reclaimable: &["inactive_file ", "active_file ", "slab_reclaimable "],
+};
+const FIRST: Files = Files {
+    limits: &["memory.limit_in_bytes"],
+    usage: "memory.usage_in_bytes",
+    reclaimable: &["total_inactive_file ", "total_active_file "],
+};
 
 /// What the narrowest limit of the control groups in a list (`/proc/self/cgroup`), or of those above them, leaves. Both
 /// versions of the file system are known.
@@ -36,16 +51,17 @@ fn left_in_groups(root: &Path, list: &str) -> Option<u64> {
     groups.filter_map(|(root, own, files)| left_in(&root, own, files)).min()
 }
 
-fn left_in(root: &Path, own: &str, [limit, usage, inactive]: Files) -> Option<u64> {
+fn left_in(root: &Path, own: &str, files: Files) -> Option<u64> {
     let number = |folder: &Path, file: &str| -> Option<u64> {
         std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
     };
     let left = |folder: &Path| {
         // `max` is no number: no limit.
-        let (most, held) = (number(folder, limit)?, number(folder, usage)?);
+        let most = files.limits.iter().filter_map(|file| number(folder, file)).min()?;
+        let held = number(folder, files.usage)?;
         let details = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let line = details.lines().find_map(|l| l.strip_prefix(inactive));
-        let reclaimable: u64 = line.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        let of = |name: &&str| details.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let reclaimable: u64 = files.reclaimable.iter().filter_map(of).sum();
         Some(most.saturating_sub(held.saturating_sub(reclaimable)))
     };
     let own = root.join(own);
@@ -93,7 +109,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("memory.max"), format!("{most}\n")).unwrap();
             std::fs::write(folder.join("memory.current"), format!("{held}\n")).unwrap();
-            let stat = format!("anon 5\ninactive_file {cache}\nactive_file 3\n");
+            let stat = format!("anon 5\ninactive_file {}\nactive_file {}\n", cache / 2, cache - cache / 2);
             std::fs::write(folder.join("memory.stat"), stat).unwrap();
         };
         let left = |list: &str| left_in_groups(dir.path(), list);
@@ -106,12 +122,19 @@ mod tests {
         assert_eq!(left(own), Some(100));
         group("a/b", "650", 700, 0);
         assert_eq!(left(own), Some(0));
+        std::fs::write(dir.path().join("a/b/memory.high"), "710\n").unwrap();
+        std::fs::write(dir.path().join("a/b/memory.max"), "900\n").unwrap();
+        assert_eq!(left(own), Some(10));
         // The first version, in a folder of its own.
         let folder = dir.path().join("memory/c");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("memory.limit_in_bytes"), "900\n").unwrap();
         std::fs::write(folder.join("memory.usage_in_bytes"), "500\n").unwrap();
-        std::fs::write(folder.join("memory.stat"), "inactive_file 7\ntotal_inactive_file 50\n").unwrap();
+        std::fs::write(
+            folder.join("memory.stat"),
+            "inactive_file 7\ntotal_inactive_file 30\ntotal_active_file 20\n",
+        )
+        .unwrap();
         assert_eq!(left("4:cpu,memory:/c\n0::/\n"), Some(450));
     }
 

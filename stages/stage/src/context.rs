@@ -209,7 +209,7 @@ impl<'a> Context<'a> {
                 _ => vec![],
             });
             let lacking: BTreeSet<String> = lacking.collect();
-            if lacking.is_empty() {
+            if !answers.iter().any(|a| matches!(a, StepAnswer::Lacking { .. })) {
                 break answers;
             }
             for digest in lacking {

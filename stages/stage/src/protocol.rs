@@ -114,7 +114,8 @@ pub enum StepAnswer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Value>,
     },
-    /// These of the steps that it continues from are not there any more. They are to be asked for first.
+    /// These of the steps that it continues from are not there any more. They are to be asked for first, and then all again:
+    /// where one of several lacks something, none of them is given out, and the others lack nothing.
     Lacking {
         /// Their digests.
         after: Vec<String>,

@@ -15,7 +15,7 @@ use crate::spec::{Keep, Params};
 use crate::table::Form;
 
 /// The parameters that choose code.
-const CHOOSING: &[&str] = &["method", "backbone", "device"];
+const CHOOSING: &[&str] = &["method", "backbone", "device", "precision"];
 
 /// Trains all epochs and writes the outputs.
 ///
@@ -40,7 +40,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
     let inputs: &[&str] = if validation { &["dataset", "validation"] } else { &["dataset"] };
     let (mut history, mut epochs): (Vec<Past>, Vec<Epoch>) = (Vec::new(), Vec::new());
     let (mut before, mut winner): (Vec<StepFolder>, usize) = (Vec::new(), 0);
-    let mut diverged: Vec<bool> = Vec::new();
+    let mut states: Vec<State> = Vec::new();
     let mut best: Option<(f64, StepFolder, EpochSpec)> = None;
     let mut last: Option<(StepFolder, EpochSpec)> = None;
     for epoch in 0..p.epochs {
@@ -49,41 +49,53 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         let specs: Vec<EpochSpec> =
             draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), validation)).collect();
         // Candidates that came out alike (every a above 0 is 0) are trained once.
-        let (mut steps, mut places): (Vec<StepSpec<'_>>, Vec<usize>) = (Vec::new(), Vec::new());
+        let (mut steps, mut places): (Vec<StepSpec<'_>>, Vec<Option<usize>>) = (Vec::new(), Vec::new());
         let parents = history.last().and_then(|past| p.method.parents(p, past));
+        let is_whole = |i: usize| states.get(i).is_some_and(|state| state.diverged.is_none());
         for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
-            // One that diverged has nothing to go on with: the winner's weights take its place.
-            let is_whole = |i: &usize| diverged.get(*i).is_some_and(|d| !d);
-            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().filter(is_whole);
-            let parent = parent.unwrap_or(winner);
+            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(winner);
+            // One that goes on by itself and diverged has nothing to go on with: it stays out.
+            if !before.is_empty() && !is_whole(parent) {
+                places.push(None);
+                continue;
+            }
             let mut after: Vec<StepFolder> = before.get(parent).cloned().into_iter().collect();
-            if !p.method.copies_momentum(p) && index != parent && is_whole(&index) {
+            if !p.method.copies_momentum(p) && index != parent && is_whole(index) {
                 after.extend(before.get(index).cloned());
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
             let spec = serde_json::to_value(spec).map_err(|e| Failure::new(format!("a step's spec: {e}")))?;
             let alike = steps.iter().position(|s| s.spec == spec && s.after == after);
-            places.push(alike.unwrap_or(steps.len()));
+            places.push(Some(alike.unwrap_or(steps.len())));
             if alike.is_none() {
                 let name = format!("epoch {epoch}{name}");
                 steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after, note_will_do: true });
             }
         }
         let done = cx.steps(&steps)?;
-        let folders: Vec<StepFolder> = places.iter().filter_map(|place| done.get(*place).cloned()).collect();
-        let states: Vec<State> = folders.iter().map(checkpoint::state_of).collect::<Result<_>>()?;
+        let (mut folders, mut now_states) = (Vec::new(), Vec::new());
+        for (index, place) in places.iter().enumerate() {
+            let (folder, state) = match place.and_then(|place| done.get(place)) {
+                Some(folder) => (folder.clone(), checkpoint::state_of(folder)?),
+                None => (before[index].clone(), states[index].clone()),
+            };
+            folders.push(folder);
+            now_states.push(state);
+        }
+        states = now_states;
+        let won = before.get(winner).cloned();
+        winner = highest(&states)
+            .ok_or_else(|| all_diverged(&states, won.as_ref().map(|folder| folder.path.as_path())))?;
         // What lost, and what nobody continues from any more, need not stay.
-        let lost = |f: &&StepFolder| before.get(winner).is_some_and(|won| won.digest != f.digest);
+        let lost = |f: &&StepFolder| won.as_ref().is_some_and(|won| won.digest != f.digest);
         cx.spent(&before.iter().filter(lost).cloned().collect::<Vec<_>>());
-        let last_good = before.get(winner).map(|folder| folder.path.clone());
-        winner = highest(&states).ok_or_else(|| all_diverged(&states, last_good.as_deref()))?;
         for (draw, lost) in draws.iter().zip(&states).filter_map(|(d, s)| Some((d, s.diverged.as_ref()?))) {
-            cx.note(format!("{} is out of the race: {}", draw.name, lost.message));
+            cx.note(format!("{} diverged, and is out of the race: {}", draw.name, lost.message));
         }
         let state = &states[winner];
         tell(cx, epoch, p.epochs, &specs[winner].form, state);
-        if epoch == 0 {
-            cx.note(format!("{} identities, {} images a pass", state.classes, state.figures.images));
+        if let (0, Some(figures)) = (epoch, &state.figures) {
+            cx.note(format!("{} identities, {} images a pass", state.classes, figures.images));
         }
         let chosen = (folders[winner].clone(), specs[winner].clone());
         if let Some(reward) = state.reward
@@ -94,15 +106,13 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
         last = Some(chosen);
         history.push(Past {
             samples: draws.iter().map(|d| d.sample.clone()).collect(),
-            // Nothing is worse than a network that is none.
-            rewards: states.iter().map(|s| s.diverged.as_ref().map_or(s.reward, |_| Some(0.0))).collect(),
+            rewards: states.iter().map(|s| s.reward).collect(),
         });
-        diverged = states.iter().map(|s| s.diverged.is_some()).collect();
         let search = p
             .method
             .state(p, &Now { seed: p.seed, epoch, scale: p.scale, history: &history[..epoch as usize] });
         let candidates =
-            draws.into_iter().zip(states).map(|(draw, state)| Candidate::new(draw, state)).collect();
+            draws.into_iter().zip(&states).map(|(draw, state)| Candidate::new(draw, state.clone())).collect();
         epochs.push(Epoch { epoch, winner, search, candidates });
         before = folders;
     }
@@ -121,6 +131,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
 /// # Errors
 /// As [`epoch::run`].
 pub fn step(
+    p: &Params,
     step: &Step,
     after: &[&std::path::Path],
     folder: &std::path::Path,
@@ -136,11 +147,15 @@ pub fn step(
         folder,
         threads: cx.threads(),
     };
-    epoch::run(&input, &mut |mut progress| {
+    let state = epoch::run(&input, &mut |mut progress| {
         progress.doing.clone_from(&step.name);
         cx.progress(progress);
     })?;
-    Ok(())
+    // Where no other can go on, it is no result to be kept: the next try trains it again.
+    match state.diverged {
+        Some(_) if !p.method.wants_reward(p) => Err(all_diverged(&[state], after.first().copied())),
+        _ => Ok(()),
+    }
 }
 
 /// What one epoch depends on: not the number of epochs, so that a longer training begins with a shorter one.
@@ -188,7 +203,7 @@ fn all_diverged(states: &[State], last_good: Option<&std::path::Path>) -> Failur
 }
 
 fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
-    let f = &state.figures;
+    let Some(f) = &state.figures else { return };
     let reward = state.reward.map_or(String::new(), |r| format!(", reward {r:.4}"));
     cx.note(format!(
         "epoch {epoch} of {epochs}: loss {:.4}, softmax loss {:.4}, margin {:.3}{reward}",
@@ -202,9 +217,7 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
         }
         // Where nothing trains the class weights, softmax on them says nothing.
         let trained = form.loss().trains_classes();
-        if trained
-            && let Some(warning) = collapsed(state.figures.softmax_loss, state.classes, state.figures.clamped)
-        {
+        if trained && let Some(warning) = collapsed(f.softmax_loss, state.classes, f.clamped) {
             cx.warn(warning);
         }
     }

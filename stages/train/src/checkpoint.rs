@@ -23,8 +23,9 @@ pub struct State {
     pub classes: usize,
     /// Verification accuracy on pairs of identities that are not trained on, where there are any.
     pub reward: Option<f64>,
-    /// What was seen on the way.
-    pub figures: Figures,
+    /// What was seen on the way; none where it diverged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
     /// Why there are no tensors: it came to numbers that are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverged: Option<Diverged>,

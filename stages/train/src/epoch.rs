@@ -130,12 +130,16 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
         iterations: trainee.iterations,
         classes: training.classes,
         reward: None,
-        figures: Tally::default().figures(spec.scale, spec.lr.at(0, 1), None),
+        figures: None,
         diverged: None,
     };
     let tensors = trainee.tensors();
-    match trained.and_then(|figures| all_numbers(&tensors, figures, spec.epoch)) {
-        Ok(figures) => state.figures = figures,
+    let trained = match trained {
+        Ok(figures) => all_numbers(&tensors, figures, spec.epoch)?,
+        Err(diverged) => Err(diverged),
+    };
+    match trained {
+        Ok(figures) => state.figures = Some(figures),
         Err(diverged) => {
             state.diverged = Some(diverged);
             checkpoint::write_state(input.folder, &state)?;
@@ -230,13 +234,13 @@ impl Trainee {
                 (rows, chosen.iter().map(|_| coin.random_bool(spec.flip)).collect())
             })
             .collect();
-        let ahead = (crops.are_slow() || device != tch::Device::Cpu).then(|| crops.ahead(chosen.clone()));
+        let mut ahead = (crops.are_slow() || device != tch::Device::Cpu).then(|| crops.ahead(chosen.clone()));
         let mut sampler = stream(spec.seed, "class sample", &number);
         let (mut tally, begun, mut waited) = (Tally::default(), Instant::now(), Duration::ZERO);
         for (step, ((rows, flips), places)) in (0..steps).zip(chosen.iter().zip(order.chunks_exact(batch))) {
             let labels: Vec<i64> = places.iter().map(|i| training.labels[*i]).collect();
             let asked = Instant::now();
-            let bytes = match &ahead {
+            let bytes = match &mut ahead {
                 Some(ahead) => ahead.next()?,
                 None => crops.bytes(rows, flips)?,
             };
@@ -337,13 +341,20 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
 }
 
 /// Refuses to keep an epoch whose last step, which no loss was taken after, ruined the weights.
-fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Figures, Diverged> {
-    let parts = [&tensors.network, &tensors.head, &tensors.momentum, &tensors.memory];
-    let whole = |x: &Tensor| x.isfinite().all().f_int64_value(&[]).is_ok_and(|all| all == 1);
-    let ruined = parts.into_iter().flatten().find(|(_, x)| !whole(x)).map(|(name, _)| format!("`{name}`"));
+fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Result<Figures, Diverged>> {
+    let mut ruined = None;
+    for (name, x) in
+        [&tensors.network, &tensors.head, &tensors.momentum, &tensors.memory].into_iter().flatten()
+    {
+        let whole = x.isfinite().all().f_int64_value(&[]);
+        if whole.map_err(|e| Failure::new(format!("libtorch cannot look at `{name}`: {e}")))? != 1 {
+            ruined = Some(format!("`{name}`"));
+            break;
+        }
+    }
     let seen = [figures.loss, figures.softmax_loss, figures.margin, figures.gradient_norm];
     let ruined = ruined.or_else(|| seen.iter().any(|x| !x.is_finite()).then(|| "a figure".to_owned()));
-    match ruined {
+    Ok(match ruined {
         None => Ok(figures),
         Some(what) => Err(Diverged {
             message: format!("{what} holds something that is no number after epoch {epoch}"),
@@ -351,7 +362,7 @@ fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Figures,
                 "lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"
                     .to_owned(),
         }),
-    }
+    })
 }
 
 /// Refuses a checkpoint of another epoch than the one before.
@@ -414,6 +425,7 @@ mod tests {
     #[test]
     fn a_checkpoint_of_another_epoch_is_refused() {
         let figures = crate::figures::Tally::default().figures(32.0, 0.1, None);
+        let figures = Some(figures);
         let state = State { epoch: 2, iterations: 10, classes: 5, reward: None, figures, diverged: None };
         assert!(follows(&state, &spec()).is_ok());
         let failure = follows(&State { epoch: 5, ..state }, &spec()).unwrap_err();

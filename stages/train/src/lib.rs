@@ -76,6 +76,7 @@ impl Stage for Train {
             ("method".to_owned(), methods),
             ("backbone".to_owned(), backbones),
             ("device".to_owned(), device::choices()),
+            ("precision".to_owned(), device::precisions()),
         ])
     }
 
@@ -88,12 +89,12 @@ impl Stage for Train {
     }
 
     fn step(
-        _: &Self::Params,
+        params: &Self::Params,
         step: &Step,
         after: &[&Path],
         folder: &Path,
         cx: &mut Context<'_>,
     ) -> Result<()> {
-        chain::step(step, after, folder, cx)
+        chain::step(params, step, after, folder, cx)
     }
 }

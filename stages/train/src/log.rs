@@ -62,7 +62,8 @@ pub fn write(epochs: &[Epoch], kept: u32, folder: &Path) -> Result<()> {
     let or_empty = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
     for e in epochs {
         let state = &e.candidates[e.winner].state;
-        let f = &state.figures;
+        // A winner has figures.
+        let Some(f) = &state.figures else { continue };
         let (count, a, clamped, reward) =
             (e.candidates.len(), or_empty(f.a), or_empty(f.clamped), or_empty(state.reward));
         // Writing to a string cannot fail.

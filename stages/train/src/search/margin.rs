@@ -235,9 +235,10 @@ const EVERY: [Searched; 7] = [
 ];
 
 /// What the members of a population become after an epoch: of each, the member whose weights it goes on with. The worst
-/// quarter follows the best; rewards that are equal leave all as they are.
+/// quarter follows the best; rewards that are equal leave all as they are. What diverged has no reward, and follows the
+/// best in any case.
 fn followed(rewards: &[Option<f64>]) -> Vec<usize> {
-    let worth = |i: &usize| rewards[*i].unwrap_or(0.0);
+    let worth = |i: &usize| rewards[*i].unwrap_or(f64::NEG_INFINITY);
     let mut order: Vec<usize> = (0..rewards.len()).collect();
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
     let part = rewards.len() / 4;
@@ -247,6 +248,12 @@ fn followed(rewards: &[Option<f64>]) -> Vec<usize> {
         let (best, worst) = (order[k], order[order.len() - 1 - k]);
         if worth(&best) > worth(&worst) {
             parents[worst] = best;
+        }
+    }
+    let diverged = (0..rewards.len()).filter(|i| rewards[*i].is_none() && rewards[order[0]].is_some());
+    for i in diverged {
+        if parents[i] == i || rewards[parents[i]].is_none() {
+            parents[i] = order[0];
         }
     }
     parents
@@ -449,6 +456,7 @@ mod tests {
         }
         assert_eq!(followed(&[Some(0.5), Some(0.5)]), [0, 1]);
         assert_eq!(followed(&[Some(0.5)]), [0]);
+        assert_eq!(followed(&[None, Some(0.5), None, Some(0.4), None]), [1, 1, 1, 3, 1]);
     }
 
     #[test]

@@ -50,12 +50,14 @@ pub fn mean(start: &[f64], variance: f64, adam: Adam, normalise: Normalise, hist
     let (mut first, mut second) = (vec![0.0; mu.len()], vec![0.0; mu.len()]);
     let mut steps = 0;
     for past in history {
+        // What diverged has no reward: it counts as the least of the others, so that it does not set the scale.
+        let least = past.rewards.iter().flatten().copied().reduce(f64::min);
         let drawn: Vec<(&Vec<f64>, f64)> = past
             .samples
             .iter()
             .zip(&past.rewards)
             .filter(|(sample, _)| sample.len() == mu.len())
-            .filter_map(|(sample, reward)| Some((sample, (*reward)?)))
+            .filter_map(|(sample, reward)| Some((sample, reward.or(least)?)))
             .collect();
         if drawn.is_empty() || mu.is_empty() {
             continue;
