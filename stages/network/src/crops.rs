@@ -211,7 +211,7 @@ impl Ahead {
     ///
     /// # Errors
     /// As [`Crops::bytes`]; or there is no other.
-    pub fn next(&mut self) -> Result<Vec<u8>> {
+    pub fn take(&mut self) -> Result<Vec<u8>> {
         match self.made.as_ref().map(Receiver::recv) {
             Some(Ok(bytes)) => bytes,
             _ => match self.thread.take().map(JoinHandle::join) {
@@ -341,10 +341,10 @@ mod tests {
         batches.push((vec![40], vec![false]));
         let mut ahead = filed.ahead(batches.clone());
         for (rows, flips) in &batches[..9] {
-            assert_eq!(ahead.next().unwrap(), held.bytes(rows, flips).unwrap());
+            assert_eq!(ahead.take().unwrap(), held.bytes(rows, flips).unwrap());
         }
-        assert!(ahead.next().unwrap_err().message.contains("there is no image 40 among 40"));
-        assert!(ahead.next().unwrap_err().message.contains("no other"));
+        assert!(ahead.take().unwrap_err().message.contains("there is no image 40 among 40"));
+        assert!(ahead.take().unwrap_err().message.contains("no other"));
         // Left early, it ends.
         drop(filed.ahead(batches));
     }

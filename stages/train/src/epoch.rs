@@ -241,7 +241,7 @@ impl Trainee {
             let labels: Vec<i64> = places.iter().map(|i| training.labels[*i]).collect();
             let asked = Instant::now();
             let bytes = match &mut ahead {
-                Some(ahead) => ahead.next()?,
+                Some(ahead) => ahead.take()?,
                 None => crops.bytes(rows, flips)?,
             };
             let x = crops.tensor(&bytes, device)?;
