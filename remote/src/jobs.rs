@@ -81,10 +81,17 @@ impl Doer {
 
     /// Asks for something, of which no answer and no bucket are the only bad ones.
     async fn reach(&self) {
-        let list = async { self.store.store.list(Some(&self.path("records"))).next().await };
-        let why = match tokio::time::timeout(PATIENCE, list).await {
+        let records = self.path("records");
+        let ask = async {
+            match self.store.store.list(Some(&records)).next().await {
+                // Nothing is listed where there is no bucket, too. What comes for a name tells the two apart.
+                None => self.store.store.get(&records).await.err(),
+                Some(listed) => listed.err(),
+            }
+        };
+        let why = match tokio::time::timeout(PATIENCE, ask).await {
             Err(_) => format!("it does not answer within {} s", PATIENCE.as_secs()),
-            Ok(Some(Err(Error::NotFound { .. }))) if !self.store.is_folder => {
+            Ok(Some(e)) if !self.store.is_folder && names_no_bucket(&e) => {
                 "there is no such bucket or container".to_owned()
             }
             Ok(_) => return,
@@ -338,4 +345,10 @@ fn reason(e: &Error) -> String {
         next = inner.source();
     }
     all
+}
+
+/// Whether a store says that it is not the name that is missing, but all around it: the codes of S3 and Google, and of Azure.
+fn names_no_bucket(e: &Error) -> bool {
+    let text = format!("{e:?}");
+    ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code))
 }
