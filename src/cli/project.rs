@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
-use super::rest::Rest;
 use crate::cache::{Cache, Record};
 use crate::digest::Digest;
 use crate::engine::{Files, Forecast, Standing, forecast};
@@ -28,7 +27,7 @@ pub(super) struct Project {
     /// The file with the plan.
     kept: PathBuf,
     /// The file that says on what it rests that there is nothing to do.
-    rest: PathBuf,
+    pub rest: PathBuf,
     /// What the plan was made from.
     pub premises: Premises,
     /// The plan was made just now.
@@ -107,13 +106,6 @@ impl Project {
     pub fn stand(&self, standing: &Standing) {
         if let Err(e) = standing.write(&self.standing) {
             tracing::debug!("where nodes stand cannot be written: {e}");
-        }
-    }
-
-    /// Remembers on what it rests that there is nothing to do.
-    pub fn rest(&self, rest: &Rest) {
-        if let Err(e) = rest.write(&self.rest) {
-            tracing::debug!("that there is nothing to do cannot be written: {e}");
         }
     }
 

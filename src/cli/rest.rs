@@ -78,9 +78,11 @@ impl Rest {
         })
     }
 
-    /// Writes it for the next run.
-    pub fn write(&self, file: &Path) -> std::io::Result<()> {
-        checked::write(file, self)
+    /// Writes it for the next run, which takes the long way without it.
+    pub fn write(&self, file: &Path) {
+        if let Err(e) = checked::write(file, self) {
+            tracing::debug!("that there is nothing to do cannot be written: {e}");
+        }
     }
 
     /// The last run's, if everything is as it was; with the cache folder.

@@ -153,7 +153,7 @@ pub(super) fn execute(
             && let Some(rest) =
                 Rest::of(common, project, &standing, database, (&shown_files, report.as_ref()))
         {
-            project.rest(&rest);
+            rest.write(&project.rest);
         }
     }
     if let Some(file) = &args.html {
