@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Common, RunArgs, VerifyArgs};
+use super::execute::execute;
 use super::project::Project;
-use super::run::execute;
 use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};

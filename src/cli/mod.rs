@@ -4,6 +4,7 @@ mod args;
 mod cache;
 mod clean;
 mod drawing;
+mod execute;
 mod explain;
 mod graph;
 mod history;

@@ -153,7 +153,7 @@ impl Project {
     pub fn foresight<'a>(&'a self, cache: &'a Cache, targets: &[String]) -> Result<Foresight<'a>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
-        let files = Files::of(&self.plan, &needed, cache, &self.manifest, None)?;
+        let files = Files::of(&self.plan, &needed, cache, &self.manifest, &|_| None)?;
         // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
         // as it is.
         if let Err(e) = cache.flush_memo() {

@@ -1,19 +1,16 @@
 //! `lfs-pipe run`
 
-use super::args::{Common, RunArgs};
-use super::project::Project;
-use super::rest::Rest;
-use super::{lock, page, print, remote, sameness, watch};
-use crate::cache::Cache;
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use crate::engine::{self, Ask, Event, Stop};
-use crate::fault::{Fault, Result};
-use crate::history::{History, Recorder};
-use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
-use crate::show::{JsonLines, Subscriber, Trace, Verbosity, console};
+use super::args::{Common, RunArgs};
+use super::execute::{execute, show_results, subscribers};
+use super::project::Project;
+use super::rest::Rest;
+use super::{lock, remote, sameness, watch};
+use crate::engine::{self, Event, Stop};
+use crate::fault::Result;
 
 pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     if args.watch {
@@ -65,143 +62,4 @@ fn tell(common: &Common, args: &RunArgs, rest: &Rest, cache: &Path, began: Insta
         subscribers.iter_mut().for_each(|s| s.on(event));
     }
     show_results(args, &rest.shown, rest.report.as_ref())
-}
-
-/// Those who are told of every run.
-fn subscribers(common: &Common, args: &RunArgs, cache: &Path) -> Result<Vec<Box<dyn Subscriber + Send>>> {
-    let verbosity = match (args.quiet, args.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
-    if let Some(path) = &args.events {
-        subscribers.push(Box::new(JsonLines::create(path)?));
-    }
-    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
-    subscribers.push(Box::new(Recorder::new(cache, &manifest, arguments())));
-    Ok(subscribers)
-}
-
-/// Prints what the manifest wants to be shown after a run of everything.
-fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Option<&PathBuf>) -> Result<()> {
-    if !args.targets.is_empty() || args.quiet {
-        return Ok(());
-    }
-    for path in shown_files {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        print(&format!("\n{}\n", text.trim_end()))?;
-    }
-    match report {
-        Some(path) => print(&format!("\nreport: {}\n", shown(path))),
-        None => Ok(()),
-    }
-}
-
-/// Runs the pipeline and shows it.
-pub(super) fn execute(
-    common: &Common,
-    project: &Project,
-    cache: &Cache,
-    args: &RunArgs,
-    stop: &Stop,
-) -> Result<()> {
-    let shown_files: Result<Vec<_>> =
-        project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
-    let shown_files = shown_files?;
-    let report =
-        project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
-    let mut subscribers = subscribers(common, args, &project.cache_folder)?;
-    let standing = project.standing(cache);
-    // A run that builds on another is told in the database of that one, or in none.
-    let database = standing.as_ref().and_then(|_| History::mark(&project.cache_folder));
-    let trace = Trace::default();
-    if args.html.is_some() {
-        subscribers.push(Box::new(trace.clone()));
-    }
-    let request = engine::Request {
-        plan: &project.plan,
-        manifest: &project.manifest,
-        workers: &project.workers,
-        cache,
-        out: project.out.clone(),
-        targets: match args.targets.is_empty() {
-            true => vec![],
-            false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
-        },
-        force: project.plan.named(&[args.force.as_slice(), args.check.as_slice()].concat())?,
-        limits: Ask { jobs: args.jobs, gpus: args.gpus, memory: None },
-        keep_going: args.keep_going,
-        stop: stop.clone(),
-        identity: project.identity(),
-        standing,
-    };
-    project.keep();
-    let mut emit = |event: &Event| {
-        for subscriber in &mut subscribers {
-            subscriber.on(event);
-        }
-    };
-    let summary = engine::run(request, &mut emit)?;
-    if let Some(standing) = summary.standing {
-        let database = database.or_else(|| History::mark(&project.cache_folder));
-        let standing = standing.told_in(database);
-        if !summary.as_before {
-            project.stand(&standing);
-        }
-        if summary.all_stand
-            && let Some(rest) =
-                Rest::of(common, project, &standing, database, (&shown_files, report.as_ref()))
-        {
-            rest.write(&project.rest);
-        }
-    }
-    if let Some(file) = &args.html {
-        page::write(file, project, cache, &trace)?;
-        if !args.quiet {
-            crate::say!("page: {}", shown(file));
-        }
-    }
-    if summary.failed > 0 {
-        return Err(Fault::Stages { failed: summary.failed });
-    }
-    if summary.interrupted {
-        return Err(Fault::Interrupted);
-    }
-    show_results(args, &shown_files, report.as_ref())
-}
-
-/// The command line behind the program and `run`.
-fn arguments() -> String {
-    let all: Vec<String> = std::env::args().skip(1).filter(|a| a != "run").collect();
-    all.join(" ")
-}
-
-/// The path of an output that `[pipeline]` names: `table.markdown`.
-fn output(project: &Project, value: &Value, key: &str) -> Result<std::path::PathBuf> {
-    let text = value.as_text().unwrap_or_default();
-    let (node, output) = text.rsplit_once('.').unwrap_or((text, ""));
-    let found = project.plan.find(node).and_then(|i| {
-        let node = &project.plan.nodes[i];
-        let output = node.outputs.iter().find(|o| o.name == output)?;
-        Some(project.out.join(node.folder()).join(&output.path))
-    });
-    found.ok_or_else(|| {
-        let names: Vec<String> = project
-            .plan
-            .nodes
-            .iter()
-            .flat_map(|n| n.outputs.iter().map(move |o| format!("{}.{}", n.name, o.name)))
-            .collect();
-        let problem = Problem::new(
-            format!("`{text}` is no output of a node"),
-            &value.place,
-            format!("named by `{key}`"),
-        );
-        let help = nearest_or_all(text, names.iter().map(String::as_str).collect::<Vec<_>>(), "outputs are");
-        Fault::Manifest(Box::new(Problems::new(
-            project.manifest.sources.clone(),
-            vec![problem.maybe_help(help)],
-        )))
-    })
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use notify::{RecursiveMode, Watcher};
 
 use super::args::{Common, RunArgs};
+use super::execute::execute;
 use super::project::Project;
-use super::run::execute;
 use crate::engine::Stop;
 use crate::fault::{Fault, Result};
 use crate::manifest::{folder, shown};

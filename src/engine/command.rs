@@ -13,20 +13,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, t
 use wait4::{ResUse, Wait4};
 
 use super::confined;
-use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
+use super::work::{End, Failed, Place, Reading, Said, Shop, Task, kills_for_memory, open_log};
 use crate::fault::{At, Fault};
 
 /// Variables of the caller that a command sees. All others are left out: what is not declared cannot change a
 /// result.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL"];
-
-/// A file or folder that a command reads.
-pub(super) struct Reading {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// The name under which the command is to see it, where that is not the path's own.
-    pub link: Option<String>,
-}
 
 impl Shop<'_> {
     pub(super) fn run_command(
@@ -167,13 +159,6 @@ fn listen(child: &Child, mut said: PipeReader, path: &Path) -> std::io::Result<(
         }
     }
     Ok(())
-}
-
-/// How many processes the kernel has killed for memory since the machine started.
-pub(super) fn kills_for_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("oom_kill "));
-    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Ends what a command has left running in its group; says whether there was anything.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use lfs_stage::{Binding, Member};
 use rayon::prelude::*;
 
-use super::standing::Standing;
 use crate::cache::{Cache, Hashed, Stored};
 use crate::digest::{Digest, Root};
 use crate::fault::{Fault, Result};
@@ -23,16 +22,16 @@ pub struct Files {
 }
 
 impl Files {
-    /// Hashes all files that these nodes read.
+    /// Hashes all files that these nodes read, but for those that `before` knows and that are as they were.
     ///
     /// # Errors
     /// With every file that is missing or cannot be read.
-    pub fn of(
+    pub fn of<'a>(
         plan: &Plan,
         needed: &[bool],
         cache: &Cache,
         manifest: &Manifest,
-        before: Option<&Standing>,
+        before: &dyn Fn(&Path) -> Option<&'a Hashed>,
     ) -> Result<Self> {
         let mut paths = HashMap::new();
         for node in plan.nodes.iter().zip(needed).filter(|(_, n)| **n).map(|(node, _)| node) {
@@ -45,8 +44,8 @@ impl Files {
         let mut list: Vec<_> = paths.into_iter().collect();
         list.sort_by_key(|(_, place)| place.range.start);
         let mut known = HashMap::with_capacity(list.len());
-        if let (Some(before), Ok(root)) = (before, Root::open(&manifest.root)) {
-            list.retain(|(path, _)| match before.file(path) {
+        if let Ok(root) = Root::open(&manifest.root) {
+            list.retain(|(path, _)| match before(path) {
                 Some(hashed) if hashed.is_still_at(&root, path) => {
                     known.insert(path.clone(), hashed.clone());
                     false

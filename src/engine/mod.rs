@@ -14,7 +14,7 @@ mod standing;
 mod stop;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -96,7 +96,8 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     let before = request.standing.take();
     let request = &request;
     let needed = request.plan.needed(&request.targets);
-    let files = Files::of(request.plan, &needed, request.cache, request.manifest, before.as_ref())?;
+    let known = |path: &Path| before.as_ref().and_then(|b| b.file(path));
+    let files = Files::of(request.plan, &needed, request.cache, request.manifest, &known)?;
     let mut still = match &before {
         Some(before) => before.still(request.plan, &needed, &files),
         None => vec![false; needed.len()],
@@ -197,7 +198,7 @@ fn work_off(
         idle: Mutex::default(),
         stop: request.stop.clone(),
         slots: Slots::new(limits),
-        kills_for_memory: command::kills_for_memory(),
+        kills_for_memory: work::kills_for_memory(),
         syncing: AtomicBool::new(false),
         spent: AtomicBool::new(false),
         scratch: Mutex::default(),

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::command::Reading;
 use super::event::{Ended, Event};
 use super::inputs::{self, Files, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
 use super::standing::{Standing, Stood};
-use super::work::{Failed, Outcome, Shop, Task};
+use super::work::{Failed, Outcome, Reading, Shop, Task};
 use super::{Known, Request, Summary};
 use crate::cache::{Hashed, Look, Stored};
 use crate::fault::{Fault, Result};

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use lfs_stage::Binding;
 
-use super::command::Reading;
 use super::event::Event;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
@@ -49,6 +48,14 @@ pub(super) struct IdleWorker {
     program: usize,
     gpus: Option<String>,
     worker: Worker,
+}
+
+/// A file or folder that a command reads.
+pub(super) struct Reading {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The name under which the command is to see it, where that is not the path's own.
+    pub link: Option<String>,
 }
 
 /// A node that must run.
@@ -379,6 +386,13 @@ fn lazily(
         Some(there) => Ok(Arc::clone(there)),
         none => Ok(Arc::clone(none.insert(Arc::new(make()?)))),
     }
+}
+
+/// How many processes the kernel has killed for memory since the machine started.
+pub(super) fn kills_for_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("oom_kill "));
+    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 /// The name of a node's log file.
