@@ -87,8 +87,7 @@ impl Cache {
     /// # Errors
     /// When something cannot be read or moved.
     pub fn remove_spent(&self, run: &str) -> Result<()> {
-        let path = self.collecting_file();
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let (path, file) = self.collecting_file();
         // Somebody stores results, perhaps for hours, or collects.
         let Some(lock) = locks::try_file(file.at("create", &path)?).at("lock", &path)? else { return Ok(()) };
         self.records().refresh().at("read", &self.root.join("records"))?;
@@ -109,16 +108,17 @@ impl Cache {
         Ok(())
     }
 
-    fn collecting_file(&self) -> PathBuf {
-        self.root.join("scratch").join("collecting")
+    /// The file whose lock says that somebody stores results (shared) or collects (alone).
+    pub(super) fn collecting_file(&self) -> (PathBuf, std::io::Result<File>) {
+        let path = self.root.join("scratch").join("collecting");
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        (path, file)
     }
 
     /// While this is held, no run can find a result known.
     fn collecting(&self) -> Result<locks::Held> {
-        let path = self.collecting_file();
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.at("create", &path)?;
-        locks::own_file(file).at("lock", &path)
+        let (path, file) = self.collecting_file();
+        locks::own_file(file.at("create", &path)?).at("lock", &path)
     }
 
     /// Moves objects out of service, to be removed at leisure. Those that are not there are left out.

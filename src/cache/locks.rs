@@ -44,13 +44,7 @@ pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
 
 /// Whether somebody holds a whole file. Nothing is taken, not even for a moment.
 pub(super) fn is_held(file: &File) -> bool {
-    let mut lock = libc::flock {
-        l_type: libc::F_WRLCK as i16,
-        l_whence: libc::SEEK_SET as i16,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
+    let mut lock = described(libc::F_WRLCK, 0, 0);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as i16
 }
 
@@ -91,14 +85,18 @@ impl Drop for Unlock<'_> {
     }
 }
 
-fn set(file: &File, kind: i32, start: i64, length: i64, wait: bool) -> nix::Result<()> {
-    let lock = libc::flock {
+fn described(kind: i32, start: i64, length: i64) -> libc::flock {
+    libc::flock {
         l_type: kind as i16,
         l_whence: libc::SEEK_SET as i16,
         l_start: start,
         l_len: length,
         l_pid: 0,
-    };
+    }
+}
+
+fn set(file: &File, kind: i32, start: i64, length: i64, wait: bool) -> nix::Result<()> {
+    let lock = described(kind, start, length);
     let arg = if wait { FcntlArg::F_OFD_SETLKW(&lock) } else { FcntlArg::F_OFD_SETLK(&lock) };
     fcntl(file, arg).map(drop)
 }

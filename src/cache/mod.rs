@@ -329,8 +329,8 @@ impl Cache {
     /// # Errors
     /// When locks cannot be had.
     pub fn no_collection(&self) -> Result<Option<NoCollection>> {
-        let path = self.root.join("scratch").join("collecting");
-        match File::options().read(true).write(true).create(true).truncate(false).open(&path) {
+        let (path, file) = self.collecting_file();
+        match file {
             Ok(file) => Ok(Some(NoCollection(locks::shared_file(file).at("lock", &path)?))),
             // Where nothing can be written, nothing can be collected.
             Err(e)
