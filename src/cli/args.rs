@@ -98,6 +98,9 @@ pub struct RunArgs {
     /// How many GPUs to use [default: all].
     #[arg(long, value_name = "N")]
     pub gpus: Option<u32>,
+    /// How many nodes may share a GPU at a time: candidates of a search, say [default: 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub share_gpu: Option<u32>,
     /// Go on with nodes that do not depend on a failed one.
     #[arg(short, long)]
     pub keep_going: bool,

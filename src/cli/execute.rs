@@ -80,7 +80,7 @@ pub(super) fn execute(
             false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
         },
         force: project.plan.named(&[args.force.as_slice(), args.check.as_slice()].concat())?,
-        limits: Ask { jobs: args.jobs, gpus: args.gpus, memory: None },
+        limits: Ask { jobs: args.jobs, gpus: args.gpus, share: args.share_gpu, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
         identity: project.identity(),

@@ -261,7 +261,7 @@ impl<'env> Scheduler<'env> {
         if node.resources.gpu as usize > gpus {
             let message = format!("it asks for {} GPU, and this machine has {gpus}", node.resources.gpu);
             let failed = Failed::new(message);
-            let failed = failed.help("lower `resources.gpu` of the stage, or run where there are more");
+            let failed = failed.help("lower `resources.gpu` of the stage or what makes it want GPUs (`device`), or run where there are more");
             self.over(i, Ended::Failed, Told { failed: Some(failed), ..Told::default() });
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! What the machine has to give: processors, GPUs, memory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plan::{CpuDemand, Resources};
@@ -9,7 +10,7 @@ use crate::plan::{CpuDemand, Resources};
 pub struct Limits {
     /// Processor slots (`-j`).
     pub cpu: u32,
-    /// The GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    /// The GPUs, as `CUDA_VISIBLE_DEVICES` names them; one that several nodes may share stands here as often.
     pub gpus: Vec<String>,
     /// Bytes.
     pub memory: u64,
@@ -22,6 +23,8 @@ pub struct Ask {
     pub jobs: Option<u32>,
     /// The number of GPUs.
     pub gpus: Option<u32>,
+    /// How many nodes may share a GPU.
+    pub share: Option<u32>,
     /// Bytes.
     pub memory: Option<u64>,
 }
@@ -29,7 +32,7 @@ pub struct Ask {
 impl Limits {
     /// All of this machine, or what was asked for.
     pub fn of_machine(ask: &Ask) -> Self {
-        let Ask { jobs, gpus, memory } = *ask;
+        let Ask { jobs, gpus, share, memory } = *ask;
         let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let driver = std::path::Path::new("/dev/nvidiactl").exists();
         let found = || match std::env::var("CUDA_VISIBLE_DEVICES") {
@@ -46,7 +49,7 @@ impl Limits {
         }
         Self {
             cpu: jobs.unwrap_or(cores).max(1),
-            gpus: all,
+            gpus: vec![all; share.unwrap_or(1).max(1) as usize].concat(),
             memory: memory.or_else(machine_memory).unwrap_or(u64::MAX),
         }
     }
@@ -88,7 +91,7 @@ impl Slots {
 
     /// How many GPUs there are, free or not.
     pub fn gpus(&self) -> usize {
-        self.limits.gpus.len()
+        self.limits.gpus.iter().collect::<BTreeSet<_>>().len()
     }
 
     /// Takes what a node asks for, if it is free. A demand larger than the machine takes all of it.
@@ -96,15 +99,28 @@ impl Slots {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let cpu = self.limits.cpus(wanted.cpu);
         let memory = wanted.memory.min(self.limits.memory);
-        let gpus = wanted.gpu as usize;
-        if free.cpu < cpu || free.memory < memory || free.gpus.len() < gpus {
+        let gpus = least_shared(&free.gpus, wanted.gpu as usize);
+        if free.cpu < cpu || free.memory < memory || gpus.len() < wanted.gpu as usize {
             return None;
         }
         free.cpu -= cpu;
         free.memory -= memory;
-        let gpus = free.gpus.drain(..gpus).collect();
+        for taken in &gpus {
+            if let Some(at) = free.gpus.iter().position(|gpu| gpu == taken) {
+                free.gpus.remove(at);
+            }
+        }
         Some(Taken { slots: self.clone(), what: Limits { cpu, gpus, memory } })
     }
+}
+
+/// So many different GPUs, or as many as there are: those that the fewest nodes have, in the order of their names.
+fn least_shared(free: &[String], wanted: usize) -> Vec<String> {
+    let mut left: BTreeMap<&String, usize> = BTreeMap::new();
+    free.iter().for_each(|gpu| *left.entry(gpu).or_default() += 1);
+    let mut all: Vec<_> = left.into_iter().collect();
+    all.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
+    all.into_iter().take(wanted).map(|(gpu, _)| gpu.clone()).collect()
 }
 
 impl Drop for Taken {
@@ -134,5 +150,25 @@ mod tests {
         assert!(slots.take(&wanted(0, 0)).is_none(), "the memory is taken");
         drop((a, b));
         assert!(slots.take(&wanted(9, 1)).is_some(), "a demand above the machine takes all of it");
+    }
+
+    #[test]
+    fn a_shared_gpu_goes_to_as_many_nodes_and_never_twice_to_one() {
+        let two = ["0", "1", "0", "1"].map(str::to_owned).to_vec();
+        let slots = Slots::new(Limits { cpu: 9, gpus: two, memory: 1000 });
+        assert_eq!(slots.gpus(), 2);
+        let a = slots.take(&wanted(1, 1)).unwrap();
+        let b = slots.take(&wanted(1, 1)).unwrap();
+        assert_eq!(
+            (&a.what.gpus[0], &b.what.gpus[0]),
+            (&"0".to_owned(), &"1".to_owned()),
+            "the free one first"
+        );
+        let c = slots.take(&wanted(1, 2)).unwrap();
+        assert_eq!(c.what.gpus, ["0", "1"]);
+        assert!(slots.take(&wanted(1, 1)).is_none());
+        drop(a);
+        assert!(slots.take(&wanted(1, 2)).is_none(), "two of one GPU are not two GPUs");
+        assert_eq!(slots.take(&wanted(1, 1)).unwrap().what.gpus, ["0"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use lfs_stage::{KindInfo, Shape};
+use lfs_stage::{Gpus, KindInfo, Shape};
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::NodeIndex;
 use serde_json::Value as Json;
@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use super::reference::{self, Stages};
 use super::{
     COMMAND, CpuDemand, Input, Kinds, KnownKind, Node, Output, Plan, Resources, Source, Work, command,
-    demand, graph, schema,
+    demand, graph, parameter_count, schema,
 };
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
@@ -129,8 +129,22 @@ impl<'a> Builder<'a> {
                 Problem::new(format!("there is no kind `{}`", draft.kind.0), &draft.kind.1, "named here");
             self.wrong.push(problem.maybe_help(help));
         }
+        let wanted = node.resources.gpu;
         if let Some(resources) = resources {
             self.resources(&resources.value, &mut node.resources);
+            if node.resources.gpu < wanted {
+                let gpus = |n: u32| if n == 1 { "1 GPU".to_owned() } else { format!("{n} GPUs") };
+                let said = format!(
+                    "stage `{}` is given {} and wants {}",
+                    draft.stage,
+                    gpus(node.resources.gpu),
+                    gpus(wanted)
+                );
+                let problem = Problem::new(said, &resources.place, "given here");
+                self.wrong.push(
+                    problem.help("leave `resources.gpu` out, or choose another `device` for the stage"),
+                );
+            }
         }
         (node, Rest { draft, input })
     }
@@ -158,6 +172,11 @@ impl<'a> Builder<'a> {
             }
             Arc::make_mut(&mut code).extend(choice.code.clone());
             environment.extend(choice.facts.clone());
+            node.resources.gpu += match &choice.gpus {
+                None => 0,
+                Some(Gpus::One) => 1,
+                Some(Gpus::Parameter(name)) => parameter_count(&parameters, name),
+            };
         }
         node.work = Work::Worker(kind.worker);
         node.resources.cpu = demand(&info.cpu, &parameters);

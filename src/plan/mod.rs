@@ -237,9 +237,12 @@ fn demand(cpu: &Cpu, parameters: &serde_json::Value) -> CpuDemand {
     match cpu {
         Cpu::One => CpuDemand::Count(1),
         Cpu::All => CpuDemand::All,
-        Cpu::Parameter(name) => {
-            let count = parameters.get(name).and_then(serde_json::Value::as_u64).unwrap_or(1);
-            CpuDemand::Count(u32::try_from(count).unwrap_or(u32::MAX).max(1))
-        }
+        Cpu::Parameter(name) => CpuDemand::Count(parameter_count(parameters, name)),
     }
+}
+
+/// The number that a parameter holds, at least 1.
+fn parameter_count(parameters: &serde_json::Value, name: &str) -> u32 {
+    let count = parameters.get(name).and_then(serde_json::Value::as_u64).unwrap_or(1);
+    u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }

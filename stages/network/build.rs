@@ -27,4 +27,30 @@ fn main() {
         .file("shim/norm.cpp")
         .compile("lfs_shim");
     println!("cargo:rustc-link-lib=dylib=gomp");
+    build_gpu_part(&include);
+}
+
+/// A library of its own, for it needs libtorch's GPU part; the program carries it and loads it where that is. Empty without the
+/// headers of CUDA.
+fn build_gpu_part(include: &Path) {
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    let out = Path::new(&std::env::var("OUT_DIR").expect("cargo says where to build")).join("gpu.so");
+    let ours = include.ancestors().nth(2).map(|root| root.join("nvidia/cu13/include"));
+    let theirs = std::env::var_os("CUDA_HOME").map(|home| Path::new(&home).join("include"));
+    let headers = ours.into_iter().chain(theirs).find(|folder| folder.join("cuda_runtime_api.h").exists());
+    let Some(headers) = headers else {
+        std::fs::write(&out, []).expect("OUT_DIR can be written");
+        println!(
+            "cargo:warning=no headers of CUDA (CUDA_HOME): built without recorded steps and training over several GPUs"
+        );
+        return;
+    };
+    let mut command = cc::Build::new().cpp(true).pic(true).warnings(false).get_compiler().to_command();
+    command
+        .args(["-shared", "-s", "-O2", "-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=1", "-isystem"])
+        .arg(include)
+        .arg("-isystem")
+        .arg(headers);
+    let done = command.arg("shim/gpu.cpp").arg("-o").arg(&out).status().expect("the C++ compiler runs");
+    assert!(done.success(), "shim/gpu.cpp does not compile");
 }

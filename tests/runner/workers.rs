@@ -1,6 +1,6 @@
 //! Workers: the example in `docs/examples`, and one with every fault.
 
-use crate::support::Project;
+use crate::support::{Project, Ran, called};
 
 const FIT: &str = r#"
 [workers]
@@ -106,6 +106,77 @@ fn faulty(how: &str) -> Project {
     ));
     p.write("bad.py", FAULTY);
     p
+}
+
+/// A worker whose values of `device` want GPUs, and which writes down those that it was given.
+const GRAPHIC: &str = r#"
+import json, os, sys, time
+choices = {"device": {"auto": {"becomes": "cuda"}, "cpu": {}, "cuda": {"gpus": {"parameter": "replicas"}}}}
+kind = {"name": "graphic", "summary": "", "inputs": [], "code": {}, "choices": choices,
+        "outputs": [{"name": "o", "path": "o", "about": ""}],
+        "parameters": {"type": "object", "properties": {
+            "device": {"type": "string", "default": "auto"}, "replicas": {"type": "integer", "default": 1},
+            "meet": {"type": "integer", "default": 0}, "name": {"type": "string", "default": ""}}}}
+if sys.argv[1] == "describe":
+    print(json.dumps({"protocol": 1, "worker": "graphic", "kinds": [kind]}))
+    sys.exit()
+for line in sys.stdin:
+    job = json.loads(line)
+    if job["parameters"]["meet"]:
+        open("meets-" + job["parameters"]["name"], "w").close()
+        until = time.time() + 30
+        while sum(f.startswith("meets-") for f in os.listdir(".")) < job["parameters"]["meet"]:
+            if time.time() > until: sys.exit("nobody came")
+            time.sleep(0.01)
+    with open(job["outputs"]["o"], "w") as out:
+        out.write(job["parameters"]["device"] + " on " + (os.environ.get("CUDA_VISIBLE_DEVICES") or "none"))
+    print(json.dumps({"event": "done"}), flush=True)
+"#;
+
+fn graphic(stage: &str) -> Project {
+    let p = Project::new(&format!(
+        "[workers]\ng = {{ command = [\"python3\", \"g.py\"], files = [\"g.py\"] }}\n[stage.x]\nkind = \"graphic\"\n{stage}\n"
+    ));
+    p.write("g.py", GRAPHIC);
+    p
+}
+
+fn with(p: &Project, variables: &[(&str, &str)], args: &[&str]) -> Ran {
+    called(p.command(&[&["run"], args].concat()).envs(variables.iter().copied()))
+}
+
+#[test]
+fn a_value_that_wants_gpus_is_given_as_many_and_nothing_else_sees_any() {
+    let gpus = [("CUDA_VISIBLE_DEVICES", "3,5")];
+    for (stage, expected) in [
+        ("", "cuda on 3"),
+        ("device = \"cpu\"", "cpu on none"),
+        ("replicas = 2", "cuda on 3,5"),
+        ("resources = { gpu = 2 }", "cuda on 3,5"),
+    ] {
+        let p = graphic(stage);
+        let ran = with(&p, &gpus, &[]);
+        assert_eq!(ran.code, 0, "{stage}: {}", ran.err);
+        assert_eq!(p.read("out/x/o"), expected, "{stage}");
+    }
+    let ran = with(&graphic("resources = { gpu = 0 }"), &gpus, &[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("stage `x` is given 0 GPUs and wants 1 GPU"), "{}", ran.err);
+    let ran = with(&graphic("replicas = 3"), &gpus, &[]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("it asks for 3 GPU, and this machine has 2"), "{}", ran.err);
+}
+
+#[test]
+fn nodes_share_a_gpu_where_that_is_allowed() {
+    let gpus = [("CUDA_VISIBLE_DEVICES", "0,1")];
+    // Each waits for all four: were they not run at the same time, none would end.
+    let p = graphic("matrix.n = [\"a\", \"b\", \"c\", \"d\"]\nname = \"${matrix.n}\"\nmeet = 4");
+    let ran = with(&p, &gpus, &["-j", "4", "--share-gpu", "2"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut given: Vec<String> = ["a", "b", "c", "d"].map(|n| p.read(&format!("out/x/n={n}/o"))).to_vec();
+    given.sort();
+    assert_eq!(given, ["cuda on 0", "cuda on 0", "cuda on 1", "cuda on 1"]);
 }
 
 #[test]

@@ -47,18 +47,24 @@ const CUDART: Wheel = Wheel {
     version: "13.0.96",
     sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
 };
+/// Parts of the headers that CUDA's runtime includes.
+const CRT: Wheel = Wheel {
+    name: "nvidia-cuda-crt",
+    version: "13.0.88",
+    sha256: "2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4",
+};
 const CUPTI: Wheel = Wheel {
     name: "nvidia-cuda-cupti",
     version: "13.0.85",
     sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
 };
 
-/// What building and a run on the CPU need: 410 MB. `libtorch_cpu.so` wants libcudart and libcupti even there,
+/// What building and a run on the CPU need: 415 MB. The headers of CUDA are for the part of the programs that GPUs run. `libtorch_cpu.so` wants libcudart and libcupti even there,
 /// and finds them by its own run path.
 pub const LEAN: Recipe = Recipe {
     folder: ".libtorch",
     title: "libtorch 2.11.0",
-    wheels: &[TORCH, CUDART, CUPTI],
+    wheels: &[TORCH, CUDART, CRT, CUPTI],
     platforms: &[
         "manylinux_2_28_x86_64",
         "manylinux_2_25_x86_64",
@@ -70,6 +76,7 @@ pub const LEAN: Recipe = Recipe {
         "torch/lib/libtorch_cpu.so",
         "torch/lib/libgomp.so.1",
         "torch/include/",
+        "nvidia/cu13/include/",
         "nvidia/cu13/lib/libcudart.so.13",
         "nvidia/cu13/lib/libcupti.so.13",
     ],

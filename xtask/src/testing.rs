@@ -72,7 +72,11 @@ impl Sandbox {
             ("torch/lib/libgomp.so.1", "gomp"),
             ("torch/include/ATen/ATen.h", "#pragma once"),
         ];
-        let nvidia = [("nvidia/cu13/lib/libcudart.so.13", "rt"), ("nvidia/cu13/lib/libcupti.so.13", "cupti")];
+        let nvidia = [
+            ("nvidia/cu13/include/cuda_runtime_api.h", "head"),
+            ("nvidia/cu13/lib/libcudart.so.13", "rt"),
+            ("nvidia/cu13/lib/libcupti.so.13", "cupti"),
+        ];
         let served = self.root().join("served");
         fs::create_dir_all(&served).unwrap();
         let mut wheels = Vec::new();

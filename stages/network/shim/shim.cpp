@@ -89,6 +89,14 @@ char *lfs_zeros_like(at::Tensor *out, const at::Tensor *x) {
   return guarded([&] { *out = at::zeros_like(x->detach()); });
 }
 
+char *lfs_forget_gradients(at::Tensor **weights, size_t count) {
+  return guarded([&] {
+    for (size_t i = 0; i < count; ++i) {
+      weights[i]->mutable_grad() = at::Tensor();
+    }
+  });
+}
+
 // v <- momentum v + (g + decay w);  w <- w - lr v.  Buffers that hold zeros stand for "no step yet".
 char *lfs_sgd(at::Tensor **weights, at::Tensor **velocities, size_t count, double lr, double momentum,
               double decay) {

@@ -160,14 +160,30 @@ impl Crops {
         Ok(bytes)
     }
 
-    /// The bytes of several batches (rows and flips), in order, made while others are used.
-    pub fn ahead(self: &Arc<Self>, batches: Vec<(Vec<usize>, Vec<bool>)>) -> Ahead {
+    /// Some crops, `[n, side, side, 3]` of bytes on the processor, each flipped left to right where `flips` says so.
+    ///
+    /// # Errors
+    /// As [`Crops::bytes`], or when libtorch fails.
+    pub fn images(&self, rows: &[usize], flips: &[bool]) -> Result<Tensor> {
+        let side = i64::from(self.crop.size);
+        let bytes = self.bytes(rows, flips)?;
+        let size = [rows.len() as i64, side, side, 3];
+        Tensor::f_from_data_size(&bytes, &size, Kind::Uint8).map_err(refused)
+    }
+
+    /// The crops of several batches (rows and flips), in order, made while others are used; for a GPU in memory that it reads
+    /// by itself.
+    pub fn ahead(self: &Arc<Self>, batches: Vec<(Vec<usize>, Vec<bool>)>, device: tch::Device) -> Ahead {
         let crops = Arc::clone(self);
         let (send, made) = sync_channel(AHEAD);
         let thread = std::thread::spawn(move || {
             for (rows, flips) in batches {
+                let images = crops.images(&rows, &flips).and_then(|images| match device {
+                    tch::Device::Cpu => Ok(images),
+                    device => images.f_pin_memory(device).map_err(refused),
+                });
                 // Nobody listens any more: the epoch ended early.
-                if send.send(crops.bytes(&rows, &flips)).is_err() {
+                if send.send(images).is_err() {
                     break;
                 }
             }
@@ -175,26 +191,36 @@ impl Crops {
         Ahead { made: Some(made), thread: Some(thread) }
     }
 
-    /// A batch `[n, 3, side, side]` of such bytes, float32, channels innermost in memory, values `(x - 127.5) / 128`.
+    /// A batch `[n, 3, side, side]` of some crops, each flipped left to right where `flips` says so, as [`pixels`] has it.
     ///
     /// # Errors
-    /// When libtorch fails.
-    pub fn tensor(&self, bytes: &[u8], device: tch::Device) -> Result<Tensor> {
-        let side = i64::from(self.crop.size);
-        let count = bytes.len() as i64 / (side * side * 3);
-        let refused = |e| Failure::new(format!("libtorch cannot take a batch of images: {e}"));
-        let batch = Tensor::f_from_data_size(bytes, &[count, side, side, 3], Kind::Uint8).map_err(refused)?;
-        let batch = batch.f_to_device(device).map_err(refused)?;
-        Ok(((batch.to_kind(Kind::Float) - MIDDLE) / SPREAD).permute([0, 3, 1, 2]))
-    }
-
-    /// A batch of some crops, each flipped left to right where `flips` says so, as [`Crops::tensor`].
-    ///
-    /// # Errors
-    /// As [`Crops::bytes`] and [`Crops::tensor`].
+    /// As [`Crops::images`].
     pub fn batch(&self, rows: &[usize], flips: &[bool], device: tch::Device) -> Result<Tensor> {
-        self.tensor(&self.bytes(rows, flips)?, device)
+        Ok(pixels(&moved(&self.images(rows, flips)?, device)?))
     }
+}
+
+fn refused(e: tch::TchError) -> Failure {
+    Failure::new(format!("libtorch cannot take a batch of images: {e}"))
+}
+
+/// The same bytes on another device. From memory that a GPU reads by itself nobody waits for it.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn moved(images: &Tensor, device: tch::Device) -> Result<Tensor> {
+    images.f_to_device_(device, Kind::Uint8, true, false).map_err(refused)
+}
+
+/// Images `[n, side, side, 3]` of bytes as `[n, 3, side, side]`, float32, channels innermost in memory, values
+/// `(x - 127.5) / 128`.
+pub fn pixels(images: &Tensor) -> Tensor {
+    ((images.to_kind(Kind::Float) - MIDDLE) / SPREAD).permute([0, 3, 1, 2])
+}
+
+/// The same images `[n, side, side, 3]`, those with true in `flips`, `[n]`, turned left to right.
+pub fn turned(images: &Tensor, flips: &Tensor) -> Tensor {
+    images.flip([2]).where_self(&flips.view([-1, 1, 1, 1]), images)
 }
 
 /// How many batches wait to be used.
@@ -202,7 +228,7 @@ const AHEAD: usize = 4;
 
 /// Batches that are made while others are used.
 pub struct Ahead {
-    made: Option<Receiver<Result<Vec<u8>>>>,
+    made: Option<Receiver<Result<Tensor>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -210,10 +236,10 @@ impl Ahead {
     /// The next one.
     ///
     /// # Errors
-    /// As [`Crops::bytes`]; or there is no other.
-    pub fn take(&mut self) -> Result<Vec<u8>> {
+    /// As [`Crops::images`]; or there is no other.
+    pub fn take(&mut self) -> Result<Tensor> {
         match self.made.as_ref().map(Receiver::recv) {
-            Some(Ok(bytes)) => bytes,
+            Some(Ok(images)) => images,
             _ => match self.thread.take().map(JoinHandle::join) {
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
                 _ => Err(Failure::new("there is no other batch")),
@@ -298,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn a_device_turns_images_as_the_loader_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let faces: Vec<Face> = (0..5).map(|i| face(6, i * 40)).collect();
+        let crops = Crops::of(dataset(dir.path(), &faces, Some(6)), 2, None).unwrap();
+        let (rows, flips) = ([0, 1, 2, 3, 4], [true, false, true, true, false]);
+        let as_it_is = crops.images(&rows, &[false; 5]).unwrap();
+        let there = turned(&as_it_is, &Tensor::from_slice(&flips));
+        assert!(there.equal(&crops.images(&rows, &flips).unwrap()) && !there.equal(&as_it_is));
+    }
+
+    #[test]
     fn the_same_folder_is_decoded_once_and_a_changed_one_again() {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (dir.path().join("one"), dir.path().join("two"));
@@ -339,14 +376,14 @@ mod tests {
         let batch = |i: usize| (rows[i..i + 4].to_vec(), flips[i..i + 4].to_vec());
         let mut batches: Vec<_> = (0..9).map(|i| batch(4 * i)).collect();
         batches.push((vec![40], vec![false]));
-        let mut ahead = filed.ahead(batches.clone());
+        let mut ahead = filed.ahead(batches.clone(), tch::Device::Cpu);
         for (rows, flips) in &batches[..9] {
-            assert_eq!(ahead.take().unwrap(), held.bytes(rows, flips).unwrap());
+            assert!(ahead.take().unwrap().equal(&held.images(rows, flips).unwrap()));
         }
         assert!(ahead.take().unwrap_err().message.contains("there is no image 40 among 40"));
         assert!(ahead.take().unwrap_err().message.contains("no other"));
         // Left early, it ends.
-        drop(filed.ahead(batches));
+        drop(filed.ahead(batches, tch::Device::Cpu));
     }
 
     #[test]

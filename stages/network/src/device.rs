@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lfs_stage::{Choice, Failure, Result};
+use lfs_stage::{Choice, Failure, Gpus, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shim;
+use crate::{gpu, shim};
 
 /// What a person can ask for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ impl Precision {
 pub fn load_gpu_library() {
     // cuBLAS is deterministic only with a workspace of fixed size, and reads this once.
     shim::default_variable(c"CUBLAS_WORKSPACE_CONFIG", c":4096:8");
-    shim::load_library(c"libtorch_cuda.so");
+    gpu::load();
 }
 
 impl Device {
@@ -86,7 +86,41 @@ pub fn prepare(device: Device, threads: u32) -> Result<tch::Device> {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
     let device = device.resolve()?;
     shim::deterministic(true)?;
+    gpu::own_stream(device)?;
     Ok(device)
+}
+
+/// Lets a GPU choose quicker kernels whose last bits vary from call to call, and round the factors of products to 11 bits.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn let_vary(device: tch::Device) -> Result<()> {
+    match device {
+        tch::Device::Cuda(_) => shim::deterministic(false),
+        _ => Ok(()),
+    }
+}
+
+/// A device for each of so many replicas of a network: all on the processor, or each on a GPU of its own.
+///
+/// # Errors
+/// When there are fewer GPUs, or no way to add over them.
+pub fn replicas(first: tch::Device, count: u32) -> Result<Vec<tch::Device>> {
+    if count <= 1 || first == tch::Device::Cpu {
+        return Ok(vec![first; count.max(1) as usize]);
+    }
+    let there = tch::Cuda::device_count();
+    if i64::from(count) > there {
+        return Err(Failure::new(format!("{count} replicas want as many GPUs, and there are {there}")).help(format!(
+            "set `replicas` to {there} at most; under `lfs-pipe run` a node has the GPUs that `resources.gpu` gives it"
+        )));
+    }
+    if let Some(why) = gpu::missing() {
+        return Err(Failure::new(why));
+    }
+    let all: Vec<tch::Device> = (0..count as usize).map(tch::Device::Cuda).collect();
+    all.iter().try_for_each(|device| gpu::own_stream(*device))?;
+    Ok(all)
 }
 
 /// Facts that every result computed with libtorch depends on.
@@ -106,7 +140,13 @@ pub fn choices() -> BTreeMap<String, Choice> {
     }
     let cpu =
         Choice { facts: BTreeMap::from([("cpu-capability".to_owned(), capability)]), ..Choice::default() };
-    let cuda = Choice { unavailable: (!gpu).then(|| format!("{NO_GPU}; {GPU_HELP}")), ..Choice::default() };
+    let name = gpu::name().map(|name| ("gpu".to_owned(), name));
+    let cuda = Choice {
+        facts: name.into_iter().collect(),
+        gpus: Some(Gpus::One),
+        unavailable: (!gpu).then(|| format!("{NO_GPU}; {GPU_HELP}")),
+        ..lfs_stage::choice(&["network/shim/gpu.cpp"])
+    };
     let becomes = Some(if gpu { "cuda" } else { "cpu" }.to_owned());
     let auto = Choice { becomes, ..Choice::default() };
     BTreeMap::from([("auto".to_owned(), auto), ("cpu".to_owned(), cpu), ("cuda".to_owned(), cuda)])

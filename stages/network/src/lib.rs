@@ -2,12 +2,13 @@
 //!
 //! - [`backbone`]: the networks, one row of a table each; [`model`]: one of them with its weights, also on disk.
 //! - [`crops`]: aligned crops in memory, and batches of them.
-//! - [`sgd`], [`weights`], [`random`], [`device`]: what training and embedding share.
+//! - [`sgd`], [`weights`], [`random`], [`device`], [`gpu`]: what training and embedding share.
 
 pub mod backbone;
 pub mod builder;
 pub mod crops;
 pub mod device;
+pub mod gpu;
 pub mod memory;
 pub mod model;
 pub mod random;

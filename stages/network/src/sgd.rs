@@ -3,8 +3,8 @@
 use lfs_stage::{Failure, Result};
 use tch::Tensor;
 
-use crate::shim;
 use crate::weights::Tensors;
+use crate::{gpu, shim};
 
 /// SGD as in PyTorch, without dampening: `v <- momentum v + g + decay w`, `w <- w - lr v`.
 #[derive(Debug)]
@@ -42,8 +42,11 @@ impl Sgd {
     }
 
     /// Forgets the gradients of the step before.
-    pub fn zero_grad(&mut self) {
-        self.weights.iter_mut().for_each(Tensor::zero_grad);
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn forget_gradients(&mut self) -> Result<()> {
+        shim::forget_gradients(&mut self.weights)
     }
 
     /// Moves every weight that has a gradient.
@@ -56,11 +59,44 @@ impl Sgd {
 
     /// The Euclidean norm of all gradients taken together.
     pub fn gradient_norm(&self) -> f64 {
-        let squares = self.weights.iter().map(Tensor::grad).filter(Tensor::defined).map(|g| {
-            let norm = g.norm().double_value(&[]);
-            norm * norm
-        });
-        squares.sum::<f64>().sqrt()
+        let norms: Vec<Tensor> = self.gradients().map(|g| g.norm()).collect();
+        if norms.is_empty() {
+            return 0.0;
+        }
+        // All at once: each look at a number makes a GPU wait.
+        let norms = Tensor::stack(&norms, 0).to_device(tch::Device::Cpu).to_kind(tch::Kind::Double);
+        let norms = Vec::<f64>::try_from(norms).unwrap_or_default();
+        norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt()
+    }
+
+    fn gradients(&self) -> impl Iterator<Item = Tensor> + '_ {
+        self.weights.iter().map(Tensor::grad).filter(Tensor::defined)
+    }
+
+    /// Gives optimisers of the same network the mean of their gradients.
+    ///
+    /// # Errors
+    /// When libtorch fails, or a weight has a gradient with some of them only.
+    pub fn share(all: &[&Self]) -> Result<()> {
+        let mut flat = Vec::with_capacity(all.len());
+        for one in all {
+            let parts: Vec<Tensor> = one.gradients().map(|g| g.flatten(0, -1)).collect();
+            flat.push(Tensor::cat(&parts, 0));
+        }
+        if flat.iter().any(|f| f.size() != flat[0].size()) {
+            return Err(Failure::new("copies of one network have gradients of different weights"));
+        }
+        gpu::sum(&mut flat)?;
+        for (one, sum) in all.iter().zip(flat) {
+            let mean = sum / all.len() as f64;
+            let mut from = 0;
+            for mut gradient in one.gradients() {
+                let count = gradient.numel() as i64;
+                gradient.copy_(&mean.narrow(0, from, count).view_as(&gradient));
+                from += count;
+            }
+        }
+        Ok(())
     }
 
     /// The velocities by the name of their weight.
@@ -83,7 +119,7 @@ mod tests {
                 .unwrap();
         let (mut w, mut v) = (start, vec![0.0_f32; 24]);
         for lr in [0.1, 0.1, 0.01] {
-            sgd.zero_grad();
+            sgd.forget_gradients().unwrap();
             (&weight * &weight * 0.5 * &plain).sum(tch::Kind::Float).backward();
             sgd.step(lr).unwrap();
             for i in 0..24 {
@@ -96,6 +132,34 @@ mod tests {
         for (a, b) in found.iter().zip(&w) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn shared_gradients_are_the_mean_of_all_and_of_the_same_weights() {
+        let make = |factor: f64| {
+            let w = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).view([2, 2]).set_requires_grad(true);
+            let u = Tensor::from_slice(&[1.0_f32]).set_requires_grad(true);
+            (w.square().sum(tch::Kind::Float) * factor).backward();
+            let sgd = Sgd::new(
+                &Tensors::from([("u".into(), u), ("w".into(), w.shallow_clone())]),
+                &Tensors::new(),
+                0.9,
+                0.0,
+            );
+            (sgd.unwrap(), w)
+        };
+        let ((one, w), (two, v)) = (make(1.0), make(4.0));
+        Sgd::share(&[&one, &two]).unwrap();
+        for w in [w, v] {
+            assert_eq!(Vec::<f32>::try_from(w.grad().flatten(0, -1)).unwrap(), [5.0, 10.0, 15.0, 20.0]);
+        }
+        assert!((one.gradient_norm() - 750_f64.sqrt()).abs() < 1e-5);
+        let (mut other, _) = make(1.0);
+        other.forget_gradients().unwrap();
+        let (third, _) = make(1.0);
+        assert!(other.gradients().next().is_none() && other.gradient_norm() == 0.0);
+        other.weights[0].sum(tch::Kind::Float).backward();
+        assert!(Sgd::share(&[&third, &other]).unwrap_err().message.contains("different weights"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The calls of libtorch and of the system that the torch bindings do not reach.
 //!
-//! This is the one module of the crate with foreign functions. Each is wrapped here in a safe function; see
-//! `shim/shim.cpp` for the other side.
+//! Each foreign function is wrapped here in a safe one; see `shim/shim.cpp` for the other side, and [`crate::gpu`] for what
+//! only a GPU has.
 #![allow(unsafe_code)] // calls into C++ cannot be checked by the compiler
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -31,6 +31,7 @@ unsafe extern "C" {
         momentum: f64,
         eps: f64,
     ) -> *mut c_char;
+    fn lfs_forget_gradients(weights: *const *mut C_tensor, count: usize) -> *mut c_char;
     fn lfs_sgd(
         weights: *const *const C_tensor,
         velocities: *const *const C_tensor,
@@ -47,7 +48,7 @@ const RTLD_NOW: c_int = 0x2;
 const RTLD_GLOBAL: c_int = 0x100;
 
 /// Takes over a text that C allocated.
-fn text(raw: *mut c_char) -> Option<String> {
+pub(crate) fn text(raw: *mut c_char) -> Option<String> {
     if raw.is_null() {
         return None;
     }
@@ -59,7 +60,8 @@ fn text(raw: *mut c_char) -> Option<String> {
     }
 }
 
-fn checked(raw: *mut c_char, doing: &str) -> Result<()> {
+/// What a message of the other side means: none is success.
+pub(crate) fn checked(raw: *mut c_char, doing: &str) -> Result<()> {
     match text(raw) {
         None => Ok(()),
         Some(message) => {
@@ -163,6 +165,13 @@ pub fn norm_prelu(x: &Tensor, how: &Normalise<'_>, train: bool) -> Result<Tensor
     };
     checked(done, "normalising")?;
     Ok(out)
+}
+
+/// Takes their gradients away: the next ones are written, not added.
+pub fn forget_gradients(weights: &mut [Tensor]) -> Result<()> {
+    let all: Vec<*mut C_tensor> = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
+    // SAFETY: so many live handles.
+    checked(unsafe { lfs_forget_gradients(all.as_ptr(), all.len()) }, "forgetting gradients")
 }
 
 /// One step of SGD with momentum over all weights that have a gradient, in one kernel.

@@ -59,6 +59,19 @@ pub struct Choice {
     /// Why the value cannot be used on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
+    /// How many GPUs it wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Gpus>,
+}
+
+/// A demand for GPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gpus {
+    /// One.
+    One,
+    /// As many as this parameter says.
+    Parameter(String),
 }
 
 /// A demand for processors.

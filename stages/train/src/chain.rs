@@ -180,6 +180,8 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         pairs: p.pairs,
         threads: p.threads,
         device: p.device,
+        replicas: p.replicas,
+        deterministic: p.deterministic,
     }
 }
 

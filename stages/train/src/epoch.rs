@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
-use lfs_network::crops::Crops;
+use lfs_network::crops::{self, Ahead, Crops};
 use lfs_network::device::{self, Device, Precision};
 use lfs_network::memory;
 use lfs_network::model::{Model, Plan};
@@ -16,14 +16,15 @@ use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Progress, Result};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::checkpoint::{self, Diverged, Parts, State};
 use crate::figures::{Figures, Tally};
-use crate::loss::head::{self, How, Memory};
+use crate::loss::head::Memory;
 use crate::schedule::Ramp;
 use crate::spec::Gradient;
 use crate::split::{self, Pair, Training};
+use crate::step::{Aim, Batch, Replica, Seen};
 use crate::table::Form;
 use crate::verify;
 
@@ -69,6 +70,28 @@ pub struct EpochSpec {
     pub threads: u32,
     /// Where it is computed.
     pub device: Device,
+    /// Replicas of the network that share each batch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: u32,
+    /// Whether a GPU takes only kernels that give the same bits each time.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub deterministic: bool,
+}
+
+// What came later is left out of the text where it changes nothing: the keys before it stay.
+fn one() -> u32 {
+    1
+}
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_one(value: &u32) -> bool {
+    *value == 1
+}
+fn yes() -> bool {
+    true
+}
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// An epoch to run.
@@ -95,6 +118,10 @@ pub struct EpochIn<'a> {
 pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> {
     let spec = input.spec;
     let device = device::prepare(spec.device, spec.threads)?;
+    let devices = device::replicas(device, spec.replicas)?;
+    if !spec.deterministic {
+        device::let_vary(device)?;
+    }
     let crops = Crops::open(input.dataset, input.threads)?;
     let held_out = split::held_out(&crops, spec.holdout.unwrap_or(0.0))?;
     let training = split::training(&crops, &held_out)?;
@@ -121,7 +148,7 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     };
     let doing = format!("training epoch {}", spec.epoch);
     let (trainee, trained) = memory::within_memory(&doing, LOWER, || {
-        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, device)?;
+        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, &devices)?;
         let trained = trainee.train(spec, &crops, &training, say)?;
         Ok((trainee, trained))
     })?;
@@ -156,12 +183,8 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
 
 /// What training moves.
 struct Trainee {
-    model: Model,
-    head: Tensors,
-    classes: Tensor,
-    sgd: Sgd,
-    /// What the loss carries from step to step.
-    memory: Memory,
+    /// Alike but for the statistics of their parts of the batches, of which those of the first are kept.
+    replicas: Vec<Replica>,
     iterations: u64,
 }
 
@@ -171,38 +194,18 @@ impl Trainee {
         crops: &Crops,
         classes: usize,
         after: &[&Path],
-        device: tch::Device,
+        devices: &[tch::Device],
     ) -> Result<Self> {
-        let plan = plan(spec, crops);
-        let (model, mut head, momentum, memory, iterations) = match after {
-            [] => {
-                let head = Builder::seeded(spec.seed, device);
-                (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), Memory::new(), 0)
-            }
-            [winner, own @ ..] => {
-                follows(&checkpoint::state(winner)?, spec)?;
-                let from = checkpoint::read(winner, device)?;
-                let momentum = match own.first() {
-                    Some(own) => checkpoint::read(own, device)?.momentum,
-                    None => from.momentum,
-                };
-                let head = Builder::loaded(from.head, device);
-                (
-                    Model::loaded(&plan, from.network, device)?,
-                    head,
-                    momentum,
-                    from.memory,
-                    checkpoint::state(winner)?.iterations,
-                )
+        let iterations = match after.first() {
+            None => 0,
+            Some(winner) => {
+                let state = checkpoint::state(winner)?;
+                follows(&state, spec)?;
+                state.iterations
             }
         };
-        let spread = Init::Normal((1.0 / spec.embedding as f32).sqrt());
-        let rows = classes as i64 * i64::from(spec.centres);
-        let classes = head.weight("weight", &[rows, i64::from(spec.embedding)], spread);
-        let (head, _) = head.finish()?;
-        let trained = checkpoint::trained(model.weights(), &head);
-        let sgd = Sgd::new(&trained, &momentum, spec.momentum, spec.weight_decay)?;
-        Ok(Self { model, head, classes, sgd, memory, iterations })
+        let replicas = devices.iter().map(|device| replica(spec, crops, classes, after, *device));
+        Ok(Self { replicas: replicas.collect::<Result<_>>()?, iterations })
     }
 
     fn train(
@@ -213,18 +216,9 @@ impl Trainee {
         say: &mut dyn FnMut(Progress),
     ) -> Result<Result<Figures, Diverged>> {
         let number = [u64::from(spec.epoch)];
-        let device = self.model.device();
         let loss = spec.form.loss();
         let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
-        let batch = (spec.batch as usize).min(order.len());
-        let together = loss.together();
-        let batch = batch / together * together;
-        if together > 1 && batch < 2 * together {
-            return Err(Failure::new(format!(
-                "a batch of {batch} images holds {together} of each identity, so fewer than two identities to compare"
-            ))
-            .help("raise `batch`, lower `together`, or train on more images"));
-        }
+        let batch = batch(spec, order.len(), loss.together())?;
         let steps = (order.len() / batch) as u64;
         let mut coin = stream(spec.seed, "flips", &number);
         let chosen: Vec<(Vec<usize>, Vec<bool>)> = order
@@ -234,45 +228,33 @@ impl Trainee {
                 (rows, chosen.iter().map(|_| coin.random_bool(spec.flip)).collect())
             })
             .collect();
-        let mut ahead = (crops.are_slow() || device != tch::Device::Cpu).then(|| crops.ahead(chosen.clone()));
+        let labels: Vec<i64> = order.iter().map(|i| training.labels[*i]).collect();
+        let mut feed = Feed::new(crops, chosen.clone(), &labels, &self.replicas);
         let mut sampler = stream(spec.seed, "class sample", &number);
         let (mut tally, begun, mut waited) = (Tally::default(), Instant::now(), Duration::ZERO);
-        for (step, ((rows, flips), places)) in (0..steps).zip(chosen.iter().zip(order.chunks_exact(batch))) {
-            let labels: Vec<i64> = places.iter().map(|i| training.labels[*i]).collect();
+        for ((step, (rows, _)), labels) in (0..steps).zip(&chosen).zip(labels.chunks_exact(batch)) {
             let asked = Instant::now();
-            let bytes = match &mut ahead {
-                Some(ahead) => ahead.take()?,
-                None => crops.bytes(rows, flips)?,
-            };
-            let x = crops.tensor(&bytes, device)?;
+            let batches = feed.next()?;
             waited += asked.elapsed();
-            let y = Tensor::from_slice(&labels).to_device(device);
-
-            self.sgd.zero_grad();
-            let forward = || self.model.forward(&x, true);
-            let embeddings = spec.precision.during(device, forward)?.to_kind(Kind::Float);
             let sampled = (spec.class_sample < 1.0)
-                .then(|| split::sample(&labels, training.classes, spec.class_sample, &mut sampler));
-            let how = How {
-                scale: spec.scale,
-                iteration: self.iterations,
-                straight_through: spec.gradient == Gradient::StraightThrough,
-                centres: i64::from(spec.centres),
-                sampled: sampled.as_deref(),
-            };
-            let cosines = head::cosines(&embeddings, &self.classes, &y, &how);
-            let losses = loss.loss(&cosines, &mut self.memory);
-            let mean = losses.mean(Kind::Float);
-            mean.backward();
-            tally.add_norm(step, || self.sgd.gradient_norm());
+                .then(|| split::sample(labels, training.classes, spec.class_sample, &mut sampler));
+            let aim = Aim { spec, loss, iteration: self.iterations, sampled: sampled.as_deref() };
+            let looked =
+                self.replicas.iter_mut().zip(&batches).map(|(replica, batch)| replica.look(batch, &aim));
+            let seen: Vec<Seen> = looked.collect::<Result<_>>()?;
+            if self.replicas.len() > 1 {
+                Sgd::share(&self.replicas.iter().map(|replica| &replica.sgd).collect::<Vec<_>>())?;
+            }
+            tally.add_norm(step, || self.replicas[0].sgd.gradient_norm());
             let lr = spec.lr.at(step, steps);
-            self.sgd.step(lr)?;
+            self.replicas.iter_mut().try_for_each(|replica| replica.sgd.step(lr))?;
             self.iterations += 1;
 
-            tally.add(&cosines, &losses, loss.clamped(&cosines));
+            seen.iter().for_each(|seen| tally.add(seen));
             // Looking at a number makes a GPU wait, so there it is looked at now and then.
-            if device == tch::Device::Cpu || step % 50 == 0 || step + 1 == steps {
-                let mean = mean.double_value(&[]);
+            if !feed.on_gpu || step % 50 == 0 || step + 1 == steps {
+                let mean =
+                    seen.iter().map(|seen| seen.mean.double_value(&[])).sum::<f64>() / seen.len() as f64;
                 if !mean.is_finite() {
                     let images = rows.iter().filter_map(|row| crops.images.get(*row).map(String::as_str));
                     return Ok(Err(not_finite(mean, spec, step, lr, images)));
@@ -299,17 +281,134 @@ impl Trainee {
         let mut rows: Vec<usize> = pairs.iter().flat_map(|p| [p.a, p.b]).collect();
         rows.sort_unstable();
         rows.dedup();
-        let embeddings = self.model.embed(crops, &rows, false, spec.batch as usize, |_| {})?;
+        let embeddings = self.replicas[0].model.embed(crops, &rows, false, spec.batch as usize, |_| {})?;
         let place = |row: usize| rows.binary_search(&row).map_or(0, |at| at as i64);
         let reward = verify::reward(&embeddings, pairs, place);
         Ok(reward)
     }
 
     fn tensors(&self) -> Parts {
-        let head = self.head.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        let memory =
-            self.memory.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        Parts { network: self.model.tensors(), head, momentum: self.sgd.velocities(), memory }
+        let first = &self.replicas[0];
+        let kept =
+            |tensors: &Tensors| tensors.iter().map(|(name, x)| (name.clone(), x.shallow_clone())).collect();
+        Parts {
+            network: first.model.tensors(),
+            head: kept(&first.head),
+            momentum: first.sgd.velocities(),
+            memory: kept(&first.memory),
+        }
+    }
+}
+
+/// A replica at the beginning of an epoch.
+fn replica(
+    spec: &EpochSpec,
+    crops: &Crops,
+    classes: usize,
+    after: &[&Path],
+    device: tch::Device,
+) -> Result<Replica> {
+    let plan = plan(spec, crops);
+    let (model, mut head, momentum, memory) = match after {
+        [] => {
+            let head = Builder::seeded(spec.seed, device);
+            (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), Memory::new())
+        }
+        [winner, own @ ..] => {
+            let from = checkpoint::read(winner, device)?;
+            let momentum = match own.first() {
+                Some(own) => checkpoint::read(own, device)?.momentum,
+                None => from.momentum,
+            };
+            let head = Builder::loaded(from.head, device);
+            (Model::loaded(&plan, from.network, device)?, head, momentum, from.memory)
+        }
+    };
+    let spread = Init::Normal((1.0 / spec.embedding as f32).sqrt());
+    let rows = classes as i64 * i64::from(spec.centres);
+    let classes = head.weight("weight", &[rows, i64::from(spec.embedding)], spread);
+    let (head, _) = head.finish()?;
+    let trained = checkpoint::trained(model.weights(), &head);
+    let sgd = Sgd::new(&trained, &momentum, spec.momentum, spec.weight_decay)?;
+    Ok(Replica::new(model, head, classes, sgd, memory))
+}
+
+/// Images in a step: as many as are asked for and there are, the same number for each replica, none alone that must stand with
+/// others.
+fn batch(spec: &EpochSpec, images: usize, together: usize) -> Result<usize> {
+    let replicas = spec.replicas as usize;
+    let most = (spec.batch as usize).min(images);
+    let part = most / replicas / together * together;
+    if together > 1 && part < 2 * together {
+        return Err(Failure::new(format!(
+            "a batch of {part} images holds {together} of each identity, so fewer than two identities to compare"
+        ))
+        .help("raise `batch`, lower `together` or `replicas`, or train on more images"));
+    }
+    if part == 0 {
+        return Err(Failure::new(format!("{images} images cannot be shared by {replicas} replicas"))
+            .help("train on more images, or lower `replicas`"));
+    }
+    Ok(part * replicas)
+}
+
+/// The batches of an epoch, each in one part a replica, on its device.
+struct Feed<'a> {
+    crops: &'a Crops,
+    batches: std::vec::IntoIter<(Vec<usize>, Vec<bool>)>,
+    /// Where it takes long to make them, or a GPU goes on meanwhile.
+    ahead: Option<Ahead>,
+    /// All labels and, on GPUs, all flips of the epoch, once a replica.
+    there: Vec<(tch::Device, Tensor, Option<Tensor>)>,
+    on_gpu: bool,
+    taken: i64,
+}
+
+impl<'a> Feed<'a> {
+    fn new(
+        crops: &'a Arc<Crops>,
+        batches: Vec<(Vec<usize>, Vec<bool>)>,
+        labels: &[i64],
+        replicas: &[Replica],
+    ) -> Self {
+        let on_gpu = replicas.iter().any(|replica| replica.model.device() != tch::Device::Cpu);
+        let there = replicas.iter().map(|replica| {
+            let device = replica.model.device();
+            let flips = on_gpu.then(|| {
+                let all: Vec<bool> = batches.iter().flat_map(|(_, flips)| flips).copied().collect();
+                Tensor::from_slice(&all).to_device(device)
+            });
+            (device, Tensor::from_slice(labels).to_device(device), flips)
+        });
+        let there = there.collect();
+        // A GPU turns images itself.
+        let still = || batches.iter().map(|(rows, flips)| (rows.clone(), vec![false; flips.len()]));
+        let ahead = match on_gpu {
+            true => Some(crops.ahead(still().collect(), replicas[0].model.device())),
+            false => crops.are_slow().then(|| crops.ahead(batches.clone(), tch::Device::Cpu)),
+        };
+        Self { crops, batches: batches.into_iter(), ahead, there, on_gpu, taken: 0 }
+    }
+
+    /// The next one.
+    fn next(&mut self) -> Result<Vec<Batch>> {
+        let images = match (&mut self.ahead, self.batches.next()) {
+            (Some(ahead), _) => ahead.take()?,
+            (None, Some((rows, flips))) => self.crops.images(&rows, &flips)?,
+            (None, None) => return Err(Failure::new("there is no other batch")),
+        };
+        let part = images.size()[0] / self.there.len() as i64;
+        let parts = self.there.iter().zip(0..).map(|((device, labels, flips), k)| {
+            let from = self.taken + k * part;
+            Ok(Batch {
+                images: crops::moved(&images.narrow(0, k * part, part), *device)?,
+                flips: flips.as_ref().map(|flips| flips.narrow(0, from, part)),
+                labels: labels.narrow(0, from, part),
+            })
+        });
+        let parts = parts.collect();
+        self.taken += images.size()[0];
+        parts
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::loss::head::Cosines;
+use crate::step::Seen;
 
 /// Bins of the histogram of p.
 const BINS: usize = 20;
@@ -52,11 +52,11 @@ pub struct Tally {
 
 impl Tally {
     /// Takes note of a step.
-    pub fn add(&mut self, c: &Cosines, losses: &Tensor, clamped: Option<Tensor>) {
-        self.own.push(c.own.detach());
-        self.rivals.push(c.rivals.detach());
-        self.losses.push(losses.detach());
-        self.clamped.extend(clamped);
+    pub fn add(&mut self, seen: &Seen) {
+        self.own.push(seen.own.shallow_clone());
+        self.rivals.push(seen.rivals.shallow_clone());
+        self.losses.push(seen.losses.shallow_clone());
+        self.clamped.extend(seen.clamped.as_ref().map(Tensor::shallow_clone));
     }
 
     /// Takes note of the gradient's norm, at every tenth step.
@@ -128,7 +128,7 @@ fn numbers(parts: &[Tensor]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::loss::am_softmax::AmSoftmax;
-    use crate::loss::head::{Loss, Memory};
+    use crate::loss::head::{Cosines, Loss, Memory};
     use crate::loss::l5::L5;
 
     fn tally(loss: &dyn Loss) -> Figures {
@@ -136,7 +136,10 @@ mod tests {
         let c =
             Cosines { rivals: Tensor::from_slice(&[12.0, 20.0, 9.0]), ..crate::loss::tests::bare(own, 32.0) };
         let mut tally = Tally::default();
-        tally.add(&c, &loss.loss(&c, &mut Memory::new()), loss.clamped(&c));
+        let losses = loss.loss(&c, &mut Memory::new());
+        let mean = losses.mean(tch::Kind::Double);
+        let (own, rivals) = (c.own.shallow_clone(), c.rivals.shallow_clone());
+        tally.add(&Seen { own, rivals, losses, clamped: loss.clamped(&c), mean });
         tally.figures(32.0, 0.1, loss.a())
     }
 

@@ -2,14 +2,16 @@
 //!
 //! - [`spec`]: the parameters; [`table`]: the methods, one row each.
 //! - [`loss`]: the losses; [`search`]: the ways to search one.
-//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them.
+//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them; [`step`]: one batch.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use lfs_network::backbone::Backbone;
 use lfs_network::device;
-use lfs_stage::{Choice, Context, Cpu, Input, Output, Result, Source, Stage, Step, choice, one, optional};
+use lfs_stage::{
+    Choice, Context, Cpu, Gpus, Input, Output, Result, Source, Stage, Step, choice, one, optional,
+};
 
 pub mod chain;
 pub mod checkpoint;
@@ -22,6 +24,7 @@ pub mod schedule;
 pub mod search;
 pub mod spec;
 pub mod split;
+pub mod step;
 pub mod table;
 pub mod verify;
 
@@ -72,10 +75,14 @@ impl Stage for Train {
             table::Method::ALL.iter().map(|m| (m.name().to_owned(), choice(m.sources()))).collect();
         methods.insert("(none)".to_owned(), choice(DECLARATIONS));
         let backbones = Backbone::ALL.iter().map(|b| (b.name().to_owned(), choice(&[b.source()]))).collect();
+        let mut devices = device::choices();
+        if let Some(cuda) = devices.get_mut("cuda") {
+            cuda.gpus = Some(Gpus::Parameter("replicas".to_owned()));
+        }
         BTreeMap::from([
             ("method".to_owned(), methods),
             ("backbone".to_owned(), backbones),
-            ("device".to_owned(), device::choices()),
+            ("device".to_owned(), devices),
             ("precision".to_owned(), device::precisions()),
         ])
     }

@@ -139,6 +139,15 @@ pub struct Params {
     /// Where to compute.
     #[serde(default)]
     pub device: Device,
+    /// Replicas of the network that share each batch, each on a GPU of its own; their gradients are averaged. Each normalises its own
+    /// part of the batch, and a loss that compares images compares those of a part. On a processor they take turns.
+    #[serde(default = "default::one")]
+    #[schemars(range(min = 1, max = 64))]
+    pub replicas: u32,
+    /// Whether a GPU takes only kernels that give the same bits each time. Without, it may also round the factors of float32 products
+    /// to 11 bits; a processor is not concerned.
+    #[serde(default = "default::yes")]
+    pub deterministic: bool,
     /// The method `softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["softmax"]}))]
@@ -260,6 +269,9 @@ mod default {
     pub fn one() -> u32 {
         1
     }
+    pub fn yes() -> bool {
+        true
+    }
     pub fn whole() -> f64 {
         1.0
     }
@@ -322,6 +334,13 @@ impl Params {
         within("holdout", self.holdout, 0.0, 0.9)?;
         within("pairs", f64::from(self.pairs), 20.0, 1e6)?;
         within("threads", f64::from(self.threads), 1.0, 1024.0)?;
+        within("replicas", f64::from(self.replicas), 1.0, 64.0)?;
+        if !self.batch.is_multiple_of(self.replicas) || self.batch < 2 * self.replicas {
+            return Err(Failure::new(format!(
+                "batch = {} cannot be shared by replicas = {}: each wants as many images, and two or more",
+                self.batch, self.replicas
+            )));
+        }
         if let Some(pair) = self.milestones.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(Failure::new(format!("milestones must rise, but {} follows {}", pair[1], pair[0])));
         }

@@ -142,6 +142,47 @@ fn one_epoch_for_another_process() {
 }
 
 #[test]
+fn replicas_share_a_batch_and_its_gradient_whatever_the_method() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    dataset(&data, 12, 8);
+    let loss = |done: &Done, epoch: usize| {
+        let log: Value = serde_json::from_slice(&done.bytes("log/epochs.json")).unwrap();
+        log["epochs"][epoch]["candidates"][0]["state"]["figures"]["softmax-loss"].as_f64().unwrap()
+    };
+    for method in lfs_train::table::Method::ALL {
+        let search = json!({ "candidates": 2, "fixed-epochs": 1 });
+        let more = json!({ "epochs": 3, "milestones": [2], "replicas": 2, "batch": 16, "lr": 0.05, "search-softmax": search, "search": search, "am-lfs": search });
+        let run = |name: &str, more: &Value| {
+            let folder = dir.path().join(method.name()).join(name);
+            let done = train(&folder, &data, params(method.name(), more.clone()), 1);
+            done.result.clone().unwrap_or_else(|e| panic!("{method:?}: {e}"));
+            done
+        };
+        let (one, two) = (run("one", &more), run("two", &more));
+        assert!(one.bytes("model/model.safetensors") == two.bytes("model/model.safetensors"), "{method:?}");
+        if !["am-lfs", "triplet", "contrastive"].contains(&method.name()) {
+            assert!(loss(&one, 2) < loss(&one, 0), "{method:?}");
+        }
+    }
+    // The first step sees the same images by the same weights; only whose statistics normalise them differs.
+    let one_step = |replicas: u32| {
+        let more =
+            json!({ "replicas": replicas, "batch": 66, "epochs": 1, "milestones": [], "holdout": 0.3 });
+        let done = train(&dir.path().join(format!("step{replicas}")), &data, params("softmax", more), 1);
+        done.result.clone().unwrap();
+        loss(&done, 0)
+    };
+    let (one, three) = (one_step(1), one_step(3));
+    assert!(one != three && (one - three).abs() < 0.1 * one, "{one} {three}");
+    let refused = lfs_train::spec::Params {
+        replicas: 3,
+        ..serde_json::from_value(params("softmax", json!({}))).unwrap()
+    };
+    assert!(refused.check().unwrap_err().message.contains("batch = 16 cannot be shared by replicas = 3"));
+}
+
+#[test]
 fn every_method_trains_to_the_same_bytes_again_and_its_softmax_loss_falls() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

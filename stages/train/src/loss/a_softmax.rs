@@ -48,9 +48,6 @@ impl Default for ASoftmax {
 impl ASoftmax {
     /// Lambda after `iteration` steps.
     pub fn lambda(&self, iteration: u64) -> f64 {
-        if !self.annealing {
-            return 0.0;
-        }
         let falling =
             self.lambda_start * (1.0 + self.lambda_decay * iteration as f64).powf(-self.lambda_power);
         falling.max(self.lambda_least)
@@ -72,7 +69,8 @@ impl Loss for ASoftmax {
             (odd * -2.0 + 1.0, turns * 2.0)
         });
         let psi = sign * multiple - shift;
-        let lambda = self.lambda(c.iteration);
+        // Asked for only where it counts: what no step's number enters can be recorded.
+        let lambda = if self.annealing { self.lambda(c.iteration.number()) } else { 0.0 };
         let f = (&c.own * lambda + psi) / (1.0 + lambda);
         cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }

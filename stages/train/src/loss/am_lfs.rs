@@ -41,7 +41,12 @@ impl Lines {
 
     fn apply(&self, x: &Tensor, low: f64, high: f64) -> Tensor {
         let bins = self.slopes.len() as f64;
-        let like = |values: &[f64]| Tensor::from_slice(values).to_kind(x.kind()).to_device(x.device());
+        // Made where x is: a step that waits for numbers from elsewhere cannot be recorded.
+        let like = |values: &[f64]| {
+            let each: Vec<Tensor> =
+                values.iter().map(|v| Tensor::full([1], *v, (x.kind(), x.device()))).collect();
+            Tensor::cat(&each, 0)
+        };
         let bin = tch::no_grad(|| {
             // What is no number stays none, and is told as that; as a bin it would stop the program.
             let place = ((x - low) * (bins / (high - low))).nan_to_num(0.0, None, None);

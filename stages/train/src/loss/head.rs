@@ -5,6 +5,7 @@
 //! costs more than plain softmax, and `-log p = softplus(rivals - logit)` never takes the logarithm of a rounded
 //! probability.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 
 use lfs_network::weights::Tensors;
@@ -35,9 +36,35 @@ pub struct Cosines {
     /// The scale s.
     pub scale: f64,
     /// Steps taken since the beginning of training.
-    pub iteration: u64,
+    pub iteration: Iteration,
     /// Whether a margin is to be left out of the gradient.
     pub straight_through: bool,
+}
+
+/// The number of a step, which knows whether anybody asked for it: a loss that did is another one at the next step.
+#[derive(Debug, Default)]
+pub struct Iteration {
+    number: u64,
+    asked: Cell<bool>,
+}
+
+impl Iteration {
+    /// Steps taken before it.
+    pub fn number(&self) -> u64 {
+        self.asked.set(true);
+        self.number
+    }
+
+    /// Whether anybody asked.
+    pub fn counted(&self) -> bool {
+        self.asked.get()
+    }
+}
+
+impl From<u64> for Iteration {
+    fn from(number: u64) -> Self {
+        Self { number, asked: Cell::new(false) }
+    }
 }
 
 /// Tensors that a loss carries from step to step, by name: a running mean, say. They are part of the checkpoint.
@@ -171,7 +198,7 @@ pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &H
         class_lengths,
         classes: all_classes,
         scale: how.scale,
-        iteration: how.iteration,
+        iteration: how.iteration.into(),
         straight_through: how.straight_through,
     }
 }

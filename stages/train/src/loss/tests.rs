@@ -73,7 +73,7 @@ pub fn bare(own: Tensor, scale: f64) -> Cosines {
         rivals: one.full_like(0.0),
         own,
         scale,
-        iteration: 0,
+        iteration: 0.into(),
         straight_through: false,
     }
 }

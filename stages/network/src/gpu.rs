@@ -1,0 +1,288 @@
+//! What only a GPU has: streams, recorded work, sums over several of them. The other side is `shim/gpu.cpp`, a library of its own
+//! inside of the program, for it needs libtorch's GPU part, which is loaded only where it is installed.
+#![allow(unsafe_code)] // calls into C++ cannot be checked by the compiler
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
+
+use lfs_stage::{Failure, Result};
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use crate::shim::{checked, load_library, text};
+
+/// The library; empty where the headers of CUDA were missing when the program was built.
+const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gpu.so"));
+
+type Graphs = *mut c_void;
+
+/// Its functions.
+struct Calls {
+    name: unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char,
+    own_stream: unsafe extern "C" fn(c_int) -> *mut c_char,
+    record: unsafe extern "C" fn(*mut Graphs, c_int) -> *mut c_char,
+    recorded: unsafe extern "C" fn(Graphs, c_int) -> *mut c_char,
+    replay: unsafe extern "C" fn(Graphs, c_int) -> *mut c_char,
+    forget: unsafe extern "C" fn(Graphs) -> *mut c_char,
+    sum: unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char,
+}
+
+unsafe extern "C" {
+    fn memfd_create(name: *const c_char, flags: u32) -> c_int;
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn dlerror() -> *mut c_char;
+}
+const RTLD_NOW: c_int = 0x2;
+const CLOSE_ON_EXEC: u32 = 0x1;
+
+/// Functions, or why there are none.
+static CALLS: OnceLock<std::result::Result<Calls, String>> = OnceLock::new();
+
+/// Loads libtorch's GPU part and what is built on it, where they are. To be called once, at the very beginning.
+pub fn load() {
+    let _ = CALLS.get_or_init(|| {
+        if !load_library(c"libtorch_cuda.so") {
+            return Err("libtorch's GPU part is not installed".to_owned());
+        }
+        own()
+    });
+}
+
+/// Loads the library out of the program itself: a file that has no name.
+fn own() -> std::result::Result<Calls, String> {
+    if LIBRARY.is_empty() {
+        return Err("the program was built without the headers of CUDA".to_owned());
+    }
+    // SAFETY: the name ends in zero; what comes back is a new descriptor, or below 0.
+    let fd = unsafe { memfd_create(c"lfs-gpu".as_ptr(), CLOSE_ON_EXEC) };
+    if fd < 0 {
+        return Err(format!("no file in memory: {}", std::io::Error::last_os_error()));
+    }
+    // SAFETY: nobody else has the descriptor.
+    let mut file = unsafe { std::fs::File::from_raw_fd(fd) };
+    file.write_all(LIBRARY).map_err(|e| format!("no file in memory: {e}"))?;
+    let name = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|e| e.to_string())?;
+    // SAFETY: `name` ends in zero; the handle is never closed.
+    let library = unsafe { dlopen(name.as_ptr(), RTLD_NOW) };
+    // The name counts for the loader: were the number free, another library could come by it.
+    let _ = file.into_raw_fd();
+    let wrong = || {
+        // SAFETY: null or a text that ends in zero.
+        let text = unsafe { dlerror() };
+        if text.is_null() {
+            return "it does not load".to_owned();
+        }
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    };
+    if library.is_null() {
+        return Err(wrong());
+    }
+    let find = |name: &CStr| {
+        // SAFETY: a live library, a text that ends in zero.
+        let found = unsafe { dlsym(library, name.as_ptr()) };
+        if found.is_null() { Err(wrong()) } else { Ok(found) }
+    };
+    // SAFETY: `shim/gpu.cpp` gives these names to functions of these types.
+    unsafe {
+        Ok(Calls {
+            name: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char>(
+                find(c"lfs_gpu_name")?,
+            ),
+            own_stream: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_char>(find(
+                c"lfs_gpu_own_stream",
+            )?),
+            record: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut Graphs, c_int) -> *mut c_char>(
+                find(c"lfs_gpu_record")?,
+            ),
+            recorded: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs, c_int) -> *mut c_char>(
+                find(c"lfs_gpu_recorded")?,
+            ),
+            replay: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs, c_int) -> *mut c_char>(
+                find(c"lfs_gpu_replay")?,
+            ),
+            forget: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs) -> *mut c_char>(find(
+                c"lfs_gpu_forget",
+            )?),
+            sum: std::mem::transmute::<
+                *mut c_void,
+                unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char,
+            >(find(c"lfs_gpu_sum")?),
+        })
+    }
+}
+
+fn calls() -> Result<&'static Calls> {
+    let missing = |why: &str| {
+        Failure::new(format!("several GPUs and recorded steps cannot be had: {why}"))
+            .help("`cargo xtask libtorch --cuda` fetches what is needed; build again after it")
+    };
+    match CALLS.get() {
+        Some(Ok(calls)) => Ok(calls),
+        Some(Err(why)) => Err(missing(why)),
+        None => Err(missing("nothing was loaded")),
+    }
+}
+
+/// Why there are no recorded steps and no sums over GPUs, if there are none.
+pub fn missing() -> Option<String> {
+    calls().err().map(|failure| failure.message)
+}
+
+fn number(device: tch::Device) -> Option<c_int> {
+    match device {
+        tch::Device::Cuda(number) => c_int::try_from(number).ok(),
+        _ => None,
+    }
+}
+
+/// The model and the abilities of the first GPU, where there is one.
+pub fn name() -> Option<String> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: writes a text that nobody else frees.
+    checked(unsafe { (calls().ok()?.name)(&raw mut out) }, "asking for a GPU's name").ok()?;
+    text(out)
+}
+
+/// Gives this thread a stream of its own on a GPU, where that can be done; elsewhere nothing.
+///
+/// # Errors
+/// When the GPU refuses.
+pub fn own_stream(device: tch::Device) -> Result<()> {
+    match (number(device), calls()) {
+        // SAFETY: takes a number.
+        (Some(number), Ok(calls)) => checked(unsafe { (calls.own_stream)(number) }, "taking a stream"),
+        _ => Ok(()),
+    }
+}
+
+/// Makes each of the tensors, one on a device, the sum of all; in their order, where they are on the processor.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn sum(tensors: &mut [Tensor]) -> Result<()> {
+    if tensors.iter().all(|t| t.device() == tch::Device::Cpu) {
+        let Some((first, rest)) = tensors.split_first_mut() else { return Ok(()) };
+        rest.iter().for_each(|other| *first += other);
+        rest.iter_mut().for_each(|other| other.copy_(first));
+        return Ok(());
+    }
+    let calls = calls()?;
+    let handles: Vec<*mut C_tensor> = tensors.iter_mut().map(Tensor::as_mut_ptr).collect();
+    // SAFETY: so many live handles; their elements are changed in place.
+    checked(unsafe { (calls.sum)(handles.as_ptr(), handles.len()) }, "adding gradients over GPUs")
+}
+
+/// Work on a GPU that was recorded once and is done as a whole, again and again, on the same memory.
+#[derive(Debug)]
+pub struct Recording {
+    graph: Graphs,
+    device: c_int,
+}
+
+impl Recording {
+    /// Whether this device can record.
+    pub fn can(device: tch::Device) -> bool {
+        number(device).is_some() && calls().is_ok()
+    }
+
+    /// Records what `work` asks of a GPU. Nothing of it is done before [`Recording::replay`]; what `work` gives refers to memory that
+    /// each replay fills anew.
+    ///
+    /// # Errors
+    /// When the work fails, or has parts that cannot be recorded. It was not done then.
+    pub fn of<T>(device: tch::Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
+        let calls = calls()?;
+        let device =
+            number(device).ok_or_else(|| Failure::new("work is recorded on a GPU, and here is none"))?;
+        let mut graph: Graphs = std::ptr::null_mut();
+        // SAFETY: writes a handle that `Recording` frees.
+        checked(unsafe { (calls.record)(&raw mut graph, device) }, "beginning to record a step")?;
+        let recording = Self { graph, device };
+        // Whatever happens, the recording ends: the GPU does nothing else before.
+        let made = catch_unwind(AssertUnwindSafe(work));
+        // SAFETY: a live handle.
+        let ended = checked(unsafe { (calls.recorded)(graph, device) }, "recording a step");
+        match made {
+            Ok(Ok(out)) => ended.map(|()| (recording, out)),
+            Ok(Err(failure)) => Err(failure),
+            Err(panic) => match panic.downcast_ref::<String>() {
+                // The bindings panic where libtorch refuses.
+                Some(text) => {
+                    Err(Failure::new(format!("libtorch failed while recording a step: {}", first_line(text))))
+                }
+                None => resume_unwind(panic),
+            },
+        }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn replay(&self) -> Result<()> {
+        // SAFETY: a live handle.
+        checked(unsafe { (calls()?.replay)(self.graph, self.device) }, "taking a recorded step")
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Ok(calls) = calls() {
+            // SAFETY: a live handle, which nobody uses from here on.
+            let _ = checked(unsafe { (calls.forget)(self.graph) }, "forgetting a recorded step");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn sums_on_the_processor_are_everywhere_the_same() {
+        let mut all: Vec<Tensor> =
+            (1..4_i64).map(|k| Tensor::arange(3, (Kind::Float, tch::Device::Cpu)) * k).collect();
+        sum(&mut all).unwrap();
+        for one in &all {
+            assert_eq!(Vec::<f32>::try_from(one).unwrap(), [0.0, 6.0, 12.0]);
+        }
+        sum(&mut []).unwrap();
+    }
+
+    #[test]
+    fn without_a_gpu_there_is_nothing_to_record_and_that_is_said() {
+        if tch::Cuda::is_available() {
+            return;
+        }
+        assert!(!Recording::can(tch::Device::Cpu));
+        let refused = Recording::of(tch::Device::Cpu, || Ok(())).unwrap_err();
+        assert!(!refused.message.is_empty());
+    }
+
+    /// Where libtorch's GPU part is installed, the library in the program loads on it, with or without a GPU.
+    #[test]
+    fn the_library_in_the_program_loads_where_the_gpu_part_of_libtorch_is() {
+        load();
+        if let Some(why) = CALLS.get().and_then(|calls| calls.as_ref().err()) {
+            assert_eq!(why, "libtorch's GPU part is not installed");
+            eprintln!("skipped: {why}");
+            return;
+        }
+        assert_eq!(missing(), None);
+        if !tch::Cuda::is_available() {
+            let refused = own_stream(tch::Device::Cuda(0)).unwrap_err();
+            assert!(refused.message.contains("taking a stream"), "{refused}");
+        }
+    }
+}
