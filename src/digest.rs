@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,8 @@ impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match s.is_human_readable() {
             true => s.collect_str(self),
-            false => self.0.serialize(s),
+            // At once, not byte by byte.
+            false => s.serialize_bytes(&self.0),
         }
     }
 }
@@ -63,11 +65,43 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         if !d.is_human_readable() {
-            return Deserialize::deserialize(d).map(Self);
+            let bytes = <&[u8]>::deserialize(d)?;
+            return bytes.try_into().map(Self).map_err(D::Error::custom);
         }
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
         text.parse().map_err(D::Error::custom)
     }
+}
+
+/// A place in a table for what is random already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByItself;
+
+impl BuildHasher for ByItself {
+    type Hasher = First;
+
+    fn build_hasher(&self) -> First {
+        First(0)
+    }
+}
+
+/// The first eight bytes of a digest.
+#[derive(Debug)]
+pub struct First(u64);
+
+impl Hasher for First {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The number of bytes, which is the same for all.
+    fn write_usize(&mut self, _: usize) {}
 }
 
 thread_local! {

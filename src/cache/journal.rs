@@ -2,12 +2,11 @@
 //!
 //! Each entry is written at once, behind a mark, its length (and the length with all bits turned) and a check
 //! value, so that a torn or damaged entry is noticed and only that entry is lost. Bytes are held against their check
-//! value when they are asked for: most never are. Writers hold a lock on the file for the time of one write; the
-//! lock vanishes with its process.
+//! value when they are asked for: most never are, and none stay in memory. Writers hold a lock on the file for the time of one
+//! write; the lock vanishes with its process.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,63 +18,74 @@ const MARK: [u8; 4] = *b"\xf5lg\n";
 const HEAD: usize = 16;
 /// No entry is larger: a length above it is damage.
 const MOST: usize = 1 << 28;
+/// So much is read at once, and more where an entry is larger.
+const PIECE: usize = 256 << 10;
 
-/// A journal: all of its bytes are held in memory, once they were asked for.
+/// Where the payload of an entry lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its first byte, in the file.
+    pub at: u64,
+    length: u32,
+}
+
+/// An entry that is being read.
+pub(super) struct Entry<'a> {
+    pub place: Place,
+    pub payload: &'a [u8],
+    said: [u8; 4],
+}
+
+impl Entry<'_> {
+    /// Whether the payload is as it was written.
+    pub fn is_sound(&self) -> bool {
+        check(self.payload) == self.said
+    }
+}
+
+/// Whoever keeps what a journal says.
+pub(super) trait Reader {
+    /// Another file lies in the place of the one before: all of it is forgotten.
+    fn anew(&mut self);
+    /// The next entry.
+    fn entry(&mut self, entry: &Entry<'_>);
+}
+
+/// A journal, as far as it was read.
 pub(super) struct Journal {
     path: PathBuf,
     file: Arc<File>,
-    /// How often the file was replaced by another.
-    replaced: usize,
-    bytes: Vec<u8>,
-    /// Up to where whole entries stand.
-    end: usize,
-    entries: Vec<Range<usize>>,
+    /// Up to where whole entries were read.
+    end: u64,
 }
 
 impl Journal {
     /// Opens a journal, making it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = Arc::new(open(path)?);
-        Ok(Self { path: path.to_owned(), file, replaced: 0, bytes: Vec::new(), end: 0, entries: Vec::new() })
+        Ok(Self { path: path.to_owned(), file: Arc::new(open(path)?), end: 0 })
     }
 
-    /// How often the file was replaced by another: what was known of it before is of the other.
-    pub fn replaced(&self) -> usize {
-        self.replaced
-    }
-
-    /// Opens the file anew if another one lies at its path.
-    fn follow(&mut self) -> io::Result<()> {
+    /// Opens the file anew if another one lies at its path; says whether it did.
+    fn follow(&mut self, reader: &mut dyn Reader) -> io::Result<bool> {
         match std::fs::metadata(&self.path) {
-            Ok(now) if now.ino() == self.file.metadata()?.ino() => return Ok(()),
+            Ok(now) if now.ino() == self.file.metadata()?.ino() => return Ok(false),
             Ok(_) => {}
             // Removed by somebody: the next one is made.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
         self.file = Arc::new(open(&self.path)?);
-        self.replaced += 1;
-        self.bytes.clear();
-        self.entries.clear();
         self.end = 0;
-        Ok(())
+        reader.anew();
+        Ok(true)
     }
 
-    /// The payloads of all entries that were read so far.
-    pub fn entries(&self) -> &[Range<usize>] {
-        &self.entries
-    }
-
-    /// The payload at a place that `entries` gave; `None` when it is damaged.
-    pub fn get(&self, place: &Range<usize>) -> Option<&[u8]> {
-        let payload = self.bytes.get(place.clone())?;
-        let said = self.bytes.get(place.start - 4..place.start)?;
-        (check(payload) == said).then_some(payload)
-    }
-
-    /// The payload at a place, whether it is damaged or not.
-    pub fn peek(&self, place: &Range<usize>) -> &[u8] {
-        self.bytes.get(place.clone()).unwrap_or_default()
+    /// The payload at a place; `None` when it is damaged.
+    pub fn get(&self, place: Place) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 4 + place.length as usize];
+        self.file.read_exact_at(&mut bytes, place.at.checked_sub(4)?).ok()?;
+        let payload = bytes.split_off(4);
+        (check(&payload)[..] == bytes).then_some(payload)
     }
 
     /// What tells the file from others, and its length.
@@ -93,75 +103,91 @@ impl Journal {
     }
 
     /// Reads what was added since the last time, by this process or another.
-    pub fn refresh(&mut self) -> io::Result<()> {
-        self.follow()?;
-        self.read_on()
-    }
-
-    fn read_on(&mut self) -> io::Result<()> {
-        // A torn tail may have been overwritten meanwhile: it is read again.
-        self.bytes.truncate(self.end);
-        let length = usize::try_from(self.file.metadata()?.len()).map_err(io::Error::other)?;
-        if length > self.bytes.len() {
-            let from = self.bytes.len() as u64;
-            self.bytes.reserve_exact(length - self.bytes.len());
-            // Nobody else reads at this file's place: appending is written at a place.
-            let mut file = &*self.file;
-            file.seek(SeekFrom::Start(from))?;
-            file.take(length as u64 - from).read_to_end(&mut self.bytes)?;
-        }
-        self.end = scan(&self.bytes, self.end, &mut self.entries);
+    pub fn refresh(&mut self, reader: &mut dyn Reader) -> io::Result<()> {
+        self.follow(reader)?;
+        self.read_on(reader)?;
         Ok(())
     }
 
+    /// The same of the file that is open; gives its length. A torn tail is read again the next time, for it may be overwritten.
+    fn read_on(&mut self, reader: &mut dyn Reader) -> io::Result<u64> {
+        let length = self.file.metadata()?.len();
+        let (mut from, mut piece, mut bytes) = (self.end, PIECE, Vec::new());
+        while from < length {
+            let size = usize::try_from(length - from).unwrap_or(usize::MAX).min(piece);
+            bytes.resize(size, 0);
+            self.file.read_exact_at(&mut bytes, from)?;
+            let is_last = from + size as u64 == length;
+            let through = scan(&bytes, from, is_last, &mut |entry| {
+                reader.entry(&entry);
+                self.end = entry.place.at + u64::from(entry.place.length);
+            });
+            match through {
+                // An entry larger than a piece.
+                0 if !is_last => piece *= 2,
+                _ if is_last => break,
+                through => (from, piece) = (from + through as u64, PIECE),
+            }
+        }
+        Ok(length)
+    }
+
     /// Adds entries with one write. They are in the file when this returns, but not yet on the disk.
-    pub fn append(&mut self, payloads: &[Vec<u8>]) -> io::Result<()> {
+    pub fn append(&mut self, payloads: &[Vec<u8>], reader: &mut dyn Reader) -> io::Result<()> {
         if payloads.is_empty() {
             return Ok(());
         }
-        self.follow()?;
+        self.follow(reader)?;
         let mut file = Arc::clone(&self.file);
         let mut lock = locks::whole_file(&file)?;
         // While the lock was waited for, the file may have been replaced.
-        loop {
-            let before = self.replaced;
-            self.follow()?;
-            if self.replaced == before {
-                break;
-            }
+        while self.follow(reader)? {
             drop(lock);
             file = Arc::clone(&self.file);
             lock = locks::whole_file(&file)?;
         }
-        self.read_on()?;
         // A torn tail is overwritten: nobody can be writing it now.
-        let torn = self.bytes.len() - self.end;
-        self.bytes.truncate(self.end);
+        let length = self.read_on(reader)?;
         let text = framed(payloads);
-        self.write(&text, self.end as u64)?;
-        if torn > text.len() {
-            self.file.set_len((self.end + text.len()) as u64)?;
+        self.write(&text, self.end)?;
+        let end = self.end + text.len() as u64;
+        if length > end {
+            self.file.set_len(end)?;
         }
-        self.bytes.extend(text);
-        self.end = scan(&self.bytes, self.end, &mut self.entries);
+        scan(&text, self.end, true, &mut |entry| reader.entry(&entry));
+        self.end = end;
         drop(lock);
         Ok(())
     }
 
     /// Puts a journal with these entries alone in place of this one. Who writes meanwhile writes to the new one.
-    pub fn rewrite(&mut self, keep: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+    pub fn rewrite(
+        &mut self,
+        keep: &dyn Fn(&[u8]) -> Option<Vec<u8>>,
+        reader: &mut dyn Reader,
+    ) -> io::Result<()> {
+        struct Kept<'a>(&'a dyn Fn(&[u8]) -> Option<Vec<u8>>, Vec<Vec<u8>>);
+        impl Reader for Kept<'_> {
+            fn anew(&mut self) {
+                self.1.clear();
+            }
+            fn entry(&mut self, entry: &Entry<'_>) {
+                self.1.extend(entry.is_sound().then(|| (self.0)(entry.payload)).flatten());
+            }
+        }
         let file = Arc::clone(&self.file);
         let lock = locks::whole_file(&file)?;
-        self.follow()?;
-        self.read_on()?;
-        let payloads: Vec<Vec<u8>> = self.entries.iter().filter_map(|place| keep(self.get(place)?)).collect();
+        let mut kept = Kept(keep, Vec::new());
+        self.follow(&mut kept)?;
+        self.end = 0;
+        self.read_on(&mut kept)?;
         let temporary = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
-        std::fs::write(temporary.path(), framed(&payloads))?;
+        std::fs::write(temporary.path(), framed(&kept.1))?;
         std::fs::set_permissions(temporary.path(), self.file.metadata()?.permissions())?;
         temporary.as_file().sync_all()?;
         temporary.persist(&self.path).map_err(|e| e.error)?;
         drop(lock);
-        self.refresh()
+        self.refresh(reader)
     }
 
     /// Adds entries without looking at those before, for what is only a hint: behind a torn tail, one may be lost.
@@ -205,32 +231,37 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Finds entries from `end` on, and says where the last one ends. After damage it looks for the next mark.
-pub(super) fn scan(bytes: &[u8], mut end: usize, entries: &mut Vec<Range<usize>>) -> usize {
-    let mut at = end;
+/// Finds the entries of a piece of a file that begins at a place, and says how far it came: what is left may go on behind the
+/// piece, if it is not the last. After damage it looks for the next mark.
+pub(super) fn scan(bytes: &[u8], begins: u64, is_last: bool, each: &mut dyn FnMut(Entry<'_>)) -> usize {
+    let mut at = 0;
     while at + HEAD <= bytes.len() {
-        match entry(&bytes[at..]) {
-            Some(length) => {
-                entries.push(at + HEAD..at + HEAD + length);
-                at += HEAD + length;
-                end = at;
+        let head = &bytes[at..at + HEAD];
+        match length(head) {
+            Some(length) if at + HEAD + length <= bytes.len() => {
+                let from = at + HEAD;
+                let said = [head[12], head[13], head[14], head[15]];
+                let place = Place { at: begins + from as u64, length: length as u32 };
+                each(Entry { place, payload: &bytes[from..from + length], said });
+                at = from + length;
             }
-            None => match bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
+            Some(_) if !is_last => break,
+            _ => match bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
                 Some(skip) => at += 1 + skip,
-                None => break,
+                // Half of a mark may stand at the end.
+                None => return (bytes.len() + 1 - MARK.len()).max(at + 1),
             },
         }
     }
-    end
+    at
 }
 
-/// The length of the entry that begins here, if all of it is here.
-fn entry(bytes: &[u8]) -> Option<usize> {
-    let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+/// The length of the entry with this head, if it is one.
+fn length(head: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
     let length = number(4)?;
-    let sound = bytes[..4] == MARK && number(8)? == !length && length as usize <= MOST;
-    let length = length as usize;
-    (sound && bytes.len() >= HEAD + length).then_some(length)
+    let sound = head[..4] == MARK && number(8)? == !length && length as usize <= MOST;
+    sound.then_some(length as usize)
 }
 
 fn check(payload: &[u8]) -> [u8; 4] {
@@ -244,10 +275,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[derive(Default)]
+    struct All(Vec<(Place, Option<Vec<u8>>)>);
+
+    impl Reader for All {
+        fn anew(&mut self) {
+            self.0.clear();
+        }
+        fn entry(&mut self, entry: &Entry<'_>) {
+            self.0.push((entry.place, entry.is_sound().then(|| entry.payload.to_vec())));
+        }
+    }
+
     fn all(path: &Path) -> Vec<Vec<u8>> {
-        let mut journal = Journal::open(path).unwrap();
-        journal.refresh().unwrap();
-        journal.entries().iter().filter_map(|e| journal.get(e)).map(<[u8]>::to_vec).collect()
+        let (mut journal, mut all) = (Journal::open(path).unwrap(), All::default());
+        journal.refresh(&mut all).unwrap();
+        for (place, payload) in &all.0 {
+            assert_eq!(&journal.get(*place), payload);
+        }
+        all.0.into_iter().filter_map(|(_, payload)| payload).collect()
+    }
+
+    fn append(path: &Path, payloads: &[Vec<u8>]) {
+        Journal::open(path).unwrap().append(payloads, &mut All::default()).unwrap();
     }
 
     #[test]
@@ -255,12 +305,42 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
         let (mut a, mut b) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
-        a.append(&[b"one".to_vec()]).unwrap();
-        b.append(&[b"two".to_vec(), b"three".to_vec()]).unwrap();
-        a.append(&[b"four".to_vec()]).unwrap();
+        let (mut of_a, mut of_b) = (All::default(), All::default());
+        a.append(&[b"one".to_vec()], &mut of_a).unwrap();
+        b.append(&[b"two".to_vec(), b"three".to_vec()], &mut of_b).unwrap();
+        a.append(&[b"four".to_vec()], &mut of_a).unwrap();
         assert_eq!(all(&path), [&b"one"[..], b"two", b"three", b"four"]);
-        b.refresh().unwrap();
-        assert_eq!(b.entries().len(), 4);
+        b.refresh(&mut of_b).unwrap();
+        assert_eq!(of_a.0, of_b.0);
+        // One puts a shorter file in its place: the other sees that alone.
+        a.rewrite(&|bytes| bytes.starts_with(b"t").then(|| bytes.to_vec()), &mut of_a).unwrap();
+        b.append(&[b"five".to_vec()], &mut of_b).unwrap();
+        let of_b: Vec<_> = of_b.0.into_iter().filter_map(|(_, payload)| payload).collect();
+        assert_eq!(of_b, [&b"two"[..], b"three", b"five"]);
+        assert_eq!(all(&path), of_b);
+    }
+
+    #[test]
+    fn entries_across_the_ends_of_pieces_and_larger_than_one_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let sizes =
+            [PIECE - HEAD - 10, 3, PIECE * 3 + 1, 0, PIECE - HEAD, 7, PIECE, 100_000, 100_000, 100_000];
+        let entries: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
+        append(&path, &entries);
+        assert_eq!(all(&path), entries);
+        // A head that is damaged loses its entry, wherever the next mark lies.
+        let whole = std::fs::read(&path).unwrap();
+        let mut at = 0;
+        for (lost, size) in sizes.iter().enumerate() {
+            let mut bytes = whole.clone();
+            bytes[at + 5] ^= 4;
+            std::fs::write(&path, bytes).unwrap();
+            let kept: Vec<_> =
+                entries.iter().enumerate().filter(|(i, _)| *i != lost).map(|(_, e)| e.clone()).collect();
+            assert!(all(&path) == kept, "{lost}");
+            at += HEAD + size;
+        }
     }
 
     proptest! {
@@ -269,13 +349,13 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("j");
             let entries: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
-            Journal::open(&path).unwrap().append(&entries).unwrap();
+            append(&path, &entries);
             let bytes = std::fs::read(&path).unwrap();
             let cut = cut.min(HEAD + entries[entries.len() - 1].len());
             std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
             let kept = &entries[..entries.len() - 1];
             prop_assert_eq!(&all(&path), kept);
-            Journal::open(&path).unwrap().append(&[b"next".to_vec()]).unwrap();
+            append(&path, &[b"next".to_vec()]);
             let now = all(&path);
             prop_assert_eq!(now.last().unwrap(), b"next");
             prop_assert_eq!(now.len(), kept.len() + 1);
@@ -286,7 +366,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("j");
             let entries: Vec<Vec<u8>> = (0..5).map(|i| vec![b'a' + i; 30]).collect();
-            Journal::open(&path).unwrap().append(&entries).unwrap();
+            append(&path, &entries);
             let mut bytes = std::fs::read(&path).unwrap();
             let at = place % bytes.len();
             bytes[at] ^= 1 << bit;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::journal::Journal;
+use super::journal::{self, Journal, Reader};
 use crate::digest::{Digest, Stat};
 
 /// File times come from a clock that ticks; a file changed less than this before it was looked at may change
@@ -30,21 +30,30 @@ const FEW: usize = 200;
 
 struct Open {
     journal: Journal,
-    known: HashMap<Vec<u8>, (Stat, Digest)>,
+    known: Known,
+}
+
+#[derive(Default)]
+struct Known(HashMap<Vec<u8>, (Stat, Digest)>);
+
+impl Reader for Known {
+    fn anew(&mut self) {
+        self.0.clear();
+    }
+
+    fn entry(&mut self, entry: &journal::Entry<'_>) {
+        let mut bytes = if entry.is_sound() { entry.payload } else { &[] };
+        while let Some((path, value, rest)) = read(bytes) {
+            self.0.insert(path, value);
+            bytes = rest;
+        }
+    }
 }
 
 impl Open {
     fn read(path: &Path) -> io::Result<Self> {
-        let mut journal = Journal::open(path)?;
-        journal.refresh()?;
-        let mut known = HashMap::new();
-        for place in journal.entries() {
-            let mut bytes = journal.get(place).unwrap_or_default();
-            while let Some((path, value, rest)) = read(bytes) {
-                known.insert(path, value);
-                bytes = rest;
-            }
-        }
+        let (mut journal, mut known) = (Journal::open(path)?, Known::default());
+        journal.refresh(&mut known)?;
         Ok(Self { journal, known })
     }
 }
@@ -74,7 +83,7 @@ impl Memo {
             return None;
         }
         // A memo that cannot be read remembers nothing.
-        let known = &self.known().ok()?.known;
+        let known = &self.known().ok()?.known.0;
         known.get(path).filter(|(known, _)| known == stat).map(|(_, digest)| *digest)
     }
 
@@ -84,7 +93,7 @@ impl Memo {
         if let Some((_, digest)) = self.learnt.get(path) {
             return Some(*digest);
         }
-        self.known().ok()?.known.get(path).map(|(_, digest)| *digest)
+        self.known().ok()?.known.0.get(path).map(|(_, digest)| *digest)
     }
 
     /// Remembers a digest.
@@ -96,7 +105,7 @@ impl Memo {
     pub fn flush(&mut self) -> io::Result<()> {
         let mut learnt = std::mem::take(&mut self.learnt);
         if let Some(open) = &self.open {
-            learnt.retain(|path, value| open.known.get(path) != Some(value));
+            learnt.retain(|path, value| open.known.0.get(path) != Some(value));
         }
         // Some thousand of them make one entry: an entry has a head and a check value of its own.
         let fresh: Vec<Vec<u8>> =
@@ -105,8 +114,7 @@ impl Memo {
         match (payloads.is_empty(), &mut self.open) {
             (true, _) => {}
             (_, Some(open)) => {
-                open.journal.append(&payloads)?;
-                open.known.extend(learnt);
+                open.journal.append(&payloads, &mut open.known)?;
             }
             (_, None) => Journal::open(&self.path)?.append_blindly(&payloads)?,
         }

@@ -209,6 +209,11 @@ impl Cache {
         Ok(true)
     }
 
+    /// Reads the records, if they were not read yet: whoever asks for one next need not wait for it.
+    pub fn read_records(&self) {
+        self.records().load();
+    }
+
     /// How far the records go now.
     pub fn records_mark(&self) -> RecordsMark {
         self.records().mark()
@@ -237,7 +242,7 @@ impl Cache {
     /// The fingerprint that was written beside a record.
     pub fn fingerprint<T: serde::de::DeserializeOwned>(&self, key: &Key) -> Option<T> {
         let mut records = self.records();
-        serde_json::from_str(records.fingerprint(key)?).ok()
+        serde_json::from_str(&records.fingerprint(key)?).ok()
     }
 
     /// The keys of all nodes' results, latest first.

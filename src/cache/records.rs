@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::journal::{Journal, scan};
-use crate::digest::Digest;
+use super::journal::{Entry, Journal, Place, Reader, scan};
+use crate::digest::{ByItself, Digest};
 use crate::fingerprint::Key;
 
 /// A result in the cache.
@@ -72,7 +71,7 @@ pub struct Made {
 }
 
 /// What an entry of the journal is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Tag {
     /// A node's result: key, then `{"fingerprint":..., "record":...}`.
@@ -157,42 +156,71 @@ pub struct Mark {
 pub(super) struct Records {
     journal: Journal,
     read: bool,
-    known: HashMap<Key, Range<usize>>,
+    known: Known,
+}
+
+/// Where each record lies, and what else the file says.
+#[derive(Default)]
+struct Known {
+    places: HashMap<Key, (Tag, Place), ByItself>,
     nodes: Vec<Key>,
     /// Steps of which only the note is needed any more.
     spent: HashSet<Key>,
-    seen: usize,
-    replaced: usize,
+    /// Where it stands which results a run relies on.
+    used: Vec<(Digest, Place)>,
     /// Where everything before is on the disk.
     durable: u64,
     last_boot: Option<Vec<u8>>,
 }
 
+impl Reader for Known {
+    fn anew(&mut self) {
+        *self = Self::default();
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) {
+        let bytes = entry.payload;
+        let (Some(tag), key) = (bytes.first().copied().and_then(Tag::of), key_of(bytes)) else { return };
+        match (tag, key) {
+            // These are held against their check value when they are asked for.
+            (Tag::Node | Tag::Step, Some(key)) => {
+                self.places.insert(key, (tag, entry.place));
+                self.spent.remove(&key);
+                if tag == Tag::Node {
+                    self.nodes.push(key);
+                }
+            }
+            (Tag::Used, Some(run)) => self.used.push((run, entry.place)),
+            _ if !entry.is_sound() => {}
+            (Tag::Spent, Some(key)) => {
+                self.spent.insert(key);
+            }
+            (Tag::Withdrawn, Some(key)) => {
+                self.places.remove(&key);
+            }
+            (Tag::Durable | Tag::Ended, _) => {
+                self.last_boot = boot_of(bytes).map(<[u8]>::to_vec);
+                if let (Tag::Durable, Some(upto)) = (tag, bytes.get(1..9).and_then(|b| b.try_into().ok())) {
+                    self.durable = u64::from_le_bytes(upto);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Records {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let journal = Journal::open(path)?;
-        let known = HashMap::new();
-        Ok(Self {
-            journal,
-            read: false,
-            known,
-            nodes: vec![],
-            spent: HashSet::new(),
-            seen: 0,
-            replaced: 0,
-            durable: 0,
-            last_boot: None,
-        })
+        Ok(Self { journal: Journal::open(path)?, read: false, known: Known::default() })
     }
 
     /// Whether the last that was written is the end of a run since this start of the machine.
     pub fn is_settled(&self, boot: &str) -> io::Result<bool> {
         let (_, length) = self.journal.mark()?;
         let tail = self.journal.from(length.saturating_sub(4096))?;
-        let mut entries = Vec::new();
-        scan(&tail, 0, &mut entries);
-        let last = entries.last().and_then(|e| tail.get(e.clone())).unwrap_or_default();
-        Ok(length == 0 || boot_of(last) == Some(boot.as_bytes()))
+        let mut settled = length == 0;
+        scan(&tail, 0, true, &mut |entry| settled = boot_of(entry.payload) == Some(boot.as_bytes()));
+        Ok(settled)
     }
 
     pub fn mark(&self) -> Mark {
@@ -209,51 +237,15 @@ impl Records {
             return false;
         }
         let Ok(bytes) = self.journal.from(mark.length) else { return false };
-        let mut entries = Vec::new();
-        scan(&bytes, 0, &mut entries);
-        entries.iter().all(|e| bytes.get(e.start) != Some(&(Tag::Withdrawn as u8)))
-    }
-
-    fn take_in(&mut self) {
-        if self.journal.replaced() != self.replaced {
-            self.replaced = self.journal.replaced();
-            self.known.clear();
-            self.nodes.clear();
-            self.spent.clear();
-            (self.seen, self.durable) = (0, 0);
-        }
-        for place in &self.journal.entries()[self.seen..] {
-            let bytes = self.journal.peek(place);
-            let key = key_of(bytes);
-            match (bytes.first().copied().and_then(Tag::of), key) {
-                (Some(tag @ (Tag::Node | Tag::Step)), Some(key)) => {
-                    self.known.insert(key, place.clone());
-                    self.spent.remove(&key);
-                    if tag == Tag::Node {
-                        self.nodes.push(key);
-                    }
-                }
-                (Some(Tag::Spent), Some(key)) if self.journal.get(place).is_some() => {
-                    self.spent.insert(key);
-                }
-                (Some(Tag::Withdrawn), Some(key)) if self.journal.get(place).is_some() => {
-                    self.known.remove(&key);
-                }
-                (Some(tag @ (Tag::Durable | Tag::Ended)), _) if self.journal.get(place).is_some() => {
-                    self.last_boot = boot_of(bytes).map(<[u8]>::to_vec);
-                    if let (Tag::Durable, Some(upto)) = (tag, bytes.get(1..9).and_then(|b| b.try_into().ok()))
-                    {
-                        self.durable = u64::from_le_bytes(upto);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.seen = self.journal.entries().len();
+        let mut withdrawn = false;
+        scan(&bytes, 0, true, &mut |entry| {
+            withdrawn |= entry.payload.first() == Some(&(Tag::Withdrawn as u8))
+        });
+        !withdrawn
     }
 
     /// Reads the file, if it was not read yet.
-    fn load(&mut self) {
+    pub fn load(&mut self) {
         if !self.read
             && let Err(e) = self.refresh()
         {
@@ -262,17 +254,23 @@ impl Records {
     }
 
     pub fn refresh(&mut self) -> io::Result<()> {
-        self.journal.refresh()?;
+        self.journal.refresh(&mut self.known)?;
         self.read = true;
-        self.take_in();
         Ok(())
+    }
+
+    /// What stands behind a key.
+    fn line(&mut self, key: &Key) -> Option<Vec<u8>> {
+        self.load();
+        let (_, place) = self.known.places.get(key)?;
+        let mut bytes = self.journal.get(*place)?;
+        (bytes.len() >= TAG_AND_KEY).then(|| bytes.split_off(TAG_AND_KEY))
     }
 
     /// The record of a key.
     pub fn get(&mut self, key: &Key) -> Option<Record> {
-        self.load();
-        let bytes = self.journal.get(self.known.get(key)?)?.get(TAG_AND_KEY..)?;
-        let line: LineOwned<'_> = serde_json::from_slice(bytes).ok()?;
+        let bytes = self.line(key)?;
+        let line: LineOwned<'_> = serde_json::from_slice(&bytes).ok()?;
         Some(line.record)
     }
 
@@ -280,25 +278,24 @@ impl Records {
     pub fn doubtful(&mut self, boot: &str) -> Vec<Key> {
         self.load();
         // The kernel still has what was written since this start of the machine, on the disk or not.
-        if self.last_boot.as_deref() == Some(boot.as_bytes()) {
+        if self.known.last_boot.as_deref() == Some(boot.as_bytes()) {
             return vec![];
         }
-        let after = |(_, place): &(&Key, &Range<usize>)| place.start as u64 >= self.durable;
-        self.known.iter().filter(after).map(|(key, _)| *key).collect()
+        let durable = self.known.durable;
+        self.known.places.iter().filter(|(_, (_, place))| place.at >= durable).map(|(key, _)| *key).collect()
     }
 
     /// The fingerprint of a key, as it was written.
-    pub fn fingerprint(&mut self, key: &Key) -> Option<&str> {
-        self.load();
-        let bytes = self.journal.get(self.known.get(key)?)?.get(TAG_AND_KEY..)?;
-        let line: LineOwned<'_> = serde_json::from_slice(bytes).ok()?;
-        Some(line.fingerprint.get())
+    pub fn fingerprint(&mut self, key: &Key) -> Option<String> {
+        let bytes = self.line(key)?;
+        let line: LineOwned<'_> = serde_json::from_slice(&bytes).ok()?;
+        Some(line.fingerprint.get().to_owned())
     }
 
     /// The keys of all nodes' results, latest first.
     pub fn node_keys(&mut self) -> impl Iterator<Item = &Key> {
         self.load();
-        self.nodes.iter().rev().filter(|k| self.known.contains_key(*k))
+        self.known.nodes.iter().rev().filter(|k| self.known.places.contains_key(*k))
     }
 
     pub fn put<F: Serialize>(
@@ -332,17 +329,14 @@ impl Records {
     /// Whether only the note of a step is needed any more.
     pub fn is_spent(&mut self, key: &Key) -> bool {
         self.load();
-        self.spent.contains(key)
+        self.known.spent.contains(key)
     }
 
     /// Every record, with its key, and whether it is of a step.
     pub fn all(&mut self) -> Vec<(Key, bool, Record)> {
         self.load();
-        let step = |key: &Key| {
-            let entry = self.known.get(key).map(|place| self.journal.peek(place));
-            entry.and_then(|e| e.first()) == Some(&(Tag::Step as u8))
-        };
-        let keys: Vec<(Key, bool)> = self.known.keys().map(|k| (*k, step(k))).collect();
+        let keys: Vec<(Key, bool)> =
+            self.known.places.iter().map(|(key, (tag, _))| (*key, *tag == Tag::Step)).collect();
         keys.into_iter().filter_map(|(k, step)| Some((k, step, self.get(&k)?))).collect()
     }
 
@@ -350,18 +344,20 @@ impl Records {
     pub fn relied_on(&mut self, runs: &[String]) -> HashSet<Key> {
         self.load();
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
-        let entries = self.journal.entries().iter().filter_map(|e| self.journal.get(e));
-        let of_runs = entries
-            .filter(|b| Tag::of(b[0]) == Some(Tag::Used) && key_of(b).is_some_and(|run| runs.contains(&run)));
-        of_runs
-            .flat_map(|b| b[TAG_AND_KEY..].chunks_exact(32).filter_map(|k| k.try_into().ok().map(Digest)))
+        let of_runs = self.known.used.iter().filter(|(run, _)| runs.contains(run));
+        let lists = of_runs.filter_map(|(_, place)| self.journal.get(*place));
+        lists
+            .flat_map(|bytes| {
+                let keys = bytes.get(TAG_AND_KEY..).unwrap_or_default().chunks_exact(32);
+                keys.filter_map(|k| k.try_into().ok().map(Digest)).collect::<Vec<_>>()
+            })
             .collect()
     }
 
     /// Leaves out every record but these, and what others than these runs rely on.
     pub fn keep(&mut self, kept: &HashSet<Key>, runs: &[String]) -> io::Result<()> {
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
-        self.journal.rewrite(&|bytes| {
+        let stays = |bytes: &[u8]| {
             let key = key_of(bytes)?;
             let stays = match Tag::of(*bytes.first()?)? {
                 Tag::Node | Tag::Step | Tag::Spent => kept.contains(&key),
@@ -369,9 +365,8 @@ impl Records {
                 _ => false,
             };
             stays.then(|| bytes.to_vec())
-        })?;
-        self.take_in();
-        Ok(())
+        };
+        self.journal.rewrite(&stays, &mut self.known)
     }
 
     pub fn withdraw(&mut self, key: &Key) -> io::Result<()> {
@@ -394,9 +389,8 @@ impl Records {
     }
 
     fn append(&mut self, entries: &[Vec<u8>]) -> io::Result<()> {
-        self.journal.append(entries)?;
+        self.journal.append(entries, &mut self.known)?;
         self.read = true;
-        self.take_in();
         Ok(())
     }
 }

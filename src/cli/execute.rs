@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Common, RunArgs};
 use super::project::Project;
-use super::rest::Rest;
+use super::rest::{Ahead, Rest};
 use super::{page, print};
 use crate::cache::Cache;
 use crate::engine::{self, Ask, Event, Stop};
@@ -55,6 +55,7 @@ pub(super) fn execute(
     cache: &Cache,
     args: &RunArgs,
     stop: &Stop,
+    ahead: Ahead,
 ) -> Result<()> {
     let shown_files: Result<Vec<_>> =
         project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
@@ -62,7 +63,7 @@ pub(super) fn execute(
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
     let mut subscribers = subscribers(common, args, &project.cache_folder)?;
-    let standing = project.standing(cache);
+    let standing = ahead.standing.or_else(|| project.standing(cache));
     // A run that builds on another is told in the database of that one, or in none.
     let database = standing.as_ref().and_then(|_| History::mark(&project.cache_folder));
     let trace = Trace::default();
@@ -85,6 +86,7 @@ pub(super) fn execute(
         stop: stop.clone(),
         identity: project.identity(),
         standing,
+        looks: ahead.looks,
     };
     project.keep();
     let mut emit = |event: &Event| {
@@ -99,11 +101,8 @@ pub(super) fn execute(
         if !summary.as_before {
             project.stand(&standing);
         }
-        if summary.all_stand
-            && let Some(rest) =
-                Rest::of(common, project, &standing, database, (&shown_files, report.as_ref()))
-        {
-            rest.write(&project.rest);
+        if summary.all_stand && !ahead.listed {
+            Rest::of(common, project, (&shown_files, report.as_ref())).write(project);
         }
     }
     if let Some(file) = &args.html {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::args::{Common, RunArgs, VerifyArgs};
 use super::execute::execute;
 use super::project::Project;
+use super::rest::Ahead;
 use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
@@ -117,7 +118,7 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let lock = Lock::read(&Lock::file(&project.manifest.path))?;
     let cache = project.cache()?;
     let run = RunArgs { jobs: args.jobs, quiet: args.json, ..RunArgs::default() };
-    execute(&own, &project, &cache, &run, &Stop::default())?;
+    execute(&own, &project, &cache, &run, &Stop::default(), Ahead::default())?;
     let foreseen = project.forecast(&cache, &[])?;
     let mut elsewhere = vec![false; project.plan.nodes.len()];
     for i in &project.plan.order {

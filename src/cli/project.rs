@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::Common;
 use crate::cache::{Cache, Record};
 use crate::digest::Digest;
-use crate::engine::{Files, Forecast, Standing, forecast};
+use crate::engine::{Before, Files, Forecast, Standing, forecast};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 use crate::history::History;
@@ -41,8 +41,13 @@ pub(super) fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
 
 impl Project {
     pub fn open(common: &Common) -> Result<Self> {
+        Self::open_with(common, None)
+    }
+
+    /// The same, where these premises of a plan are known to hold.
+    pub fn open_with(common: &Common, held: Option<&Premises>) -> Result<Self> {
         let text = Manifest::text(&common.file)?;
-        if let Some(kept) = Self::kept(common, &text) {
+        if let Some(kept) = Self::kept(common, &text, held) {
             return Ok(kept);
         }
         let manifest = Manifest::from_text(&common.file, &text, &common.sets)?;
@@ -56,9 +61,9 @@ impl Project {
     }
 
     /// The project with the plan of the last time, if nothing that it was made from has changed.
-    fn kept(common: &Common, text: &str) -> Option<Self> {
+    fn kept(common: &Common, text: &str, held: Option<&Premises>) -> Option<Self> {
         let cache = likely_cache(common, text)?;
-        let kept = Kept::read(&kept_file(&cache, common, "plan"), text, &common.file, &common.sets)?;
+        let kept = Kept::read(&kept_file(&cache, common, "plan"), text, &common.file, &common.sets, held)?;
         let (manifest, plan, premises) = kept.into_parts(&common.file, text, &common.sets);
         let cache_folder = cache_folder(common, Some(&manifest));
         let workers = Workers::of(&manifest, plan.is_commands_alone(), &cache_folder).ok()?;
@@ -153,7 +158,7 @@ impl Project {
     pub fn foresight<'a>(&'a self, cache: &'a Cache, targets: &[String]) -> Result<Foresight<'a>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
-        let files = Files::of(&self.plan, &needed, cache, &self.manifest, &|_| None)?;
+        let files = Files::of(&self.plan, &needed, cache, &self.manifest, &|_| Before::Unknown)?;
         // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
         // as it is.
         if let Err(e) = cache.flush_memo() {

@@ -1,29 +1,25 @@
 //! A run with nothing to do, seen without a plan.
 //!
-//! Reading a plan of thousands of nodes takes longer than asking the file system for each of their files. So a run
-//! after which all nodes stand leaves a list of the files on which that rests. While all of them are as they were,
-//! and all that the plan was made from is, a run of everything has nothing to do.
+//! Reading a plan of thousands of nodes takes longer than asking the file system for each of their files. So a plan
+//! all of whose nodes stand leaves a list of their files. While all of them are as they were, and all that the plan was
+//! made from is, a run of everything has nothing to do. Where one is not, what was seen of them is seen for the run that follows.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::args::Common;
 use super::project::{Project, kept_file, likely_cache};
-use crate::cache::{Cache, RecordsMark, Seen};
+use crate::cache::Cache;
 use crate::checked;
-use crate::digest::{Digest, Root};
-use crate::engine::Standing;
+use crate::digest::Digest;
+use crate::engine::{Looks, Standing};
 use crate::history::History;
 use crate::manifest::{Manifest, WorkerEntry};
-use crate::plan::Premises;
+use crate::plan::{Premises, Source};
 use crate::worker;
 
-/// From so many files on, threads are worth their coming.
-const MANY: usize = 4000;
-
-/// What it rests on that there is nothing to do.
+/// The files of a plan, and what it rests on that they are.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Rest {
     premises: Premises,
@@ -35,31 +31,66 @@ pub(super) struct Rest {
     out: PathBuf,
     /// The output folder that the command line asked for.
     asked_out: Option<PathBuf>,
-    records: RecordsMark,
-    told_in: Option<u64>,
-    /// The run at whose end it was so.
-    pub run: String,
-    /// How many nodes there are.
-    pub nodes: usize,
-    read: Vec<(PathBuf, Seen)>,
-    wrote: Vec<(PathBuf, Seen)>,
+    /// What the nodes read.
+    read: Vec<PathBuf>,
+    /// What they write below the output folder, in the order of nodes and outputs.
+    wrote: Vec<PathBuf>,
     /// What is shown after a run.
     pub shown: Vec<PathBuf>,
     /// The report that is named after a run.
     pub report: Option<PathBuf>,
 }
 
+/// What is known before the plan is there.
+pub(super) enum Now {
+    /// Nothing is to be done.
+    Done(Box<Done>),
+    /// Something is, perhaps.
+    Ahead(Box<Ahead>),
+}
+
+/// A run with nothing to do.
+pub(super) struct Done {
+    pub rest: Rest,
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// The run at whose end everything stood.
+    pub run: Option<String>,
+    /// How many nodes there are.
+    pub nodes: usize,
+}
+
+/// What the run that follows need not find again.
+#[derive(Default)]
+pub(super) struct Ahead {
+    /// Where nodes stood.
+    pub standing: Option<Standing>,
+    /// What was seen of their files.
+    pub looks: Option<Looks>,
+    /// Premises of the plan, which hold.
+    pub held: Option<Premises>,
+    /// The list is there, and of this plan.
+    pub listed: bool,
+}
+
 impl Rest {
-    /// For a run after which all nodes of a plan stand, told in this run database.
-    pub fn of(
-        common: &Common,
-        project: &Project,
-        standing: &Standing,
-        told_in: Option<u64>,
-        (shown, report): (&[PathBuf], Option<&PathBuf>),
-    ) -> Option<Self> {
-        let [read, wrote] = standing.files(&project.plan)?;
-        Some(Self {
+    /// For a plan all of whose nodes stand.
+    pub fn of(common: &Common, project: &Project, (shown, report): (&[PathBuf], Option<&PathBuf>)) -> Self {
+        let nodes = &project.plan.nodes;
+        let sources = nodes.iter().flat_map(|node| &node.inputs).flat_map(|input| &input.sources);
+        let mut read: Vec<PathBuf> = sources
+            .filter_map(|source| match source {
+                Source::Path { path, .. } => Some(path.clone()),
+                Source::Node { .. } => None,
+            })
+            .collect();
+        read.sort_unstable();
+        read.dedup();
+        let wrote = nodes.iter().flat_map(|node| {
+            let folder = node.folder();
+            node.outputs.iter().map(move |output| folder.join(&output.path))
+        });
+        Self {
             premises: project.premises.clone(),
             workers: (!project.plan.is_commands_alone()).then(|| project.manifest.workers.clone()),
             described: project.plan.described,
@@ -67,26 +98,22 @@ impl Rest {
             cache: project.cache_folder.clone(),
             out: project.out.clone(),
             asked_out: asked_out(common),
-            records: standing.records(),
-            told_in,
-            run: standing.run()?,
-            nodes: project.plan.nodes.len(),
             read,
-            wrote,
+            wrote: wrote.collect(),
             shown: shown.to_vec(),
             report: report.cloned(),
-        })
-    }
-
-    /// Writes it for the next run, which takes the long way without it.
-    pub fn write(&self, file: &Path) {
-        if let Err(e) = checked::write(file, self) {
-            tracing::debug!("that there is nothing to do cannot be written: {e}");
         }
     }
 
-    /// The last run's, if everything is as it was; with the cache folder.
-    pub fn of_now(common: &Common) -> Option<(Self, PathBuf)> {
+    /// Writes it for the next run, which takes the long way without it.
+    pub fn write(&self, project: &Project) {
+        if let Err(e) = checked::write(&project.rest, self) {
+            tracing::debug!("the list of files cannot be written: {e}");
+        }
+    }
+
+    /// The list, if it is of the plan of now, with the cache folder.
+    fn read(common: &Common) -> Option<Self> {
         let text = Manifest::text(&common.file).ok()?;
         let folder = likely_cache(common, &text)?;
         let rest: Self = checked::read(&kept_file(&folder, common, "rest"))?;
@@ -94,30 +121,39 @@ impl Rest {
         let same = rest.cache == folder
             && rest.asked_out == asked_out(common)
             && described.is_none_or(|now| now == rest.described)
-            && rest.premises.hold(&text, &common.file, &common.sets)
-            && rest.told_in.is_some()
-            && rest.told_in == History::mark(&folder);
-        if !same {
-            return None;
-        }
-        let manifest = std::path::absolute(&common.file).ok()?;
-        let cache = Cache::open(&folder, &manifest).ok()?;
-        let still = cache.nothing_withdrawn_since(&rest.records)
-            && all_still(&rest.root, &rest.read)
-            && all_still(&rest.out, &rest.wrote);
-        still.then_some((rest, folder))
+            && rest.premises.hold(&text, &common.file, &common.sets);
+        same.then_some(rest)
+    }
+}
+
+/// What is known without a plan.
+pub(super) fn now(common: &Common) -> Now {
+    let Some(mut rest) = Rest::read(common) else { return Now::Ahead(Box::default()) };
+    let ahead = |rest: Rest, standing, looks| {
+        Now::Ahead(Box::new(Ahead { standing, looks, held: Some(rest.premises), listed: true }))
+    };
+    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
+    let Ok(cache) = Cache::open(&rest.cache, &manifest) else { return ahead(rest, None, None) };
+    let identity = rest.premises.identity(&rest.described);
+    let file = kept_file(&rest.cache, common, "standing");
+    let database = History::mark(&rest.cache);
+    let Some(standing) = Standing::read(&file, identity, &rest.out, &cache, database) else {
+        return ahead(rest, None, None);
+    };
+    let wrote = std::mem::take(&mut rest.wrote);
+    let seen = standing.seen(&rest.read);
+    let looks = seen.and_then(|seen| Looks::at(&rest.root, &rest.out, &rest.read, wrote, seen));
+    match looks {
+        Some(looks) if looks.all() => Now::Done(Box::new(Done {
+            cache: rest.cache.clone(),
+            run: standing.run(),
+            nodes: standing.nodes(),
+            rest,
+        })),
+        looks => ahead(rest, Some(standing), looks),
     }
 }
 
 fn asked_out(common: &Common) -> Option<PathBuf> {
     common.out.as_ref().map(|out| std::path::absolute(out).unwrap_or_else(|_| out.clone()))
-}
-
-fn all_still(folder: &Path, files: &[(PathBuf, Seen)]) -> bool {
-    let Ok(root) = Root::open(folder) else { return files.is_empty() };
-    let still = |(path, seen): &(PathBuf, Seen)| seen.is_still_at(&root, path);
-    match files.len() {
-        0..MANY => files.iter().all(still),
-        _ => files.par_iter().with_min_len(256).all(still),
-    }
 }

@@ -1,13 +1,12 @@
 //! `lfs-pipe run`
 
 use std::mem::ManuallyDrop;
-use std::path::Path;
 use std::time::Instant;
 
 use super::args::{Common, RunArgs};
 use super::execute::{execute, show_results, subscribers};
 use super::project::Project;
-use super::rest::Rest;
+use super::rest::{self, Done, Now};
 use super::{lock, remote, sameness, watch};
 use crate::engine::{self, Event, Stop};
 use crate::fault::Result;
@@ -24,19 +23,26 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         && !(args.pull || args.locked || args.verbose)
         && args.events.is_none()
         && args.html.is_none();
-    if plain && let Some((rest, cache)) = Rest::of_now(common) {
-        tracing::debug!("everything stands where it stood: no plan is read");
-        return tell(common, args, &ManuallyDrop::new(rest), &cache, began);
-    }
+    let ahead = match plain {
+        true => rest::now(common),
+        false => Now::Ahead(Box::default()),
+    };
+    let ahead = match ahead {
+        Now::Done(done) => {
+            tracing::debug!("everything stands where it stood: no plan is read");
+            return tell(common, args, &ManuallyDrop::new(done), began);
+        }
+        Now::Ahead(ahead) => ahead,
+    };
     // The program ends after this: taking thousands of nodes apart would only cost time.
-    let project = ManuallyDrop::new(Project::open(common)?);
+    let project = ManuallyDrop::new(Project::open_with(common, ahead.held.as_ref())?);
     let cache = project.cache()?;
     if args.pull {
         remote::before_run(&project, &cache, args.remote.as_deref(), &args.targets, args.quiet)?;
     }
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
     let checked = sameness::before(&project, &cache, &args.check)?;
-    execute(common, &project, &cache, args, &Stop::default())?;
+    execute(common, &project, &cache, args, &Stop::default(), *ahead)?;
     sameness::after(&project, &cache, &checked)?;
     match lock {
         Some(lock) => lock::after(&project, &cache, &lock, &args.targets),
@@ -45,14 +51,14 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
 }
 
 /// Says what a run with nothing to do says.
-fn tell(common: &Common, args: &RunArgs, rest: &Rest, cache: &Path, began: Instant) -> Result<()> {
-    let mut subscribers = subscribers(common, args, cache)?;
-    let (run, base) = (engine::run_name(), Some(rest.run.clone()));
+fn tell(common: &Common, args: &RunArgs, done: &Done, began: Instant) -> Result<()> {
+    let mut subscribers = subscribers(common, args, &done.cache)?;
+    let (run, base) = (engine::run_name(), done.run.clone());
     let events = [
-        Event::RunStarted { run, base, nodes: rest.nodes, jobs: None },
+        Event::RunStarted { run, base, nodes: done.nodes, jobs: None },
         Event::RunFinished {
             executed: 0,
-            cached: rest.nodes,
+            cached: done.nodes,
             failed: 0,
             skipped: 0,
             seconds: began.elapsed().as_secs_f64(),
@@ -61,5 +67,5 @@ fn tell(common: &Common, args: &RunArgs, rest: &Rest, cache: &Path, began: Insta
     for event in &events {
         subscribers.iter_mut().for_each(|s| s.on(event));
     }
-    show_results(args, &rest.shown, rest.report.as_ref())
+    show_results(args, &done.rest.shown, done.rest.report.as_ref())
 }

@@ -10,6 +10,7 @@ use notify::{RecursiveMode, Watcher};
 use super::args::{Common, RunArgs};
 use super::execute::execute;
 use super::project::Project;
+use super::rest::Ahead;
 use crate::engine::Stop;
 use crate::fault::{Fault, Result};
 use crate::manifest::{folder, shown};
@@ -48,7 +49,9 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
                     }
                 }
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
-                project.cache().and_then(|cache| execute(common, &project, &cache, args, &stop))
+                project
+                    .cache()
+                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()))
             }
             Err(fault) => {
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);

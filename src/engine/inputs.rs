@@ -13,12 +13,22 @@ use crate::fingerprint::{InputPrint, MemberPrint, Named};
 use crate::manifest::{Manifest, Problem, Problems, nearest, shown};
 use crate::plan::{COMMAND, Node, Plan, Source};
 
+/// What was known of a file when the last run ended.
+pub enum Before<'a> {
+    /// Nothing.
+    Unknown,
+    /// Its digest; whether it is as it was is to be seen.
+    Known(&'a Hashed),
+    /// Its digest, and it is as it was.
+    Still(&'a Hashed),
+}
+
 /// The user's files and folders, hashed.
 #[derive(Default)]
 pub struct Files {
     known: HashMap<PathBuf, Hashed>,
-    /// Some were not as they were when the last run ended.
-    renewed: bool,
+    /// Those that were not as they were when the last run ended.
+    renewed: Vec<PathBuf>,
 }
 
 impl Files {
@@ -31,7 +41,7 @@ impl Files {
         needed: &[bool],
         cache: &Cache,
         manifest: &Manifest,
-        before: &dyn Fn(&Path) -> Option<&'a Hashed>,
+        before: &dyn Fn(&Path) -> Before<'a>,
     ) -> Result<Self> {
         let mut paths = HashMap::new();
         for node in plan.nodes.iter().zip(needed).filter(|(_, n)| **n).map(|(node, _)| node) {
@@ -46,14 +56,18 @@ impl Files {
         let mut known = HashMap::with_capacity(list.len());
         if let Ok(root) = Root::open(&manifest.root) {
             list.retain(|(path, _)| match before(path) {
-                Some(hashed) if hashed.is_still_at(&root, path) => {
+                Before::Still(hashed) => {
+                    known.insert(path.clone(), hashed.clone());
+                    false
+                }
+                Before::Known(hashed) if hashed.is_still_at(&root, path) => {
                     known.insert(path.clone(), hashed.clone());
                     false
                 }
                 _ => true,
             });
         }
-        let renewed = !list.is_empty();
+        let renewed = list.iter().map(|(path, _)| path.clone()).collect();
         let hashed: Vec<_> = match list.len() {
             0..64 => list.iter().map(|(path, _)| cache.hash(path)).collect(),
             _ => list.par_iter().map(|(path, _)| cache.hash(path)).collect(),
@@ -93,18 +107,20 @@ impl Files {
 
     /// Whether some were not as they were when the last run ended: touched, if nothing else.
     pub(super) fn are_renewed(&self) -> bool {
-        self.renewed
+        !self.renewed.is_empty()
     }
 
-    /// Those that can be trusted to be as they are while the file system says the same of them.
-    pub(super) fn settled(&self) -> impl Iterator<Item = (PathBuf, Hashed)> + '_ {
-        self.known.iter().filter(|(_, h)| h.is_settled()).map(|(p, h)| (p.clone(), h.clone()))
+    /// These, as far as they can be trusted to be as they are while the file system says the same of them.
+    pub(super) fn renewed(&self) -> impl Iterator<Item = (PathBuf, Hashed)> + '_ {
+        let settled = |path: &PathBuf| self.known.get(path).filter(|h| h.is_settled());
+        self.renewed.iter().filter_map(move |path| Some((path.clone(), settled(path)?.clone())))
     }
 
     /// Hashes one of these files again.
     pub(super) fn renew(&mut self, path: &Path, cache: &Cache) -> std::io::Result<()> {
         if let Some(known) = self.known.get_mut(path) {
             *known = cache.hash(path)?;
+            self.renewed.push(path.to_owned());
         }
         Ok(())
     }

@@ -17,13 +17,14 @@ mod work;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::Instant;
 
 pub use event::{Ended, Event};
 pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
-pub use inputs::{Files, prints};
+pub use inputs::{Before, Files, prints};
 pub use slots::Ask;
-pub use standing::Standing;
+pub use standing::{Looks, Standing};
 pub use stop::Stop;
 pub use work::log_name;
 
@@ -64,6 +65,8 @@ pub struct Request<'a> {
     pub identity: Digest,
     /// Where nodes stood when the last run ended.
     pub standing: Option<Standing>,
+    /// What was seen of its files already.
+    pub looks: Option<Looks>,
 }
 
 /// How a run ended.
@@ -93,15 +96,28 @@ pub struct Summary {
 /// When the cache or the machine fails; failed nodes are in the summary.
 pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary> {
     let began = Instant::now();
-    let before = request.standing.take();
+    let (before, request_looks) = (request.standing.take(), request.looks.take());
     let request = &request;
     let needed = request.plan.needed(&request.targets);
-    let known = |path: &Path| before.as_ref().and_then(|b| b.file(path));
-    let files = Files::of(request.plan, &needed, request.cache, request.manifest, &known)?;
-    let mut still = match &before {
-        Some(before) => before.still(request.plan, &needed, &files),
-        None => vec![false; needed.len()],
+    let looks = request_looks.filter(|_| before.is_some());
+    let changed = looks.as_ref().map(|looks| looks.changed.clone());
+    let known = |path: &Path| match (before.as_ref().and_then(|b| b.file(path)), &changed) {
+        (None, _) => Before::Unknown,
+        (Some(hashed), Some(changed)) if !changed.contains(path) => Before::Still(hashed),
+        (Some(hashed), _) => Before::Known(hashed),
     };
+    let (files, mut still) = std::thread::scope(|scope| {
+        // Where something changed, results are looked up soon: they are read meanwhile.
+        if looks.as_ref().is_some_and(|looks| !looks.all()) {
+            let _ = Builder::new().spawn_scoped(scope, || request.cache.read_records());
+        }
+        let files = Files::of(request.plan, &needed, request.cache, request.manifest, &known)?;
+        let still = match &before {
+            Some(before) => before.still(request.plan, &needed, &files, looks),
+            None => vec![false; needed.len()],
+        };
+        Ok((files, still))
+    })?;
     for i in &request.force {
         still[*i] = false;
     }
@@ -117,6 +133,9 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
         let mut summary = quiet(request, &needed, before.as_ref(), emit);
         (summary.as_before, summary.all_stand) = (!files.are_renewed(), count == count_all);
         summary.standing = before;
+        if let Some(standing) = summary.standing.as_mut().filter(|_| summary.all_stand) {
+            summary.as_before &= !standing.is_whole();
+        }
         // A file that was only touched is not to be hashed by every run from now on.
         if let Some(standing) = summary.standing.as_mut().filter(|_| files.are_renewed()) {
             standing.put_files(&files);
@@ -227,7 +246,7 @@ fn work_off(
             tracing::debug!("{fault}");
         }
     }
-    summary.standing = Some(standing.at(cache.records_mark(), &shop.run));
+    summary.standing = Some(standing.at(cache.records_mark(), &shop.run, summary.all_stand));
     Ok(summary)
 }
 

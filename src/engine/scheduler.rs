@@ -48,6 +48,8 @@ pub(super) struct Scheduler<'env> {
     states: Vec<State>,
     /// The results that are there.
     results: Vec<Option<Stood>>,
+    /// Which of them were there when the last run ended.
+    stands: Vec<bool>,
     keys: Vec<Option<Key>>,
     /// How long nodes took, as far as that is known.
     took: Vec<Option<f64>>,
@@ -91,6 +93,7 @@ impl<'env> Scheduler<'env> {
         let mut scheduler = Self {
             states: (0..count).map(state).collect(),
             results,
+            stands: still.clone(),
             keys: vec![None; count],
             took,
             changes: vec![0; count],
@@ -121,8 +124,11 @@ impl<'env> Scheduler<'env> {
         self.summary.all_stand = self.states.iter().all(ended) && self.changes.iter().all(|n| *n == 0);
         let mut standing = self.before;
         for (i, result) in self.results.into_iter().enumerate() {
-            if self.states[i] != State::Unwanted {
-                standing.put(i, result.filter(|r| r.placed.iter().all(Hashed::is_settled)));
+            match result {
+                Some(stood) if self.stands[i] => standing.put_back(i, stood),
+                // Where there is doubt about an output, it is looked at again.
+                result if self.states[i] != State::Unwanted => standing.put(i, result),
+                _ => {}
             }
         }
         standing.put_files(&self.files);
@@ -241,6 +247,7 @@ impl<'env> Scheduler<'env> {
         let forced = self.request.force.contains(&i);
         if !forced && self.stands(i) {
             self.results[i] = self.before.take(i);
+            self.stands[i] = true;
             self.over(i, Ended::Cached, Told { stands: true, ..Told::default() });
             return Ok(());
         }
@@ -286,6 +293,7 @@ impl<'env> Scheduler<'env> {
         let node = &self.request.plan.nodes[i];
         let inputs = inputs::digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
         self.results[i] = Some(Stood { key, inputs, placed, seconds });
+        self.stands[i] = false;
     }
 
     /// Whether all objects that a node reads are whole. Nodes whose objects are not run again first.
@@ -304,6 +312,7 @@ impl<'env> Scheduler<'env> {
                     node = plan.nodes[before].name,
                     "a cached output is damaged or gone: it is made again"
                 );
+                self.stands[before] = false;
                 if let Some(result) = self.results[before].take() {
                     self.shop.cache.withdraw(&result.key)?;
                 }

@@ -3,32 +3,64 @@
 //! A node whose inputs and outputs are as they were then needs no key, no record and no look at the cache: its
 //! result is what it was. It holds for one state of the plan, since a key is made from more than inputs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::{Files, digest_of_inputs};
 use crate::cache::{Cache, Hashed, RecordsMark, Seen, Stored};
-use crate::checked;
+use crate::checked::{self, Values};
 use crate::digest::{Digest, Root};
 use crate::fingerprint::Key;
-use crate::plan::{Node, Plan, Source};
+use crate::plan::{Node, Plan};
 
 /// Where nodes stood.
+///
+/// Its file grows with what changed: behind the whole of it stands what runs since then changed, each on the one before.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Standing {
     /// Of all that the plan was made from.
     identity: Digest,
     out: PathBuf,
+    end: End,
+    nodes: Vec<Option<Stood>>,
+    files: HashMap<PathBuf, Hashed>,
+    /// What is not in its file.
+    #[serde(skip)]
+    changed: Changed,
+    /// The run at whose end it was as it is in its file, if more can be written behind that.
+    #[serde(skip)]
+    filed: Option<String>,
+}
+
+/// How the run ended that wrote it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct End {
     records: RecordsMark,
-    /// The run that wrote it.
     run: String,
     /// The run database that tells of this run.
     told_in: Option<u64>,
-    nodes: Vec<Option<Stood>>,
-    files: HashMap<PathBuf, Hashed>,
+    /// Every node stood, and no file changed while it was looked at.
+    all: bool,
+}
+
+#[derive(Debug, Default)]
+struct Changed {
+    nodes: Vec<usize>,
+    files: Vec<PathBuf>,
+}
+
+/// What a run changed, as it stands in the file: `T` and `F` are owned or borrowed.
+#[derive(Serialize, Deserialize)]
+struct Change<T, F> {
+    /// The run that it builds on.
+    before: String,
+    end: End,
+    nodes: Vec<(usize, T)>,
+    files: Vec<(F, Hashed)>,
 }
 
 /// Where one node stood.
@@ -60,14 +92,42 @@ impl Standing {
         cache: &Cache,
         told_in: Option<u64>,
     ) -> Option<Self> {
-        let standing: Self = checked::read(file)?;
-        let same = standing.identity == identity && standing.out == out && standing.told_in == told_in;
-        (same && told_in.is_some() && cache.nothing_withdrawn_since(&standing.records)).then_some(standing)
+        let values = Values::of(file)?;
+        let mut all = values.iter();
+        let whole = all.next()?;
+        let mut standing: Self = postcard::from_bytes(whole).ok()?;
+        let mut added = 0;
+        for bytes in all {
+            added += bytes.len();
+            standing.apply(postcard::from_bytes(bytes).ok()?);
+        }
+        // A file of many changes, or with a torn one at its end, is written anew.
+        if values.are_all() && added <= whole.len() / 2 {
+            standing.filed = Some(standing.end.run.clone());
+        }
+        let same = standing.identity == identity && standing.out == out && standing.end.told_in == told_in;
+        (same && told_in.is_some() && cache.nothing_withdrawn_since(&standing.end.records))
+            .then_some(standing)
+    }
+
+    fn apply(&mut self, change: Change<Option<Stood>, PathBuf>) {
+        // Of two runs at once only one can build on the one before; what the other found is looked up again.
+        if change.before != self.end.run {
+            return;
+        }
+        for (i, stood) in change.nodes {
+            if let Some(place) = self.nodes.get_mut(i) {
+                *place = stood;
+            }
+        }
+        self.files.extend(change.files);
+        self.end = change.end;
     }
 
     /// The same, for a run of which this run database tells.
-    pub fn told_in(self, database: Option<u64>) -> Self {
-        Self { told_in: database, ..self }
+    pub fn told_in(mut self, database: Option<u64>) -> Self {
+        self.end.told_in = database;
+        self
     }
 
     /// Writes it for the next run.
@@ -75,7 +135,16 @@ impl Standing {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, file: &Path) -> std::io::Result<()> {
-        checked::write(file, self)
+        let Some(before) = self.filed.clone() else { return checked::write(file, self) };
+        let node = |i: &usize| Some((*i, self.nodes.get(*i)?));
+        let hashed = |path: &PathBuf| Some((path.clone(), self.files.get(path)?.clone()));
+        let change = Change {
+            before,
+            end: self.end.clone(),
+            nodes: self.changed.nodes.iter().filter_map(node).collect(),
+            files: self.changed.files.iter().filter_map(hashed).collect(),
+        };
+        checked::append(file, &change)
     }
 
     /// Nothing is known of where nodes stood.
@@ -89,50 +158,65 @@ impl Standing {
         self.nodes.get_mut(i)?.take()
     }
 
-    /// Puts in where a node stands.
+    /// Puts back where a node stood, for it stands there.
+    pub(super) fn put_back(&mut self, i: usize, stood: Stood) {
+        if let Some(place) = self.nodes.get_mut(i) {
+            *place = Some(stood);
+        }
+    }
+
+    /// Puts in where a node stands now.
     pub(super) fn put(&mut self, i: usize, stood: Option<Stood>) {
         if let Some(place) = self.nodes.get_mut(i) {
             *place = stood;
+            self.changed.nodes.push(i);
         }
     }
 
-    /// Puts in what files are.
+    /// Puts in what files are that were hashed anew.
     pub(super) fn put_files(&mut self, files: &Files) {
-        self.files.extend(files.settled());
+        for (path, hashed) in files.renewed() {
+            self.changed.files.push(path.clone());
+            self.files.insert(path, hashed);
+        }
     }
 
-    /// The same, at the end of a run, for records that go so far.
-    pub(super) fn at(self, records: RecordsMark, run: &str) -> Self {
-        Self { records, run: run.to_owned(), ..self }
+    /// The same, at the end of a run after which all nodes stand, or not, for records that go so far.
+    pub(super) fn at(mut self, records: RecordsMark, run: &str, all: bool) -> Self {
+        let told_in = self.end.told_in;
+        self.end = End { records, run: run.to_owned(), told_in, all };
+        self
     }
 
-    /// The records as they were.
-    pub fn records(&self) -> RecordsMark {
-        self.records
+    /// Says that all nodes stand, and whether that was not known.
+    pub(super) fn is_whole(&mut self) -> bool {
+        !std::mem::replace(&mut self.end.all, true)
     }
 
-    /// All files that the nodes of a plan read, and all that they wrote below the output folder; `None` if some
-    /// node does not stand, or there is doubt about a file.
-    pub fn files(&self, plan: &Plan) -> Option<[Vec<(PathBuf, Seen)>; 2]> {
-        let mut read = BTreeMap::new();
-        let mut wrote = Vec::new();
-        for (i, node) in plan.nodes.iter().enumerate() {
-            for source in node.inputs.iter().flat_map(|input| &input.sources) {
-                if let Source::Path { path, .. } = source {
-                    read.insert(path.clone(), self.file(path)?.seen()?);
-                }
-            }
-            let folder = node.folder();
-            for (output, placed) in node.outputs.iter().zip(&self.node(i)?.placed) {
-                wrote.push((folder.join(&output.path), placed.seen()?));
+    /// What the file system said of these files, which the nodes read, and of all that they wrote, in their order; `None` if
+    /// some node did not stand, or there is doubt about a file.
+    pub fn seen(&self, read: &[PathBuf]) -> Option<[Vec<Seen>; 2]> {
+        if !self.end.all {
+            return None;
+        }
+        let read: Option<Vec<Seen>> = read.iter().map(|path| self.file(path)?.seen()).collect();
+        let mut wrote = Vec::with_capacity(self.nodes.len());
+        for stood in &self.nodes {
+            for placed in &stood.as_ref()?.placed {
+                wrote.push(placed.seen()?);
             }
         }
-        Some([read.into_iter().collect(), wrote])
+        Some([read?, wrote])
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The run at whose end it was so.
     pub fn run(&self) -> Option<String> {
-        Some(self.run.clone()).filter(|r| !r.is_empty())
+        Some(self.end.run.clone()).filter(|r| !r.is_empty())
     }
 
     /// What a file or folder was.
@@ -158,20 +242,20 @@ impl Standing {
         }
     }
 
-    /// For each node, whether all that it reads and wrote is as it was.
-    pub(super) fn still(&self, plan: &Plan, needed: &[bool], files: &Files) -> Vec<bool> {
-        let Ok(root) = Root::open(&self.out) else { return vec![false; plan.nodes.len()] };
-        let there = |i: usize| {
-            let stood = self.node(i).filter(|_| needed[i]);
-            stood.is_some_and(|stood| self.outputs_are_there(&plan.nodes[i], stood, &root))
-        };
-        let mut still: Vec<bool> = match plan.nodes.len() {
-            // Threads take longer to come than so few looks.
-            0..4000 => (0..plan.nodes.len()).map(there).collect(),
-            _ => (0..plan.nodes.len()).into_par_iter().with_min_len(256).map(there).collect(),
+    /// For each node, whether all that it reads and wrote is as it was. What was looked at already is not looked at again.
+    pub(super) fn still(
+        &self,
+        plan: &Plan,
+        needed: &[bool],
+        files: &Files,
+        looks: Option<Looks>,
+    ) -> Vec<bool> {
+        let mut still = match looks.and_then(|looks| Self::all_there(plan, &looks.wrote())) {
+            Some(there) => there,
+            None => self.there(plan, needed),
         };
         for i in &plan.order {
-            still[*i] = still[*i] && {
+            still[*i] = still[*i] && needed[*i] && {
                 let results = |node: usize, output: usize| match still[node] {
                     true => Some(&self.node(node)?.placed.get(output)?.stored),
                     false => None,
@@ -181,5 +265,187 @@ impl Standing {
             };
         }
         still
+    }
+
+    /// For each needed node, whether all that it wrote is as it was.
+    fn there(&self, plan: &Plan, needed: &[bool]) -> Vec<bool> {
+        let Ok(root) = Root::open(&self.out) else { return vec![false; plan.nodes.len()] };
+        let there = |i: usize| {
+            let stood = self.node(i).filter(|_| needed[i]);
+            stood.is_some_and(|stood| self.outputs_are_there(&plan.nodes[i], stood, &root))
+        };
+        match plan.nodes.len() {
+            // Threads take longer to come than so few looks.
+            0..MANY => (0..plan.nodes.len()).map(there).collect(),
+            _ => (0..plan.nodes.len()).into_par_iter().with_min_len(256).map(there).collect(),
+        }
+    }
+
+    /// The same from one look a file, in the order of nodes and outputs.
+    fn all_there(plan: &Plan, mut wrote: &[bool]) -> Option<Vec<bool>> {
+        let mut there = Vec::with_capacity(plan.nodes.len());
+        for node in &plan.nodes {
+            let (own, rest) = wrote.split_at_checked(node.outputs.len())?;
+            there.push(own.iter().all(|still| *still));
+            wrote = rest;
+        }
+        wrote.is_empty().then_some(there)
+    }
+}
+
+/// From so many files on, threads are worth their coming.
+const MANY: usize = 4000;
+
+/// What was seen of the files of a [`Standing`] before its plan was there.
+pub struct Looks {
+    /// Files that nodes read, and that are not as they were.
+    pub changed: HashSet<PathBuf>,
+    /// Whether each file is as it was that a node wrote.
+    wrote: Wrote,
+}
+
+enum Wrote {
+    Seen(Vec<bool>),
+    Coming(JoinHandle<Vec<bool>>),
+}
+
+impl Looks {
+    /// Looks at files below a folder for what was seen of them: at those that were read now; at those that were written, too, where
+    /// none of the first has changed, else beside what the caller does next.
+    pub fn at(
+        root: &Path,
+        out: &Path,
+        read: &[PathBuf],
+        wrote: Vec<PathBuf>,
+        [read_then, wrote_then]: [Vec<Seen>; 2],
+    ) -> Option<Self> {
+        if read.len() != read_then.len() || wrote.len() != wrote_then.len() {
+            return None;
+        }
+        let now = all_still(root, read, &read_then);
+        let changed: HashSet<PathBuf> =
+            read.iter().zip(&now).filter(|(_, still)| !**still).map(|(path, _)| path.clone()).collect();
+        let out = out.to_owned();
+        let look = move || all_still(&out, &wrote, &wrote_then);
+        let wrote = match changed.is_empty() {
+            true => Wrote::Seen(look()),
+            false => Wrote::Coming(Builder::new().spawn(look).ok()?),
+        };
+        Some(Self { changed, wrote })
+    }
+
+    /// Whether all is as it was.
+    pub fn all(&self) -> bool {
+        self.changed.is_empty() && matches!(&self.wrote, Wrote::Seen(all) if all.iter().all(|still| *still))
+    }
+
+    fn wrote(self) -> Vec<bool> {
+        match self.wrote {
+            Wrote::Seen(all) => all,
+            // Of what a thread that died saw nothing is known.
+            Wrote::Coming(thread) => thread.join().unwrap_or_default(),
+        }
+    }
+}
+
+fn all_still(folder: &Path, files: &[PathBuf], then: &[Seen]) -> Vec<bool> {
+    let Ok(root) = Root::open(folder) else { return vec![false; files.len()] };
+    let still = |(path, seen): (&PathBuf, &Seen)| seen.is_still_at(&root, path);
+    match files.len() {
+        0..MANY => files.iter().zip(then).map(still).collect(),
+        _ => files.par_iter().zip(then).with_min_len(256).map(still).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stood(n: u8) -> Option<Stood> {
+        let stored = Stored { digest: Digest([n; 32]), bytes: 1, files: 1, folder: false, executable: false };
+        let placed = vec![Hashed::in_doubt(&stored)];
+        Some(Stood { key: Digest([n; 32]), inputs: Digest([n; 32]), placed, seconds: f64::from(n) })
+    }
+
+    struct Place {
+        _dir: tempfile::TempDir,
+        cache: Cache,
+        file: PathBuf,
+        out: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let cache = Cache::open(&dir.path().join("cache"), Path::new("/pipeline.toml")).unwrap();
+            let (file, out) = (dir.path().join("standing"), dir.path().join("out"));
+            Self { _dir: dir, cache, file, out }
+        }
+
+        fn read(&self) -> Option<Standing> {
+            Standing::read(&self.file, Digest::default(), &self.out, &self.cache, Some(7))
+        }
+
+        fn write(&self, standing: Standing, run: &str, all: bool) {
+            standing.at(self.cache.records_mark(), run, all).told_in(Some(7)).write(&self.file).unwrap();
+        }
+    }
+
+    fn keys(standing: &Standing) -> Vec<Option<u8>> {
+        (0..standing.nodes()).map(|i| standing.node(i).map(|stood| stood.key.0[0])).collect()
+    }
+
+    #[test]
+    fn the_file_grows_with_what_changed_and_is_written_anew_before_that_is_much() {
+        let place = Place::new();
+        let mut standing = Standing::none(Digest::default(), &place.out, 200);
+        (0..200).for_each(|i| standing.put(i, stood(1)));
+        place.write(standing, "first", true);
+        let whole = std::fs::metadata(&place.file).unwrap().len();
+        let mut sizes = vec![whole];
+        for n in 2..200_u8 {
+            let mut standing = place.read().unwrap();
+            standing.put(usize::from(n), stood(n));
+            place.write(standing, &format!("run {n}"), true);
+            let now = place.read().unwrap();
+            assert_eq!(keys(&now)[usize::from(n)], Some(n));
+            assert_eq!(now.run().unwrap(), format!("run {n}"));
+            sizes.push(std::fs::metadata(&place.file).unwrap().len());
+        }
+        assert_eq!(keys(&place.read().unwrap())[2..], (2..200).map(|n| Some(n as u8)).collect::<Vec<_>>());
+        assert!(sizes.iter().all(|size| *size < 2 * whole), "{sizes:?}");
+        assert!(sizes.windows(2).filter(|pair| pair[1] > pair[0] && pair[1] - pair[0] < 1000).count() > 150);
+    }
+
+    #[test]
+    fn of_two_runs_at_once_the_second_builds_on_nothing() {
+        let place = Place::new();
+        place.write(Standing::none(Digest::default(), &place.out, 3), "first", true);
+        let (mut one, mut two) = (place.read().unwrap(), place.read().unwrap());
+        one.put(0, stood(1));
+        two.put(1, stood(2));
+        place.write(one, "one", true);
+        place.write(two, "two", false);
+        let now = place.read().unwrap();
+        assert_eq!((keys(&now), now.run()), (vec![Some(1), None, None], Some("one".into())));
+        // What stood under another plan, or was told in another database, is not known.
+        assert!(Standing::read(&place.file, Digest([1; 32]), &place.out, &place.cache, Some(7)).is_none());
+        assert!(Standing::read(&place.file, Digest::default(), &place.out, &place.cache, Some(8)).is_none());
+    }
+
+    #[test]
+    fn a_torn_change_is_left_out_and_the_next_run_writes_all() {
+        let place = Place::new();
+        place.write(Standing::none(Digest::default(), &place.out, 3), "first", true);
+        let mut standing = place.read().unwrap();
+        standing.put(0, stood(1));
+        place.write(standing, "second", true);
+        let bytes = std::fs::read(&place.file).unwrap();
+        std::fs::write(&place.file, &bytes[..bytes.len() - 1]).unwrap();
+        let mut standing = place.read().unwrap();
+        assert_eq!((keys(&standing), standing.run()), (vec![None; 3], Some("first".into())));
+        standing.put(2, stood(3));
+        place.write(standing, "third", true);
+        assert_eq!(keys(&place.read().unwrap()), [None, None, Some(3)]);
     }
 }

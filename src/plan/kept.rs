@@ -92,14 +92,22 @@ impl Kept {
         Digest::derive("lfs-pipe 2026 kept plan", &all.join(&0)).to_string()[..16].to_owned()
     }
 
-    /// Reads a kept plan; `None` where there is none, or something that it was made from is not as it was.
-    pub fn read(file: &Path, text: &str, path: &Path, sets: &[String]) -> Option<Self> {
-        let body = checked::bytes(file)?;
-        let (premises, _) = postcard::take_from_bytes::<Premises>(&body).ok()?;
-        if !premises.hold(text, path, sets) {
+    /// Reads a kept plan; `None` where there is none, or something that it was made from is not as it was. Of premises in `held`
+    /// that is known already.
+    pub fn read(
+        file: &Path,
+        text: &str,
+        path: &Path,
+        sets: &[String],
+        held: Option<&Premises>,
+    ) -> Option<Self> {
+        let values = checked::Values::of(file)?;
+        let body = values.iter().next()?;
+        let (premises, _) = postcard::take_from_bytes::<Premises>(body).ok()?;
+        if held != Some(&premises) && !premises.hold(text, path, sets) {
             return None;
         }
-        postcard::from_bytes(&body).ok()
+        postcard::from_bytes(body).ok()
     }
 
     /// The manifest (without drafts: they are planned already), its plan, and what that was made from.
