@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -167,6 +168,22 @@ impl History {
             }
         }
         Ok(Self { db })
+    }
+
+    /// Opens the database of a cache, and tells it of a run that begins.
+    fn begun(cache: &Path, this: &This) -> Result<Self> {
+        let history = Self::open(cache)?;
+        let row = params![
+            this.run,
+            this.base,
+            this.manifest,
+            this.arguments,
+            env!("CARGO_PKG_VERSION"),
+            jiff::Timestamp::now().to_string()
+        ];
+        let sql = "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0)";
+        history.db.execute(sql, row).map_err(wrong)?;
+        Ok(history)
     }
 
     /// Takes in the runs that had nothing to do.
@@ -357,17 +374,31 @@ fn is_damage(e: &rusqlite::Error) -> bool {
 /// Writes what happens in a run.
 pub struct Recorder {
     cache: PathBuf,
-    /// Opened when there is something to write.
-    history: Option<History>,
-    manifest: String,
-    arguments: String,
-    run: String,
-    base: Option<String>,
+    history: Database,
+    this: This,
+    /// The database knows of the run, or will.
     begun: bool,
     written: Instant,
     nodes: Vec<Row>,
     metrics: Vec<(String, String, f64)>,
     failed: bool,
+}
+
+/// The run that is recorded.
+#[derive(Clone)]
+struct This {
+    run: String,
+    base: Option<String>,
+    manifest: String,
+    arguments: String,
+}
+
+/// Opened when there is something to write.
+enum Database {
+    Closed,
+    /// Opening takes as long as many nodes: it is done beside the first.
+    Opening(JoinHandle<Result<History>>),
+    Open(History),
 }
 
 struct Row {
@@ -384,11 +415,13 @@ impl Recorder {
     pub fn new(cache: &Path, manifest: &Path, arguments: String) -> Self {
         Self {
             cache: cache.to_owned(),
-            history: None,
-            manifest: manifest.display().to_string(),
-            arguments,
-            run: String::new(),
-            base: None,
+            history: Database::Closed,
+            this: This {
+                run: String::new(),
+                base: None,
+                manifest: manifest.display().to_string(),
+                arguments,
+            },
             begun: false,
             written: Instant::now(),
             nodes: Vec::new(),
@@ -411,22 +444,27 @@ impl Recorder {
     }
 
     fn try_write(&mut self, end: Option<(f64, [usize; 4], bool)>) -> Result<()> {
-        let mut history = match self.history.take() {
-            Some(history) => history,
-            None => History::open(&self.cache)?,
+        let mut history = match std::mem::replace(&mut self.history, Database::Closed) {
+            Database::Open(history) => history,
+            Database::Opening(thread) => match thread.join() {
+                Ok(opened) => opened?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            Database::Closed => History::begun(&self.cache, &self.this)?,
         };
+        self.begun = true;
         let result = self.put(&mut history, end).map_err(wrong);
-        self.history = Some(history);
+        self.history = Database::Open(history);
         result
     }
 
     /// A run with nothing to do.
     fn write_quietly(&self, seconds: f64, cached: usize) -> std::io::Result<()> {
         let quiet = Quiet {
-            run: self.run.clone(),
-            base: self.base.clone(),
-            manifest: self.manifest.clone(),
-            arguments: self.arguments.clone(),
+            run: self.this.run.clone(),
+            base: self.this.base.clone(),
+            manifest: self.this.manifest.clone(),
+            arguments: self.this.arguments.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: jiff::Timestamp::now().to_string(),
             seconds,
@@ -442,25 +480,13 @@ impl Recorder {
     }
 
     fn put(&mut self, history: &mut History, end: Option<(f64, [usize; 4], bool)>) -> rusqlite::Result<()> {
+        let run = &self.this.run;
         let change = history.db.transaction()?;
-        if !std::mem::replace(&mut self.begun, true) {
-            change.execute(
-                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0)",
-                params![
-                    self.run,
-                    self.base,
-                    self.manifest,
-                    self.arguments,
-                    env!("CARGO_PKG_VERSION"),
-                    jiff::Timestamp::now().to_string()
-                ],
-            )?;
-        }
         for row in self.nodes.drain(..) {
             change
                 .prepare_cached("INSERT OR REPLACE INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
                 .execute(params![
-                    self.run,
+                    run,
                     row.name,
                     row.state,
                     row.key.map(|k| k.0.to_vec()),
@@ -472,7 +498,7 @@ impl Recorder {
         for (node, name, value) in self.metrics.drain(..) {
             change
                 .prepare_cached("INSERT OR REPLACE INTO metric VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![self.run, node, name, value])?;
+                .execute(params![run, node, name, value])?;
         }
         if let Some((seconds, [executed, cached, failed, skipped], stopped)) = end {
             let state = match (failed, stopped) {
@@ -484,10 +510,19 @@ impl Recorder {
             change.execute(
                 "UPDATE run SET seconds = ?2, state = ?3, executed = ?4, cached = ?5, failed = ?6, skipped = ?7 \
                  WHERE name = ?1",
-                params![self.run, seconds, state, count(executed), count(cached), count(failed), count(skipped)],
+                params![run, seconds, state, count(executed), count(cached), count(failed), count(skipped)],
             )?;
         }
         change.commit()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // A run that ended before its first word is known, too.
+        if let Database::Opening(thread) = std::mem::replace(&mut self.history, Database::Closed) {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -495,11 +530,14 @@ impl Subscriber for Recorder {
     fn on(&mut self, event: &Event) {
         match event {
             Event::RunStarted { run, base, jobs, .. } => {
-                self.run.clone_from(run);
-                self.base.clone_from(base);
+                self.this.run.clone_from(run);
+                self.this.base.clone_from(base);
                 // A run with something to do is known from its beginning.
                 if jobs.is_some() {
-                    self.write(None);
+                    let (cache, this) = (self.cache.clone(), self.this.clone());
+                    let opening = Builder::new().spawn(move || History::begun(&cache, &this));
+                    self.begun = opening.is_ok();
+                    self.history = opening.map_or(Database::Closed, Database::Opening);
                 }
             }
             Event::NodeFinished { stands: true, .. } => {}

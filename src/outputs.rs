@@ -10,7 +10,6 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::cache::{Cache, Copied, Hashed, Scratch, Stored, remove};
-use crate::digest::Stat;
 use crate::fault::{At, Result};
 
 /// Files up to this size are copied where the file system cannot share their blocks; larger ones are linked, so
@@ -33,15 +32,21 @@ static NO_REFLINK: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When the path cannot be written.
 pub fn place(cache: &Cache, stored: &Stored, to: &Path, scratch: &Scratch) -> Result<Hashed> {
-    if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent).at("create", parent)?;
-    }
     for _ in 0..TRIES {
         let temporary = scratch.path();
         let made = fill(cache, stored, &temporary).and_then(|()| {
             let made = Copied::look(&temporary).at("read", &temporary)?;
             // Another run may have put the same there a moment ago: its readers must not see it change.
-            match renameat_with(CWD, &temporary, CWD, to, RenameFlags::NOREPLACE) {
+            let appear = || renameat_with(CWD, &temporary, CWD, to, RenameFlags::NOREPLACE);
+            let appeared = match (appear(), to.parent()) {
+                // (Some file systems do not know this way, and say so first.)
+                (Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS), Some(parent)) => {
+                    std::fs::create_dir_all(parent).at("create", parent)?;
+                    appear()
+                }
+                (appeared, _) => appeared,
+            };
+            match appeared {
                 Ok(()) => return Ok(Ok(made)),
                 Err(_) => {
                     if let Some(there) = cache.is_at(to, stored) {
@@ -90,8 +95,7 @@ fn put(from: &Path, to: &Path) -> std::io::Result<()> {
 fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     let object = cache.object(&stored.digest);
     if !stored.folder {
-        let metadata = std::fs::metadata(&object).at("read", &object)?;
-        return share(&object, to, &Stat::from(&metadata));
+        return share(&object, to, stored.bytes, stored.executable);
     }
     let found = crate::digest::leaves(&object).at("read", &object)?;
     let mut folders: Vec<PathBuf> =
@@ -102,11 +106,13 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     for folder in folders {
         std::fs::create_dir_all(&folder).at("create", &folder)?;
     }
-    found.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat))
+    found
+        .par_iter()
+        .try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), leaf.stat.size, leaf.stat.executable))
 }
 
 /// Shares blocks, or copies, or links.
-fn share(from: &Path, to: &Path, stat: &Stat) -> Result<()> {
+fn share(from: &Path, to: &Path, size: u64, executable: bool) -> Result<()> {
     if !NO_REFLINK.load(Ordering::Relaxed) {
         match reflink_copy::reflink(from, to) {
             Ok(()) => return Ok(()),
@@ -116,10 +122,10 @@ fn share(from: &Path, to: &Path, stat: &Stat) -> Result<()> {
             }
         }
     }
-    if stat.size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
+    if size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    let mode = if stat.executable { 0o755 } else { 0o644 };
+    let mode = if executable { 0o755 } else { 0o644 };
     let mut copy = File::options().write(true).create_new(true).mode(mode).open(to).at("create", to)?;
     let mut object = File::open(from).at("read", from)?;
     std::io::copy(&mut object, &mut copy).at("write", to)?;

@@ -137,7 +137,6 @@ impl Journal {
         if payloads.is_empty() {
             return Ok(());
         }
-        self.follow(reader)?;
         let mut file = Arc::clone(&self.file);
         let mut lock = locks::whole_file(&file)?;
         // While the lock was waited for, the file may have been replaced.
