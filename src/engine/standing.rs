@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use rayon::prelude::*;
@@ -250,7 +252,7 @@ impl Standing {
         files: &Files,
         looks: Option<Looks>,
     ) -> Vec<bool> {
-        let mut still = match looks.and_then(|looks| Self::all_there(plan, &looks.wrote())) {
+        let mut still = match looks.and_then(|looks| Self::all_there(plan, &looks.wrote.wrote())) {
             Some(there) => there,
             None => self.there(plan, needed),
         };
@@ -306,11 +308,12 @@ pub struct Looks {
 
 enum Wrote {
     Seen(Vec<bool>),
-    Coming(JoinHandle<Vec<bool>>),
+    /// Helpers are looking.
+    Coming(Arc<Search>, Vec<JoinHandle<()>>),
 }
 
 impl Looks {
-    /// Looks at files below a folder for what was seen of them: at those that were read now; at those that were written, too, where
+    /// Looks at files below two folders for what was seen of them: at those that nodes read now; at those that they wrote, too, where
     /// none of the first has changed, else beside what the caller does next.
     pub fn at(
         root: &Path,
@@ -322,38 +325,79 @@ impl Looks {
         if read.len() != read_then.len() || wrote.len() != wrote_then.len() {
             return None;
         }
-        let now = all_still(root, read, &read_then);
+        let now = Search::begin(root, read.to_vec(), read_then, false).wrote();
         let changed: HashSet<PathBuf> =
             read.iter().zip(&now).filter(|(_, still)| !**still).map(|(path, _)| path.clone()).collect();
-        let out = out.to_owned();
-        let look = move || all_still(&out, &wrote, &wrote_then);
-        let wrote = match changed.is_empty() {
-            true => Wrote::Seen(look()),
-            false => Wrote::Coming(Builder::new().spawn(look).ok()?),
-        };
+        let wrote = Search::begin(out, wrote, wrote_then, !changed.is_empty());
+        let wrote = if changed.is_empty() { Wrote::Seen(wrote.wrote()) } else { wrote };
         Some(Self { changed, wrote })
     }
 
-    /// Whether all is as it was.
+    /// Whether all is as it was; false as well while that is being looked at.
     pub fn all(&self) -> bool {
         self.changed.is_empty() && matches!(&self.wrote, Wrote::Seen(all) if all.iter().all(|still| *still))
     }
+}
 
+impl Wrote {
+    /// All of it; whoever asks helps.
     fn wrote(self) -> Vec<bool> {
-        match self.wrote {
-            Wrote::Seen(all) => all,
-            // Of what a thread that died saw nothing is known.
-            Wrote::Coming(thread) => thread.join().unwrap_or_default(),
-        }
+        let (search, helpers) = match self {
+            Self::Seen(all) => return all,
+            Self::Coming(search, helpers) => (search, helpers),
+        };
+        search.work();
+        // Where a helper died, nothing is known of what it had in hand: that is not as it was.
+        helpers.into_iter().for_each(|helper| drop(helper.join()));
+        search.still.iter().map(|still| still.load(Ordering::Acquire)).collect()
     }
 }
 
-fn all_still(folder: &Path, files: &[PathBuf], then: &[Seen]) -> Vec<bool> {
-    let Ok(root) = Root::open(folder) else { return vec![false; files.len()] };
-    let still = |(path, seen): (&PathBuf, &Seen)| seen.is_still_at(&root, path);
-    match files.len() {
-        0..MANY => files.iter().zip(then).map(still).collect(),
-        _ => files.par_iter().zip(then).with_min_len(256).map(still).collect(),
+/// Files to be looked at by several threads, a handful at a time.
+struct Search {
+    /// `None`: the folder is not there.
+    folder: Option<Root>,
+    files: Vec<PathBuf>,
+    then: Vec<Seen>,
+    still: Vec<AtomicBool>,
+    next: AtomicUsize,
+}
+
+/// So many files are looked at in one go.
+const HANDFUL: usize = 32;
+
+impl Search {
+    /// Begins with it, if helpers are wanted or worth their coming.
+    fn begin(folder: &Path, files: Vec<PathBuf>, then: Vec<Seen>, helped: bool) -> Wrote {
+        let still = files.iter().map(|_| AtomicBool::new(false)).collect();
+        let many = files.len() >= MANY;
+        let search =
+            Arc::new(Self { folder: Root::open(folder).ok(), files, then, still, next: AtomicUsize::new(0) });
+        let helpers = match many {
+            true => std::thread::available_parallelism().map_or(1, |n| n.get().min(8)) - 1,
+            false => 0,
+        };
+        let help = |_| {
+            let search = Arc::clone(&search);
+            Builder::new().spawn(move || search.work()).ok()
+        };
+        let helpers = (0..helpers.max(usize::from(helped))).filter_map(help).collect();
+        Wrote::Coming(search, helpers)
+    }
+
+    /// Looks at what nobody else has taken.
+    fn work(&self) {
+        let Some(folder) = &self.folder else { return };
+        loop {
+            let from = self.next.fetch_add(HANDFUL, Ordering::Relaxed);
+            let to = (from + HANDFUL).min(self.files.len());
+            if from >= to {
+                return;
+            }
+            for i in from..to {
+                self.still[i].store(self.then[i].is_still_at(folder, &self.files[i]), Ordering::Release);
+            }
+        }
     }
 }
 
