@@ -393,11 +393,11 @@ struct This {
     arguments: String,
 }
 
-/// Opened when there is something to write.
+/// Opened when a run begins that has something to do, or when something is to be written.
 enum Database {
     Closed,
-    /// Opening takes as long as many nodes: it is done beside the first.
-    Opening(JoinHandle<Result<History>>),
+    /// Opening takes as long as many nodes: it is done beside the first. That it cannot be done is told at once.
+    Opening(JoinHandle<Option<History>>),
     Open(History),
 }
 
@@ -447,7 +447,11 @@ impl Recorder {
         let mut history = match std::mem::replace(&mut self.history, Database::Closed) {
             Database::Open(history) => history,
             Database::Opening(thread) => match thread.join() {
-                Ok(opened) => opened?,
+                Ok(Some(history)) => history,
+                Ok(None) => {
+                    self.failed = true;
+                    return Ok(());
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             },
             Database::Closed => History::begun(&self.cache, &self.this)?,
@@ -532,10 +536,12 @@ impl Subscriber for Recorder {
             Event::RunStarted { run, base, jobs, .. } => {
                 self.this.run.clone_from(run);
                 self.this.base.clone_from(base);
-                // A run with something to do is known from its beginning.
+                // A run with something to do is known from nearly its beginning.
                 if jobs.is_some() {
                     let (cache, this) = (self.cache.clone(), self.this.clone());
-                    let opening = Builder::new().spawn(move || History::begun(&cache, &this));
+                    let open =
+                        move || History::begun(&cache, &this).map_err(|fault| tracing::warn!("{fault}")).ok();
+                    let opening = Builder::new().spawn(open);
                     self.begun = opening.is_ok();
                     self.history = opening.map_or(Database::Closed, Database::Opening);
                 }

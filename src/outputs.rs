@@ -10,6 +10,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::cache::{Cache, Copied, Hashed, Scratch, Stored, remove};
+use crate::digest::Stat;
 use crate::fault::{At, Result};
 
 /// Files up to this size are copied where the file system cannot share their blocks; larger ones are linked, so
@@ -95,7 +96,8 @@ fn put(from: &Path, to: &Path) -> std::io::Result<()> {
 fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     let object = cache.object(&stored.digest);
     if !stored.folder {
-        return share(&object, to, stored.bytes, stored.executable);
+        let metadata = std::fs::metadata(&object).at("read", &object)?;
+        return share(&object, to, &Stat::from(&metadata));
     }
     let found = crate::digest::leaves(&object).at("read", &object)?;
     let mut folders: Vec<PathBuf> =
@@ -106,13 +108,11 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<()> {
     for folder in folders {
         std::fs::create_dir_all(&folder).at("create", &folder)?;
     }
-    found
-        .par_iter()
-        .try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), leaf.stat.size, leaf.stat.executable))
+    found.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat))
 }
 
 /// Shares blocks, or copies, or links.
-fn share(from: &Path, to: &Path, size: u64, executable: bool) -> Result<()> {
+fn share(from: &Path, to: &Path, stat: &Stat) -> Result<()> {
     if !NO_REFLINK.load(Ordering::Relaxed) {
         match reflink_copy::reflink(from, to) {
             Ok(()) => return Ok(()),
@@ -122,10 +122,10 @@ fn share(from: &Path, to: &Path, size: u64, executable: bool) -> Result<()> {
             }
         }
     }
-    if size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
+    if stat.size > COPY_UP_TO && std::fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    let mode = if executable { 0o755 } else { 0o644 };
+    let mode = if stat.executable { 0o755 } else { 0o644 };
     let mut copy = File::options().write(true).create_new(true).mode(mode).open(to).at("create", to)?;
     let mut object = File::open(from).at("read", from)?;
     std::io::copy(&mut object, &mut copy).at("write", to)?;

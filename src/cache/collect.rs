@@ -45,12 +45,12 @@ impl Cache {
         let records = self.root.join("records");
         self.records().refresh().at("read", &records)?;
         let running = self.running()?;
-        let all = self.records().all();
-        let kept = self.kept(&all, spared, runs, &running);
+        let all = self.all_records()?;
+        let kept = self.kept(&all, spared, runs, &running)?;
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
         // A running pipeline may be about to continue from a step that somebody called spent.
-        let used = self.records().relied_on(&running);
+        let used = self.records().relied_on(&running).at("read", &records)?;
         let in_use = |key: &Key, record: &Record| used.contains(key) || running.contains(&record.made.run);
         let needed: HashSet<Digest> = all
             .iter()
@@ -94,10 +94,10 @@ impl Cache {
         if self.running()?.iter().any(|other| other != run) {
             return Ok(());
         }
-        let needed = self.needed().into_iter();
+        let needed = self.needed()?.into_iter();
         let needed: HashSet<Digest> =
             needed.flat_map(|(_, record)| record.outputs.into_values().map(|s| s.digest)).collect();
-        let all = self.records().all();
+        let all = self.all_records()?;
         let spent = all.into_iter().filter(|(key, ..)| self.is_spent(key));
         let spent: HashSet<Digest> =
             spent.flat_map(|(_, _, record)| record.outputs.into_values().map(|s| s.digest)).collect();
@@ -142,10 +142,11 @@ impl Cache {
         spared: &HashSet<Key>,
         runs: &HashSet<String>,
         running: &[String],
-    ) -> HashSet<Key> {
+    ) -> Result<HashSet<Key>> {
         let mut kept = spared.clone();
         let with_pulled: Vec<String> = running.iter().cloned().chain([PULLED.to_owned()]).collect();
-        kept.extend(self.records().relied_on(&with_pulled));
+        let relied_on = self.records().relied_on(&with_pulled);
+        kept.extend(relied_on.at("read", &self.root.join("records"))?);
         let stays = |run: &String| running.contains(run) || runs.contains(run);
         kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));
         let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();
@@ -157,7 +158,7 @@ impl Cache {
         kept.extend(
             all.iter().filter(|(_, step, r)| *step && nodes.contains(&made(r))).map(|(key, ..)| *key),
         );
-        kept
+        Ok(kept)
     }
 
     /// The runs that go on now.

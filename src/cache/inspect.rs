@@ -61,8 +61,7 @@ impl Cache {
         let mut stats = Stats::default();
         let mut named: HashSet<Digest> = HashSet::new();
         let mut stages: BTreeMap<String, BTreeMap<Digest, u64>> = BTreeMap::new();
-        let all = self.records().all();
-        for (key, step, record) in all {
+        for (key, step, record) in self.all_records()? {
             *(if step { &mut stats.steps } else { &mut stats.nodes }) += 1;
             if self.is_spent(&key) {
                 continue;
@@ -98,7 +97,7 @@ impl Cache {
     pub fn check(&self, told: &(dyn Fn(u64) + Sync)) -> Result<Vec<Damage>> {
         self.records().refresh().at("read", &self.root.join("records"))?;
         let mut all: HashMap<Digest, (Stored, Vec<(Key, String)>)> = HashMap::new();
-        for (key, record) in self.needed() {
+        for (key, record) in self.needed()? {
             for stored in record.outputs.values() {
                 let entry = all.entry(stored.digest).or_insert_with(|| (stored.clone(), vec![]));
                 entry.1.push((key, record.made.node.clone()));
@@ -135,19 +134,27 @@ impl Cache {
         Ok(())
     }
 
+    /// Every record, with its key, and whether it is of a step.
+    pub(super) fn all_records(&self) -> Result<Vec<(Key, bool, Record)>> {
+        self.records().all().at("read", &self.root.join("records"))
+    }
+
     /// The records whose objects are needed: all but those of steps of which the note is enough.
-    pub(super) fn needed(&self) -> Vec<(Key, Record)> {
-        let all = self.records().all();
-        all.into_iter().map(|(key, _, record)| (key, record)).filter(|(key, _)| !self.is_spent(key)).collect()
+    pub(super) fn needed(&self) -> Result<Vec<(Key, Record)>> {
+        let all = self.all_records()?.into_iter().map(|(key, _, record)| (key, record));
+        Ok(all.filter(|(key, _)| !self.is_spent(key)).collect())
     }
 
     /// The objects' sizes that [`Cache::check`] is going to look at, in all.
-    pub fn bytes_to_check(&self) -> u64 {
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn bytes_to_check(&self) -> Result<u64> {
         let all: HashMap<Digest, u64> = self
-            .needed()
+            .needed()?
             .into_iter()
             .flat_map(|(_, record)| record.outputs.into_values().map(|s| (s.digest, s.bytes)))
             .collect();
-        all.values().sum()
+        Ok(all.values().sum())
     }
 }

@@ -81,11 +81,29 @@ impl Journal {
     }
 
     /// The payload at a place; `None` when it is damaged.
-    pub fn get(&self, place: Place) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When the file cannot be read: nothing is known then.
+    pub fn get(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; 4 + place.length as usize];
-        self.file.read_exact_at(&mut bytes, place.at.checked_sub(4)?).ok()?;
-        let payload = bytes.split_off(4);
-        (check(&payload)[..] == bytes).then_some(payload)
+        self.read_at(&mut bytes, place.at.saturating_sub(4))?;
+        let payload = bytes.split_off(4.min(bytes.len()));
+        Ok((check(&payload)[..] == bytes).then_some(payload))
+    }
+
+    /// Fills a buffer from a place on; where the file ends before, the buffer does, too.
+    fn read_at(&self, bytes: &mut Vec<u8>, place: u64) -> io::Result<()> {
+        let mut read = 0;
+        while read < bytes.len() {
+            match self.file.read_at(&mut bytes[read..], place + read as u64) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        bytes.truncate(read);
+        Ok(())
     }
 
     /// What tells the file from others, and its length.
@@ -94,12 +112,31 @@ impl Journal {
         Ok((file_number(&metadata), metadata.len()))
     }
 
-    /// The bytes of the file from a place on.
-    pub fn from(&self, place: u64) -> io::Result<Vec<u8>> {
-        let length = self.file.metadata()?.len().saturating_sub(place);
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut bytes, place)?;
-        Ok(bytes)
+    /// Gives the entries from a place on, in pieces; the place of the last one's end, and the length of the file.
+    pub fn since(&self, place: u64, each: &mut dyn FnMut(&Entry<'_>)) -> io::Result<(u64, u64)> {
+        let mut length = self.file.metadata()?.len();
+        let (mut from, mut piece, mut bytes, mut end) = (place, PIECE, Vec::new(), place);
+        while from < length {
+            let size = usize::try_from(length - from).unwrap_or(usize::MAX).min(piece);
+            bytes.resize(size, 0);
+            self.read_at(&mut bytes, from)?;
+            if bytes.len() < size {
+                // Somebody has just cut off a torn tail.
+                length = from + bytes.len() as u64;
+            }
+            let is_last = from + bytes.len() as u64 == length;
+            let through = scan(&bytes, from, is_last, &mut |entry| {
+                each(&entry);
+                end = entry.place.at + u64::from(entry.place.length);
+            });
+            match through {
+                _ if is_last => break,
+                // An entry larger than a piece.
+                0 => piece *= 2,
+                through => (from, piece) = (from + through as u64, PIECE),
+            }
+        }
+        Ok((end, length))
     }
 
     /// Reads what was added since the last time, by this process or another.
@@ -111,24 +148,8 @@ impl Journal {
 
     /// The same of the file that is open; gives its length. A torn tail is read again the next time, for it may be overwritten.
     fn read_on(&mut self, reader: &mut dyn Reader) -> io::Result<u64> {
-        let length = self.file.metadata()?.len();
-        let (mut from, mut piece, mut bytes) = (self.end, PIECE, Vec::new());
-        while from < length {
-            let size = usize::try_from(length - from).unwrap_or(usize::MAX).min(piece);
-            bytes.resize(size, 0);
-            self.file.read_exact_at(&mut bytes, from)?;
-            let is_last = from + size as u64 == length;
-            let through = scan(&bytes, from, is_last, &mut |entry| {
-                reader.entry(&entry);
-                self.end = entry.place.at + u64::from(entry.place.length);
-            });
-            match through {
-                // An entry larger than a piece.
-                0 if !is_last => piece *= 2,
-                _ if is_last => break,
-                through => (from, piece) = (from + through as u64, PIECE),
-            }
-        }
+        let (end, length) = self.since(self.end, &mut |entry| reader.entry(entry))?;
+        self.end = end;
         Ok(length)
     }
 
@@ -232,7 +253,7 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
 
 /// Finds the entries of a piece of a file that begins at a place, and says how far it came: what is left may go on behind the
 /// piece, if it is not the last. After damage it looks for the next mark.
-pub(super) fn scan(bytes: &[u8], begins: u64, is_last: bool, each: &mut dyn FnMut(Entry<'_>)) -> usize {
+fn scan(bytes: &[u8], begins: u64, is_last: bool, each: &mut dyn FnMut(Entry<'_>)) -> usize {
     let mut at = 0;
     while at + HEAD <= bytes.len() {
         let head = &bytes[at..at + HEAD];
@@ -290,7 +311,7 @@ mod tests {
         let (mut journal, mut all) = (Journal::open(path).unwrap(), All::default());
         journal.refresh(&mut all).unwrap();
         for (place, payload) in &all.0 {
-            assert_eq!(&journal.get(*place), payload);
+            assert_eq!(&journal.get(*place).unwrap(), payload);
         }
         all.0.into_iter().filter_map(|(_, payload)| payload).collect()
     }

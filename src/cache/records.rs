@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::journal::{Entry, Journal, Place, Reader, scan};
+use super::journal::{Entry, Journal, Place, Reader};
 use crate::digest::{ByItself, Digest};
 use crate::fingerprint::Key;
 
@@ -217,9 +217,9 @@ impl Records {
     /// Whether the last that was written is the end of a run since this start of the machine.
     pub fn is_settled(&self, boot: &str) -> io::Result<bool> {
         let (_, length) = self.journal.mark()?;
-        let tail = self.journal.from(length.saturating_sub(4096))?;
         let mut settled = length == 0;
-        scan(&tail, 0, true, &mut |entry| settled = boot_of(entry.payload) == Some(boot.as_bytes()));
+        let last = &mut |entry: &Entry<'_>| settled = boot_of(entry.payload) == Some(boot.as_bytes());
+        self.journal.since(length.saturating_sub(4096), last)?;
         Ok(settled)
     }
 
@@ -236,11 +236,13 @@ impl Records {
         if now.file != mark.file || now.length < mark.length {
             return false;
         }
-        let Ok(bytes) = self.journal.from(mark.length) else { return false };
         let mut withdrawn = false;
-        scan(&bytes, 0, true, &mut |entry| {
-            withdrawn |= entry.payload.first() == Some(&(Tag::Withdrawn as u8))
-        });
+        let each = &mut |entry: &Entry<'_>| {
+            withdrawn |= entry.payload.first() == Some(&(Tag::Withdrawn as u8));
+        };
+        if self.journal.since(mark.length, each).is_err() {
+            return false;
+        }
         !withdrawn
     }
 
@@ -260,16 +262,24 @@ impl Records {
     }
 
     /// What stands behind a key.
-    fn line(&mut self, key: &Key) -> Option<Vec<u8>> {
+    fn line(&mut self, key: &Key) -> io::Result<Option<Vec<u8>>> {
         self.load();
-        let (_, place) = self.known.places.get(key)?;
-        let mut bytes = self.journal.get(*place)?;
-        (bytes.len() >= TAG_AND_KEY).then(|| bytes.split_off(TAG_AND_KEY))
+        let Some((_, place)) = self.known.places.get(key) else { return Ok(None) };
+        let bytes = self.journal.get(*place)?;
+        Ok(bytes.filter(|bytes| bytes.len() >= TAG_AND_KEY).map(|mut bytes| bytes.split_off(TAG_AND_KEY)))
+    }
+
+    /// The same for whoever can do without it: it is computed again.
+    fn line_or_none(&mut self, key: &Key) -> Option<Vec<u8>> {
+        self.line(key).unwrap_or_else(|e| {
+            tracing::warn!("a record cannot be read: {e}");
+            None
+        })
     }
 
     /// The record of a key.
     pub fn get(&mut self, key: &Key) -> Option<Record> {
-        let bytes = self.line(key)?;
+        let bytes = self.line_or_none(key)?;
         let line: LineOwned<'_> = serde_json::from_slice(&bytes).ok()?;
         Some(line.record)
     }
@@ -287,7 +297,7 @@ impl Records {
 
     /// The fingerprint of a key, as it was written.
     pub fn fingerprint(&mut self, key: &Key) -> Option<String> {
-        let bytes = self.line(key)?;
+        let bytes = self.line_or_none(key)?;
         let line: LineOwned<'_> = serde_json::from_slice(&bytes).ok()?;
         Some(line.fingerprint.get().to_owned())
     }
@@ -333,25 +343,36 @@ impl Records {
     }
 
     /// Every record, with its key, and whether it is of a step.
-    pub fn all(&mut self) -> Vec<(Key, bool, Record)> {
+    ///
+    /// # Errors
+    /// When one cannot be read: whoever decides by all of them must not take it for gone.
+    pub fn all(&mut self) -> io::Result<Vec<(Key, bool, Record)>> {
         self.load();
         let keys: Vec<(Key, bool)> =
             self.known.places.iter().map(|(key, (tag, _))| (*key, *tag == Tag::Step)).collect();
-        keys.into_iter().filter_map(|(k, step)| Some((k, step, self.get(&k)?))).collect()
+        let mut out = Vec::with_capacity(keys.len());
+        for (key, step) in keys {
+            let Some(bytes) = self.line(&key)? else { continue };
+            let Ok(line) = serde_json::from_slice::<LineOwned<'_>>(&bytes) else { continue };
+            out.push((key, step, line.record));
+        }
+        Ok(out)
     }
 
     /// The keys that these runs rely on.
-    pub fn relied_on(&mut self, runs: &[String]) -> HashSet<Key> {
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn relied_on(&mut self, runs: &[String]) -> io::Result<HashSet<Key>> {
         self.load();
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
-        let of_runs = self.known.used.iter().filter(|(run, _)| runs.contains(run));
-        let lists = of_runs.filter_map(|(_, place)| self.journal.get(*place));
-        lists
-            .flat_map(|bytes| {
-                let keys = bytes.get(TAG_AND_KEY..).unwrap_or_default().chunks_exact(32);
-                keys.filter_map(|k| k.try_into().ok().map(Digest)).collect::<Vec<_>>()
-            })
-            .collect()
+        let mut out = HashSet::new();
+        for (_, place) in self.known.used.iter().filter(|(run, _)| runs.contains(run)) {
+            let Some(bytes) = self.journal.get(*place)? else { continue };
+            let keys = bytes.get(TAG_AND_KEY..).unwrap_or_default().chunks_exact(32);
+            out.extend(keys.filter_map(|k| k.try_into().ok().map(Digest)));
+        }
+        Ok(out)
     }
 
     /// Leaves out every record but these, and what others than these runs rely on.

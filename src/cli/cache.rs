@@ -63,7 +63,7 @@ fn stats(cache: &Cache, args: &JsonArgs) -> Result<()> {
 }
 
 fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
-    let bar = bytes_bar(cache.bytes_to_check(), false);
+    let bar = bytes_bar(cache.bytes_to_check()?, false);
     let damage = cache.check(&|bytes| bar.inc(bytes))?;
     let looked_at = bar.position();
     bar.finish_and_clear();

@@ -63,9 +63,13 @@ pub(super) fn execute(
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
     let mut subscribers = subscribers(common, args, &project.cache_folder)?;
+    // Between the two somebody may have changed the manifest or a worker: then it is of another plan.
+    let is_of_it = ahead.standing.as_ref().is_none_or(|s| s.is_of(project.identity(), &project.out))
+        && ahead.listed.is_none_or(|plan| plan == project.identity());
+    let ahead = if is_of_it { ahead } else { Ahead::default() };
     let standing = ahead.standing.or_else(|| project.standing(cache));
     // A run that builds on another is told in the database of that one, or in none.
-    let database = standing.as_ref().and_then(|_| History::mark(&project.cache_folder));
+    let (builds, database) = (standing.is_some(), History::mark(&project.cache_folder));
     let trace = Trace::default();
     if args.html.is_some() {
         subscribers.push(Box::new(trace.clone()));
@@ -96,12 +100,13 @@ pub(super) fn execute(
     };
     let summary = engine::run(request, &mut emit)?;
     if let Some(standing) = summary.standing {
-        let database = database.or_else(|| History::mark(&project.cache_folder));
+        let now = History::mark(&project.cache_folder);
+        let database = if builds { database.filter(|then| Some(*then) == now) } else { now };
         let standing = standing.told_in(database);
         if !summary.as_before {
             project.stand(&standing);
         }
-        if summary.all_stand && !ahead.listed {
+        if summary.all_stand && ahead.listed.is_none() {
             Rest::of(common, project, (&shown_files, report.as_ref())).write(project);
         }
     }

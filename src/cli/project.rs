@@ -26,7 +26,7 @@ pub(super) struct Project {
     standing: PathBuf,
     /// The file with the plan.
     kept: PathBuf,
-    /// The file that says on what it rests that there is nothing to do.
+    /// The list of the plan's files.
     pub rest: PathBuf,
     /// What the plan was made from.
     pub premises: Premises,
@@ -44,10 +44,13 @@ impl Project {
         Self::open_with(common, None)
     }
 
-    /// The same, where these premises of a plan are known to hold.
-    pub fn open_with(common: &Common, held: Option<&Premises>) -> Result<Self> {
-        let text = Manifest::text(&common.file)?;
-        if let Some(kept) = Self::kept(common, &text, held) {
+    /// The same for a text of the manifest with which these premises of a plan are known to hold.
+    pub fn open_with(common: &Common, held: Option<(String, Premises)>) -> Result<Self> {
+        let (text, held) = match held {
+            Some((text, held)) => (text, Some(held)),
+            None => (Manifest::text(&common.file)?, None),
+        };
+        if let Some(kept) = Self::kept(common, &text, held.as_ref()) {
             return Ok(kept);
         }
         let manifest = Manifest::from_text(&common.file, &text, &common.sets)?;

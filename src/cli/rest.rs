@@ -67,10 +67,10 @@ pub(super) struct Ahead {
     pub standing: Option<Standing>,
     /// What was seen of their files.
     pub looks: Option<Looks>,
-    /// Premises of the plan, which hold.
-    pub held: Option<Premises>,
-    /// The list is there, and of this plan.
-    pub listed: bool,
+    /// The manifest's text, and the premises of its plan, which hold.
+    pub held: Option<(String, Premises)>,
+    /// The plan whose list is there.
+    pub listed: Option<Digest>,
 }
 
 impl Rest {
@@ -112,8 +112,8 @@ impl Rest {
         }
     }
 
-    /// The list, if it is of the plan of now, with the cache folder.
-    fn read(common: &Common) -> Option<Self> {
+    /// The list, if it is of the plan of now, with the text of the manifest.
+    fn read(common: &Common) -> Option<(String, Self)> {
         let text = Manifest::text(&common.file).ok()?;
         let folder = likely_cache(common, &text)?;
         let rest: Self = checked::read(&kept_file(&folder, common, "rest"))?;
@@ -122,19 +122,20 @@ impl Rest {
             && rest.asked_out == asked_out(common)
             && described.is_none_or(|now| now == rest.described)
             && rest.premises.hold(&text, &common.file, &common.sets);
-        same.then_some(rest)
+        same.then_some((text, rest))
     }
 }
 
 /// What is known without a plan.
 pub(super) fn now(common: &Common) -> Now {
-    let Some(mut rest) = Rest::read(common) else { return Now::Ahead(Box::default()) };
+    let Some((text, mut rest)) = Rest::read(common) else { return Now::Ahead(Box::default()) };
+    let identity = rest.premises.identity(&rest.described);
     let ahead = |rest: Rest, standing, looks| {
-        Now::Ahead(Box::new(Ahead { standing, looks, held: Some(rest.premises), listed: true }))
+        let held = Some((text, rest.premises));
+        Now::Ahead(Box::new(Ahead { standing, looks, held, listed: Some(identity) }))
     };
     let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
     let Ok(cache) = Cache::open(&rest.cache, &manifest) else { return ahead(rest, None, None) };
-    let identity = rest.premises.identity(&rest.described);
     let file = kept_file(&rest.cache, common, "standing");
     let database = History::mark(&rest.cache);
     let Some(standing) = Standing::read(&file, identity, &rest.out, &cache, database) else {

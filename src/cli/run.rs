@@ -27,22 +27,22 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         true => rest::now(common),
         false => Now::Ahead(Box::default()),
     };
-    let ahead = match ahead {
+    let mut ahead = match ahead {
         Now::Done(done) => {
             tracing::debug!("everything stands where it stood: no plan is read");
             return tell(common, args, &ManuallyDrop::new(done), began);
         }
-        Now::Ahead(ahead) => ahead,
+        Now::Ahead(ahead) => *ahead,
     };
     // The program ends after this: taking thousands of nodes apart would only cost time.
-    let project = ManuallyDrop::new(Project::open_with(common, ahead.held.as_ref())?);
+    let project = ManuallyDrop::new(Project::open_with(common, ahead.held.take())?);
     let cache = project.cache()?;
     if args.pull {
         remote::before_run(&project, &cache, args.remote.as_deref(), &args.targets, args.quiet)?;
     }
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
     let checked = sameness::before(&project, &cache, &args.check)?;
-    execute(common, &project, &cache, args, &Stop::default(), *ahead)?;
+    execute(common, &project, &cache, args, &Stop::default(), ahead)?;
     sameness::after(&project, &cache, &checked)?;
     match lock {
         Some(lock) => lock::after(&project, &cache, &lock, &args.targets),

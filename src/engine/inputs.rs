@@ -110,10 +110,9 @@ impl Files {
         !self.renewed.is_empty()
     }
 
-    /// These, as far as they can be trusted to be as they are while the file system says the same of them.
+    /// These. Where there is doubt about one, it says so itself: what was known of it before must not stay.
     pub(super) fn renewed(&self) -> impl Iterator<Item = (PathBuf, Hashed)> + '_ {
-        let settled = |path: &PathBuf| self.known.get(path).filter(|h| h.is_settled());
-        self.renewed.iter().filter_map(move |path| Some((path.clone(), settled(path)?.clone())))
+        self.renewed.iter().filter_map(|path| Some((path.clone(), self.known.get(path)?.clone())))
     }
 
     /// Hashes one of these files again.

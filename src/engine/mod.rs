@@ -202,6 +202,7 @@ fn work_off(
     emit: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary> {
     let cache = request.cache;
+    let known_at = known.before.records().unwrap_or_else(|| cache.records_mark());
     let limits = Limits::of_machine(&request.limits);
     let nodes = known.needed.iter().filter(|n| **n).count();
     let base = known.before.run();
@@ -246,7 +247,11 @@ fn work_off(
             tracing::debug!("{fault}");
         }
     }
-    summary.standing = Some(standing.at(cache.records_mark(), &shop.run, summary.all_stand));
+    // What somebody withdrew meanwhile (a check of the cache, say) is to be looked up by the next run: nothing is said of where
+    // nodes stand.
+    let now = cache.records_mark();
+    let withdrawn = !cache.nothing_withdrawn_since(&known_at);
+    summary.standing = (!withdrawn).then(|| standing.at(now, &shop.run, summary.all_stand));
     Ok(summary)
 }
 

@@ -1,6 +1,6 @@
 //! What the machine has to give: processors, GPUs, memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plan::{CpuDemand, Resources};
@@ -94,12 +94,13 @@ impl Slots {
         self.limits.gpus.iter().collect::<BTreeSet<_>>().len()
     }
 
-    /// Takes what a node asks for, if it is free. A demand larger than the machine takes all of it.
+    /// Takes what a node asks for, if it is free. A demand for more processors or memory than there are takes all of them; one for
+    /// more GPUs is never met.
     pub fn take(&self, wanted: &Resources) -> Option<Taken> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let cpu = self.limits.cpus(wanted.cpu);
         let memory = wanted.memory.min(self.limits.memory);
-        let gpus = least_shared(&free.gpus, wanted.gpu as usize);
+        let gpus = least_shared(&self.limits.gpus, &free.gpus, wanted.gpu as usize);
         if free.cpu < cpu || free.memory < memory || gpus.len() < wanted.gpu as usize {
             return None;
         }
@@ -114,13 +115,20 @@ impl Slots {
     }
 }
 
-/// So many different GPUs, or as many as there are: those that the fewest nodes have, in the order of their names.
-fn least_shared(free: &[String], wanted: usize) -> Vec<String> {
-    let mut left: BTreeMap<&String, usize> = BTreeMap::new();
-    free.iter().for_each(|gpu| *left.entry(gpu).or_default() += 1);
-    let mut all: Vec<_> = left.into_iter().collect();
-    all.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
-    all.into_iter().take(wanted).map(|(gpu, _)| gpu.clone()).collect()
+/// So many different GPUs, or as many as there are: those that the fewest nodes have, in the order of the list of all.
+fn least_shared(all: &[String], free: &[String], wanted: usize) -> Vec<String> {
+    let mut left: Vec<(&String, usize)> = Vec::new();
+    for gpu in all {
+        let count = free.iter().filter(|f| *f == gpu).count();
+        if count > 0 && left.iter().all(|(known, _)| *known != gpu) {
+            left.push((gpu, count));
+        }
+    }
+    let mut taken: Vec<usize> = (0..left.len()).collect();
+    taken.sort_by_key(|i| std::cmp::Reverse(left[*i].1));
+    taken.truncate(wanted);
+    taken.sort_unstable();
+    taken.into_iter().map(|i| left[i].0.clone()).collect()
 }
 
 impl Drop for Taken {

@@ -107,7 +107,7 @@ impl Standing {
         if values.are_all() && added <= whole.len() / 2 {
             standing.filed = Some(standing.end.run.clone());
         }
-        let same = standing.identity == identity && standing.out == out && standing.end.told_in == told_in;
+        let same = standing.is_of(identity, out) && standing.end.told_in == told_in;
         (same && told_in.is_some() && cache.nothing_withdrawn_since(&standing.end.records))
             .then_some(standing)
     }
@@ -124,6 +124,11 @@ impl Standing {
         }
         self.files.extend(change.files);
         self.end = change.end;
+    }
+
+    /// Whether it is of the plan with this identity, and of this output folder.
+    pub fn is_of(&self, identity: Digest, out: &Path) -> bool {
+        self.identity == identity && self.out == out
     }
 
     /// The same, for a run of which this run database tells.
@@ -209,6 +214,11 @@ impl Standing {
             }
         }
         Some([read?, wrote])
+    }
+
+    /// How far the records went at the end of the run that wrote it, if any did.
+    pub(super) fn records(&self) -> Option<RecordsMark> {
+        (!self.end.run.is_empty()).then_some(self.end.records)
     }
 
     /// How many nodes there are.

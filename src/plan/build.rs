@@ -405,7 +405,11 @@ impl<'a> Builder<'a> {
                         out.cpu = CpuDemand::Count(n);
                     }
                 }
-                ("gpu", _) => out.gpu = self.count(&entry.value, "gpu").unwrap_or(0),
+                ("gpu", _) => {
+                    if let Some(n) = self.count(&entry.value, "gpu") {
+                        out.gpu = n;
+                    }
+                }
                 ("memory", _) => out.memory = self.bytes(&entry.value).unwrap_or(0),
                 (key, _) => {
                     let problem =

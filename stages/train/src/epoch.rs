@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
-use lfs_network::crops::{self, Ahead, Crops};
+use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device, Precision};
 use lfs_network::memory;
 use lfs_network::model::{Model, Plan};
@@ -16,15 +16,15 @@ use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Progress, Result};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use crate::checkpoint::{self, Diverged, Parts, State};
+use crate::feed::Feed;
 use crate::figures::{Figures, Tally};
-use crate::loss::head::Memory;
+use crate::loss::head::{How, Memory};
 use crate::schedule::Ramp;
 use crate::spec::Gradient;
 use crate::split::{self, Pair, Training};
-use crate::step::{Aim, Batch, Replica, Seen};
+use crate::step::{Aim, Replica, Seen};
 use crate::table::Form;
 use crate::verify;
 
@@ -234,11 +234,18 @@ impl Trainee {
         let (mut tally, begun, mut waited) = (Tally::default(), Instant::now(), Duration::ZERO);
         for ((step, (rows, _)), labels) in (0..steps).zip(&chosen).zip(labels.chunks_exact(batch)) {
             let asked = Instant::now();
-            let batches = feed.next()?;
+            let batches = feed.take()?;
             waited += asked.elapsed();
             let sampled = (spec.class_sample < 1.0)
                 .then(|| split::sample(labels, training.classes, spec.class_sample, &mut sampler));
-            let aim = Aim { spec, loss, iteration: self.iterations, sampled: sampled.as_deref() };
+            let how = How {
+                scale: spec.scale,
+                iteration: self.iterations,
+                straight_through: spec.gradient == Gradient::StraightThrough,
+                centres: i64::from(spec.centres),
+                sampled: sampled.as_deref(),
+            };
+            let aim = Aim { loss, how, precision: spec.precision };
             let looked =
                 self.replicas.iter_mut().zip(&batches).map(|(replica, batch)| replica.look(batch, &aim));
             let seen: Vec<Seen> = looked.collect::<Result<_>>()?;
@@ -350,66 +357,6 @@ fn batch(spec: &EpochSpec, images: usize, together: usize) -> Result<usize> {
             .help("train on more images, or lower `replicas`"));
     }
     Ok(part * replicas)
-}
-
-/// The batches of an epoch, each in one part a replica, on its device.
-struct Feed<'a> {
-    crops: &'a Crops,
-    batches: std::vec::IntoIter<(Vec<usize>, Vec<bool>)>,
-    /// Where it takes long to make them, or a GPU goes on meanwhile.
-    ahead: Option<Ahead>,
-    /// All labels and, on GPUs, all flips of the epoch, once a replica.
-    there: Vec<(tch::Device, Tensor, Option<Tensor>)>,
-    on_gpu: bool,
-    taken: i64,
-}
-
-impl<'a> Feed<'a> {
-    fn new(
-        crops: &'a Arc<Crops>,
-        batches: Vec<(Vec<usize>, Vec<bool>)>,
-        labels: &[i64],
-        replicas: &[Replica],
-    ) -> Self {
-        let on_gpu = replicas.iter().any(|replica| replica.model.device() != tch::Device::Cpu);
-        let there = replicas.iter().map(|replica| {
-            let device = replica.model.device();
-            let flips = on_gpu.then(|| {
-                let all: Vec<bool> = batches.iter().flat_map(|(_, flips)| flips).copied().collect();
-                Tensor::from_slice(&all).to_device(device)
-            });
-            (device, Tensor::from_slice(labels).to_device(device), flips)
-        });
-        let there = there.collect();
-        // A GPU turns images itself.
-        let still = || batches.iter().map(|(rows, flips)| (rows.clone(), vec![false; flips.len()]));
-        let ahead = match on_gpu {
-            true => Some(crops.ahead(still().collect(), replicas[0].model.device())),
-            false => crops.are_slow().then(|| crops.ahead(batches.clone(), tch::Device::Cpu)),
-        };
-        Self { crops, batches: batches.into_iter(), ahead, there, on_gpu, taken: 0 }
-    }
-
-    /// The next one.
-    fn next(&mut self) -> Result<Vec<Batch>> {
-        let images = match (&mut self.ahead, self.batches.next()) {
-            (Some(ahead), _) => ahead.take()?,
-            (None, Some((rows, flips))) => self.crops.images(&rows, &flips)?,
-            (None, None) => return Err(Failure::new("there is no other batch")),
-        };
-        let part = images.size()[0] / self.there.len() as i64;
-        let parts = self.there.iter().zip(0..).map(|((device, labels, flips), k)| {
-            let from = self.taken + k * part;
-            Ok(Batch {
-                images: crops::moved(&images.narrow(0, k * part, part), *device)?,
-                flips: flips.as_ref().map(|flips| flips.narrow(0, from, part)),
-                labels: labels.narrow(0, from, part),
-            })
-        });
-        let parts = parts.collect();
-        self.taken += images.size()[0];
-        parts
-    }
 }
 
 /// What the network of an epoch is.

@@ -2,7 +2,8 @@
 //!
 //! - [`spec`]: the parameters; [`table`]: the methods, one row each.
 //! - [`loss`]: the losses; [`search`]: the ways to search one.
-//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them; [`step`]: one batch.
+//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them; [`feed`]: its batches; [`step`]: what is
+//!   done with each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use lfs_stage::{
 pub mod chain;
 pub mod checkpoint;
 pub mod epoch;
+pub mod feed;
 pub mod figures;
 pub mod log;
 pub mod loss;

@@ -2,6 +2,7 @@
 //! step but the images, recorded once and done as a whole.
 
 use lfs_network::crops;
+use lfs_network::device::Precision;
 use lfs_network::gpu::Recording;
 use lfs_network::model::Model;
 use lfs_network::sgd::Sgd;
@@ -9,9 +10,7 @@ use lfs_network::weights::Tensors;
 use lfs_stage::Result;
 use tch::{Kind, Tensor};
 
-use crate::epoch::EpochSpec;
 use crate::loss::head::{self, How, Loss, Memory};
-use crate::spec::Gradient;
 
 /// Steps before one is recorded: libraries make their choices and take their memory in the first ones.
 const BEFORE_RECORDING: u64 = 3;
@@ -62,14 +61,12 @@ impl Batch {
 /// What makes the loss of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Aim<'a> {
-    /// The settings of the epoch.
-    pub spec: &'a EpochSpec,
     /// The loss.
     pub loss: &'a dyn Loss,
-    /// Steps taken before, in all epochs.
-    pub iteration: u64,
-    /// The classes that the step looks at; all without it.
-    pub sampled: Option<&'a [i64]>,
+    /// How its cosines are made.
+    pub how: How<'a>,
+    /// In which numbers the network works.
+    pub precision: Precision,
 }
 
 /// What is seen of a step: one number an image, `[n]`, outside of the gradient's graph.
@@ -132,24 +129,16 @@ impl Replica {
 
     /// The step operation by operation, and whether the next one has the same operations.
     fn step(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<(Seen, bool)> {
-        let spec = aim.spec;
         self.sgd.forget_gradients()?;
         let turned = batch.flips.as_ref().map(|flips| crops::turned(&batch.images, flips));
         let x = crops::pixels(turned.as_ref().unwrap_or(&batch.images));
         let forward = || self.model.forward(&x, true);
-        let embeddings = spec.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
-        let how = How {
-            scale: spec.scale,
-            iteration: aim.iteration,
-            straight_through: spec.gradient == Gradient::StraightThrough,
-            centres: i64::from(spec.centres),
-            sampled: aim.sampled,
-        };
-        let cosines = head::cosines(&embeddings, &self.classes, &batch.labels, &how);
+        let embeddings = aim.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
+        let cosines = head::cosines(&embeddings, &self.classes, &batch.labels, &aim.how);
         let losses = aim.loss.loss(&cosines, &mut self.memory);
         let mean = losses.mean(Kind::Float);
         mean.backward();
-        let same_again = aim.sampled.is_none() && self.memory.is_empty() && !cosines.iteration.counted();
+        let same_again = aim.how.sampled.is_none() && self.memory.is_empty() && !cosines.iteration.counted();
         let seen = Seen {
             own: cosines.own.detach(),
             rivals: cosines.rivals.detach(),
