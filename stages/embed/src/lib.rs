@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device};
+use lfs_network::gpu;
 use lfs_network::model::{Model, ModelInfo};
 use lfs_network::weights::{self, Tensors};
 use lfs_stage::{
@@ -134,6 +135,8 @@ impl Stage for Embed {
             }
             tensors.insert(name.to_owned(), embeddings);
         }
+        drop(model);
+        gpu::give_back(device)?;
         let beside = EmbeddingsInfo {
             n: rows.len(),
             d: info.network.embedding,

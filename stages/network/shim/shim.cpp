@@ -85,6 +85,10 @@ char *lfs_channels_last(at::Tensor *x) {
   return guarded([&] { *x = x->contiguous(at::MemoryFormat::ChannelsLast); });
 }
 
+char *lfs_pinned(at::Tensor *x) {
+  return guarded([&] { *x = x->pin_memory(); });
+}
+
 char *lfs_zeros_like(at::Tensor *out, const at::Tensor *x) {
   return guarded([&] { *out = at::zeros_like(x->detach()); });
 }

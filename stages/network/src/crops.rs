@@ -12,7 +12,7 @@ use lfs_stage::{Failure, IoContext, Result};
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::memory;
+use crate::{memory, shim};
 
 /// Grey level that becomes 0, and the one step of [-1, 1]: `(x - 127.5) / 128`.
 const MIDDLE: f64 = 127.5;
@@ -180,7 +180,7 @@ impl Crops {
             for (rows, flips) in batches {
                 let images = crops.images(&rows, &flips).and_then(|images| match device {
                     tch::Device::Cpu => Ok(images),
-                    device => images.f_pin_memory(device).map_err(refused),
+                    _ => shim::pinned(images),
                 });
                 // Nobody listens any more: the epoch ended early.
                 if send.send(images).is_err() {
@@ -196,7 +196,8 @@ impl Crops {
     /// # Errors
     /// As [`Crops::images`].
     pub fn batch(&self, rows: &[usize], flips: &[bool], device: tch::Device) -> Result<Tensor> {
-        Ok(pixels(&moved(&self.images(rows, flips)?, device)?))
+        let images = self.images(rows, flips)?.f_to_device(device).map_err(refused)?;
+        Ok(pixels(&images))
     }
 }
 
@@ -204,7 +205,7 @@ fn refused(e: tch::TchError) -> Failure {
     Failure::new(format!("libtorch cannot take a batch of images: {e}"))
 }
 
-/// The same bytes on another device. From memory that a GPU reads by itself nobody waits for it.
+/// Bytes of [`Ahead`] on the device that they are for. Nobody waits for it: a GPU reads them by itself.
 ///
 /// # Errors
 /// When libtorch fails.

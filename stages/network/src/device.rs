@@ -140,9 +140,9 @@ pub fn choices() -> BTreeMap<String, Choice> {
     }
     let cpu =
         Choice { facts: BTreeMap::from([("cpu-capability".to_owned(), capability)]), ..Choice::default() };
-    let name = gpu::name().map(|name| ("gpu".to_owned(), name));
+    let names = gpu::names().map(|names| ("gpu".to_owned(), names));
     let cuda = Choice {
-        facts: name.into_iter().collect(),
+        facts: names.into_iter().collect(),
         gpus: Some(Gpus::One),
         unavailable: (!gpu).then(|| format!("{NO_GPU}; {GPU_HELP}")),
         ..lfs_stage::choice(&["network/shim/gpu.cpp"])

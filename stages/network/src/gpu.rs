@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io::Write;
+use std::mem::transmute;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
@@ -17,17 +18,26 @@ use crate::shim::{checked, load_library, text};
 /// The library; empty where the headers of CUDA were missing when the program was built.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gpu.so"));
 
-type Graphs = *mut c_void;
+/// A `Recording` of the other side.
+type Graph = *mut c_void;
+
+type Names = unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char;
+type OfDevice = unsafe extern "C" fn(c_int) -> *mut c_char;
+type OfNothing = unsafe extern "C" fn() -> *mut c_char;
+type Record = unsafe extern "C" fn(*mut Graph, c_int) -> *mut c_char;
+type OfGraph = unsafe extern "C" fn(Graph) -> *mut c_char;
+type Sum = unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char;
 
 /// Its functions.
 struct Calls {
-    name: unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char,
-    own_stream: unsafe extern "C" fn(c_int) -> *mut c_char,
-    record: unsafe extern "C" fn(*mut Graphs, c_int) -> *mut c_char,
-    recorded: unsafe extern "C" fn(Graphs, c_int) -> *mut c_char,
-    replay: unsafe extern "C" fn(Graphs, c_int) -> *mut c_char,
-    forget: unsafe extern "C" fn(Graphs) -> *mut c_char,
-    sum: unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char,
+    names: Names,
+    own_stream: OfDevice,
+    give_back: OfNothing,
+    record: Record,
+    recorded: OfGraph,
+    replay: OfGraph,
+    forget: OfGraph,
+    sum: Sum,
 }
 
 unsafe extern "C" {
@@ -90,28 +100,14 @@ fn own() -> std::result::Result<Calls, String> {
     // SAFETY: `shim/gpu.cpp` gives these names to functions of these types.
     unsafe {
         Ok(Calls {
-            name: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char>(
-                find(c"lfs_gpu_name")?,
-            ),
-            own_stream: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_char>(find(
-                c"lfs_gpu_own_stream",
-            )?),
-            record: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut Graphs, c_int) -> *mut c_char>(
-                find(c"lfs_gpu_record")?,
-            ),
-            recorded: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs, c_int) -> *mut c_char>(
-                find(c"lfs_gpu_recorded")?,
-            ),
-            replay: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs, c_int) -> *mut c_char>(
-                find(c"lfs_gpu_replay")?,
-            ),
-            forget: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(Graphs) -> *mut c_char>(find(
-                c"lfs_gpu_forget",
-            )?),
-            sum: std::mem::transmute::<
-                *mut c_void,
-                unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char,
-            >(find(c"lfs_gpu_sum")?),
+            names: transmute::<*mut c_void, Names>(find(c"lfs_gpu_names")?),
+            own_stream: transmute::<*mut c_void, OfDevice>(find(c"lfs_gpu_own_stream")?),
+            give_back: transmute::<*mut c_void, OfNothing>(find(c"lfs_gpu_give_back")?),
+            record: transmute::<*mut c_void, Record>(find(c"lfs_gpu_record")?),
+            recorded: transmute::<*mut c_void, OfGraph>(find(c"lfs_gpu_recorded")?),
+            replay: transmute::<*mut c_void, OfGraph>(find(c"lfs_gpu_replay")?),
+            forget: transmute::<*mut c_void, OfGraph>(find(c"lfs_gpu_forget")?),
+            sum: transmute::<*mut c_void, Sum>(find(c"lfs_gpu_sum")?),
         })
     }
 }
@@ -119,7 +115,7 @@ fn own() -> std::result::Result<Calls, String> {
 fn calls() -> Result<&'static Calls> {
     let missing = |why: &str| {
         Failure::new(format!("several GPUs and recorded steps cannot be had: {why}"))
-            .help("`cargo xtask libtorch --cuda` fetches what is needed; build again after it")
+            .help("start with the libraries that `cargo xtask libtorch --cuda` fetches; the program must have been built where CUDA's headers are (fetched with libtorch, or below CUDA_HOME)")
     };
     match CALLS.get() {
         Some(Ok(calls)) => Ok(calls),
@@ -140,12 +136,12 @@ fn number(device: tch::Device) -> Option<c_int> {
     }
 }
 
-/// The model and the abilities of the first GPU, where there is one.
-pub fn name() -> Option<String> {
+/// The models and the abilities of the GPUs, each once, where there are some.
+pub fn names() -> Option<String> {
     let mut out = std::ptr::null_mut();
     // SAFETY: writes a text that nobody else frees.
-    checked(unsafe { (calls().ok()?.name)(&raw mut out) }, "asking for a GPU's name").ok()?;
-    text(out)
+    checked(unsafe { (calls().ok()?.names)(&raw mut out) }, "asking for the names of GPUs").ok()?;
+    text(out).filter(|names| !names.is_empty())
 }
 
 /// Gives this thread a stream of its own on a GPU, where that can be done; elsewhere nothing.
@@ -156,6 +152,18 @@ pub fn own_stream(device: tch::Device) -> Result<()> {
     match (number(device), calls()) {
         // SAFETY: takes a number.
         (Some(number), Ok(calls)) => checked(unsafe { (calls.own_stream)(number) }, "taking a stream"),
+        _ => Ok(()),
+    }
+}
+
+/// Gives memory that is held and not used back to the GPUs, if there are any: this process may wait a long time, and others not.
+///
+/// # Errors
+/// When a GPU refuses.
+pub fn give_back(device: tch::Device) -> Result<()> {
+    match (number(device), calls()) {
+        // SAFETY: takes nothing.
+        (Some(_), Ok(calls)) => checked(unsafe { (calls.give_back)() }, "giving memory back"),
         _ => Ok(()),
     }
 }
@@ -179,10 +187,7 @@ pub fn sum(tensors: &mut [Tensor]) -> Result<()> {
 
 /// Work on a GPU that was recorded once and is done as a whole, again and again, on the same memory.
 #[derive(Debug)]
-pub struct Recording {
-    graph: Graphs,
-    device: c_int,
-}
+pub struct Recording(Graph);
 
 impl Recording {
     /// Whether this device can record.
@@ -199,21 +204,22 @@ impl Recording {
         let calls = calls()?;
         let device =
             number(device).ok_or_else(|| Failure::new("work is recorded on a GPU, and here is none"))?;
-        let mut graph: Graphs = std::ptr::null_mut();
+        let mut graph: Graph = std::ptr::null_mut();
         // SAFETY: writes a handle that `Recording` frees.
-        checked(unsafe { (calls.record)(&raw mut graph, device) }, "beginning to record a step")?;
-        let recording = Self { graph, device };
+        checked(unsafe { (calls.record)(&raw mut graph, device) }, "beginning to record")?;
+        let recording = Self(graph);
         // Whatever happens, the recording ends: the GPU does nothing else before.
         let made = catch_unwind(AssertUnwindSafe(work));
         // SAFETY: a live handle.
-        let ended = checked(unsafe { (calls.recorded)(graph, device) }, "recording a step");
+        let ended = checked(unsafe { (calls.recorded)(graph) }, "recording");
         match made {
             Ok(Ok(out)) => ended.map(|()| (recording, out)),
             Ok(Err(failure)) => Err(failure),
             Err(panic) => match panic.downcast_ref::<String>() {
                 // The bindings panic where libtorch refuses.
                 Some(text) => {
-                    Err(Failure::new(format!("libtorch failed while recording a step: {}", first_line(text))))
+                    let first = text.lines().next().unwrap_or_default();
+                    Err(Failure::new(format!("libtorch failed while recording: {first}")))
                 }
                 None => resume_unwind(panic),
             },
@@ -226,19 +232,15 @@ impl Recording {
     /// When the GPU fails.
     pub fn replay(&self) -> Result<()> {
         // SAFETY: a live handle.
-        checked(unsafe { (calls()?.replay)(self.graph, self.device) }, "taking a recorded step")
+        checked(unsafe { (calls()?.replay)(self.0) }, "taking a recorded step")
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         if let Ok(calls) = calls() {
             // SAFETY: a live handle, which nobody uses from here on.
-            let _ = checked(unsafe { (calls.forget)(self.graph) }, "forgetting a recorded step");
+            let _ = checked(unsafe { (calls.forget)(self.0) }, "forgetting a recording");
         }
     }
 }

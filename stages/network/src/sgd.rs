@@ -87,8 +87,8 @@ impl Sgd {
             return Err(Failure::new("copies of one network have gradients of different weights"));
         }
         gpu::sum(&mut flat)?;
-        for (one, sum) in all.iter().zip(flat) {
-            let mean = sum / all.len() as f64;
+        for (one, mut mean) in all.iter().zip(flat) {
+            mean /= all.len() as f64;
             let mut from = 0;
             for mut gradient in one.gradients() {
                 let count = gradient.numel() as i64;

@@ -17,6 +17,7 @@ unsafe extern "C" {
     fn lfs_deterministic(on: bool) -> *mut c_char;
     fn lfs_autocast(on: bool, cuda: bool) -> *mut c_char;
     fn lfs_channels_last(x: *mut C_tensor) -> *mut c_char;
+    fn lfs_pinned(x: *mut C_tensor) -> *mut c_char;
     fn lfs_zeros_like(out: *mut C_tensor, x: *const C_tensor) -> *mut c_char;
     fn lfs_norm_prelu(
         out: *mut C_tensor,
@@ -115,6 +116,13 @@ pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     // SAFETY: `out` owns a tensor handle; the shim replaces what it refers to.
     checked(unsafe { lfs_channels_last(out.as_mut_ptr()) }, "changing a memory format")?;
     Ok(out)
+}
+
+/// The same bytes in memory that a GPU reads by itself. (The bindings name a device, and libtorch warns of that each time.)
+pub fn pinned(mut x: Tensor) -> Result<Tensor> {
+    // SAFETY: `x` owns a tensor handle; the shim replaces what it refers to.
+    checked(unsafe { lfs_pinned(x.as_mut_ptr()) }, "pinning memory")?;
+    Ok(x)
 }
 
 /// Zeros with the shape and the strides of `x`, outside the gradient's graph.

@@ -181,7 +181,8 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         threads: p.threads,
         device: p.device,
         replicas: p.replicas,
-        deterministic: p.deterministic,
+        // It does not concern a processor.
+        deterministic: p.deterministic || p.device == device::Device::Cpu,
     }
 }
 

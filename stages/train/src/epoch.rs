@@ -8,6 +8,7 @@ use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
 use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device, Precision};
+use lfs_network::gpu;
 use lfs_network::memory;
 use lfs_network::model::{Model, Plan};
 use lfs_network::random::stream;
@@ -178,6 +179,8 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
         taken.transpose()
     })?;
     checkpoint::write(input.folder, &tensors, &state)?;
+    drop((trainee, tensors));
+    gpu::give_back(device)?;
     Ok(state)
 }
 
@@ -250,6 +253,7 @@ impl Trainee {
                 self.replicas.iter_mut().zip(&batches).map(|(replica, batch)| replica.look(batch, &aim));
             let seen: Vec<Seen> = looked.collect::<Result<_>>()?;
             if self.replicas.len() > 1 {
+                Replica::share_memory(&mut self.replicas)?;
                 Sgd::share(&self.replicas.iter().map(|replica| &replica.sgd).collect::<Vec<_>>())?;
             }
             tally.add_norm(step, || self.replicas[0].sgd.gradient_norm());
@@ -275,12 +279,18 @@ impl Trainee {
                     total: Some(steps * batch as u64),
                     unit: "images".to_owned(),
                     figures: [("loss", mean), ("lr", lr), ("images/s", rate), ("loading", loading)]
+                        .into_iter()
+                        .chain(feed.on_gpu.then_some(("recorded", f64::from(self.are_recorded()))))
                         .map(|(name, value)| (name.to_owned(), value))
-                        .into(),
+                        .collect(),
                 });
             }
         }
         Ok(Ok(tally.figures(spec.scale, spec.lr.at(steps.saturating_sub(1), steps), loss.a())))
+    }
+
+    fn are_recorded(&self) -> bool {
+        self.replicas.iter().all(Replica::is_recorded)
     }
 
     /// Verification accuracy on pairs of images.
@@ -352,9 +362,11 @@ fn batch(spec: &EpochSpec, images: usize, together: usize) -> Result<usize> {
         ))
         .help("raise `batch`, lower `together` or `replicas`, or train on more images"));
     }
-    if part == 0 {
-        return Err(Failure::new(format!("{images} images cannot be shared by {replicas} replicas"))
-            .help("train on more images, or lower `replicas`"));
+    if part < 2 && replicas > 1 {
+        return Err(Failure::new(format!(
+            "{most} images cannot be shared by {replicas} replicas: each wants two"
+        ))
+        .help("train on more images, or lower `replicas`"));
     }
     Ok(part * replicas)
 }
@@ -370,9 +382,11 @@ const LOWER: &str = "`batch`, the size of the crops, `class-sample` or the netwo
 /// Refuses more classes than memory can hold, before hours are spent on decoding and the first epochs.
 fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> {
     let number = classes as u64 * u64::from(spec.centres);
+    let replicas = u64::from(spec.replicas);
     // Weights, gradients, momentum, the weights at length 1 and what their gradients pass through; of the batch the
     // products, what the loss makes of them, and the gradients of all.
-    let weights = number * u64::from(spec.embedding) * 4 * 8;
+    // (Where there are several, each has its own, and a copy of the gradients for all.)
+    let weights = number * u64::from(spec.embedding) * 4 * if replicas > 1 { 9 * replicas } else { 8 };
     let batch = (number as f64 * spec.class_sample) as u64 * u64::from(spec.batch) * 4 * 10;
     match available {
         Some(available) if weights + batch > available / 10 * 9 => Err(Failure::new(format!(

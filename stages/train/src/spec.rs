@@ -140,7 +140,8 @@ pub struct Params {
     #[serde(default)]
     pub device: Device,
     /// Replicas of the network that share each batch, each on a GPU of its own; their gradients are averaged. Each normalises its own
-    /// part of the batch, and a loss that compares images compares those of a part. On a processor they take turns.
+    /// part of the batch, and a loss that compares images compares those of a part; running means of a loss are averaged. On a processor
+    /// they take turns.
     #[serde(default = "default::one")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: u32,
@@ -335,6 +336,12 @@ impl Params {
         within("pairs", f64::from(self.pairs), 20.0, 1e6)?;
         within("threads", f64::from(self.threads), 1.0, 1024.0)?;
         within("replicas", f64::from(self.replicas), 1.0, 64.0)?;
+        if self.replicas > 1 && self.method == Method::CentreLoss {
+            return Err(Failure::new(
+                "centre-loss moves a centre by the images of its class in the whole batch, but replicas is more than 1",
+            )
+            .help("set replicas = 1, or choose another method"));
+        }
         if !self.batch.is_multiple_of(self.replicas) || self.batch < 2 * self.replicas {
             return Err(Failure::new(format!(
                 "batch = {} cannot be shared by replicas = {}: each wants as many images, and two or more",

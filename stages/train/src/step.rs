@@ -1,9 +1,11 @@
 //! One step of SGD up to the gradients, on one device: done operation by operation, or, on a GPU and where nothing changes from step to
 //! step but the images, recorded once and done as a whole.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lfs_network::crops;
 use lfs_network::device::Precision;
-use lfs_network::gpu::Recording;
+use lfs_network::gpu::{self, Recording};
 use lfs_network::model::Model;
 use lfs_network::sgd::Sgd;
 use lfs_network::weights::Tensors;
@@ -14,6 +16,9 @@ use crate::loss::head::{self, How, Loss, Memory};
 
 /// Steps before one is recorded: libraries make their choices and take their memory in the first ones.
 const BEFORE_RECORDING: u64 = 3;
+
+/// A step could not be recorded.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// The network with its class weights, its optimiser and what the loss carries from step to step.
 pub struct Replica {
@@ -114,8 +119,20 @@ impl Replica {
     /// # Errors
     /// When libtorch fails.
     pub fn look(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<Seen> {
-        if self.alike == BEFORE_RECORDING && recording_is_wanted() {
-            self.record(batch, aim);
+        if self.alike == BEFORE_RECORDING && Recording::can(self.model.device()) {
+            let wanted = std::env::var("LFS_GPU_RECORD").unwrap_or_default();
+            match wanted.as_str() {
+                "off" => {}
+                "must" => self.record(batch, aim)?,
+                _ if REFUSED.load(Ordering::Relaxed) => {}
+                _ => self.record(batch, aim).unwrap_or_else(|failure| {
+                    // What failed once fails again.
+                    REFUSED.store(true, Ordering::Relaxed);
+                    eprintln!(
+                        "steps are taken operation by operation, for they cannot be recorded: {failure}"
+                    );
+                }),
+            }
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.batch.fill(batch);
@@ -149,20 +166,68 @@ impl Replica {
         Ok((seen, same_again))
     }
 
-    /// Records the step for this batch and those to come. Where that cannot be done, they are done operation by operation.
-    fn record(&mut self, batch: &Batch, aim: &Aim<'_>) {
-        let device = self.model.device();
-        if !Recording::can(device) {
-            return;
-        }
+    /// Records the step for this batch and those to come.
+    fn record(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<()> {
         let held = batch.copied();
         // The optimiser reads the gradients where the recording has put them; they stay there.
-        let recorded = Recording::of(device, || self.step(&held, aim).map(|(seen, _)| seen));
-        self.recorded = recorded.ok().map(|(recording, seen)| Recorded { recording, batch: held, seen });
+        let (recording, seen) =
+            Recording::of(self.model.device(), || self.step(&held, aim).map(|(seen, _)| seen))?;
+        self.recorded = Some(Recorded { recording, batch: held, seen });
+        Ok(())
+    }
+
+    /// Whether steps are taken as a whole now.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.is_some()
+    }
+
+    /// Gives all replicas the mean of what their losses carry from step to step.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn share_memory(all: &mut [Self]) -> Result<()> {
+        let names: Vec<String> =
+            all.first().map(|first| first.memory.keys().cloned().collect()).unwrap_or_default();
+        for name in names {
+            let mut each: Vec<Tensor> =
+                all.iter().filter_map(|one| one.memory.get(&name)).map(Tensor::copy).collect();
+            gpu::sum(&mut each)?;
+            let count = each.len() as f64;
+            for (one, sum) in all.iter_mut().zip(each) {
+                one.memory.insert(name.clone(), sum / count);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Whether steps may be recorded: unless `LFS_GPU_RECORD` is `off`.
-fn recording_is_wanted() -> bool {
-    std::env::var_os("LFS_GPU_RECORD").is_none_or(|value| value != "off")
+#[cfg(test)]
+mod tests {
+    use lfs_network::backbone::Backbone;
+    use lfs_network::builder::{Builder, Init};
+    use lfs_network::model::Plan;
+    use tch::Device;
+
+    use super::*;
+
+    fn replica(carries: f32) -> Replica {
+        let plan = Plan { backbone: Backbone::ResnetSmall.with_defaults(), size: 32, embedding: 8 };
+        let model = Model::seeded(&plan, 0, Device::Cpu).unwrap();
+        let mut head = Builder::seeded(0, Device::Cpu);
+        let classes = head.weight("weight", &[3, 8], Init::Normal(0.3));
+        let (head, _) = head.finish().unwrap();
+        let sgd = Sgd::new(model.weights(), &Tensors::new(), 0.9, 0.0).unwrap();
+        let memory = Memory::from([("mean".to_owned(), Tensor::from_slice(&[carries, 1.0]))]);
+        Replica::new(model, head, classes, sgd, memory)
+    }
+
+    #[test]
+    fn what_losses_carry_is_the_mean_of_all_replicas_in_each_of_them() {
+        let mut all = [replica(1.0), replica(3.0), replica(8.0)];
+        Replica::share_memory(&mut all).unwrap();
+        for one in &all {
+            assert_eq!(Vec::<f32>::try_from(&one.memory["mean"]).unwrap(), [4.0, 1.0]);
+        }
+        Replica::share_memory(&mut []).unwrap();
+    }
 }

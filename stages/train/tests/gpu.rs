@@ -45,8 +45,8 @@ fn dataset(folder: &Path) {
     writer.finish(Info { identities, crop, ..Info::default() }).unwrap();
 }
 
-/// One epoch of 20 steps; its state and its checkpoint.
-fn epoch(dir: &Path, name: &str, more: Value) -> (State, PathBuf) {
+/// One epoch of 20 steps; its state, its checkpoint, and whether it ended with recorded steps, where that can be.
+fn epoch(dir: &Path, name: &str, more: Value) -> (State, PathBuf, Option<f64>) {
     let data = dir.join("data");
     if !data.exists() {
         dataset(&data);
@@ -62,8 +62,10 @@ fn epoch(dir: &Path, name: &str, more: Value) -> (State, PathBuf) {
     let folder = dir.join(name);
     let input =
         EpochIn { spec: &spec, dataset: &data, validation: None, after: &[], folder: &folder, threads: 2 };
-    let state = epoch::run(&input, &mut |_| {}).unwrap();
-    (state, folder)
+    let mut recorded = None;
+    let state = epoch::run(&input, &mut |now| recorded = now.figures.get("recorded").copied()).unwrap();
+    // What the last step was.
+    (state, folder, recorded)
 }
 
 fn loss(state: &State) -> f64 {
@@ -88,10 +90,10 @@ fn an_epoch_on_a_gpu_is_nearly_one_on_the_processor() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let (here, _) = epoch(dir.path(), "here", json!({ "device": "cpu" }));
-    let (there, _) = epoch(dir.path(), "there", json!({}));
+    let (here, ..) = epoch(dir.path(), "here", json!({ "device": "cpu" }));
+    let (there, ..) = epoch(dir.path(), "there", json!({}));
     assert!((loss(&here) / loss(&there) - 1.0).abs() < 0.02, "{} {}", loss(&here), loss(&there));
-    let (rounded, _) = epoch(dir.path(), "rounded", json!({ "precision": "bfloat16" }));
+    let (rounded, ..) = epoch(dir.path(), "rounded", json!({ "precision": "bfloat16" }));
     assert!((loss(&here) / loss(&rounded) - 1.0).abs() < 0.05, "{} {}", loss(&here), loss(&rounded));
 }
 
@@ -103,8 +105,9 @@ fn an_epoch_on_a_gpu_gives_the_same_bits_again_recorded_or_not() {
     assert!(Recording::can(tch::Device::Cuda(0)), "{:?}", lfs_network::gpu::missing());
     let dir = tempfile::tempdir().unwrap();
     // Every step but the first three is recorded; with a loss that counts its steps none is.
-    let (one, first) = epoch(dir.path(), "one", json!({}));
-    let (two, second) = epoch(dir.path(), "two", json!({}));
+    let (one, first, recorded) = epoch(dir.path(), "one", json!({}));
+    let (two, second, _) = epoch(dir.path(), "two", json!({}));
+    assert_eq!(recorded, Some(1.0), "no step was recorded");
     assert_eq!((loss(&one), apart(&first, &second)), (loss(&two), 0.0));
     let form = |annealing: bool| {
         json!({ "form": { "a-softmax": {
@@ -112,8 +115,9 @@ fn an_epoch_on_a_gpu_gives_the_same_bits_again_recorded_or_not() {
             "lambda-power": 1.0 } } })
     };
     // lambda is 0 with and without annealing: the same loss, once recorded and once not.
-    let (one, first) = epoch(dir.path(), "recorded", form(false));
-    let (two, second) = epoch(dir.path(), "single", form(true));
+    let (one, first, recorded) = epoch(dir.path(), "recorded", form(false));
+    let (two, second, single) = epoch(dir.path(), "single", form(true));
+    assert_eq!((recorded, single), (Some(1.0), Some(0.0)));
     assert!((loss(&one) - loss(&two)).abs() < 1e-5 && apart(&first, &second) < 1e-4);
 }
 
@@ -123,7 +127,7 @@ fn two_gpus_share_a_batch_as_two_turns_on_the_processor_do() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let (here, _) = epoch(dir.path(), "here", json!({ "device": "cpu", "replicas": 2 }));
-    let (there, _) = epoch(dir.path(), "there", json!({ "replicas": 2 }));
+    let (here, ..) = epoch(dir.path(), "here", json!({ "device": "cpu", "replicas": 2 }));
+    let (there, ..) = epoch(dir.path(), "there", json!({ "replicas": 2 }));
     assert!((loss(&here) / loss(&there) - 1.0).abs() < 0.02, "{} {}", loss(&here), loss(&there));
 }
