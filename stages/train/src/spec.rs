@@ -132,7 +132,8 @@ pub struct Params {
     /// epochs (the later one of equals).
     #[serde(default = "default::keep")]
     pub keep: Keep,
-    /// Threads of the arithmetic. Another number gives other last bits.
+    /// Threads of the arithmetic, and of decoding, which has to keep up with a GPU. On a processor another number gives other
+    /// last bits.
     #[serde(default = "default::threads")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: u32,
