@@ -110,11 +110,6 @@ impl Hashed {
         let none = Digest::default();
         Self { stored: stored.clone(), signature: none, written: none, young: true }
     }
-
-    /// Whether the file system would tell of a change.
-    pub fn is_settled(&self) -> bool {
-        !self.young
-    }
 }
 
 impl Cache {

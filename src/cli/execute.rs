@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Common, RunArgs};
-use super::project::Project;
+use super::project::{Project, absolute};
 use super::rest::{Ahead, Rest};
 use super::{page, print};
 use crate::cache::Cache;
@@ -28,8 +28,7 @@ pub(super) fn subscribers(
     if let Some(path) = &args.events {
         subscribers.push(Box::new(JsonLines::create(path)?));
     }
-    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
-    subscribers.push(Box::new(Recorder::new(cache, &manifest, arguments())));
+    subscribers.push(Box::new(Recorder::new(cache, &absolute(&common.file), arguments())));
     Ok(subscribers)
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::{Common, DiffArgs, HistoryArgs, WhoArgs};
 use super::explain::change;
-use super::project::Project;
+use super::project::{Project, absolute};
 use super::{print, print_json};
 use crate::cache::{Cache, Record, Stored};
 use crate::fault::{At, Fault, Result};
@@ -118,7 +118,7 @@ fn difference(name: &str, a: Option<&Node>, b: Option<&Node>, cache: &Cache) -> 
 pub(super) fn who(common: &Common, args: &WhoArgs) -> Result<()> {
     let project = Project::open(common)?;
     let cache = project.cache()?;
-    let path = std::path::absolute(&args.path).unwrap_or_else(|_| args.path.clone());
+    let path = absolute(&args.path);
     let now = cache.hash(&path).at("read", &path)?.stored;
     let place = place(&project, &path);
     let found = writers(&cache, &now);

@@ -34,8 +34,13 @@ pub(super) struct Project {
     new: bool,
 }
 
+/// The absolute form of a path; where there is no folder to start from, the path itself.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 pub(super) fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
-    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
+    let manifest = absolute(&common.file);
     cache.join("memo").join(Kept::name(&manifest, &common.sets)).with_extension(what)
 }
 
@@ -82,7 +87,7 @@ impl Project {
         cache_folder: PathBuf,
     ) -> Self {
         let out = match &common.out {
-            Some(out) => std::path::absolute(out).unwrap_or_else(|_| out.clone()),
+            Some(out) => absolute(out),
             None => manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out")),
         };
         Self {
@@ -130,8 +135,7 @@ impl Project {
     }
 
     pub fn cache(&self) -> Result<Cache> {
-        let path = std::path::absolute(&self.manifest.path).unwrap_or_else(|_| self.manifest.path.clone());
-        Cache::open(&self.cache_folder, &path)
+        Cache::open(&self.cache_folder, &absolute(&self.manifest.path))
     }
 
     /// The index of a node that must exist. A stage with one node is as good as the node.
@@ -190,7 +194,7 @@ impl Project {
 
 /// An absolute path without `..`: links are followed as far as the path exists.
 fn plain(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = absolute(path);
     let there = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, part)));
     let (mut out, rest) = match &there {
         Some((real, part)) => (real.clone(), path.strip_prefix(part).unwrap_or(&path)),
@@ -231,7 +235,7 @@ pub(super) fn likely_cache(common: &Common, text: &str) -> Option<PathBuf> {
 /// The cache folder: `--cache`, the manifest's, or `cache` beside the manifest.
 pub(super) fn cache_folder(common: &Common, manifest: Option<&Manifest>) -> PathBuf {
     match (&common.cache, manifest) {
-        (Some(cache), _) => std::path::absolute(cache).unwrap_or_else(|_| cache.clone()),
+        (Some(cache), _) => absolute(cache),
         (None, Some(m)) => m.root.join(m.settings.cache.as_deref().unwrap_or("cache")),
         (None, None) => PathBuf::from("cache"),
     }

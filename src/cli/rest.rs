@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::args::Common;
-use super::project::{Project, kept_file, likely_cache};
+use super::project::{Project, absolute, kept_file, likely_cache};
 use crate::cache::Cache;
 use crate::checked;
 use crate::digest::Digest;
@@ -134,8 +134,7 @@ pub(super) fn now(common: &Common) -> Now {
         let held = Some((text, rest.premises));
         Now::Ahead(Box::new(Ahead { standing, looks, held, listed: Some(identity) }))
     };
-    let manifest = std::path::absolute(&common.file).unwrap_or_else(|_| common.file.clone());
-    let Ok(cache) = Cache::open(&rest.cache, &manifest) else { return ahead(rest, None, None) };
+    let Ok(cache) = Cache::open(&rest.cache, &absolute(&common.file)) else { return ahead(rest, None, None) };
     let file = kept_file(&rest.cache, common, "standing");
     let database = History::mark(&rest.cache);
     let Some(standing) = Standing::read(&file, identity, &rest.out, &cache, database) else {
@@ -156,5 +155,5 @@ pub(super) fn now(common: &Common) -> Now {
 }
 
 fn asked_out(common: &Common) -> Option<PathBuf> {
-    common.out.as_ref().map(|out| std::path::absolute(out).unwrap_or_else(|_| out.clone()))
+    common.out.as_deref().map(absolute)
 }

@@ -55,14 +55,14 @@ struct Changed {
     files: Vec<PathBuf>,
 }
 
-/// What a run changed, as it stands in the file: `T` and `F` are owned or borrowed.
+/// What a run changed, as it stands in the file; where nodes stand is owned or borrowed.
 #[derive(Serialize, Deserialize)]
-struct Change<T, F> {
+struct Change<S> {
     /// The run that it builds on.
     before: String,
     end: End,
-    nodes: Vec<(usize, T)>,
-    files: Vec<(F, Hashed)>,
+    nodes: Vec<(usize, S)>,
+    files: Vec<(PathBuf, Hashed)>,
 }
 
 /// Where one node stood.
@@ -112,7 +112,7 @@ impl Standing {
             .then_some(standing)
     }
 
-    fn apply(&mut self, change: Change<Option<Stood>, PathBuf>) {
+    fn apply(&mut self, change: Change<Option<Stood>>) {
         // Of two runs at once only one can build on the one before; what the other found is looked up again.
         if change.before != self.end.run {
             return;

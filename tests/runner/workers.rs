@@ -100,12 +100,17 @@ for line in sys.stdin:
     print(json.dumps({"event": "done"}), flush=True)
 "#;
 
-fn faulty(how: &str) -> Project {
+/// A project with one worker, a script in Python, and one stage of its.
+fn with_worker(name: &str, script: &str, stage: &str) -> Project {
     let p = Project::new(&format!(
-        "[workers]\nbad = {{ command = [\"python3\", \"bad.py\"], files = [\"bad.py\"] }}\n[stage.x]\nkind = \"faulty\"\nhow = \"{how}\"\n"
+        "[workers]\n{name} = {{ command = [\"python3\", \"{name}.py\"], files = [\"{name}.py\"] }}\n[stage.x]\n{stage}\n"
     ));
-    p.write("bad.py", FAULTY);
+    p.write(&format!("{name}.py"), script);
     p
+}
+
+fn faulty(how: &str) -> Project {
+    with_worker("bad", FAULTY, &format!("kind = \"faulty\"\nhow = \"{how}\""))
 }
 
 /// A worker whose values of `device` want GPUs, and which writes down those that it was given.
@@ -134,11 +139,7 @@ for line in sys.stdin:
 "#;
 
 fn graphic(stage: &str) -> Project {
-    let p = Project::new(&format!(
-        "[workers]\ng = {{ command = [\"python3\", \"g.py\"], files = [\"g.py\"] }}\n[stage.x]\nkind = \"graphic\"\n{stage}\n"
-    ));
-    p.write("g.py", GRAPHIC);
-    p
+    with_worker("g", GRAPHIC, &format!("kind = \"graphic\"\n{stage}"))
 }
 
 fn with(p: &Project, variables: &[(&str, &str)], args: &[&str]) -> Ran {

@@ -11,28 +11,18 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "guarded.h"
+
 // Its header wants those of every CUDA library; this one call is all that is needed of it.
 namespace torch::cuda::nccl {
 void all_reduce(const std::vector<at::Tensor> &inputs, std::vector<at::Tensor> &outputs, int32_t op,
                 const std::vector<std::optional<c10::cuda::CUDAStream>> &streams, const std::vector<void *> &comms);
-}
-
-template <class Work> static char *guarded(Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("libtorch threw something that is not an exception");
-  }
 }
 
 namespace {

@@ -18,9 +18,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cstring>
-#include <exception>
 #include <tuple>
 #include <vector>
+
+#include "guarded.h"
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -431,7 +432,7 @@ struct NormPrelu : torch::autograd::Function<NormPrelu> {
 extern "C" char *lfs_norm_prelu(at::Tensor *out, const at::Tensor *x, const at::Tensor *scale, const at::Tensor *shift,
                                 const at::Tensor *mean, const at::Tensor *variance, const at::Tensor *slope,
                                 const at::Tensor *beside, bool train, double momentum, double eps) {
-  try {
+  return guarded([&] {
     auto or_none = [](const at::Tensor *x) { return x ? Maybe(*x) : Maybe(); };
     auto maps = [](const at::Tensor *t) { return t->scalar_type() == at::kFloat || t->scalar_type() == at::kBFloat16; };
     auto one_a_channel = [&](const at::Tensor *t) {
@@ -444,7 +445,7 @@ extern "C" char *lfs_norm_prelu(at::Tensor *out, const at::Tensor *x, const at::
     if (here) {
       *out = NormPrelu::apply(*x, or_none(scale), or_none(shift), *mean, *variance, or_none(slope), or_none(beside),
                               momentum, eps);
-      return nullptr;
+      return;
     }
     // Elsewhere, and where nothing is learnt, libtorch's own.
     std::optional<at::Tensor> s, t;
@@ -457,10 +458,5 @@ extern "C" char *lfs_norm_prelu(at::Tensor *out, const at::Tensor *x, const at::
       y = at::add(y, *beside);
     }
     *out = slope ? at::prelu(y, *slope) : y;
-    return nullptr;
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("libtorch threw something that is not an exception");
-  }
+  });
 }

@@ -13,19 +13,9 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <vector>
 
-template <class Work> static char *guarded(Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("libtorch threw something that is not an exception");
-  }
-}
+#include "guarded.h"
 
 // The same elements at the same places in memory: what an elementwise kernel over raw pointers relies on.
 static at::Tensor laid_out_like(const at::Tensor &x, const at::Tensor &model) {
