@@ -6,15 +6,17 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use rustix::fs::{AtFlags, FileType};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Files from this size on are mapped and hashed by several threads.
-const LARGE: u64 = 1 << 20;
+/// Files above this size are read and hashed by several threads, in blocks of this size.
+const BLOCK: u64 = 1 << 20;
 
 /// A 256-bit blake3 digest.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,18 +110,28 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Hashes a regular file.
+/// What hashing a file found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileHash {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// Some process has the file open for writing, or mapped: it may change without a new time.
+    pub has_writer: bool,
+}
+
+/// Hashes a regular file of so many bytes.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn hash_file(path: &Path, size: u64) -> std::io::Result<Digest> {
-    if size >= LARGE {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap_rayon(path)?;
-        return Ok(Digest(*hasher.finalize().as_bytes()));
-    }
+/// When it cannot be read, or became shorter meanwhile.
+pub fn hash_file(path: &Path, size: u64) -> std::io::Result<FileHash> {
+    let file = File::open(path)?;
+    let has_writer = crate::writers::has_writer(&file);
+    let digest = if size > BLOCK { hash_large(&file, size) } else { hash_small(&file, size) };
+    digest.map(|digest| FileHash { digest, has_writer })
+}
+
+fn hash_small(mut file: &File, size: u64) -> std::io::Result<Digest> {
     BUFFER.with_borrow_mut(|buffer| {
-        let mut file = File::open(path)?;
         // One byte more than the file is said to have: the end is found by the same read.
         buffer.resize(size as usize + 1, 0);
         let mut filled = 0;
@@ -135,19 +147,55 @@ pub fn hash_file(path: &Path, size: u64) -> std::io::Result<Digest> {
     })
 }
 
-/// One file of a folder.
+/// Files are read and not mapped: a mapped file that somebody cuts off ends the process with a signal.
+fn hash_large(file: &File, size: u64) -> std::io::Result<Digest> {
+    let left = hazmat::left_subtree_len(size);
+    let (left, right) =
+        rayon::join(|| subtree(file, 0, left), || subtree(file, left, size - left));
+    let hash = hazmat::merge_subtrees_root(&left?, &right?, Mode::Hash);
+    Ok(Digest(*hash.as_bytes()))
+}
+
+/// The chaining value of a part of a file that is a subtree of its hash.
+fn subtree(file: &File, from: u64, size: u64) -> std::io::Result<ChainingValue> {
+    if size > BLOCK {
+        let left = hazmat::left_subtree_len(size);
+        let (left, right) =
+            rayon::join(|| subtree(file, from, left), || subtree(file, from + left, size - left));
+        return Ok(hazmat::merge_subtrees_non_root(&left?, &right?, Mode::Hash));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(size as usize, 0);
+        file.read_exact_at(buffer, from).map_err(|e| match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => std::io::Error::new(e.kind(), "it became shorter while it was read"),
+            _ => e,
+        })?;
+        Ok(blake3::Hasher::new().set_input_offset(from).update(buffer).finalize_non_root())
+    })
+}
+
+/// One file of a folder, or a folder below it that holds nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// The path below the folder, with `/`.
+    /// The path below the folder, with `/`; of an empty folder with one at its end.
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
-    /// What the file system says of it.
+    /// What the file system says of it; nothing of an empty folder.
     pub stat: Stat,
+    /// The file has other names too (hard links).
+    pub is_linked: bool,
+}
+
+impl Leaf {
+    /// Whether it is a file, and not an empty folder.
+    pub fn is_file(&self) -> bool {
+        !self.name.ends_with('/')
+    }
 }
 
 /// What the file system says of a file: equal values mean that the bytes are the same, as long as clocks go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Bytes.
     pub size: u64,
@@ -227,20 +275,24 @@ impl Root {
     }
 }
 
-/// All regular files below a folder, sorted by name. Links are followed; a folder that holds nothing does not
-/// count.
+/// All regular files below a folder, and the folders below it that hold nothing, sorted by name. Links are followed.
 ///
 /// # Errors
 /// When something below it cannot be read, or is neither file nor folder.
 pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
+    use std::os::unix::fs::MetadataExt;
     let mut out = Vec::new();
+    // A folder is empty if what comes next is not below it.
+    let mut folder: Option<(usize, Leaf)> = None;
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
         let entry = entry.map_err(own)?;
-        let kind = entry.file_type();
-        if kind.is_dir() {
-            continue;
+        if let Some((depth, empty)) = folder.take()
+            && entry.depth() <= depth
+        {
+            out.push(empty);
         }
-        if !kind.is_file() {
+        let kind = entry.file_type();
+        if !kind.is_dir() && !kind.is_file() {
             let text = format!("{} is neither a file nor a folder", entry.path().display());
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
         }
@@ -249,9 +301,23 @@ pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
             let text = format!("the name of {} is not UTF-8", entry.path().display());
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
         };
-        let stat = Stat::from(&entry.metadata().map_err(own)?);
-        out.push(Leaf { name: name.to_owned(), path: entry.path().to_owned(), stat });
+        let path = entry.path().to_owned();
+        if kind.is_dir() {
+            if entry.depth() > 0 {
+                let empty = Leaf { name: format!("{name}/"), path, stat: Stat::default(), is_linked: false };
+                folder = Some((entry.depth(), empty));
+            }
+            continue;
+        }
+        let metadata = entry.metadata().map_err(own)?;
+        out.push(Leaf {
+            name: name.to_owned(),
+            path,
+            stat: Stat::from(&metadata),
+            is_linked: metadata.nlink() > 1,
+        });
     }
+    out.extend(folder.map(|(_, empty)| empty));
     out.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(out)
 }
@@ -262,7 +328,8 @@ fn own(e: walkdir::Error) -> std::io::Error {
     e.into_io_error().unwrap_or_else(|| std::io::Error::other(text))
 }
 
-/// The digest of a folder: of the names, execute bits and digests of its files, in order of name.
+/// The digest of a folder: of the names, execute bits and digests of its files, in order of name. An empty folder counts as a name
+/// that ends in `/`, without a digest.
 pub fn fold<'a>(leaves: impl Iterator<Item = (&'a str, bool, Digest)>) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key("lfs-pipe 2026 folder v1");
     for (name, executable, digest) in leaves {
@@ -277,13 +344,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_file_has_the_digest_of_its_bytes() {
+    fn a_file_of_any_size_has_the_digest_of_its_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let bytes: Vec<u8> = (0..3 * LARGE as usize).map(|i| (i % 251) as u8).collect();
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(hash_file(&path, bytes.len() as u64).unwrap().0, *blake3::hash(&bytes).as_bytes());
-        assert_eq!(hash_file(&path, 0).unwrap().0, *blake3::hash(&bytes).as_bytes());
+        let block = BLOCK as usize;
+        for size in [0, 1, block - 1, block, block + 1, 2 * block, 2 * block + 1, 3 * block, 5 * block + 1024, 7 * block + 77] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            let found = hash_file(&path, size as u64).unwrap();
+            assert_eq!(found.digest.0, *blake3::hash(&bytes).as_bytes(), "{size}");
+            assert!(!found.has_writer);
+        }
+        // One that grew up to a block since it was looked at is read to its end.
+        std::fs::write(&path, "grown").unwrap();
+        assert_eq!(hash_file(&path, 0).unwrap().digest.0, *blake3::hash(b"grown").as_bytes());
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_an_error_and_no_signal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![1; 3 * BLOCK as usize]).unwrap();
+        let e = hash_file(&path, 9 * BLOCK).unwrap_err();
+        assert!(e.to_string().contains("shorter"), "{e}");
+    }
+
+    #[test]
+    fn empty_folders_are_leaves_and_folders_with_something_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["a/b", "a/c/d", "z"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        std::fs::write(dir.path().join("a/c/f"), "x").unwrap();
+        let names: Vec<String> = leaves(dir.path()).unwrap().into_iter().map(|l| l.name).collect();
+        assert_eq!(names, ["a/b/", "a/c/d/", "a/c/f", "z/"]);
+        assert!(leaves(&dir.path().join("z")).unwrap().is_empty());
     }
 
     #[test]

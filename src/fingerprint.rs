@@ -47,7 +47,7 @@ pub struct Fingerprint {
 pub enum InputPrint {
     /// One file or folder, of which a worker sees the bytes alone.
     Bytes(Digest),
-    /// One file or folder whose name a command sees.
+    /// One file or folder whose name a command sees, or an executable file.
     Named(Named),
     /// Several, with what the stage sees of each.
     Several(Vec<MemberPrint>),
@@ -56,10 +56,14 @@ pub enum InputPrint {
 /// A file or folder with its last name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Named {
-    /// The last part of the path.
+    /// The last part of the path; empty where the stage does not see it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The digest of the bytes.
     pub digest: Digest,
+    /// Whether it is a file that can be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
 }
 
 /// One of several.
@@ -72,6 +76,9 @@ pub struct MemberPrint {
     pub labels: Labels,
     /// The digest of the bytes.
     pub digest: Digest,
+    /// Whether it is a file that can be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
 }
 
 impl Fingerprint {
@@ -192,6 +199,9 @@ fn flatten(at: &str, value: &Json, out: &mut BTreeMap<String, Json>) {
             for member in list {
                 let from = member.get("from").and_then(Json::as_str).unwrap_or_default();
                 out.insert(below(from), member.get("digest").cloned().unwrap_or_default());
+                if let Some(executable) = member.get("executable") {
+                    out.insert(below(from) + ".executable", executable.clone());
+                }
             }
         }
         other => {

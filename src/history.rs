@@ -30,7 +30,8 @@ const SCHEMA: &str = "
 CREATE TABLE run (
     name TEXT PRIMARY KEY, base TEXT, manifest TEXT NOT NULL, arguments TEXT NOT NULL, version TEXT NOT NULL,
     started TEXT NOT NULL, seconds REAL, state TEXT NOT NULL,
-    executed INTEGER NOT NULL, cached INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL
+    executed INTEGER NOT NULL, cached INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    number INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE node (
     run TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, key BLOB, seconds REAL NOT NULL, peak INTEGER,
@@ -39,7 +40,14 @@ CREATE TABLE node (
 CREATE TABLE metric (
     run TEXT NOT NULL, node TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (run, node, name)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
+";
+
+/// From the form before: runs have the order in which they were written, and need no clock for it.
+const FROM_1: &str = "
+ALTER TABLE run ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+UPDATE run SET number = (SELECT count(*) FROM run AS other WHERE other.name <= run.name);
+PRAGMA user_version = 2;
 ";
 
 /// How often what happened is written during a run.
@@ -156,15 +164,20 @@ impl History {
         db.pragma_update(None, "synchronous", "off")?;
         // Most runs write once: files of its own for each of them would cost more than the writing.
         db.query_row("PRAGMA journal_mode = persist", [], |_| Ok(()))?;
-        if db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0))? == 0 {
-            let made = db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"));
+        let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
+        let then = version()?;
+        let sql = match then {
+            0 => SCHEMA,
+            1 => FROM_1,
+            _ => "",
+        };
+        if !sql.is_empty()
+            && let Err(e) = db.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT;"))
+        {
             // Another run may have made it a moment ago.
-            let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
-            if let Err(e) = made {
-                let _ = db.execute_batch("ROLLBACK;");
-                if version()? == 0 {
-                    return Err(e);
-                }
+            let _ = db.execute_batch("ROLLBACK;");
+            if version()? == then {
+                return Err(e);
             }
         }
         Ok(Self { db })
@@ -181,7 +194,8 @@ impl History {
             env!("CARGO_PKG_VERSION"),
             jiff::Timestamp::now().to_string()
         ];
-        let sql = "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0)";
+        let sql = "INSERT INTO run SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0, \
+                   (SELECT coalesce(max(number), 0) + 1 FROM run)";
         history.db.execute(sql, row).map_err(wrong)?;
         Ok(history)
     }
@@ -202,7 +216,8 @@ impl History {
             // After a kill between the two, they are taken in again. What built on a run that is not known any more (its
             // database was damaged or removed) tells nothing.
             let sql = "INSERT OR IGNORE INTO run \
-                       SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0 \
+                       SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0, \
+                       (SELECT coalesce(max(number), 0) + 1 FROM run) \
                        WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM run WHERE name = ?2)";
             let cached = i64::try_from(run.cached).unwrap_or(i64::MAX);
             let row = params![
@@ -227,7 +242,7 @@ impl History {
     /// When the database cannot be read.
     pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
         let sql = "SELECT name, manifest, arguments, started, seconds, state, executed, cached, failed, skipped \
-                   FROM run ORDER BY name DESC LIMIT ?1";
+                   FROM run ORDER BY number DESC, name DESC LIMIT ?1";
         let mut statement = self.db.prepare(sql).map_err(wrong)?;
         let rows = statement.query_map([most as i64], |r| {
             Ok(Run {
@@ -431,7 +446,7 @@ impl Recorder {
     }
 
     /// Writes what happened since the last time. That it cannot be written is told once.
-    fn write(&mut self, end: Option<(f64, [usize; 4], bool)>) {
+    fn write(&mut self, end: Option<(f64, [usize; 4], &'static str)>) {
         if self.failed {
             return;
         }
@@ -443,7 +458,7 @@ impl Recorder {
         }
     }
 
-    fn try_write(&mut self, end: Option<(f64, [usize; 4], bool)>) -> Result<()> {
+    fn try_write(&mut self, end: Option<(f64, [usize; 4], &'static str)>) -> Result<()> {
         let mut history = match std::mem::replace(&mut self.history, Database::Closed) {
             Database::Open(history) => history,
             Database::Opening(thread) => match thread.join() {
@@ -483,7 +498,7 @@ impl Recorder {
         file.write_all(&line)
     }
 
-    fn put(&mut self, history: &mut History, end: Option<(f64, [usize; 4], bool)>) -> rusqlite::Result<()> {
+    fn put(&mut self, history: &mut History, end: Option<(f64, [usize; 4], &'static str)>) -> rusqlite::Result<()> {
         let run = &self.this.run;
         let change = history.db.transaction()?;
         for row in self.nodes.drain(..) {
@@ -504,12 +519,7 @@ impl Recorder {
                 .prepare_cached("INSERT OR REPLACE INTO metric VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![run, node, name, value])?;
         }
-        if let Some((seconds, [executed, cached, failed, skipped], stopped)) = end {
-            let state = match (failed, stopped) {
-                (1.., _) => "failed",
-                (0, true) => "stopped",
-                (0, false) => "done",
-            };
+        if let Some((seconds, [executed, cached, failed, skipped], state)) = end {
             let count = |n: usize| n as i64;
             change.execute(
                 "UPDATE run SET seconds = ?2, state = ?3, executed = ?4, cached = ?5, failed = ?6, skipped = ?7 \
@@ -563,13 +573,19 @@ impl Subscriber for Recorder {
             Event::NodeMetric { node, name, value } => {
                 self.metrics.push((node.clone(), name.clone(), *value));
             }
-            Event::RunFinished { cached, seconds, .. } if !self.begun && self.nodes.is_empty() => {
+            Event::RunFinished { cached, seconds, fault: None, .. } if !self.begun && self.nodes.is_empty() => {
                 if let Err(e) = self.write_quietly(*seconds, *cached) {
                     tracing::debug!("the run cannot be noted: {e}");
                 }
             }
-            Event::RunFinished { executed, cached, failed, skipped, seconds } => {
-                self.write(Some((*seconds, [*executed, *cached, *failed, *skipped], *skipped > 0)));
+            Event::RunFinished { executed, cached, failed, skipped, seconds, fault } => {
+                let state = match (failed, skipped) {
+                    _ if fault.is_some() => "failed",
+                    (1.., _) => "failed",
+                    (0, 1..) => "stopped",
+                    (0, 0) => "done",
+                };
+                self.write(Some((*seconds, [*executed, *cached, *failed, *skipped], state)));
             }
             _ => {}
         }

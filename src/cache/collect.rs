@@ -81,6 +81,14 @@ impl Cache {
         Ok(out)
     }
 
+    /// The runs that made results, the one that wrote last first.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn runs_of_results(&self) -> Result<Vec<String>> {
+        self.records().runs().at("read", &self.root.join("records"))
+    }
+
     /// Removes the objects of which only steps know whose notes are enough, unless another run goes on: it may be
     /// about to continue from one.
     ///

@@ -122,11 +122,29 @@ impl Memo {
     }
 }
 
+/// Some file systems keep times of whole seconds, or of every second one.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
 /// Whether a file with these times, looked at from `since` on, could have changed unseen.
-pub(super) fn too_young(stat: &Stat, since: SystemTime) -> bool {
-    let limit = since.checked_sub(TICK).and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    let limit = limit.map_or(i64::MIN, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
-    stat.mtime >= limit || stat.ctime >= limit
+pub fn too_young(stat: &Stat, since: SystemTime) -> bool {
+    let limit = |tick: Duration| {
+        let limit = since.checked_sub(tick).and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        limit.map_or(i64::MIN, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
+    };
+    [stat.mtime, stat.ctime].into_iter().any(|time| match is_coarse(time) {
+        true => time >= limit(COARSE_TICK + TICK),
+        false => time >= limit(TICK),
+    })
+}
+
+/// Whether a file may change soon without new times, even if its times are those that this process gave it a moment ago.
+pub(super) fn has_coarse_young_times(stat: &Stat, since: SystemTime) -> bool {
+    (is_coarse(stat.mtime) || is_coarse(stat.ctime)) && too_young(stat, since)
+}
+
+/// Whether a time looks like one of a clock of whole seconds.
+fn is_coarse(time: i64) -> bool {
+    time % 1_000_000_000 == 0
 }
 
 fn write(path: &[u8], stat: &Stat, digest: &Digest) -> Vec<u8> {
@@ -187,6 +205,18 @@ mod tests {
         let ns = i64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
         assert!(too_young(&Stat { ctime: 0, ..stat(ns) }, now));
         assert!(too_young(&Stat { ctime: ns + 1_000_000_000, ..stat(0) }, now));
-        assert!(!too_young(&Stat { ctime: 0, ..stat(ns - 1_000_000_000) }, now));
+        assert!(!too_young(&Stat { ctime: 1, ..stat(ns - 1_000_000_001) }, now));
+    }
+
+    #[test]
+    fn p3_times_of_whole_seconds_are_young_for_longer() {
+        let second = 1_000_000_000;
+        let now = UNIX_EPOCH + Duration::from_millis(5_000_900);
+        let whole = |seconds: i64| Stat { ctime: 1, ..stat(seconds * second) };
+        assert!(too_young(&whole(5000), now) && too_young(&whole(4999), now));
+        assert!(!too_young(&whole(4997), now));
+        assert!(too_young(&Stat { ctime: 5000 * second, ..stat(1) }, now), "either time tells");
+        assert!(has_coarse_young_times(&whole(5000), now) && !has_coarse_young_times(&whole(4000), now));
+        assert!(!has_coarse_young_times(&stat(5000 * second + 1), now));
     }
 }

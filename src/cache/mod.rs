@@ -19,25 +19,31 @@
 //! before anything else happens.
 
 mod collect;
+mod folder;
 mod inspect;
 mod journal;
 mod locks;
 mod memo;
 mod mirror;
 mod objects;
+mod placed;
 mod records;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 pub use collect::Collected;
+pub use folder::{claim, remove_all};
 pub use inspect::{Damage, Stats};
+pub use memo::too_young;
 pub use mirror::Mirror;
 pub use objects::{Copied, Hashed, Look, Refused, Seen};
+pub use placed::Placed;
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
 use crate::digest::Digest;
@@ -144,13 +150,13 @@ impl Cache {
     /// # Errors
     /// When it cannot be made or read.
     pub fn open(root: &Path, manifest: &Path) -> Result<Self> {
+        folder::claim(root)?;
         for part in ["objects", "memo", "scratch", "runs"] {
             let path = root.join(part);
             std::fs::create_dir_all(&path).at("create", &path)?;
         }
         let root = root.canonicalize().at("open", root)?;
-        let boot =
-            std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let boot = boot();
         let path = root.join("records");
         let records = Records::open(&path).at("open", &path)?;
         let name = Digest::derive("lfs-pipe 2026 memo", manifest.as_os_str().as_encoded_bytes());
@@ -243,6 +249,12 @@ impl Cache {
     pub fn fingerprint<T: serde::de::DeserializeOwned>(&self, key: &Key) -> Option<T> {
         let mut records = self.records();
         serde_json::from_str(&records.fingerprint(key)?).ok()
+    }
+
+    /// The digests of all outputs of results.
+    pub fn given(&self) -> HashSet<Digest> {
+        let all = self.all_records().unwrap_or_default().into_iter();
+        all.filter(|(_, step, _)| !step).flat_map(|(_, _, r)| r.outputs.into_values().map(|s| s.digest)).collect()
     }
 
     /// The keys of all nodes' results, latest first.
@@ -424,7 +436,8 @@ impl Scratch {
                 // Any other error leaves it to a later run.
                 Err(e) => e.kind() == std::io::ErrorKind::NotFound && entry.path().is_dir(),
             };
-            if dead {
+            // What is called otherwise was made by no run.
+            if dead && is_name_of_run(&entry.file_name().to_string_lossy()) {
                 remove(&entry.path());
             }
         }
@@ -441,8 +454,37 @@ impl Scratch {
         let Some(held) = locks::try_file(file).at("lock", &alive)? else {
             return Err(Fault::machine(format!("{} is in use", alive.display())));
         };
+        std::fs::write(&alive, boot()).at("write", &alive)?;
         Ok(Scratch { path, next: 0.into(), empty: Mutex::default(), _alive: held })
     }
+}
+
+/// The number of this start of the machine.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a folder below that of [`Scratch`] is called as runs are, or as transfers to and from a store.
+fn is_name_of_run(name: &str) -> bool {
+    let digits = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    let mut parts = name.split(['-', '.']);
+    match name.strip_prefix("remote-") {
+        Some(rest) => rest.split('-').all(|part| digits(Some(part))),
+        None => (0..3).all(|_| digits(parts.next())),
+    }
+}
+
+/// When the first of those runs began that have a folder below `base` and did not live to see this start of the machine.
+pub fn started_by_another_boot(base: &Path) -> Option<SystemTime> {
+    let now = boot();
+    let began = |folder: std::fs::DirEntry| {
+        let alive = folder.path().join("alive");
+        let ended = is_name_of_run(&folder.file_name().to_string_lossy())
+            && std::fs::read_to_string(alive).map_or(folder.path().is_dir(), |boot| boot != now);
+        let metadata = folder.metadata().ok().filter(|_| ended)?;
+        metadata.created().or_else(|_| metadata.modified()).ok()
+    };
+    std::fs::read_dir(base).ok()?.flatten().filter_map(began).min()
 }
 
 /// Removes a file or folder; what cannot be removed now is removed by a later run.

@@ -2,14 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::memo::too_young;
+use super::memo::{has_coarse_young_times, too_young};
 use super::{Cache, Stored, remove};
-use crate::digest::{Digest, Leaf, Root, Stat, fold, hash_file, leaves};
+use crate::digest::{Digest, FileHash, Leaf, Root, Stat, fold, hash_file, leaves};
 use crate::fault::{At, Fault, Result};
 
 /// How closely to look at bytes that ought to be known.
@@ -28,8 +28,35 @@ pub enum Refused {
     Missing,
     /// It is or holds a symbolic link.
     Link(PathBuf),
+    /// It cannot be read, or holds something that is neither file nor folder, or a name that is not UTF-8.
+    Unreadable(std::io::Error),
+    /// Somebody still writes to it.
+    Busy(PathBuf),
     /// The cache or the machine failed.
     Fault(Fault),
+}
+
+/// Whose bytes are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// A user's: empty folders do not count, since few tools keep them.
+    User,
+    /// A stage's output: what it made is what is there.
+    Stage,
+}
+
+/// How often something that is still written to is looked at again before it is refused.
+const BUSY_TRIES: u32 = 5;
+/// And after which time: a process that ends closes its files a moment later.
+const BUSY_PAUSE: Duration = Duration::from_millis(40);
+
+/// The digests of the files of a file or folder.
+struct Digests {
+    /// In the order of the leaves; of an empty folder all zeros.
+    each: Vec<Digest>,
+    stored: Stored,
+    /// A file that some process has open for writing.
+    written_to: Option<PathBuf>,
 }
 
 impl From<Fault> for Refused {
@@ -65,13 +92,18 @@ impl Copied {
 
     /// Whether these are the same files, unchanged, and as large as the object's. (Their ctime is that of the move.)
     fn is(&self, now: &[Leaf], stored: &Stored) -> bool {
-        let same = |(a, b): (&Leaf, &Leaf)| {
-            a.name == b.name
-                && (a.stat.size, a.stat.mtime, a.stat.inode) == (b.stat.size, b.stat.mtime, b.stat.inode)
-        };
-        self.0.len() == now.len()
-            && self.0.iter().zip(now).all(same)
-            && now.iter().map(|l| l.stat.size).sum::<u64>() == stored.bytes
+        written(&self.0) == written(now) && now.iter().map(|l| l.stat.size).sum::<u64>() == stored.bytes
+    }
+
+    /// Whether all of its files were made since then.
+    pub fn is_born_since(&self, then: SystemTime) -> bool {
+        let born = |leaf: &Leaf| std::fs::metadata(&leaf.path).and_then(|m| m.created()).is_ok_and(|t| t >= then);
+        !self.0.is_empty() && self.0.iter().all(born)
+    }
+
+    /// What tells whether somebody wrote to it since: whoever moves it does not.
+    pub(super) fn written(&self) -> Digest {
+        written(&self.0)
     }
 }
 
@@ -119,18 +151,31 @@ impl Cache {
         self.root.join("objects").join(&name[..2]).join(&name[2..])
     }
 
-    /// Hashes a file or folder; files that are as they were when last hashed are not read.
+    /// Hashes a file or folder of the user's; files that are as they were when last hashed are not read.
     ///
     /// # Errors
     /// When something cannot be read.
     pub fn hash(&self, path: &Path) -> std::io::Result<Hashed> {
+        self.hash_of(path, Whose::User)
+    }
+
+    /// The same for what a stage wrote.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn hash_output(&self, path: &Path) -> std::io::Result<Hashed> {
+        self.hash_of(path, Whose::Stage)
+    }
+
+    fn hash_of(&self, path: &Path, whose: Whose) -> std::io::Result<Hashed> {
         let since = SystemTime::now();
         let (found, folder) = look(path)?;
-        let (digests, stored) = self.digests(&found, folder, Look::AtStat)?;
-        let young = found.iter().any(|leaf| too_young(&leaf.stat, since));
+        let Digests { each, stored, written_to } = self.digests(&found, folder, Look::AtStat, whose)?;
+        let may_change = |leaf: &Leaf| too_young(&leaf.stat, since);
+        let young = written_to.is_some() || found.iter().any(may_change);
         let mut memo = self.memo();
-        for (leaf, digest) in found.iter().zip(&digests) {
-            if !too_young(&leaf.stat, since) {
+        for (leaf, digest) in found.iter().zip(&each).filter(|(leaf, _)| leaf.is_file()) {
+            if !may_change(leaf) && written_to.is_none() {
                 memo.put(&leaf.path, leaf.stat, *digest);
             }
         }
@@ -150,68 +195,103 @@ impl Cache {
         if written(&found) != before.written {
             return Ok(false);
         }
-        Ok(self.digests(&found, folder, Look::AtBytes)?.1.digest == before.stored.digest)
+        // Empty folders are in what was compared already.
+        let now = |whose| -> std::io::Result<Digest> {
+            Ok(self.digests(&found, folder, Look::AtBytes, whose)?.stored.digest)
+        };
+        Ok(now(Whose::User)? == before.stored.digest || folder && now(Whose::Stage)? == before.stored.digest)
     }
 
-    fn digests(&self, found: &[Leaf], folder: bool, how: Look) -> std::io::Result<(Vec<Digest>, Stored)> {
-        let mut known: Vec<Option<Digest>> = vec![None; found.len()];
+    fn digests(&self, found: &[Leaf], folder: bool, how: Look, whose: Whose) -> std::io::Result<Digests> {
+        let mut known: Vec<Option<Digest>> =
+            found.iter().map(|leaf| (!leaf.is_file()).then(Digest::default)).collect();
         if how == Look::AtStat {
             let mut memo = self.memo();
-            for (leaf, digest) in found.iter().zip(&mut known) {
+            for (leaf, digest) in found.iter().zip(&mut known).filter(|(leaf, _)| leaf.is_file()) {
                 *digest = memo.get(&leaf.path, &leaf.stat);
             }
         }
         let missing: Vec<usize> = (0..found.len()).filter(|i| known[*i].is_none()).collect();
         let hash = |i: &usize| hash_file(&found[*i].path, found[*i].stat.size);
-        let fresh: Vec<std::io::Result<Digest>> = if missing.len() < 16 {
+        let fresh: Vec<std::io::Result<FileHash>> = if missing.len() < 16 {
             missing.iter().map(hash).collect()
         } else {
             missing.par_iter().map(hash).collect()
         };
-        for (i, digest) in missing.into_iter().zip(fresh) {
-            known[i] = Some(digest?);
+        let mut written_to = None;
+        for (i, hash) in missing.into_iter().zip(fresh) {
+            let hash = hash?;
+            known[i] = Some(hash.digest);
+            if hash.has_writer {
+                written_to.get_or_insert_with(|| found[i].path.clone());
+            }
         }
-        let digests: Vec<Digest> = known.into_iter().flatten().collect();
-        let digest = match digests.as_slice() {
+        let each: Vec<Digest> = known.into_iter().flatten().collect();
+        let counts = |leaf: &Leaf| leaf.is_file() || whose == Whose::Stage;
+        let digest = match each.as_slice() {
             [only] if !folder => *only,
             all => {
-                fold(found.iter().zip(all).map(|(leaf, d)| (leaf.name.as_str(), leaf.stat.executable, *d)))
+                let counted = found.iter().zip(all).filter(|(leaf, _)| counts(leaf));
+                fold(counted.map(|(leaf, d)| (leaf.name.as_str(), leaf.stat.executable, *d)))
             }
         };
         let bytes = found.iter().map(|l| l.stat.size).sum();
+        let files = found.iter().filter(|l| l.is_file()).count() as u64;
         let executable = !folder && found.first().is_some_and(|leaf| leaf.stat.executable);
-        Ok((digests, Stored { digest, bytes, files: found.len() as u64, folder, executable }))
+        Ok(Digests { each, stored: Stored { digest, bytes, files, folder, executable }, written_to })
     }
 
     /// Hashes what a stage wrote and moves it into the cache.
     ///
     /// # Errors
-    /// When it is no plain file or folder, or the cache cannot be written.
+    /// When it is no plain file or folder, somebody still writes to it, or the cache cannot be written.
     pub fn store(&self, from: &Path) -> Result<Stored, Refused> {
+        let mut tries = 0;
+        loop {
+            match self.try_store(from) {
+                Err(Refused::Busy(_)) if tries < BUSY_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_store(&self, from: &Path) -> Result<Stored, Refused> {
         let metadata = match std::fs::symlink_metadata(from) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Refused::Missing),
-            other => other.at("read", from)?,
+            other => other.map_err(Refused::Unreadable)?,
         };
         let folder = metadata.is_dir();
-        let link = if folder { first_link(from) } else { metadata.is_symlink().then(|| from.to_owned()) };
+        let link = if folder { open_folders(from)? } else { metadata.is_symlink().then(|| from.to_owned()) };
         if let Some(link) = link {
             return Err(Refused::Link(link));
         }
-        let found = match folder {
-            true => leaves(from).at("read", from)?,
-            false => vec![only(from, &metadata).at("read", from)?],
-        };
-        // Nobody may write to an object, and everybody may read it.
-        for leaf in &found {
-            let mode = if leaf.stat.executable { 0o555 } else { 0o444 };
-            std::fs::set_permissions(&leaf.path, PermissionsExt::from_mode(mode))
-                .at("protect", &leaf.path)?;
+        let (mut found, _) = look(from).map_err(Refused::Unreadable)?;
+        let linked: Vec<&Leaf> = found.iter().filter(|leaf| leaf.is_linked).collect();
+        if !linked.is_empty() {
+            // A file with other names is somebody else's too: an input, say, that a command linked. It keeps its rights, and what
+            // happens to it later is not to reach the object.
+            linked.into_iter().try_for_each(|leaf| separate(leaf).at("write", &leaf.path))?;
+            (found, _) = look(from).map_err(Refused::Unreadable)?;
         }
-        let (digests, stored) = self.digests(&found, folder, Look::AtBytes).at("read", from)?;
+        // Nobody may write to an object, and everybody may read it.
+        for leaf in found.iter().filter(|leaf| leaf.is_file()) {
+            let mode = if leaf.stat.executable { 0o555 } else { 0o444 };
+            let changed = std::fs::set_permissions(&leaf.path, PermissionsExt::from_mode(mode));
+            changed.map_err(Refused::Unreadable)?;
+        }
+        let digests = self.digests(&found, folder, Look::AtBytes, Whose::Stage).map_err(Refused::Unreadable)?;
+        if let Some(path) = digests.written_to {
+            return Err(Refused::Busy(path));
+        }
+        let stored = digests.stored;
         let to = self.object(&stored.digest);
         if to.symlink_metadata().is_ok() {
             if self.verify(&stored, Look::AtStat)? {
                 remove(from);
+                self.make_executable(&stored)?;
                 return Ok(stored);
             }
             self.set_aside(&stored.digest)?;
@@ -231,13 +311,35 @@ impl Cache {
             remove(from);
             return Ok(stored);
         }
-        // Nobody but this process has had these files in hand: their times need not be old to be believed.
         let (moved, _) = look(&to).at("read", &to)?;
+        if written_but_for_rights(&moved) != written_but_for_rights(&found) {
+            // Somebody wrote while it was hashed. What it is now is tried again.
+            let back = std::fs::rename(&to, from);
+            back.at("move", &to)?;
+            return Err(Refused::Busy(from.to_owned()));
+        }
+        // Nobody but this process has these files in hand: their times need not be old to be believed.
         let mut memo = self.memo();
-        for (leaf, digest) in moved.iter().zip(&digests) {
+        for (leaf, digest) in moved.iter().zip(&digests.each).filter(|(leaf, _)| leaf.is_file()) {
             memo.put(&leaf.path, leaf.stat, *digest);
         }
         Ok(stored)
+    }
+
+    /// One file is the object of executable outputs and of others. Each output has its own bit where it is placed; whoever reads
+    /// the object itself finds it executable if one of them is.
+    fn make_executable(&self, stored: &Stored) -> Result<()> {
+        let path = self.object(&stored.digest);
+        if !stored.executable || stored.folder {
+            return Ok(());
+        }
+        let metadata = std::fs::metadata(&path).at("read", &path)?;
+        if metadata.permissions().mode() & 0o100 == 0 {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o555)).at("protect", &path)?;
+            let metadata = std::fs::metadata(&path).at("read", &path)?;
+            self.memo().put(&path, Stat::from(&metadata), stored.digest);
+        }
+        Ok(())
     }
 
     /// Whether an object is there and its bytes are what its name says.
@@ -256,16 +358,19 @@ impl Cache {
     fn is_whole(&self, path: &Path, stored: &Stored, how: Look) -> std::io::Result<bool> {
         let (found, folder) = look(path)?;
         let size: u64 = found.iter().map(|l| l.stat.size).sum();
-        if folder != stored.folder || found.len() as u64 != stored.files || size != stored.bytes {
+        let files = found.iter().filter(|l| l.is_file()).count() as u64;
+        if folder != stored.folder || files != stored.files || size != stored.bytes {
             return Ok(false);
         }
-        let (digests, now) = self.digests(&found, folder, how)?;
+        let Digests { each, stored: now, written_to } = self.digests(&found, folder, how, Whose::Stage)?;
         if now.digest != stored.digest {
             return Ok(false);
         }
-        let mut memo = self.memo();
-        for (leaf, digest) in found.iter().zip(digests) {
-            memo.put(&leaf.path, leaf.stat, digest);
+        if written_to.is_none() {
+            let mut memo = self.memo();
+            for (leaf, digest) in found.iter().zip(each).filter(|(leaf, _)| leaf.is_file()) {
+                memo.put(&leaf.path, leaf.stat, digest);
+            }
         }
         Ok(true)
     }
@@ -298,7 +403,10 @@ impl Cache {
             Ok(m) if m.is_dir() && stored.folder => {}
             _ => return None,
         }
-        self.hash(path).ok().filter(|now| now.stored.is_same_as(stored))
+        let is_it = |now: &Hashed| {
+            now.stored.is_same_as(stored) && (stored.folder || now.stored.executable == stored.executable)
+        };
+        self.hash_output(path).ok().filter(is_it)
     }
 
     /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is
@@ -317,21 +425,25 @@ impl Cache {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
             _ => return Ok(None),
         };
+        // Nobody but this process has had the copy in hand; but somebody may write to it within its second.
+        let since = SystemTime::now();
+        let young = here.iter().any(|leaf| has_coarse_young_times(&leaf.stat, since));
         let mut memo = self.memo();
         // The digest of each file is known from the time when the object was verified; only a file whose
         // inode the copy shares has new times.
-        for (leaf, copy) in there.iter().zip(&here) {
+        for (leaf, copy) in there.iter().zip(&here).filter(|(leaf, _)| leaf.is_file()) {
             let digest = if folder { memo.last(&leaf.path) } else { Some(stored.digest) };
             if let Some(digest) = digest {
                 if leaf.stat.inode == copy.stat.inode {
                     memo.put(&leaf.path, leaf.stat, digest);
                 }
-                memo.put(&copy.path, copy.stat, digest);
+                if !young {
+                    memo.put(&copy.path, copy.stat, digest);
+                }
             }
         }
-        // Nobody but this process has had the copy in hand.
         let (signature, written) = (signature(&here), written(&here));
-        Ok(Some(Hashed { stored: stored.clone(), signature, written, young: false }))
+        Ok(Some(Hashed { stored: stored.clone(), signature, written, young }))
     }
 }
 
@@ -351,10 +463,13 @@ fn look(path: &Path) -> std::io::Result<(Vec<Leaf>, bool)> {
 }
 
 fn only(path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<Leaf> {
+    use std::os::unix::fs::MetadataExt;
     if !metadata.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "neither a file nor a folder"));
+        let text = format!("{} is neither a file nor a folder", path.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
     }
-    Ok(Leaf { name: String::new(), path: path.to_owned(), stat: Stat::from(metadata) })
+    let (stat, is_linked) = (Stat::from(metadata), metadata.nlink() > 1);
+    Ok(Leaf { name: String::new(), path: path.to_owned(), stat, is_linked })
 }
 
 fn signature(found: &[Leaf]) -> Digest {
@@ -365,6 +480,12 @@ fn signature(found: &[Leaf]) -> Digest {
 fn written(found: &[Leaf]) -> Digest {
     let without = |leaf: &Leaf| Leaf { stat: Stat { ctime: 0, ..leaf.stat }, ..leaf.clone() };
     signature(&found.iter().map(without).collect::<Vec<_>>())
+}
+
+/// The same without execute bits.
+fn written_but_for_rights(found: &[Leaf]) -> Digest {
+    let without = |leaf: &Leaf| Leaf { stat: Stat { executable: false, ..leaf.stat }, ..leaf.clone() };
+    written(&found.iter().map(without).collect::<Vec<_>>())
 }
 
 fn signature_of<'a>(found: impl Iterator<Item = (&'a str, &'a Stat)>) -> Digest {
@@ -379,7 +500,43 @@ fn signature_of<'a>(found: impl Iterator<Item = (&'a str, &'a Stat)>) -> Digest 
     Digest(*blake3::hash(&bytes).as_bytes())
 }
 
-fn first_link(path: &Path) -> Option<PathBuf> {
-    let mut all = walkdir::WalkDir::new(path).into_iter().flatten();
-    all.find(|e| e.path_is_symlink()).map(walkdir::DirEntry::into_path)
+/// The first link in a folder, if there is one. Folders below it that their owner cannot use are opened for him: what lies there
+/// is to be moved, and removed one day.
+fn open_folders(path: &Path) -> Result<Option<PathBuf>, Refused> {
+    const OWNER: u32 = 0o700;
+    let open = |path: &Path| -> std::io::Result<()> {
+        let mode = std::fs::symlink_metadata(path)?.permissions().mode();
+        if mode & OWNER != OWNER {
+            std::fs::set_permissions(path, PermissionsExt::from_mode((mode & 0o777) | OWNER))?;
+        }
+        Ok(())
+    };
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        open(&folder).map_err(Refused::Unreadable)?;
+        for entry in std::fs::read_dir(&folder).map_err(Refused::Unreadable)? {
+            let entry = entry.map_err(Refused::Unreadable)?;
+            let kind = entry.file_type().map_err(Refused::Unreadable)?;
+            if kind.is_symlink() {
+                return Ok(Some(entry.path()));
+            }
+            if kind.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Puts a copy of a file in the place of one of its names.
+fn separate(leaf: &Leaf) -> std::io::Result<()> {
+    let folder = leaf.path.parent().unwrap_or(Path::new("."));
+    let copy = tempfile::Builder::new().prefix(".lfs-pipe-").make_in(folder, |path| {
+        // The name must be free for a copy that shares its blocks.
+        reflink_copy::reflink(&leaf.path, path).or_else(|_| std::fs::copy(&leaf.path, path).map(drop))
+    })?;
+    let mode = if leaf.stat.executable { 0o755 } else { 0o644 };
+    std::fs::set_permissions(copy.path(), PermissionsExt::from_mode(mode))?;
+    copy.persist(&leaf.path).map_err(|e| e.error)?;
+    Ok(())
 }

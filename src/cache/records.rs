@@ -359,6 +359,22 @@ impl Records {
         Ok(out)
     }
 
+    /// The runs that made results, the one that wrote last first.
+    ///
+    /// # Errors
+    /// As [`Records::all`].
+    pub fn runs(&mut self) -> io::Result<Vec<String>> {
+        let mut last: HashMap<String, u64> = HashMap::new();
+        for (key, _, record) in self.all()? {
+            let at = self.known.places.get(&key).map_or(0, |(_, place)| place.at);
+            let last = last.entry(record.made.run).or_default();
+            *last = at.max(*last);
+        }
+        let mut runs: Vec<(String, u64)> = last.into_iter().collect();
+        runs.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        Ok(runs.into_iter().map(|(run, _)| run).collect())
+    }
+
     /// The keys that these runs rely on.
     ///
     /// # Errors

@@ -104,12 +104,16 @@ pub struct RunArgs {
     /// Go on with nodes that do not depend on a failed one.
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Run this stage or node although its result is known.
+    /// Run this stage or node, with all its steps, although its result is known.
     #[arg(long, value_name = "NODE")]
     pub force: Vec<String>,
-    /// Run this stage or node again, and say whether it comes out with the same bytes (exit code 3 if not).
+    /// Run this stage or node again, with all its steps, and say whether it comes out with the same bytes (exit code 3 if not).
+    /// The published result stays.
     #[arg(long, value_name = "NODE")]
     pub check: Vec<String>,
+    /// Replace also what was changed by hand, or put by others, in the place of an output. Without this such a run is refused.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Refuse to give anything else than what `pipeline.lock` says.
     #[arg(long)]
     pub locked: bool,
@@ -207,6 +211,9 @@ pub struct VerifyArgs {
     /// are others than those of the lock file. Elsewhere every byte must be the same.
     #[arg(long, value_name = "X", default_value_t = 0.01)]
     pub tolerance: f64,
+    /// Write a page about the run, as `run --html` does.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// How many processors to use [default: all].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,

@@ -91,35 +91,46 @@ fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
 fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     let mut history = History::open(&project.cache_folder)?;
     let runs = history.runs(usize::MAX >> 1)?;
-    if runs.is_empty() {
+    // The run database tells which runs are of which pipeline. It may be younger than the results: of runs that only these know it
+    // is not known that they are old, unless somebody says how many are to be kept.
+    let known: HashSet<&str> = runs.iter().map(|run| run.run.as_str()).collect();
+    let untold: Vec<String> =
+        cache.runs_of_results()?.into_iter().filter(|run| !run.is_empty() && !known.contains(run.as_str())).collect();
+    if runs.is_empty() && untold.is_empty() {
         return Err(Fault::usage("no run of this cache is known: nothing tells what is to be kept")
             .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));
     }
+    let mut untold_kept: Vec<String> = untold.clone();
+    untold_kept.truncate(args.keep_runs.map_or(usize::MAX, |n| n.max(1)));
     let mut kept = chosen(&runs, args, &cache.running()?);
+    kept.extend(untold_kept.iter().cloned());
     let mut collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, true)?;
     // Oldest first, until it fits. The last run of each pipeline stays.
     if let Some(most) = args.max_size {
         let last = chosen(&runs, &GcArgs { keep_runs: Some(1), ..GcArgs::default() }, &cache.running()?);
-        for run in runs.iter().rev() {
+        let oldest = untold_kept.iter().rev().chain(runs.iter().rev().map(|run| &run.run));
+        for run in oldest {
             if collected.kept_bytes <= most {
                 break;
             }
-            if !last.contains(&run.run) && kept.remove(&run.run) {
+            if !last.contains(run) && kept.remove(run) {
                 collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, true)?;
             }
         }
     }
+    let all = runs.len() + untold.len();
     if !args.dry_run {
         collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, false)?;
-        let gone: Vec<String> = runs.iter().map(|r| r.run.clone()).filter(|r| !kept.contains(r)).collect();
-        history.forget(&gone)?;
-        for run in &gone {
+        let told_and_gone: Vec<String> =
+            runs.iter().map(|r| r.run.clone()).filter(|r| !kept.contains(r)).collect();
+        history.forget(&told_and_gone)?;
+        for run in told_and_gone.iter().chain(untold.iter().filter(|run| !kept.contains(*run))) {
             crate::cache::remove(&project.cache_folder.join("runs").join(run));
         }
     }
     if args.json {
         return print_json(&json!({
-            "kept-runs": kept.len(), "dropped-runs": runs.len() - kept.len(), "collected": collected,
+            "kept-runs": kept.len(), "dropped-runs": all - kept.len(), "untold-runs": untold.len(), "collected": collected,
             "dry-run": args.dry_run,
         }));
     }
@@ -132,8 +143,18 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
         bytes(collected.kept_bytes),
         count(collected.kept_records as u64) + " results",
         kept.len(),
-        runs.len() - kept.len()
+        all - kept.len()
     ))?;
+    if !untold.is_empty() {
+        print(&format!(
+            "of {} runs only results are left, the run database does not tell of them: {}\n",
+            untold.len(),
+            match args.keep_runs {
+                Some(_) => "the latest of them are kept",
+                None => "all are kept (--keep-runs N keeps the latest N)",
+            }
+        ))?;
+    }
     match args.max_size {
         Some(most) if collected.kept_bytes > most => {
             Err(Fault::usage(format!("{} is still more than {}", bytes(collected.kept_bytes), bytes(most)))
@@ -170,7 +191,7 @@ const DEFAULT_RUNS: usize = 10;
 /// What these runs need, and what the lock files beside the pipelines of this cache name.
 fn spared(history: &History, all: &[Run], kept: &HashSet<String>) -> Result<HashSet<Key>> {
     let mut keys = HashSet::new();
-    for run in kept {
+    for run in all.iter().map(|run| &run.run).filter(|run| kept.contains(*run)) {
         keys.extend(history.nodes(run)?.into_values().filter_map(|node| node.key));
     }
     let manifests: HashSet<&str> = all.iter().map(|r| r.manifest.as_str()).collect();

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Common, RunArgs};
-use super::project::{Project, absolute};
+use super::project::Project;
 use super::rest::{Ahead, Rest};
 use super::{page, print};
 use crate::cache::Cache;
-use crate::engine::{self, Ask, Event, Stop};
+use crate::engine::{self, Ask, Difference, Event, Stop};
 use crate::fault::{Fault, Result};
 use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
+use crate::paths::absolute;
 use crate::show::{JsonLines, Subscriber, Trace, Verbosity, console};
 
 /// Those who are told of every run.
@@ -47,7 +48,7 @@ pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Opti
     }
 }
 
-/// Runs the pipeline and shows it.
+/// Runs the pipeline and shows it. Gives what came out otherwise of nodes that were to be checked.
 pub(super) fn execute(
     common: &Common,
     project: &Project,
@@ -55,7 +56,7 @@ pub(super) fn execute(
     args: &RunArgs,
     stop: &Stop,
     ahead: Ahead,
-) -> Result<()> {
+) -> Result<Vec<Difference>> {
     let shown_files: Result<Vec<_>> =
         project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
     let shown_files = shown_files?;
@@ -83,7 +84,9 @@ pub(super) fn execute(
             true => vec![],
             false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
         },
-        force: project.plan.named(&[args.force.as_slice(), args.check.as_slice()].concat())?,
+        force: project.plan.named(&args.force)?,
+        check: project.plan.named(&args.check)?,
+        overwrite: args.overwrite,
         limits: Ask { jobs: args.jobs, gpus: args.gpus, share: args.share_gpu, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
@@ -106,7 +109,7 @@ pub(super) fn execute(
             project.stand(&standing);
         }
         if summary.all_stand && ahead.listed.is_none() {
-            Rest::of(common, project, (&shown_files, report.as_ref())).write(project);
+            Rest::of(project, (&shown_files, report.as_ref())).write(project);
         }
     }
     if let Some(file) = &args.html {
@@ -121,7 +124,8 @@ pub(super) fn execute(
     if summary.interrupted {
         return Err(Fault::Interrupted);
     }
-    show_results(args, &shown_files, report.as_ref())
+    show_results(args, &shown_files, report.as_ref())?;
+    Ok(summary.differences)
 }
 
 /// The command line behind the program and `run`.

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::engine::{Forecast, Foreseen, Nearest};
 use crate::fault::Result;
 use crate::fingerprint::Change;
+use crate::outputs::{Folder, refuse_foreign};
 use crate::show::{bytes, span};
 
 #[derive(Default, Serialize)]
@@ -53,6 +54,9 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
         true => remote::foresee(&project, &cache, args.remote.as_deref(), &args.of.targets)?,
         false => project.forecast(&cache, &args.of.targets)?,
     };
+    // What `run` would refuse is refused here. Where the last run found outputs as it left them, they are its own.
+    let folder = Folder::new(&project.out, false);
+    refuse_foreign(&folder, &project.plan, &|i| foreseen[i].is_some(), &cache)?;
     let mut plan = Plan::default();
     for (i, node) in project.plan.nodes.iter().enumerate() {
         let Some(f) = &foreseen[i] else { continue };

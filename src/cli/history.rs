@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::args::{Common, DiffArgs, HistoryArgs, WhoArgs};
 use super::explain::change;
-use super::project::{Project, absolute};
+use super::project::Project;
 use super::{print, print_json};
 use crate::cache::{Cache, Record, Stored};
 use crate::fault::{At, Fault, Result};
 use crate::fingerprint::{Change, Fingerprint, Key, differences};
 use crate::history::{History, Node};
+use crate::paths::absolute;
 use crate::show::{figure, nodes, span};
 
 pub(super) fn history(common: &Common, args: &HistoryArgs) -> Result<()> {

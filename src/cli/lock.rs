@@ -10,9 +10,10 @@ use super::rest::Ahead;
 use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
-use crate::fault::{At, Fault, Result};
+use crate::fault::{Fault, Result};
 use crate::lock::{Lock, Verdict};
 use crate::manifest::shown;
+use crate::paths::write_whole;
 use crate::show::nodes;
 
 pub(super) fn lock(common: &Common) -> Result<()> {
@@ -22,7 +23,11 @@ pub(super) fn lock(common: &Common) -> Result<()> {
     let lock = Lock::of(results(&project, &foreseen)?.into_iter());
     let file = Lock::file(&project.manifest.path);
     let text = lock.text().map_err(|e| Fault::machine(e.to_string()))?;
-    std::fs::write(&file, text).at("write", &file)?;
+    if file.symlink_metadata().is_ok() && Lock::read(&file).is_err() {
+        return Err(Fault::usage(format!("{} is there, and is no lock file of this program", shown(&file)))
+            .with_help("move it away if it is a lock file of another program; remove it if it is a damaged one of this"));
+    }
+    write_whole(&file, text)?;
     print(&format!("{}: {}\n", shown(&file), nodes(lock.node.len())))
 }
 
@@ -117,7 +122,7 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let project = Project::open(&own)?;
     let lock = Lock::read(&Lock::file(&project.manifest.path))?;
     let cache = project.cache()?;
-    let run = RunArgs { jobs: args.jobs, quiet: args.json, ..RunArgs::default() };
+    let run = RunArgs { jobs: args.jobs, quiet: args.json, html: args.html.clone(), ..RunArgs::default() };
     execute(&own, &project, &cache, &run, &Stop::default(), Ahead::default())?;
     let foreseen = project.forecast(&cache, &[])?;
     let mut elsewhere = vec![false; project.plan.nodes.len()];

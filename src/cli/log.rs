@@ -2,7 +2,7 @@
 
 use super::args::{Common, NodeArgs};
 use super::project::Project;
-use super::{print, print_json};
+use super::print_json;
 use crate::engine::log_name;
 use crate::fault::{At, Fault, Result};
 
@@ -19,10 +19,14 @@ pub(super) fn log(common: &Common, args: &NodeArgs) -> Result<()> {
         return Err(Fault::usage(format!("there is no log of `{}`", node.name))
             .with_help("a node has a log when it ran from this cache and wrote something"));
     };
-    let text = String::from_utf8_lossy(&std::fs::read(&path).at("read", &path)?).into_owned();
     if args.json {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).at("read", &path)?).into_owned();
         let run = path.parent().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
         return print_json(&serde_json::json!({ "node": node.name, "run": run, "log": text }));
     }
-    print(&text)
+    let mut log = std::fs::File::open(&path).at("read", &path)?;
+    match std::io::copy(&mut log, &mut std::io::stdout().lock()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).at("print", &path),
+        _ => Ok(()),
+    }
 }

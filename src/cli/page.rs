@@ -8,14 +8,15 @@ use super::drawing::Drawing;
 use super::picture;
 use super::project::Project;
 use crate::cache::Cache;
-use crate::engine::{Ended, log_name};
-use crate::fault::{At, Result};
+use crate::engine::{Ended, end_of, log_name};
+use crate::fault::Result;
 use crate::fingerprint::Fingerprint;
+use crate::paths::write_whole;
 use crate::plan::Node;
 use crate::show::{Span, Trace, bytes, count, figure, nodes, span};
 
 /// Logs are cut to their last so many bytes: the page is to be sent around.
-const LOG: usize = 64 << 10;
+const LOG: u64 = 64 << 10;
 
 pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace) -> Result<()> {
     let trace = trace.read();
@@ -55,7 +56,7 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
             }
         }
     };
-    std::fs::write(file, page.into_string()).at("write", file)
+    write_whole(file, page.into_string())
 }
 
 fn in_order<'a>(
@@ -121,8 +122,7 @@ fn one(node: &Node, s: &Span, project: &Project, cache: &Cache, run: &str) -> Ma
     let print = s.key.and_then(|k| cache.fingerprint::<Fingerprint>(&k));
     let made_in = record.as_ref().map_or(run, |r| r.made.run.as_str());
     let log = project.cache_folder.join("runs").join(made_in).join(log_name(&node.name));
-    let log = std::fs::read(log).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG)..]).into_owned();
+    let log = String::from_utf8_lossy(&end_of(&log, LOG)).into_owned();
     html! {
         details.node id=(node.name) open[s.ended == Some(Ended::Failed)] {
             summary {

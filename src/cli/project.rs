@@ -9,8 +9,9 @@ use crate::engine::{Before, Files, Forecast, Standing, forecast};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 use crate::history::History;
-use crate::manifest::{Manifest, folder, nearest};
-use crate::plan::{COMMAND, Kept, Plan, Premises, build};
+use crate::manifest::{Manifest, folder, nearest, shown};
+use crate::paths::{absolute, plain};
+use crate::plan::{Asked, COMMAND, Grounds, Kept, Plan, Premises, build};
 use crate::worker::Workers;
 
 /// A manifest, its plan and its workers.
@@ -32,11 +33,6 @@ pub(super) struct Project {
     pub premises: Premises,
     /// The plan was made just now.
     new: bool,
-}
-
-/// The absolute form of a path; where there is no folder to start from, the path itself.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 pub(super) fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
@@ -62,8 +58,9 @@ impl Project {
         let cache_folder = cache_folder(common, Some(&manifest));
         let commands_alone = manifest.drafts.iter().all(|d| d.kind.0 == COMMAND);
         let workers = Workers::of(&manifest, commands_alone, &cache_folder)?;
-        let mut plan = build(&manifest, &workers.kinds, workers.described)?;
-        let premises = Premises::of(&manifest, &text, &common.sets, &plan);
+        let grounds = grounds(common, &manifest, &cache_folder)?;
+        let mut plan = build(&manifest, &workers.kinds, workers.described, &grounds)?;
+        let premises = Premises::of(&manifest, &text, &common.sets, (asked(common), grounds), &plan);
         plan.identity = premises.identity(&plan.described);
         Ok(Self { new: true, ..Self::of(common, manifest, (plan, premises), workers, cache_folder) })
     }
@@ -71,7 +68,8 @@ impl Project {
     /// The project with the plan of the last time, if nothing that it was made from has changed.
     fn kept(common: &Common, text: &str, held: Option<&Premises>) -> Option<Self> {
         let cache = likely_cache(common, text)?;
-        let kept = Kept::read(&kept_file(&cache, common, "plan"), text, &common.file, &common.sets, held)?;
+        let file = kept_file(&cache, common, "plan");
+        let kept = Kept::read(&file, text, &common.file, &common.sets, &asked(common), held)?;
         let (manifest, plan, premises) = kept.into_parts(&common.file, text, &common.sets);
         let cache_folder = cache_folder(common, Some(&manifest));
         let workers = Workers::of(&manifest, plan.is_commands_alone(), &cache_folder).ok()?;
@@ -86,10 +84,7 @@ impl Project {
         workers: Workers,
         cache_folder: PathBuf,
     ) -> Self {
-        let out = match &common.out {
-            Some(out) => absolute(out),
-            None => manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out")),
-        };
+        let out = common.out.as_deref().map_or_else(|| own_out(&manifest), absolute);
         Self {
             standing: kept_file(&cache_folder, common, "standing"),
             kept: kept_file(&cache_folder, common, "plan"),
@@ -192,21 +187,26 @@ impl Project {
     }
 }
 
-/// An absolute path without `..`: links are followed as far as the path exists.
-fn plain(path: &Path) -> PathBuf {
-    let path = absolute(path);
-    let there = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, part)));
-    let (mut out, rest) = match &there {
-        Some((real, part)) => (real.clone(), path.strip_prefix(part).unwrap_or(&path)),
-        None => (PathBuf::from("/"), path.as_path()),
-    };
-    for part in rest.components() {
-        match part {
-            std::path::Component::ParentDir => drop(out.pop()),
-            part => out.push(part),
-        }
+/// The output folder that a manifest names.
+fn own_out(manifest: &Manifest) -> PathBuf {
+    manifest.root.join(manifest.settings.out.as_deref().unwrap_or("out"))
+}
+
+/// The folders that the command line asks for.
+pub(super) fn asked(common: &Common) -> Asked {
+    Asked { out: common.out.as_deref().map(absolute), cache: common.cache.as_deref().map(absolute) }
+}
+
+/// The folders that the runner writes in.
+fn grounds(common: &Common, manifest: &Manifest, cache: &Path) -> Result<Grounds> {
+    let own = own_out(manifest);
+    let out = common.out.as_deref().map_or_else(|| own.clone(), absolute);
+    if plain(&out).starts_with(plain(cache)) {
+        return Err(Fault::usage(format!("the output folder {} lies in the cache", shown(&out)))
+            .with_help("name another one with `out` in `[pipeline]` or --out"));
     }
-    out
+    let stages = manifest.drafts.iter().map(|draft| draft.stage.clone()).collect();
+    Ok(Grounds::new(&manifest.root, &[out, own], cache, stages))
 }
 
 /// All that is read, as it is now.

@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::args::Common;
-use super::project::{Project, absolute, kept_file, likely_cache};
+use super::project::{Project, asked, kept_file, likely_cache};
 use crate::cache::Cache;
 use crate::checked;
 use crate::digest::Digest;
 use crate::engine::{Looks, Standing};
 use crate::history::History;
 use crate::manifest::{Manifest, WorkerEntry};
+use crate::paths::absolute;
 use crate::plan::{Premises, Source};
 use crate::worker;
 
@@ -29,8 +30,6 @@ pub(super) struct Rest {
     root: PathBuf,
     cache: PathBuf,
     out: PathBuf,
-    /// The output folder that the command line asked for.
-    asked_out: Option<PathBuf>,
     /// What the nodes read.
     read: Vec<PathBuf>,
     /// What they write below the output folder, in the order of nodes and outputs.
@@ -75,7 +74,7 @@ pub(super) struct Ahead {
 
 impl Rest {
     /// For a plan all of whose nodes stand.
-    pub fn of(common: &Common, project: &Project, (shown, report): (&[PathBuf], Option<&PathBuf>)) -> Self {
+    pub fn of(project: &Project, (shown, report): (&[PathBuf], Option<&PathBuf>)) -> Self {
         let nodes = &project.plan.nodes;
         let sources = nodes.iter().flat_map(|node| &node.inputs).flat_map(|input| &input.sources);
         let mut read: Vec<PathBuf> = sources
@@ -97,7 +96,6 @@ impl Rest {
             root: project.manifest.root.clone(),
             cache: project.cache_folder.clone(),
             out: project.out.clone(),
-            asked_out: asked_out(common),
             read,
             wrote: wrote.collect(),
             shown: shown.to_vec(),
@@ -119,9 +117,8 @@ impl Rest {
         let rest: Self = checked::read(&kept_file(&folder, common, "rest"))?;
         let described = rest.workers.as_ref().map(|named| worker::state(named, &rest.root));
         let same = rest.cache == folder
-            && rest.asked_out == asked_out(common)
             && described.is_none_or(|now| now == rest.described)
-            && rest.premises.hold(&text, &common.file, &common.sets);
+            && rest.premises.hold(&text, &common.file, &common.sets, &asked(common));
         same.then_some((text, rest))
     }
 }
@@ -152,8 +149,4 @@ pub(super) fn now(common: &Common) -> Now {
         })),
         looks => ahead(rest, Some(standing), looks),
     }
-}
-
-fn asked_out(common: &Common) -> Option<PathBuf> {
-    common.out.as_deref().map(absolute)
 }

@@ -7,7 +7,7 @@ use super::args::{Common, RunArgs};
 use super::execute::{execute, show_results, subscribers};
 use super::project::Project;
 use super::rest::{self, Done, Now};
-use super::{lock, remote, sameness, watch};
+use super::{lock, remote, reproducibility, watch};
 use crate::engine::{self, Event, Stop};
 use crate::fault::Result;
 
@@ -41,9 +41,9 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         remote::before_run(&project, &cache, args.remote.as_deref(), &args.targets, args.quiet)?;
     }
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
-    let checked = sameness::before(&project, &cache, &args.check)?;
-    execute(common, &project, &cache, args, &Stop::default(), ahead)?;
-    sameness::after(&project, &cache, &checked)?;
+    let checked = reproducibility::before(&project, &cache, &args.check)?;
+    let differences = execute(common, &project, &cache, args, &Stop::default(), ahead)?;
+    reproducibility::after(checked, &differences)?;
     match lock {
         Some(lock) => lock::after(&project, &cache, &lock, &args.targets),
         None => Ok(()),
@@ -62,6 +62,7 @@ fn tell(common: &Common, args: &RunArgs, done: &Done, began: Instant) -> Result<
             failed: 0,
             skipped: 0,
             seconds: began.elapsed().as_secs_f64(),
+            fault: None,
         },
     ];
     for event in &events {

@@ -14,6 +14,7 @@ use super::rest::Ahead;
 use crate::engine::Stop;
 use crate::fault::{Fault, Result};
 use crate::manifest::{folder, shown};
+use crate::paths::{absolute, plain};
 use crate::plan::Source;
 
 /// Editors write a file in several steps: so long nothing must happen before it counts as written.
@@ -38,10 +39,9 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
         let mut watcher = notify::recommended_watcher(handler)
             .map_err(|e| Fault::machine(format!("files cannot be watched: {e}")))?;
         let manifest = folder(&common.file);
-        let mut ignored = vec![];
+        let mut counts: Box<dyn Fn(&Path) -> bool> = Box::new(|_| true);
         let result = match Project::open(common) {
             Ok(project) => {
-                ignored = vec![project.out.clone(), project.cache_folder.clone()];
                 for (path, mode) in places(&project) {
                     // What is not there yet is told by the run.
                     if let Err(e) = watcher.watch(&path, mode) {
@@ -49,9 +49,12 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
                     }
                 }
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
-                project
+                let ran = project
                     .cache()
-                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()))
+                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()));
+                let read = Read::by(common, &project);
+                counts = Box::new(move |path| read.holds(path));
+                ran
             }
             Err(fault) => {
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
@@ -62,20 +65,52 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
             Err(Fault::Interrupted) => return Err(Fault::Interrupted),
             // A mistake is there to be mended: the next change may do it.
             Err(fault) => crate::say!("{}", fault.to_string().trim_end()),
-            Ok(()) => {}
+            Ok(_) => {}
         }
         crate::say!("watching    Ctrl-C ends it");
-        let Some(path) = next_change(&changed, &ignored, &stop) else { return Err(Fault::Interrupted) };
+        let Some(path) = next_change(&changed, &*counts, &stop) else { return Err(Fault::Interrupted) };
         crate::say!("changed     {}", shown(&path));
     }
 }
 
+/// What a pipeline reads. A change of anything else in the same folders counts for nothing.
+struct Read {
+    /// Files and folders, as they are written and as they lie behind links.
+    paths: BTreeSet<PathBuf>,
+    /// Folders in which patterns look.
+    patterns: Vec<PathBuf>,
+    /// In these the run itself writes.
+    own: Vec<PathBuf>,
+}
+
+impl Read {
+    fn by(common: &Common, project: &Project) -> Self {
+        let sources = project.plan.nodes.iter().flat_map(|n| &n.inputs).flat_map(|i| &i.sources);
+        let inputs = sources.filter_map(|source| match source {
+            Source::Path { path, .. } => Some(path.clone()),
+            Source::Node { .. } => None,
+        });
+        let files = project.workers.programs.iter().flat_map(|p| p.files.clone());
+        let all = inputs.chain(files).chain([absolute(&common.file)]);
+        Self {
+            paths: all.flat_map(|path| [plain(&path), path]).collect(),
+            patterns: project.plan.pattern_folders(&project.manifest.root),
+            own: vec![project.out.clone(), project.cache_folder.clone()],
+        }
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        let named = path.ancestors().any(|above| self.paths.contains(above));
+        let matched = || {
+            let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+            !hidden && self.patterns.iter().any(|folder| path.starts_with(folder))
+        };
+        named || matched() && !self.own.iter().any(|own| path.starts_with(own))
+    }
+}
+
 /// Waits for a change that counts, and then until nothing happens any more.
-fn next_change(changed: &Receiver<Vec<PathBuf>>, ignored: &[PathBuf], stop: &Stop) -> Option<PathBuf> {
-    let counts = |p: &PathBuf| {
-        let hidden = p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        !hidden && !ignored.iter().any(|i| p.starts_with(i) || i.starts_with(p))
-    };
+fn next_change(changed: &Receiver<Vec<PathBuf>>, counts: &dyn Fn(&Path) -> bool, stop: &Stop) -> Option<PathBuf> {
     let mut found: Option<(PathBuf, Instant)> = None;
     loop {
         if stop.asked() {
@@ -83,7 +118,7 @@ fn next_change(changed: &Receiver<Vec<PathBuf>>, ignored: &[PathBuf], stop: &Sto
         }
         match changed.recv_timeout(TICK.min(QUIET)) {
             Ok(paths) => {
-                if let Some(path) = paths.into_iter().find(counts) {
+                if let Some(path) = paths.into_iter().find(|path| counts(path)) {
                     found = Some((path, Instant::now()));
                 }
             }
@@ -111,12 +146,8 @@ fn places(project: &Project) -> BTreeSet<(PathBuf, RecursiveMode)> {
             }
         };
     }
-    for (pattern, _) in &project.plan.patterns {
-        let fixed: PathBuf = Path::new(pattern)
-            .components()
-            .take_while(|c| !c.as_os_str().to_string_lossy().contains(['*', '?', '[']))
-            .collect();
-        out.insert((fixed, RecursiveMode::Recursive));
+    for folder in project.plan.pattern_folders(&project.manifest.root) {
+        out.insert((folder, RecursiveMode::Recursive));
     }
     for worker in project.workers.programs.iter().flat_map(|p| &p.files) {
         if let Some(parent) = worker.parent() {

@@ -1,8 +1,10 @@
 //! Running a `command` stage: `/bin/sh` in a scratch folder of its own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{PipeReader, Read, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +16,7 @@ use wait4::{ResUse, Wait4};
 
 use super::confined;
 use super::work::{End, Failed, Place, Reading, Said, Shop, Task, kills_for_memory, open_log};
-use crate::fault::{At, Fault};
+use crate::fault::At;
 
 /// Variables of the caller that a command sees. All others are left out: what is not declared cannot change a
 /// result.
@@ -27,15 +29,33 @@ impl Shop<'_> {
         place: &mut Place<'_>,
         (run, env, strict): (&str, &BTreeMap<String, String>, Option<&[PathBuf]>),
     ) -> Result<Said, End> {
+        // Its own folder has no blank in its path, as far as that can be had.
+        let seen_as = |path: &Path| self.names.of(path);
+        let room = seen_as(place.room.path());
+        let mut seen = Vec::with_capacity(task.reads.len());
+        for (name, reads) in &task.reads {
+            seen.push((name, Seen::of(&room, name, reads, task.several(name), &seen_as, run)?));
+        }
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(run).current_dir(&place.out).process_group(0).env_clear();
+        let script = script(run, &seen);
+        match script.len() > LONG {
+            true => {
+                let file = place.room.path().join(".script");
+                std::fs::write(&file, script).at("write", &file)?;
+                command.arg(file);
+            }
+            false => {
+                command.arg("-c").arg(script);
+            }
+        }
+        command.current_dir(&place.out).process_group(0).env_clear();
         for name in INHERITED {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
         // Texts are UTF-8; all else is as in `C`. (`LANG` would have each program read a dozen files.)
-        command.env("LC_CTYPE", "C.UTF-8").env("TMPDIR", place.room.path());
+        command.env("LC_CTYPE", "C.UTF-8").env("TMPDIR", &room);
         command.env("CUDA_VISIBLE_DEVICES", task.gpus().join(","));
         command.envs(env);
         for output in &task.node.outputs {
@@ -43,12 +63,12 @@ impl Shop<'_> {
             if let Some(parent) = path.parent().filter(|p| *p != place.out) {
                 std::fs::create_dir_all(parent).at("create", parent)?;
             }
-            command.env(format!("OUT_{}", output.name), path);
+            command.env(format!("OUT_{}", output.name), seen_as(&path));
         }
-        for (name, reads) in &task.reads {
-            command.env(format!("IN_{name}"), seen(place.room.path(), name, reads)?);
+        for (name, seen) in &seen {
+            seen.tell(name, &mut command);
         }
-        let pipe = |e: std::io::Error| Fault::machine(format!("a pipe cannot be had: {e}"));
+        let pipe = |e: std::io::Error| End::Failed(Failed::new(format!("a pipe cannot be had: {e}")));
         let (said, out) = std::io::pipe().map_err(pipe)?;
         let errors = out.try_clone().map_err(pipe)?;
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
@@ -60,14 +80,15 @@ impl Shop<'_> {
                 confined::spawn(&mut command, &reads, place.room.path(), !task.gpus().is_empty())?
             }
         };
-        let child = child.map_err(|e| Fault::machine(format!("/bin/sh cannot be started: {e}")))?;
+        let child = child.map_err(|e| End::Failed(unstarted(&e)))?;
         // Its ends of the pipe are the child's alone.
         drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         let entered = self.stop.enter(group, task.node.timeout);
         let ended = attend(child, said, &place.log);
         let timed_out = entered.leave();
-        let ended = ended.map_err(|e| Fault::machine(format!("a command cannot be waited for: {e}")))?;
+        let ended = ended
+            .map_err(|e| End::Failed(Failed::new(format!("the command cannot be waited for: {e}"))))?;
         let (status, peak) = (ended.status, Some(ended.rusage.maxrss));
         if end_rest(group) {
             place.room.spoil();
@@ -172,20 +193,83 @@ fn end_rest(group: i32) -> bool {
     left
 }
 
-/// What a command sees as `$IN_name`: a path, or one path a line.
-fn seen(room: &Path, name: &str, reads: &[Reading]) -> Result<String, End> {
-    let mut out = Vec::with_capacity(reads.len());
-    for (i, read) in reads.iter().enumerate() {
-        let Some(last) = &read.link else {
-            out.push(read.path.display().to_string());
-            continue;
-        };
-        let folder = if reads.len() == 1 { format!(".in-{name}") } else { format!(".in-{name}-{i}") };
-        let folder = room.join(folder);
-        std::fs::create_dir(&folder).at("create", &folder)?;
-        let link = folder.join(last);
-        std::os::unix::fs::symlink(&read.path, &link).at("create", &link)?;
-        out.push(link.display().to_string());
+/// Why a command could not be started.
+fn unstarted(e: &std::io::Error) -> Failed {
+    let failed = Failed::new(format!("/bin/sh cannot be started: {e}"));
+    match e.kind() {
+        std::io::ErrorKind::ArgumentListTooLong => failed.help(
+            "the script and the variables of `env` are together more than the system passes to a program; put long texts into files and make these inputs",
+        ),
+        _ => failed,
     }
-    Ok(out.join("\n"))
+}
+
+/// One text that a program is started with takes 128 KiB at the most (MAX_ARG_STRLEN). Longer ones than this are given as files.
+const LONG: usize = 64 << 10;
+
+/// What a command sees of an input.
+struct Seen {
+    /// A path, or one path a line.
+    text: OsString,
+    /// The file that holds the same lines.
+    list: Option<PathBuf>,
+}
+
+impl Seen {
+    fn of(
+        room: &Path,
+        name: &str,
+        reads: &[Reading],
+        several: bool,
+        seen_as: &dyn Fn(&Path) -> PathBuf,
+        run: &str,
+    ) -> Result<Self, End> {
+        let mut text = OsString::new();
+        for (i, read) in reads.iter().enumerate() {
+            if i > 0 {
+                text.push("\n");
+            }
+            let Some(last) = &read.link else {
+                text.push(seen_as(&read.path));
+                continue;
+            };
+            let folder = if reads.len() == 1 { format!(".in-{name}") } else { format!(".in-{name}-{i}") };
+            let folder = room.join(folder);
+            std::fs::create_dir(&folder).at("create", &folder)?;
+            let link = folder.join(last);
+            std::os::unix::fs::symlink(&read.path, &link).at("create", &link)?;
+            text.push(link);
+        }
+        let mut list = None;
+        if several && (text.len() > LONG || run.contains(&format!("LIST_{name}"))) {
+            let path = room.join(format!(".list-{name}"));
+            let mut lines = text.clone().into_vec();
+            lines.extend((!lines.is_empty()).then_some(b'\n'));
+            std::fs::write(&path, lines).at("write", &path)?;
+            list = Some(path);
+        }
+        Ok(Self { text, list })
+    }
+
+    /// Whether the list reaches the shell by the file alone.
+    fn is_long(&self) -> bool {
+        self.list.is_some() && self.text.len() > LONG
+    }
+
+    fn tell(&self, name: &str, command: &mut Command) {
+        if !self.is_long() {
+            command.env(format!("IN_{name}"), &self.text);
+        }
+        if let Some(list) = &self.list {
+            command.env(format!("LIST_{name}"), list);
+        }
+    }
+}
+
+/// The script, before which long lists are read: a variable of the shell may have any length, one of the environment may not.
+fn script(run: &str, seen: &[(&String, Seen)]) -> String {
+    let long = seen.iter().filter(|(_, seen)| seen.is_long());
+    let mut out: String = long.map(|(name, _)| format!("IN_{name}=$(cat \"$LIST_{name}\"); ")).collect();
+    out.push_str(run);
+    out
 }

@@ -8,7 +8,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError,
 };
 
-use super::work::{End, Failed};
+use super::work::{End, Failed, end_of};
 
 /// What belongs to the system: programs and libraries, settings, devices, what the kernel says.
 const SYSTEM: [&str; 12] = [
@@ -96,6 +96,9 @@ fn confine(reads: &[&Path], room: &Path, gpus: bool) -> Result<(), RulesetError>
     Ok(())
 }
 
+/// Of a long log the end is looked at, in bytes.
+const LOOKED_AT: u64 = 1 << 20;
+
 /// Names what a confined command reached for, where its log tells.
 pub(super) fn explain(end: End, log: &Path) -> End {
     let End::Failed(failed) = end else { return end };
@@ -103,7 +106,7 @@ pub(super) fn explain(end: End, log: &Path) -> End {
     if !failed.message.contains("exit code") {
         return End::Failed(failed);
     }
-    let text = std::fs::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&end_of(log, LOOKED_AT)).into_owned();
     let denied = text.lines().rev().find(|l| l.to_lowercase().contains("permission denied"));
     let Some(line) = denied else { return End::Failed(failed) };
     let message = format!("it reached for something that is not declared: {}", line.trim());

@@ -53,8 +53,8 @@ impl<'env> Crew<'env> {
         Self { shop, desk, more: Condvar::new(), done: Condvar::new() }
     }
 
-    /// Runs everything, and gives the scheduler back.
-    pub fn run(self) -> Result<Scheduler<'env>> {
+    /// Runs everything, and gives the scheduler back, with the fault that ended it before its time.
+    pub fn run(self) -> (Scheduler<'env>, Option<Fault>) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let mut desk = self.desk();
@@ -85,13 +85,8 @@ impl<'env> Crew<'env> {
             }
         });
         let mut desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match desk.fault.take() {
-            Some(fault) => Err(fault),
-            None => {
-                desk.scheduler.skip_rest();
-                Ok(desk.scheduler)
-            }
-        }
+        desk.scheduler.skip_rest();
+        (desk.scheduler, desk.fault)
     }
 
     /// Ends what is over its time, and everything when somebody wants that.

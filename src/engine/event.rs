@@ -126,6 +126,9 @@ pub enum Event {
         skipped: usize,
         /// How long it took.
         seconds: f64,
+        /// What fault of the cache or the machine ended it, if one did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
     },
 }
 

@@ -156,7 +156,9 @@ fn stored<'a>(source: &Source, results: &Results<'a>, files: &'a Files) -> Optio
 pub(super) fn digest_of_inputs<'a>(node: &Node, results: &Results<'a>, files: &'a Files) -> Option<Digest> {
     let mut bytes = Vec::with_capacity(64);
     for source in node.inputs.iter().flat_map(|i| &i.sources) {
-        bytes.extend(stored(source, results, files)?.digest.0);
+        let stored = stored(source, results, files)?;
+        bytes.extend(stored.digest.0);
+        bytes.push(u8::from(stored.executable));
     }
     Some(Digest(*blake3::hash(&bytes).as_bytes()))
 }
@@ -175,23 +177,24 @@ pub fn prints<'a>(
                 .sources
                 .iter()
                 .map(|source| {
-                    let digest = stored(source, results, files)?.digest;
+                    let Stored { digest, executable, .. } = *stored(source, results, files)?;
                     let (from, labels) = match source {
                         Source::Node { node, .. } => {
                             (plan.nodes[*node].name.clone(), plan.nodes[*node].label_map())
                         }
                         Source::Path { shown, .. } => (shown.clone(), BTreeMap::new()),
                     };
-                    Some(MemberPrint { from, labels, digest })
+                    Some(MemberPrint { from, labels, digest, executable })
                 })
                 .collect();
             InputPrint::Several(members?)
         } else {
             let source = input.sources.first()?;
-            let digest = stored(source, results, files)?.digest;
-            match node.kind == COMMAND {
-                true => InputPrint::Named(Named { name: last_name(source, plan), digest }),
-                false => InputPrint::Bytes(digest),
+            let Stored { digest, executable, .. } = *stored(source, results, files)?;
+            match (node.kind == COMMAND, executable) {
+                (true, _) => InputPrint::Named(Named { name: last_name(source, plan), digest, executable }),
+                (false, true) => InputPrint::Named(Named { name: String::new(), digest, executable }),
+                (false, false) => InputPrint::Bytes(digest),
             }
         };
         out.insert(input.name.clone(), print);

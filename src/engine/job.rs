@@ -10,8 +10,8 @@ use std::time::Duration;
 use lfs_stage::{Job, NOTE_FILE, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
-use super::work::{End, Failed, Place, Said, Shop, Task, open_log};
-use crate::cache::{Look, Made, Record};
+use super::work::{End, Failed, Mode, Place, Said, Shop, Task, open_log};
+use crate::cache::{Look, Made, NoCollection, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Key, StepPrint, canonical};
@@ -39,9 +39,16 @@ impl Shop<'_> {
             threads: task.threads(),
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
-        let mut worker = self.worker(program, task.gpus())?;
+        // That a worker cannot be started is a fault of the nodes that need it.
+        let worker = self.worker(program, task.gpus());
+        let mut worker = worker.map_err(|fault| End::Failed(Failed::of(fault)))?;
         worker.log_to(Some(open_log(&place.log)?));
         worker.measure();
+        // What a check computes is named by no record.
+        let unnamed = match task.mode {
+            Mode::Check => self.cache.no_collection()?,
+            _ => None,
+        };
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
             let mut host = Host {
@@ -53,6 +60,8 @@ impl Shop<'_> {
                 scope,
                 asked: vec![],
                 keys: HashMap::new(),
+                fresh: HashMap::new(),
+                _unnamed: unnamed,
                 said: Said::default(),
             };
             let result = host.listen(&mut worker);
@@ -99,6 +108,9 @@ struct Host<'scope, 'env> {
     asked: Vec<Asked<'scope>>,
     /// The keys of steps by the digests that the worker was told.
     keys: HashMap<String, Key>,
+    /// The steps that this job computed, where those that were known before do not count.
+    fresh: HashMap<Key, Record>,
+    _unnamed: Option<NoCollection>,
     said: Said,
 }
 
@@ -163,6 +175,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
             Reply::StepWait { index } => {
                 return self.wait(index).map(|a| Some(Request::Steps { answers: vec![a] }));
             }
+            Reply::Spent { .. } if self.task.mode == Mode::Check => {}
             Reply::Spent { digests } => {
                 let keys: Vec<Key> = digests.iter().filter_map(|d| self.keys.get(d)).copied().collect();
                 self.shop.cache.spend(&keys)?;
@@ -184,6 +197,10 @@ impl<'scope, 'env> Host<'scope, 'env> {
             let after: Result<Vec<PathBuf>, End> = step.after.iter().map(|d| self.folder_of(d)).collect();
             let asked = Asked { key, print, after: after?, step, folder: None, elsewhere: None };
             found.push((self.known(&key, asked.step.note_will_do)?, asked));
+        }
+        // What is done is kept: a stopped job goes on here the next time.
+        if self.shop.stop.asked() && found.iter().any(|(known, _)| known.is_none()) {
+            return Err(End::Stopped);
         }
         // What some of them continue from is computed first: until then nothing of them is given out.
         let lacking = |asked: &Asked<'_>| -> Vec<String> {
@@ -281,7 +298,11 @@ impl<'scope, 'env> Host<'scope, 'env> {
 
     fn known(&mut self, key: &Key, note_will_do: bool) -> Result<Option<StepAnswer>, End> {
         let cache = self.shop.cache;
-        let Some(record) = cache.record_now(key)? else { return Ok(None) };
+        let record = match self.task.mode {
+            Mode::Known => cache.record_now(key)?,
+            Mode::Again | Mode::Check => self.fresh.get(key).cloned(),
+        };
+        let Some(record) = record else { return Ok(None) };
         let Some(stored) = record.outputs.get(STEP) else { return Ok(None) };
         cache.rely_on(&self.shop.run, &[*key])?;
         if !cache.verify(stored, Look::AtStat)? {
@@ -314,6 +335,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 "the worker handed in step {index}, which was known"
             ))));
         };
+        self.shop.is_as_described(self.program)?;
         let note = note_of(folder)?;
         let no_collection = self.shop.cache.no_collection()?;
         let stored = self.shop.cache.store(folder)?;
@@ -321,7 +343,12 @@ impl<'scope, 'env> Host<'scope, 'env> {
         let made = Made { node: self.task.node.name.clone(), run: self.shop.run.clone(), ..Made::default() };
         let outputs = BTreeMap::from([(STEP.to_owned(), stored)]);
         let record = Record { outputs, made, note: note.clone(), ..Record::default() };
-        self.shop.cache.put_step(&asked.key, &asked.print, &record)?;
+        if self.task.mode != Mode::Check {
+            self.shop.cache.put_step(&asked.key, &asked.print, &record)?;
+        }
+        if self.task.mode != Mode::Known {
+            self.fresh.insert(asked.key, record);
+        }
         drop(no_collection);
         self.step_event(&asked.step, false);
         Ok(self.tell(asked.key, digest, note))
@@ -376,7 +403,8 @@ impl Shop<'_> {
         log: &Path,
         timeout: Option<Duration>,
     ) -> Result<(), End> {
-        let mut worker = self.worker(program, gpus)?;
+        let worker = self.worker(program, gpus);
+        let mut worker = worker.map_err(|fault| End::Failed(Failed::of(fault)))?;
         worker.log_to(Some(open_log(log)?));
         worker.say(request);
         let entered = self.stop.enter(worker.group(), timeout);

@@ -7,6 +7,8 @@ mod event;
 mod forecast;
 mod inputs;
 mod job;
+mod memory;
+mod names;
 mod rank;
 mod scheduler;
 mod slots;
@@ -26,15 +28,17 @@ pub use inputs::{Before, Files, prints};
 pub use slots::Ask;
 pub use standing::{Looks, Standing};
 pub use stop::Stop;
-pub use work::log_name;
+pub use work::{Difference, end_of, log_name};
 
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::Manifest;
+use crate::outputs::{Folder, refuse_foreign};
 use crate::plan::Plan;
 use crate::worker::Workers;
 use crew::Crew;
+use names::Names;
 use scheduler::Scheduler;
 use slots::{Limits, Slots};
 use work::Shop;
@@ -55,6 +59,10 @@ pub struct Request<'a> {
     pub targets: Vec<usize>,
     /// Nodes that run although their result is known.
     pub force: Vec<usize>,
+    /// Nodes that run again to be compared with their result, which stays.
+    pub check: Vec<usize>,
+    /// Replace also what others put into the place of an output.
+    pub overwrite: bool,
     /// What may be used.
     pub limits: Ask,
     /// Go on with nodes that do not depend on a failed one.
@@ -80,6 +88,8 @@ pub struct Summary {
     pub failed: usize,
     /// Nodes that were not tried.
     pub skipped: usize,
+    /// Outputs of checked nodes that came out with other bytes.
+    pub differences: Vec<Difference>,
     /// Whether somebody stopped it.
     pub interrupted: bool,
     /// Where nodes stand now.
@@ -93,7 +103,8 @@ pub struct Summary {
 /// Runs a plan and tells `emit` what happens.
 ///
 /// # Errors
-/// When the cache or the machine fails; failed nodes are in the summary.
+/// Before anything runs, when something lies in the place of an output that no run put there; and when the cache or the machine
+/// fails. Failed nodes are in the summary.
 pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary> {
     let began = Instant::now();
     let (before, request_looks) = (request.standing.take(), request.looks.take());
@@ -118,16 +129,22 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
         };
         Ok((files, still))
     })?;
-    for i in &request.force {
+    for i in request.force.iter().chain(&request.check) {
         still[*i] = false;
     }
     // What reads a node that is to run again is to be looked at when it is over.
     for i in &request.plan.order {
         still[*i] = still[*i] && request.plan.reads(*i).all(|before| still[before]);
     }
+    let out = Folder::new(&request.out, request.overwrite);
+    let is_quiet = still.iter().filter(|s| **s).count() == needed.iter().filter(|n| **n).count();
+    if !is_quiet {
+        refuse_foreign(&out, request.plan, &|i| needed[i] && !still[i], request.cache)?;
+    }
     let run = run_name();
+    let mut fault = None;
     let (count, count_all) = (needed.iter().filter(|n| **n).count(), needed.len());
-    let mut summary = if still.iter().filter(|s| **s).count() == count {
+    let mut summary = if is_quiet {
         let base = before.as_ref().and_then(Standing::run);
         emit(&Event::RunStarted { run, base, nodes: count, jobs: None });
         let mut summary = quiet(request, &needed, before.as_ref(), emit);
@@ -145,7 +162,9 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     } else {
         let before = before.unwrap_or_else(|| Standing::none(request.identity, &request.out, count_all));
         let known = Known { needed, still, before, files };
-        work_off(request, known, run, emit)?
+        let summary;
+        (summary, fault) = work_off(request, known, &out, run, emit)?;
+        summary
     };
     summary.interrupted = request.stop.asked() && summary.skipped > 0;
     emit(&Event::RunFinished {
@@ -154,8 +173,12 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
         failed: summary.failed,
         skipped: summary.skipped,
         seconds: began.elapsed().as_secs_f64(),
+        fault: fault.as_ref().map(ToString::to_string),
     });
-    Ok(summary)
+    match fault {
+        Some(fault) => Err(fault),
+        None => Ok(summary),
+    }
 }
 
 /// What is known when a run begins.
@@ -194,13 +217,15 @@ fn quiet(
     summary
 }
 
-/// A run in which something is to be looked up or done.
+/// A run in which something is to be looked up or done. A fault of the cache or the machine that ended it is given with what was
+/// done before.
 fn work_off(
     request: &Request<'_>,
     known: Known,
+    out: &Folder,
     run: String,
     emit: &mut (dyn FnMut(&Event) + Send),
-) -> Result<Summary> {
+) -> Result<(Summary, Option<Fault>)> {
     let cache = request.cache;
     let known_at = known.before.records().unwrap_or_else(|| cache.records_mark());
     let limits = Limits::of_machine(&request.limits);
@@ -212,7 +237,7 @@ fn work_off(
     let voice = |event: &Event| (emit.lock().unwrap_or_else(PoisonError::into_inner))(event);
     let shop = Shop {
         cache,
-        out: &request.out,
+        out,
         voice: &voice,
         workers: request.workers,
         idle: Mutex::default(),
@@ -221,6 +246,7 @@ fn work_off(
         kills_for_memory: work::kills_for_memory(),
         syncing: AtomicBool::new(false),
         spent: AtomicBool::new(false),
+        names: Names::new(vec![request.manifest.root.clone(), request.out.clone(), cache.root().to_owned()]),
         scratch: Mutex::default(),
         placing: Mutex::default(),
         logs: cache.root().join("runs").join(&run),
@@ -229,17 +255,23 @@ fn work_off(
     // It says that this run is alive: what it relies on is not collected. A cache that can only be read has no room.
     let _ = shop.scratch();
     let scheduler = Scheduler::new(request, &shop, known);
-    let result = Crew::new(&shop, scheduler).run();
+    let (scheduler, fault) = Crew::new(&shop, scheduler).run();
     remember(cache);
-    let (mut summary, standing, unsynced) = result?.finish();
+    let (mut summary, standing, unsynced) = scheduler.finish();
+    if fault.is_some() {
+        return Ok((summary, fault));
+    }
     if summary.skipped > 0 && summary.failed == 0 && !request.stop.asked() {
         let text = format!("{} could not be started, and nothing says why", summary.skipped);
-        return Err(Fault::machine(text).with_help("this is a defect of the program"));
+        return Ok((summary, Some(Fault::machine(text).with_help("this is a defect of the program"))));
     }
-    if unsynced {
-        cache.make_durable()?;
-    } else if summary.executed > 0 {
-        cache.end_run()?;
+    let kept = match (unsynced, summary.executed) {
+        (true, _) => cache.make_durable(),
+        (false, 0) => Ok(()),
+        (false, _) => cache.end_run(),
+    };
+    if let Err(fault) = kept {
+        return Ok((summary, Some(fault)));
     }
     if shop.spent.load(Ordering::Relaxed) {
         // Whatever stands in the way: the next collection does it.
@@ -252,7 +284,7 @@ fn work_off(
     let now = cache.records_mark();
     let withdrawn = !cache.nothing_withdrawn_since(&known_at);
     summary.standing = (!withdrawn).then(|| standing.at(now, &shop.run, summary.all_stand));
-    Ok(summary)
+    Ok((summary, None))
 }
 
 /// Writes what was learnt of files. Without it they are hashed again, and nothing else.

@@ -9,12 +9,12 @@ use super::inputs::{self, Files, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
 use super::standing::{Standing, Stood};
-use super::work::{Failed, Outcome, Reading, Shop, Task};
+use super::work::{End, Failed, Mode, Outcome, Reading, Shop, Task};
 use super::{Known, Request, Summary};
 use crate::cache::{Hashed, Look, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
-use crate::plan::{Source, Work};
+use crate::plan::{Resources, Source, Work};
 
 /// How often a node is run again because a file changed under it.
 const MOST_CHANGES: u32 = 3;
@@ -56,7 +56,8 @@ pub(super) struct Scheduler<'env> {
     changes: Vec<u32>,
     priority: Vec<f64>,
     ready: Vec<usize>,
-    runnable: BinaryHeap<Ranked>,
+    /// By what they need of the machine.
+    runnable: BTreeMap<Resources, BinaryHeap<Ranked>>,
     /// What has its slots and waits for a thread.
     tasks: VecDeque<Task<'env>>,
     /// After a fault of the machine.
@@ -99,7 +100,7 @@ impl<'env> Scheduler<'env> {
             changes: vec![0; count],
             priority: Vec::new(),
             ready: Vec::new(),
-            runnable: BinaryHeap::new(),
+            runnable: BTreeMap::new(),
             tasks: VecDeque::new(),
             closed: false,
             relied_on: Vec::new(),
@@ -222,12 +223,29 @@ impl<'env> Scheduler<'env> {
             self.tasks.clear();
             return Ok(());
         }
-        while let Some(Ranked(rank, i)) = self.runnable.pop() {
-            let wanted = &self.request.plan.nodes[i].resources;
-            let Some(taken) = self.shop.slots.take(wanted) else {
-                self.runnable.push(Ranked(rank, i));
-                break;
+        // Nodes that need the same are tried in their order; one that gets nothing holds up those alone that would take what it
+        // waits for.
+        let mut refused: Vec<Resources> = Vec::new();
+        while let Some(wanted) = self.next_demand(&refused) {
+            let Some(Ranked(_, i)) = self.runnable.get(&wanted).and_then(|queue| queue.peek()) else { break };
+            let i = *i;
+            let taken = match refused.first() {
+                None => self.shop.slots.take(&wanted),
+                Some(first) => self.shop.slots.take_beside(&wanted, first),
             };
+            let Some(taken) = taken else {
+                if refused.is_empty() {
+                    self.shop.slots.wait_for(i);
+                }
+                refused.push(wanted);
+                continue;
+            };
+            if let Some(queue) = self.runnable.get_mut(&wanted) {
+                queue.pop();
+                if queue.is_empty() {
+                    self.runnable.remove(&wanted);
+                }
+            }
             if self.inputs_are_sound(i)? {
                 self.launch(i, taken)?;
                 continue;
@@ -240,12 +258,19 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
+    /// What the first node in the order needs, leaving out those that need what was refused.
+    fn next_demand(&self, refused: &[Resources]) -> Option<Resources> {
+        let open = self.runnable.iter().filter(|(wanted, _)| !refused.contains(wanted));
+        let first = open.filter_map(|(wanted, queue)| Some((queue.peek()?, wanted))).max_by(|a, b| a.0.cmp(b.0));
+        first.map(|(_, wanted)| wanted.clone())
+    }
+
     /// Makes a node's key and looks for its result.
     fn look_up(&mut self, i: usize) -> Result<()> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
-        let forced = self.request.force.contains(&i);
-        if !forced && self.stands(i) {
+        let known_will_do = self.mode(i) == Mode::Known;
+        if known_will_do && self.stands(i) {
             self.results[i] = self.before.take(i);
             self.stands[i] = true;
             self.over(i, Ended::Cached, Told { stands: true, ..Told::default() });
@@ -255,14 +280,17 @@ impl<'env> Scheduler<'env> {
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
-        if !forced
-            && let Some(record) = self.shop.cache.record(&key)
-            && let Some(placed) = self.shop.appear(node, &key, &record, false)?
-        {
-            self.put(i, key, placed, record.made.seconds);
-            self.relied_on.push(key);
-            self.over(i, Ended::Cached, Told::default());
-            return Ok(());
+        if known_will_do && let Some(record) = self.shop.cache.record(&key) {
+            match self.shop.appear(node, &key, &record, false) {
+                Ok(Some(placed)) => {
+                    self.put(i, key, placed, record.made.seconds);
+                    self.relied_on.push(key);
+                    self.over(i, Ended::Cached, Told::default());
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(end) => return self.end_early(i, end, 0.0),
+            }
         }
         let gpus = self.shop.slots.gpus();
         if node.resources.gpu as usize > gpus {
@@ -276,7 +304,28 @@ impl<'env> Scheduler<'env> {
             self.priority = rank::ranks(plan, &self.took, self.shop.cache);
         }
         self.states[i] = State::Runnable;
-        self.runnable.push(Ranked(self.priority[i], i));
+        self.runnable.entry(node.resources.clone()).or_default().push(Ranked(self.priority[i], i));
+        Ok(())
+    }
+
+    /// What it means for a node that its result is known.
+    fn mode(&self, i: usize) -> Mode {
+        match (self.request.check.contains(&i), self.request.force.contains(&i)) {
+            (true, _) => Mode::Check,
+            (_, true) => Mode::Again,
+            _ => Mode::Known,
+        }
+    }
+
+    /// A node has no result. Only a fault of the cache or the machine ends the run.
+    fn end_early(&mut self, i: usize, end: End, seconds: f64) -> Result<()> {
+        match end {
+            End::Failed(failed) => {
+                self.over(i, Ended::Failed, Told { seconds, failed: Some(failed), ..Told::default() });
+            }
+            End::Stopped => self.over(i, Ended::Skipped, Told { seconds, ..Told::default() }),
+            End::Broken(fault) => return Err(fault),
+        }
         Ok(())
     }
 
@@ -370,7 +419,7 @@ impl<'env> Scheduler<'env> {
             bindings,
             reads,
             taken,
-            forced: self.request.force.contains(&i),
+            mode: self.mode(i),
         };
         self.states[i] = State::Running;
         self.tasks.push_back(task);
@@ -415,11 +464,14 @@ impl<'env> Scheduler<'env> {
                 self.unsynced += seconds;
                 self.over(i, Ended::Executed, Told { seconds, peak, ..Told::default() });
             }
-            Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
-            Outcome::Failed(failed) => {
-                self.over(i, Ended::Failed, Told { seconds, failed: Some(failed), ..Told::default() });
+            Outcome::Checked(placed, took, differences) => {
+                self.put(i, key, placed, took);
+                self.summary.differences.extend(differences);
+                self.over(i, Ended::Executed, Told { seconds, ..Told::default() });
             }
-            Outcome::Stopped => self.over(i, Ended::Skipped, Told { seconds, ..Told::default() }),
+            Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
+            Outcome::Failed(failed) => self.end_early(i, End::Failed(failed), seconds)?,
+            Outcome::Stopped => self.end_early(i, End::Stopped, seconds)?,
             Outcome::Broken(fault) => return Err(fault),
         }
         Ok(())
@@ -434,8 +486,10 @@ impl<'env> Scheduler<'env> {
         let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.shop.cache));
         for before in self.request.plan.reads(i) {
             let key = self.results[before].as_ref().map(|r| r.key);
-            if let Some((key, record)) = key.and_then(|k| Some((k, self.shop.cache.record(&k)?))) {
-                self.shop.appear(&self.request.plan.nodes[before], &key, &record, false)?;
+            if let Some((key, record)) = key.and_then(|k| Some((k, self.shop.cache.record(&k)?)))
+                && let Err(end) = self.shop.appear(&self.request.plan.nodes[before], &key, &record, false)
+            {
+                return self.end_early(i, end, seconds);
             }
         }
         if self.changes[i] > MOST_CHANGES || renewed.is_err() {

@@ -1,7 +1,7 @@
 //! What the machine has to give: processors, GPUs, memory.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::{CpuDemand, Resources};
 
@@ -50,7 +50,7 @@ impl Limits {
         Self {
             cpu: jobs.unwrap_or(cores).max(1),
             gpus: vec![all; share.unwrap_or(1).max(1) as usize].concat(),
-            memory: memory.or_else(machine_memory).unwrap_or(u64::MAX),
+            memory: memory.or_else(super::memory::of_machine).unwrap_or(u64::MAX),
         }
     }
 
@@ -63,17 +63,30 @@ impl Limits {
     }
 }
 
-fn machine_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 /// What is free now.
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     limits: Arc<Limits>,
-    free: Arc<Mutex<Limits>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Limits,
+    /// The node that waits for slots and is the first in the order.
+    first: Option<usize>,
+    /// What was taken beside it since it waits.
+    beside: Sum,
+    /// Counts the nodes that waited so.
+    waits: u64,
+}
+
+/// An amount of everything.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    cpu: u64,
+    gpus: u64,
+    memory: u128,
 }
 
 /// Taken resources; dropping gives them back.
@@ -82,11 +95,14 @@ pub(super) struct Taken {
     slots: Slots,
     /// What was taken.
     pub what: Limits,
+    /// Beside which of the nodes that waited.
+    beside: Option<u64>,
 }
 
 impl Slots {
     pub fn new(limits: Limits) -> Self {
-        Self { free: Arc::new(Mutex::new(limits.clone())), limits: Arc::new(limits) }
+        let state = State { free: limits.clone(), first: None, beside: Sum::default(), waits: 0 };
+        Self { state: Arc::new(Mutex::new(state)), limits: Arc::new(limits) }
     }
 
     /// How many GPUs there are, free or not.
@@ -97,7 +113,38 @@ impl Slots {
     /// Takes what a node asks for, if it is free. A demand for more processors or memory than there are takes all of them; one for
     /// more GPUs is never met.
     pub fn take(&self, wanted: &Resources) -> Option<Taken> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_from(&mut self.state(), wanted, None)
+    }
+
+    /// Says which node is the first in the order that waits for slots.
+    pub fn wait_for(&self, node: usize) {
+        let mut state = self.state();
+        if state.first != Some(node) {
+            state.first = Some(node);
+            state.waits += 1;
+            state.beside = Sum::default();
+        }
+    }
+
+    /// Takes what a node asks for, if it is free and the first node that waits has no less of the machine for it: what is taken
+    /// beside that node and what it needs fit together, so that it waits for nothing that was started after it began to wait.
+    pub fn take_beside(&self, wanted: &Resources, first: &Resources) -> Option<Taken> {
+        let mut state = self.state();
+        let (all, first, more) = (self.limits.sum(), self.sum(first), self.sum(wanted));
+        let fits = state.beside.cpu + first.cpu + more.cpu <= all.cpu
+            && state.beside.gpus + first.gpus + more.gpus <= all.gpus
+            && state.beside.memory + first.memory + more.memory <= all.memory;
+        if !fits {
+            return None;
+        }
+        let waits = state.waits;
+        let taken = self.take_from(&mut state, wanted, Some(waits))?;
+        state.beside = state.beside.plus(&taken.what.sum());
+        Some(taken)
+    }
+
+    fn take_from(&self, state: &mut State, wanted: &Resources, beside: Option<u64>) -> Option<Taken> {
+        let free = &mut state.free;
         let cpu = self.limits.cpus(wanted.cpu);
         let memory = wanted.memory.min(self.limits.memory);
         let gpus = least_shared(&self.limits.gpus, &free.gpus, wanted.gpu as usize);
@@ -111,7 +158,44 @@ impl Slots {
                 free.gpus.remove(at);
             }
         }
-        Some(Taken { slots: self.clone(), what: Limits { cpu, gpus, memory } })
+        Some(Taken { slots: self.clone(), what: Limits { cpu, gpus, memory }, beside })
+    }
+
+    /// What a node takes of this machine.
+    fn sum(&self, wanted: &Resources) -> Sum {
+        Sum {
+            cpu: self.limits.cpus(wanted.cpu).into(),
+            gpus: wanted.gpu.into(),
+            memory: wanted.memory.min(self.limits.memory).into(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limits {
+    fn sum(&self) -> Sum {
+        Sum { cpu: self.cpu.into(), gpus: self.gpus.len() as u64, memory: self.memory.into() }
+    }
+}
+
+impl Sum {
+    fn plus(&self, other: &Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            gpus: self.gpus + other.gpus,
+            memory: self.memory + other.memory,
+        }
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(other.cpu),
+            gpus: self.gpus.saturating_sub(other.gpus),
+            memory: self.memory.saturating_sub(other.memory),
+        }
     }
 }
 
@@ -133,10 +217,13 @@ fn least_shared(all: &[String], free: &[String], wanted: usize) -> Vec<String> {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut free = self.slots.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.cpu += self.what.cpu;
-        free.memory += self.what.memory;
-        free.gpus.append(&mut self.what.gpus);
+        let mut state = self.slots.state();
+        if self.beside == Some(state.waits) {
+            state.beside = state.beside.minus(&self.what.sum());
+        }
+        state.free.cpu += self.what.cpu;
+        state.free.memory += self.what.memory;
+        state.free.gpus.append(&mut self.what.gpus);
     }
 }
 
@@ -178,5 +265,41 @@ mod tests {
         drop(a);
         assert!(slots.take(&wanted(1, 2)).is_none(), "two of one GPU are not two GPUs");
         assert_eq!(slots.take(&wanted(1, 1)).unwrap().what.gpus, ["0"]);
+    }
+
+    #[test]
+    fn who_waits_for_one_thing_holds_up_nobody_who_wants_another_and_is_not_starved() {
+        let limits = Limits { cpu: 4, gpus: vec!["0".into()], memory: 1000 };
+        let slots = Slots::new(limits);
+        let running = slots.take(&wanted(1, 1)).unwrap();
+        slots.wait_for(7);
+        let beside: Vec<_> = std::iter::from_fn(|| slots.take_beside(&wanted(1, 0), &wanted(1, 1))).collect();
+        assert_eq!(beside.len(), 3, "the processors that are free");
+        drop(running);
+        assert!(slots.take(&wanted(1, 1)).is_some(), "and the one that waited gets its GPU as soon as it is free");
+        // One that wants the whole machine waits for what runs, and for nothing that comes after it.
+        let slots = Slots::new(Limits { cpu: 4, gpus: vec![], memory: 1000 });
+        let running = slots.take(&wanted(3, 0)).unwrap();
+        let all = Resources { cpu: CpuDemand::All, gpu: 0, memory: 10 };
+        slots.wait_for(8);
+        assert!(slots.take(&all).is_none() && slots.take_beside(&wanted(1, 0), &all).is_none());
+        assert!(slots.take_beside(&wanted(0, 0), &all).is_some(), "what needs no processor does no harm");
+        drop(running);
+        assert!(slots.take(&all).is_some());
+    }
+
+    #[test]
+    fn beside_a_large_node_that_waits_small_ones_take_what_it_leaves() {
+        let slots = Slots::new(Limits { cpu: 8, gpus: vec![], memory: 24 });
+        let memory = |memory| Resources { cpu: CpuDemand::Count(1), gpu: 0, memory };
+        let large = slots.take(&memory(16)).unwrap();
+        slots.wait_for(1);
+        let small = slots.take_beside(&memory(4), &memory(16)).unwrap();
+        let _other = slots.take_beside(&memory(4), &memory(16)).unwrap();
+        assert!(slots.take_beside(&memory(1), &memory(16)).is_none(), "with a third the large one would not fit");
+        drop(small);
+        assert!(slots.take_beside(&memory(4), &memory(16)).is_some());
+        drop(large);
+        assert!(slots.take(&memory(16)).is_some());
     }
 }

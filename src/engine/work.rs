@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,15 @@ use std::time::{Duration, Instant};
 use lfs_stage::Binding;
 
 use super::event::Event;
+use super::names::Names;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
 use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch};
 use crate::fault::{At, Fault};
+use crate::digest::Digest;
 use crate::fingerprint::{Fingerprint, Key};
-use crate::outputs::{self, PLACING};
+use crate::paths::LONGEST_NAME;
+use crate::outputs::{Folder, Of, PLACING, Trouble};
 use crate::plan::{Node, Work};
 use crate::worker::{Worker, Workers};
 
@@ -23,7 +27,7 @@ use crate::worker::{Worker, Workers};
 pub(super) struct Shop<'a> {
     pub cache: &'a Cache,
     /// Where outputs appear.
-    pub out: &'a Path,
+    pub out: &'a Folder,
     pub voice: &'a (dyn Fn(&Event) + Sync),
     pub workers: &'a Workers,
     pub idle: Mutex<Vec<IdleWorker>>,
@@ -35,6 +39,8 @@ pub(super) struct Shop<'a> {
     pub syncing: AtomicBool,
     /// Workers called steps spent.
     pub spent: AtomicBool,
+    /// What commands call folders.
+    pub names: Names,
     /// Made when the first node runs.
     pub scratch: Mutex<Option<Arc<Scratch>>>,
     /// Made when the first output is placed.
@@ -71,8 +77,19 @@ pub(super) struct Task<'a> {
     pub reads: BTreeMap<String, Vec<Reading>>,
     /// What it may use.
     pub taken: Taken,
-    /// Run it although its result is known.
-    pub forced: bool,
+    /// What a result that is known means.
+    pub mode: Mode,
+}
+
+/// What it means for a node, and for the steps of it, that a result is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It need not run.
+    Known,
+    /// It runs again, and what comes out takes the place of what was known.
+    Again,
+    /// It runs again, and what comes out is compared with what is known, which stays.
+    Check,
 }
 
 /// How a node's work ended.
@@ -81,6 +98,8 @@ pub(super) enum Outcome {
     Found(Vec<Hashed>, f64),
     /// It ran: what lies in the output folder, how long it took, and the most memory that it held.
     Ran(Vec<Hashed>, f64, Option<u64>),
+    /// It ran for a comparison: what lies in the output folder, how long it took when it was published, and what differs.
+    Checked(Vec<Hashed>, f64, Vec<Difference>),
     /// One of the user's files changed while it ran: the result belongs to no key.
     Changed(Vec<PathBuf>),
     /// It failed.
@@ -89,6 +108,17 @@ pub(super) enum Outcome {
     Stopped,
     /// The cache or the machine failed.
     Broken(Fault),
+}
+
+/// An output that came out with other bytes than those that are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// `node.output`
+    pub output: String,
+    /// What is published.
+    pub published: Digest,
+    /// What came out now.
+    pub now: Option<Digest>,
 }
 
 /// Why a node failed.
@@ -106,6 +136,11 @@ impl Task<'_> {
         &self.taken.what.gpus
     }
 
+    /// Whether an input may have several members.
+    pub fn several(&self, input: &str) -> bool {
+        self.node.inputs.iter().any(|i| i.name == *input && i.several)
+    }
+
     /// How many threads it may use.
     pub fn threads(&self) -> usize {
         self.taken.what.cpu.max(1) as usize
@@ -120,6 +155,16 @@ impl Failed {
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
+    }
+
+    /// A fault that is this node's alone.
+    pub fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Machine { message, help } | Fault::Usage { message, help } => {
+                Self { message, help, log: vec![] }
+            }
+            other => Self::new(other.to_string()),
+        }
     }
 }
 
@@ -138,8 +183,32 @@ impl From<Refused> for End {
             Refused::Link(link) => {
                 (format!("the output holds a symbolic link: {}", link.display()), "write the file itself")
             }
+            Refused::Unreadable(e) => (
+                format!("the output cannot be taken into the cache: {e}"),
+                "an output is a file, or a folder of files and folders, which its owner can read",
+            ),
+            Refused::Busy(path) => (
+                format!("the output is still written to: {}", path.display()),
+                "let it end only when everything is written: wait for what it starts in the background, and close its files",
+            ),
         };
         Self::Failed(Failed::new(message).help(help))
+    }
+}
+
+impl From<Trouble> for End {
+    /// Only a fault of the cache ends the run; that of a place in the output folder is one of its node.
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Cache(fault) => fault.into(),
+            Trouble::Foreign(foreign) => Self::Failed(
+                Failed::new(format!("{}; the result is in the cache", foreign.message())).help(foreign.help()),
+            ),
+            Trouble::Out(fault) => Self::Failed(Failed::of(fault)),
+            Trouble::Damaged => Self::Failed(Failed::new(
+                "an output was still written to after it had ended: the result is thrown away",
+            )),
+        }
     }
 }
 
@@ -196,7 +265,7 @@ impl Shop<'_> {
         };
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
         if let Some(record) = self.cache.record_now(&task.key)?
-            && !task.forced
+            && task.mode == Mode::Known
             && self.cache.has_all(&record, Look::AtStat)?
             && let Some(placed) = self.appear(task.node, &task.key, &record, false)?
         {
@@ -221,6 +290,19 @@ impl Shop<'_> {
             return Ok(Outcome::Changed(changed));
         }
         let (record, no_collection) = record?;
+        if let Work::Worker(program) = task.node.work {
+            self.is_as_described(program)?;
+        }
+        if task.mode == Mode::Check
+            && let Some(published) = self.cache.record_now(&task.key)?
+        {
+            let differences = differences(task.node, &published, &record);
+            drop(no_collection);
+            return match self.appear(task.node, &task.key, &published, false)? {
+                Some(placed) => Ok(Outcome::Checked(placed, published.made.seconds, differences)),
+                None => Err(End::Failed(Failed::new("the published result is damaged, and nothing was compared"))),
+            };
+        }
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
         drop(no_collection);
         drop(lock);
@@ -238,23 +320,36 @@ impl Shop<'_> {
         key: &Key,
         record: &Record,
         fresh: bool,
-    ) -> Result<Option<Vec<Hashed>>, Fault> {
-        let folder = self.out.join(node.folder());
+    ) -> Result<Option<Vec<Hashed>>, End> {
+        let folder = node.folder();
         let mut placed = Vec::with_capacity(node.outputs.len());
         for output in &node.outputs {
             let Some(stored) = record.outputs.get(&output.name) else { return Ok(None) };
-            let to = folder.join(&output.path);
-            if let Some(there) = self.cache.is_at(&to, stored) {
+            let path = folder.join(&output.path);
+            if let Some(there) = self.cache.is_at(&self.out.path().join(&path), stored) {
                 placed.push(there);
                 continue;
             }
-            if !fresh && !self.cache.verify(stored, Look::AtStat)? {
+            let damaged = || {
                 self.cache.set_aside(&stored.digest)?;
-                self.cache.withdraw(key)?;
+                self.cache.withdraw(key)
+            };
+            if !fresh && !self.cache.verify(stored, Look::AtStat)? {
+                damaged()?;
                 return Ok(None);
             }
-            let placing = lazily(&self.placing, &|| Scratch::new(&self.out.join(PLACING), &self.run))?;
-            placed.push(outputs::place(self.cache, stored, &to, &placing)?);
+            let make = || Scratch::new(&self.out.path().join(PLACING), &self.run);
+            // That it cannot be made is a fault of the output folder.
+            let placing = lazily(&self.placing, &make).map_err(|fault| End::Failed(Failed::of(fault)))?;
+            let of = Of { node: &node.name, output: &output.name, path: &path };
+            match self.out.place(self.cache, of, stored, &placing) {
+                Ok(there) => placed.push(there),
+                Err(Trouble::Damaged) => {
+                    damaged()?;
+                    return if fresh { Err(Trouble::Damaged.into()) } else { Ok(None) };
+                }
+                Err(trouble) => return Err(trouble.into()),
+            }
         }
         Ok(Some(placed))
     }
@@ -356,6 +451,20 @@ impl Shop<'_> {
         self.logs.join(log_name(node))
     }
 
+    /// Whether a worker's program and files are those that described its kinds: what others computed belongs to another key.
+    pub fn is_as_described(&self, program: usize) -> Result<(), End> {
+        match self.workers.is_as_described(program) {
+            true => Ok(()),
+            false => Err(End::Failed(
+                Failed::new(format!(
+                    "the worker `{}` changed since the run began: what it computed is thrown away",
+                    self.workers.programs[program].name
+                ))
+                .help("run again: the worker is asked anew what its results depend on"),
+            )),
+        }
+    }
+
     /// A worker that sees these GPUs: an idle one, or a new one.
     pub fn worker(&self, program: usize, gpus: &[String]) -> Result<Worker, Fault> {
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
@@ -374,6 +483,21 @@ impl Shop<'_> {
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(IdleWorker { program, gpus, worker });
     }
+}
+
+/// The outputs that came out with other bytes.
+fn differences(node: &Node, published: &Record, now: &Record) -> Vec<Difference> {
+    let outputs = published.outputs.iter().map(|(name, stored)| (name, stored, now.outputs.get(name)));
+    let other = outputs.filter(|(_, published, now)| {
+        now.is_none_or(|now| !now.is_same_as(published) || now.executable != published.executable)
+    });
+    other
+        .map(|(name, published, now)| Difference {
+            output: format!("{}.{name}", node.name),
+            published: published.digest,
+            now: now.map(|stored| stored.digest),
+        })
+        .collect()
 }
 
 /// What is there, or is made now.
@@ -395,9 +519,19 @@ pub(super) fn kills_for_memory() -> u64 {
     line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The name of a node's log file.
+/// The name of a node's log file. A long one is cut, and ends in a digest of the whole.
 pub fn log_name(node: &str) -> String {
-    format!("{}.log", node.replace('/', "%2F"))
+    const ENDING: &str = ".log";
+    let name = node.replace('%', "%25").replace('/', "%2F");
+    if name.len() + ENDING.len() <= LONGEST_NAME {
+        return name + ENDING;
+    }
+    let digest = Digest::derive("lfs-pipe 2026 log name", node.as_bytes()).short();
+    let mut cut = LONGEST_NAME - ENDING.len() - digest.len() - 1;
+    while !name.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}-{digest}{ENDING}", &name[..cut])
 }
 
 /// Opens a log for appending: tries after the first go on in it.
@@ -410,9 +544,21 @@ pub(super) fn open_log(path: &Path) -> Result<File, Fault> {
 
 /// The last lines of a log.
 fn tail(path: &Path) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let from = bytes.len().saturating_sub(8192);
-    let text = String::from_utf8_lossy(&bytes[from..]).into_owned();
+    const LINES: usize = 15;
+    let text = String::from_utf8_lossy(&end_of(path, 8192)).into_owned();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].iter().map(|l| (*l).to_owned()).collect()
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|l| (*l).to_owned()).collect()
+}
+
+/// The last bytes of a file, so many at the most; a file that cannot be read has none.
+pub fn end_of(path: &Path, most: u64) -> Vec<u8> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().unwrap_or_default()
 }

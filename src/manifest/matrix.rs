@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::problem::{Problem, nearest_or_all};
 use super::value::{Data, Place, Table, Value};
+use crate::paths::LONGEST_NAME;
 
 /// One combination.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,7 @@ pub(super) fn expand(matrix: &Value, wrong: &mut Vec<Problem>) -> Vec<Combo> {
             "include" => include = list.iter().collect(),
             "exclude" => exclude = list.iter().collect(),
             key => {
+                check_axis(key, &entry.place, wrong);
                 axis(key, list, &entry.value, wrong);
                 axes.push((key, list));
             }
@@ -129,9 +131,24 @@ fn axis(key: &str, list: &[Value], at: &Value, wrong: &mut Vec<Problem>) {
 
 /// A label is a part of node names: `train[method=softmax]`.
 fn check_label(key: &str, plain: &str, at: &Place, wrong: &mut Vec<Problem>) {
-    if plain.is_empty() || plain.contains(['[', ']', ',', '=']) {
-        let problem = Problem::new(format!("`{plain}` cannot be a label of `{key}`"), at, "here");
-        wrong.push(problem.help("a label is not empty and has none of `[ ] , =`"));
+    if plain.is_empty() || plain.contains(['[', ']', ',', '=']) || plain.contains(char::is_control) {
+        let problem = Problem::new(format!("`{}` cannot be a label of `{key}`", plain.escape_debug()), at, "here");
+        wrong.push(problem.help("a label is not empty and has none of `[ ] , =`, and no line end"));
+    }
+    // `key=label` is a part of the name of the node's folder.
+    if key.len() + 1 + plain.len() > LONGEST_NAME {
+        let said = format!("a label of `{key}` has {} bytes: too many for the name of a folder", plain.len());
+        wrong.push(Problem::new(said, at, "here").help(
+            "give it a short label, and the long value beside it with `matrix.include`",
+        ));
+    }
+}
+
+/// An axis is a part of node names, too.
+fn check_axis(key: &str, at: &Place, wrong: &mut Vec<Problem>) {
+    if key.is_empty() || !key.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) {
+        let problem = Problem::new(format!("`{key}` cannot be the name of an axis"), at, "here");
+        wrong.push(problem.help("use letters, digits, `-` and `_`"));
     }
 }
 
@@ -179,6 +196,7 @@ fn add(combos: &mut Vec<Combo>, rule: &Table, axes: &[&str], at: &Value, wrong: 
     let mut labels: Vec<(String, String)> = Vec::new();
     for entry in rule.entries.iter().filter(|e| is_label(&e.key)) {
         let plain = entry.value.plain().unwrap_or_default();
+        check_axis(&entry.key, &entry.place, wrong);
         check_label(&entry.key, &plain, &entry.value.place, wrong);
         labels.push((entry.key.clone(), plain));
     }

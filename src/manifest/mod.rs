@@ -3,6 +3,7 @@
 //! What comes out is a list of [`Draft`]s, one a node, in file order, all `${...}` filled in. What a kind's
 //! parameters mean is no concern of this module: see [`crate::plan`].
 
+mod excerpt;
 mod matrix;
 mod overrides;
 pub mod problem;
@@ -126,7 +127,7 @@ impl Manifest {
     /// # Errors
     /// When the file cannot be read.
     pub fn text(path: &Path) -> Result<String> {
-        std::fs::read_to_string(path).map_err(|e| {
+        let text = std::fs::read_to_string(path).map_err(|e| {
             let fault = Fault::usage(format!("cannot read the manifest {}: {e}", path.display()));
             match e.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -134,7 +135,10 @@ impl Manifest {
                 }
                 _ => fault,
             }
-        })
+        })?;
+        // A line ends as it ends, whatever an editor or a checkout made of it: a script of several lines is the same script.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(text.replace("\r\n", "\n"))
     }
 
     /// Reads a manifest from its text; `path` says where it would lie.

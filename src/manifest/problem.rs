@@ -1,10 +1,12 @@
 //! What is wrong with a manifest, shown with the line and a caret.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
+use super::excerpt;
 use super::value::Place;
 
 /// The texts that a manifest is made from: the file, then each `--set` argument.
@@ -102,12 +104,17 @@ impl Problems {
             Some((name, text)) => (name.as_str(), text.clone()),
             None => ("manifest", String::new()),
         };
-        let labels =
-            problem.labels.iter().filter(|(place, _)| place.source == first).map(|(place, label)| {
+        let labels: Vec<(Range<usize>, &str)> = problem
+            .labels
+            .iter()
+            .filter(|(place, _)| place.source == first)
+            .map(|(place, label)| {
                 let start = place.range.start.min(text.len());
-                let end = place.range.end.clamp(start, text.len());
-                LabeledSpan::at(start..end, label.as_str())
-            });
+                (start..place.range.end.clamp(start, text.len()), label.as_str())
+            })
+            .collect();
+        let (text, labels) = excerpt::of(text, labels);
+        let labels = labels.into_iter().map(|(range, label)| LabeledSpan::at(range, label));
         let mut diagnostic = MietteDiagnostic::new(problem.message.as_str()).with_labels(labels);
         diagnostic.help = problem.help.clone();
         let report = Report::new(diagnostic).with_source_code(NamedSource::new(name, text));

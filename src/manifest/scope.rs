@@ -77,7 +77,7 @@ impl Scope<'_> {
             );
             return None;
         };
-        let found = table.get(name).map(|v| Value { place: at.place.clone(), data: v.data.clone() });
+        let found = table.get(name).cloned();
         if found.is_none() {
             let help = nearest_or_all(name, table.keys().map(String::as_str), what).unwrap_or_else(|| {
                 format!(
@@ -165,10 +165,10 @@ type Find<'a> = dyn FnMut(&str, &str, &Value, &mut Vec<Problem>) -> Option<Value
 
 fn fill(value: &Value, shell: bool, wrong: &mut Vec<Problem>, find: &mut Find<'_>) -> Value {
     let data = match &value.data {
-        Data::Text(text) if text.contains("${") => match fill_text(text, value, shell, wrong, find) {
-            Some(data) => data,
-            None => value.data.clone(),
-        },
+        // What is one reference alone stands where the value stands that it refers to: a mistake in it is to be mended there.
+        Data::Text(text) if text.contains("${") => {
+            return fill_text(text, value, shell, wrong, find).unwrap_or_else(|| value.clone());
+        }
         Data::List(list) => Data::List(list.iter().map(|v| fill(v, shell, wrong, find)).collect()),
         Data::Table(table) => Data::Table(Table {
             entries: table
@@ -192,7 +192,7 @@ fn fill_text(
     shell: bool,
     wrong: &mut Vec<Problem>,
     find: &mut Find<'_>,
-) -> Option<Data> {
+) -> Option<Value> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -227,7 +227,7 @@ fn fill_text(
         let value = find(space, name, at, wrong)?;
         // A text that is nothing but one reference keeps the type of what it refers to.
         if start == 0 && length + 1 == text.len() {
-            return Some(value.data);
+            return Some(value);
         }
         let Some(plain) = value.plain() else {
             wrong.push(Problem::new(
@@ -242,5 +242,5 @@ fn fill_text(
         rest = &rest[start + length + 1..];
     }
     out.push_str(rest);
-    Some(Data::Text(out))
+    Some(Value { place: at.place.clone(), data: Data::Text(out) })
 }

@@ -146,13 +146,23 @@ fn convert_table(table: &DeTable<'_>, source: usize, wrong: &mut Vec<(String, Pl
         })
         .collect();
     entries.sort_by_key(|e| e.place.range.start);
+    let odd = entries.iter().filter(|e| e.key.contains('\0'));
+    wrong.extend(odd.map(|e| (NUL.to_owned(), e.place.clone())));
     Table { entries }
 }
+
+/// Programs and files are named without it.
+const NUL: &str = "a text cannot hold a NUL";
 
 fn convert(value: &DeValue<'_>, place: Place, wrong: &mut Vec<(String, Place)>) -> Value {
     let source = place.source;
     let data = match value {
-        DeValue::String(s) => Data::Text(s.to_string()),
+        DeValue::String(s) => {
+            if s.contains('\0') {
+                wrong.push((NUL.to_owned(), place.clone()));
+            }
+            Data::Text(s.to_string())
+        }
         DeValue::Boolean(b) => Data::Bool(*b),
         DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
             Ok(i) => Data::Int(i),

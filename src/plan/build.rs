@@ -1,5 +1,6 @@
 //! Building the plan: kinds, parameters, references, and the graph.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -10,10 +11,11 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::NodeIndex;
 use serde_json::Value as Json;
 
+use super::grounds::{Grounds, Is};
 use super::reference::{self, Stages};
 use super::{
     COMMAND, CpuDemand, Input, Kinds, KnownKind, Node, Output, Plan, Resources, Source, Work, command,
-    demand, graph, parameter_count, schema,
+    demand, graph, parameter_count, pattern, places, schema,
 };
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
@@ -26,18 +28,21 @@ use crate::worker::NO_WORKER;
 ///
 /// # Errors
 /// With every mistake that was found.
-pub fn build(manifest: &Manifest, kinds: &Kinds, described: Digest) -> Result<Plan> {
-    let mut builder = Builder { manifest, kinds, described, patterns: Vec::new(), wrong: Vec::new() };
+pub fn build(manifest: &Manifest, kinds: &Kinds, described: Digest, grounds: &Grounds) -> Result<Plan> {
+    let mut builder = Builder {
+        manifest,
+        kinds,
+        described,
+        grounds,
+        placed: OnceCell::new(),
+        patterns: Vec::new(),
+        wrong: Vec::new(),
+    };
     let plan = builder.plan();
     match plan {
         Some(plan) if builder.wrong.is_empty() => Ok(plan),
         _ => Err(Fault::Manifest(Box::new(Problems::new(manifest.sources.clone(), dedupe(builder.wrong))))),
     }
-}
-
-/// The files that match a pattern, in order of name.
-pub(super) fn matching(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
-    glob::glob(pattern).map(|g| g.filter_map(Result::ok).collect())
 }
 
 /// A mistake in a matrix stage is found once a node: said once.
@@ -50,6 +55,9 @@ struct Builder<'a> {
     manifest: &'a Manifest,
     kinds: &'a Kinds,
     described: Digest,
+    grounds: &'a Grounds,
+    /// Where each output appears, below the output folder.
+    placed: OnceCell<HashMap<PathBuf, (usize, usize)>>,
     patterns: Vec<(String, Vec<PathBuf>)>,
     wrong: Vec<Problem>,
 }
@@ -80,6 +88,7 @@ impl<'a> Builder<'a> {
         for (i, draft) in drafts.iter().enumerate() {
             stages.entry(draft.stage.as_str()).or_default().push(i);
         }
+        places::check(&nodes, self.grounds, &mut self.wrong);
         for (i, rest) in rests.iter().enumerate() {
             let inputs = self.inputs(rest, &stages, &nodes);
             nodes[i].inputs = inputs;
@@ -183,8 +192,15 @@ impl<'a> Builder<'a> {
         node.parameters = parameters;
         node.code = code;
         node.environment = environment;
-        node.outputs =
-            info.outputs.iter().map(|o| Output { name: o.name.clone(), path: o.path.clone() }).collect();
+        for output in &info.outputs {
+            if let Some(why) = places::add(&mut node.outputs, &output.name, &output.path) {
+                let said = format!("kind `{}` cannot be used: {}", info.name, why.0);
+                self.wrong.push(
+                    Problem::new(said, &draft.kind.1, "named here")
+                        .help(format!("{}; it is the worker that has to be mended", why.1)),
+                );
+            }
+        }
     }
 
     fn inputs(&mut self, rest: &Rest<'_>, stages: &Stages<'_>, nodes: &[Node]) -> Vec<Input> {
@@ -250,6 +266,9 @@ impl<'a> Builder<'a> {
                     "which one is meant?",
                 );
                 self.wrong.push(problem.maybe_help(Self::pick_help(&sources, nodes)));
+            }
+            if known.is_none() && several {
+                self.refuse_line_ends(&sources, nodes, &entry.value.place);
             }
             inputs.push(Input { name: entry.key.clone(), several, sources });
         }
@@ -327,7 +346,10 @@ impl<'a> Builder<'a> {
                     ));
                 }
                 match table.get("path").and_then(Value::as_text) {
-                    Some(text) => self.paths(text, table.get("path").map_or(&value.place, |v| &v.place)),
+                    Some(text) => {
+                        let place = table.get("path").map_or(&value.place, |v| &v.place);
+                        self.paths(text, input, place, nodes)
+                    }
                     None => {
                         let problem =
                             Problem::new(format!("input `{input}` names no path"), &value.place, "here");
@@ -355,35 +377,90 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn paths(&mut self, text: &str, place: &Place) -> (Vec<Source>, bool) {
-        let path = self.manifest.root.join(text);
-        if !text.contains(['*', '?', '[']) {
+    /// What a path of the manifest means: an own file or folder, an output, or the files that match a pattern.
+    fn paths(&mut self, text: &str, input: &str, place: &Place, nodes: &[Node]) -> (Vec<Source>, bool) {
+        let root = &self.manifest.root;
+        let own = |path: PathBuf| {
+            let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            Source::Path { path, shown, place: place.clone() }
+        };
+        let is_pattern = pattern::is_pattern(root, text);
+        let path = if is_pattern { root.join(pattern::fixed(text)) } else { root.join(text) };
+        // A pattern may begin above the output folder: it does not look into it.
+        match self.grounds.judge(&path, input, nodes, &|below| self.placed_at(below, nodes)) {
+            Is::Output { node, output } if !is_pattern => return (vec![Source::Node { node, output }], false),
+            Is::Inside(what, help) => {
+                self.wrong.push(Problem::new(format!("`{text}` lies in {what}"), place, "named here").help(help));
+                return (vec![], is_pattern);
+            }
+            Is::Around(what, help) if !is_pattern => {
+                let said = format!("`{text}` holds {what}, which the run itself writes");
+                self.wrong.push(Problem::new(said, place, "named here").help(help));
+                return (vec![], is_pattern);
+            }
+            _ => {}
+        }
+        if !is_pattern {
             return (vec![Source::Path { path, shown: text.to_owned(), place: place.clone() }], false);
         }
-        let pattern = path.to_string_lossy().into_owned();
-        match matching(&pattern) {
+        match pattern::matching(root, text, &self.grounds.left_out()) {
             Ok(found) if !found.is_empty() => {
-                self.patterns.push((pattern, found.clone()));
-                let name = |p: &Path| {
-                    p.strip_prefix(&self.manifest.root).unwrap_or(p).to_string_lossy().into_owned()
-                };
-                let all = found.into_iter().map(|p| Source::Path {
-                    shown: name(&p),
-                    path: p,
-                    place: place.clone(),
-                });
-                (all.collect(), true)
+                self.patterns.push((text.to_owned(), found.clone()));
+                return (found.into_iter().map(own).collect(), true);
             }
             Ok(_) => {
                 let problem = Problem::new(format!("nothing matches `{text}`"), place, "here");
-                self.wrong
-                    .push(problem.help(format!("patterns are relative to {}", shown(&self.manifest.root))));
-                (vec![], true)
+                self.wrong.push(problem.help(format!(
+                    "patterns mean files, are relative to {}, and match hidden names only where they write the dot",
+                    shown(root)
+                )));
             }
-            Err(e) => {
-                self.wrong.push(Problem::new(format!("`{text}` is no pattern: {}", e.msg), place, "here"));
-                (vec![], true)
+            Err(pattern::Wrong::Syntax(why)) => {
+                self.wrong.push(Problem::new(format!("`{text}` is no pattern: {why}"), place, "here"));
             }
+            Err(pattern::Wrong::Found(all)) => {
+                let more = if all.len() > 3 { format!("\n  and {} more", all.len() - 3) } else { String::new() };
+                let told = all.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("\n  ");
+                let problem = Problem::new(
+                    format!("what `{text}` means cannot be said: {told}{more}"),
+                    place,
+                    "in this pattern",
+                );
+                self.wrong.push(problem.help("remove it or make it readable, or write a pattern that does not lead there"));
+            }
+        }
+        (vec![], true)
+    }
+
+    /// The output that appears at a path below the output folder.
+    fn placed_at(&self, below: &Path, nodes: &[Node]) -> Option<(usize, usize)> {
+        let all = || {
+            let of = |(i, node): (usize, &Node)| {
+                let folder = node.folder();
+                let place = move |(o, output): (usize, &Output)| (folder.join(&output.path), (i, o));
+                node.outputs.iter().enumerate().map(place).collect::<Vec<_>>()
+            };
+            nodes.iter().enumerate().flat_map(of).collect()
+        };
+        self.placed.get_or_init(all).get(below).copied()
+    }
+
+    /// A command sees several inputs one a line: a path with a line end would be two.
+    fn refuse_line_ends(&mut self, sources: &[Source], nodes: &[Node], place: &Place) {
+        let text = |source: &Source| match source {
+            Source::Path { path, .. } => path.to_string_lossy().into_owned(),
+            Source::Node { node, output } => nodes[*node].outputs[*output].path.clone(),
+        };
+        let odd = sources.iter().map(text).find(|text| text.contains(['\n', '\r']));
+        if let Some(odd) = odd {
+            let problem = Problem::new(
+                format!("the name {odd:?} cannot be one of several inputs of a command"),
+                place,
+                "meant here",
+            );
+            self.wrong.push(problem.help(
+                "the command sees one path a line; rename it, or make the folder above it the input",
+            ));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Output, Work};
+use super::{Output, Work, places};
 use crate::manifest::{Data, Draft, Problem, Table, Value, nearest_or_all};
 
 /// Keys that every stage may have, beside `kind` and `matrix`.
@@ -24,7 +24,7 @@ pub(super) fn read(
     for entry in &table.entries {
         match entry.key.as_str() {
             "run" => run = text(&entry.value, "run", wrong),
-            "env" => env = texts(&entry.value, "env", wrong),
+            "env" => env = environment(&entry.value, wrong),
             "output" => outputs = read_outputs(&entry.value, wrong),
             "strict" => strict = read_strict(&entry.value, root, wrong),
             key => {
@@ -76,41 +76,27 @@ fn read_outputs(value: &Value, wrong: &mut Vec<Problem>) -> Vec<Output> {
             Data::Table(t) => t.get(&name).map_or(&value.place, |v| &v.place),
             _ => &value.place,
         };
-        let clean = path.trim_end_matches('/');
-        let plain = !clean.is_empty() && clean.split('/').all(|p| !p.is_empty() && p != "." && p != "..");
-        if !plain {
-            let problem = Problem::new(format!("`{path}` cannot be an output's path"), place, "here");
-            wrong.push(
-                problem.help(
-                    "outputs lie below the stage's own folder: write a relative path without `.` or `..`",
-                ),
-            );
-            continue;
-        }
         if !variable(&name) {
             let problem = Problem::new(format!("`{name}` cannot be an output's name"), place, "here");
-            wrong.push(problem.help("use letters, digits and `_`: the command sees it as `$OUT_name`"));
+            wrong.push(problem.help(
+                "use letters, digits and `_`, 200 at the most: the command sees it as `$OUT_name`",
+            ));
             continue;
         }
-        // One path inside another, or the same twice, would give one of them the other's bytes.
-        let inside = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
-        if let Some(other) = out.iter().find(|o| inside(&o.path, clean) || inside(clean, &o.path)) {
-            let problem = Problem::new(
-                format!("outputs `{}` and `{name}` share the path `{clean}`", other.name),
-                place,
-                "again here",
-            );
-            wrong.push(problem.help("give each output a path of its own"));
-            continue;
+        if let Some((what, help)) = places::add(&mut out, &name, &path) {
+            wrong.push(Problem::new(what, place, "here").help(help));
         }
-        out.push(Output { name, path: clean.to_owned() });
     }
     out
 }
 
+/// Names of files are made of them.
+const LONGEST_VARIABLE_NAME: usize = 200;
+
 /// Whether a name can be part of a shell variable.
 pub(super) fn variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    name.len() <= LONGEST_VARIABLE_NAME
+        && !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn text(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<String> {
@@ -123,6 +109,29 @@ fn text(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<String> {
         ));
     }
     text
+}
+
+/// One variable takes no more (MAX_ARG_STRLEN, with room for its name), in bytes.
+const LONGEST_VALUE: usize = 120 << 10;
+
+fn environment(value: &Value, wrong: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let all = texts(value, "env", wrong);
+    for (name, text) in &all {
+        let place = match &value.data {
+            Data::Table(t) => t.get(name).map_or(&value.place, |v| &v.place),
+            _ => &value.place,
+        };
+        if name.is_empty() || name.contains('=') {
+            let problem = Problem::new(format!("`{name}` cannot be a variable's name"), place, "here");
+            wrong.push(problem.help("a name is not empty and has no `=` in it"));
+        }
+        if text.len() + name.len() > LONGEST_VALUE {
+            let said = format!("the variable `{name}` has {} bytes, of {LONGEST_VALUE} at the most", text.len());
+            let problem = Problem::new(said, place, "here");
+            wrong.push(problem.help("put it into a file, and make that an input"));
+        }
+    }
+    all
 }
 
 fn texts(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> BTreeMap<String, String> {

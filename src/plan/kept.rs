@@ -9,13 +9,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Node, Plan, graph};
+use super::{Grounds, Node, Plan, graph, pattern};
 use crate::checked;
 use crate::digest::{Digest, Stat};
 use crate::manifest::{Manifest, Settings, Sources, WorkerEntry, folder};
 
 /// The form of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// All that a plan is made from, beside the descriptions of the workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,12 +27,29 @@ pub struct Premises {
     folder: PathBuf,
     sets: Vec<String>,
     environment: BTreeMap<String, Option<String>>,
+    asked: Asked,
+    grounds: Grounds,
     patterns: Vec<(String, Vec<PathBuf>)>,
+}
+
+/// The folders that the command line asks for, as absolute paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The output folder.
+    pub out: Option<PathBuf>,
+    /// The cache folder.
+    pub cache: Option<PathBuf>,
 }
 
 impl Premises {
     /// Those of a plan that was made just now.
-    pub fn of(manifest: &Manifest, text: &str, sets: &[String], plan: &Plan) -> Self {
+    pub fn of(
+        manifest: &Manifest,
+        text: &str,
+        sets: &[String],
+        (asked, grounds): (Asked, Grounds),
+        plan: &Plan,
+    ) -> Self {
         Self {
             version: VERSION,
             program: program(),
@@ -40,24 +57,27 @@ impl Premises {
             folder: manifest.root.clone(),
             sets: sets.to_vec(),
             environment: manifest.environment.clone(),
+            asked,
+            grounds,
             patterns: plan.patterns.clone(),
         }
     }
 
     /// Whether all of it is as it was.
-    pub fn hold(&self, text: &str, path: &Path, sets: &[String]) -> bool {
+    pub fn hold(&self, text: &str, path: &Path, sets: &[String], asked: &Asked) -> bool {
         let variables = self.environment.keys();
-        let patterns = self.patterns.iter();
+        let (root, left_out) = (folder(path), self.grounds.left_out());
+        let matching = |text: &String| pattern::matching(&root, text, &left_out).unwrap_or_default();
         let now = Self {
             version: VERSION,
             program: program(),
             text: digest(text),
-            folder: folder(path),
+            folder: root.clone(),
             sets: sets.to_vec(),
+            asked: asked.clone(),
+            grounds: self.grounds.clone(),
             environment: variables.map(|name| (name.clone(), std::env::var(name).ok())).collect(),
-            patterns: patterns
-                .map(|(pattern, _)| (pattern.clone(), super::build::matching(pattern).unwrap_or_default()))
-                .collect(),
+            patterns: self.patterns.iter().map(|(text, _)| (text.clone(), matching(text))).collect(),
         };
         *self == now
     }
@@ -99,12 +119,13 @@ impl Kept {
         text: &str,
         path: &Path,
         sets: &[String],
+        asked: &Asked,
         held: Option<&Premises>,
     ) -> Option<Self> {
         let values = checked::Values::of(file)?;
         let body = values.iter().next()?;
         let (premises, _) = postcard::take_from_bytes::<Premises>(body).ok()?;
-        if held != Some(&premises) && !premises.hold(text, path, sets) {
+        if held != Some(&premises) && !premises.hold(text, path, sets, asked) {
             return None;
         }
         postcard::from_bytes(body).ok()

@@ -2,7 +2,10 @@
 
 mod build;
 mod command;
+mod grounds;
 mod kept;
+mod pattern;
+mod places;
 mod reference;
 mod schema;
 mod select;
@@ -18,7 +21,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
-pub use kept::{Kept, Premises};
+pub use grounds::Grounds;
+pub use kept::{Asked, Kept, Premises};
 pub use schema::describe_parameters;
 
 use crate::digest::Digest;
@@ -91,7 +95,8 @@ impl Node {
         let mut path = PathBuf::from(&self.stage);
         if !self.labels.is_empty() {
             let labels: Vec<String> = self.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            path.push(labels.join(",").replace('/', "%2F"));
+            // Two nodes have two folders: what stands for a slash stands for nothing else.
+            path.push(labels.join(",").replace('%', "%25").replace('/', "%2F"));
         }
         path
     }
@@ -155,7 +160,7 @@ pub struct Output {
 }
 
 /// What a node needs of the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Resources {
     /// Processors.
     pub cpu: CpuDemand,
@@ -166,7 +171,7 @@ pub struct Resources {
 }
 
 /// A number of processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CpuDemand {
     /// So many.
     Count(u32),
@@ -179,6 +184,11 @@ impl Plan {
     pub fn find(&self, name: &str) -> Option<usize> {
         let all = || self.nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
         self.by_name.get_or_init(all).get(name).copied()
+    }
+
+    /// The folders in which patterns look, below the folder of the manifest.
+    pub fn pattern_folders(&self, root: &std::path::Path) -> Vec<PathBuf> {
+        self.patterns.iter().map(|(text, _)| root.join(pattern::fixed(text))).collect()
     }
 
     /// Whether no node needs a worker.

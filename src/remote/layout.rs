@@ -65,6 +65,9 @@ pub(super) fn read_record(key: &Key, text: &str) -> Option<(Box<RawValue>, Recor
 pub(super) struct Listing {
     /// In the order of their names.
     pub files: Vec<Listed>,
+    /// Folders that hold nothing, with `/` at the end of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
     /// Blobs of the files of less than [`SMALL`] bytes, in the same order, one behind the other.
     pub packs: Vec<Pack>,
 }
@@ -111,12 +114,16 @@ impl Listing {
     /// The list in a text, if it is of this folder.
     pub fn read(stored: &Stored, text: &str) -> Option<Self> {
         let listing: Self = serde_json::from_str(unsealed(text)?).ok()?;
-        let leaves = listing.files.iter().map(|f| (f.name.as_str(), f.executable, f.digest));
+        let files = listing.files.iter().map(|f| (f.name.as_str(), f.executable, f.digest));
+        let folders = listing.folders.iter().map(|name| (name.as_str(), false, Digest::default()));
+        let mut leaves: Vec<_> = files.chain(folders).collect();
+        leaves.sort_unstable_by_key(|(name, ..)| *name);
         let small = listing.small().count();
-        let whole = fold(leaves) == stored.digest
+        let whole = fold(leaves.into_iter()) == stored.digest
             && listing.files.iter().map(|f| f.bytes).sum::<u64>() == stored.bytes
             && listing.packs.iter().map(|p| p.files).sum::<usize>() == small
-            && listing.files.iter().all(|f| is_below(&f.name));
+            && listing.files.iter().all(|f| is_below(&f.name) && !f.name.ends_with('/'))
+            && listing.folders.iter().all(|name| is_below(name) && name.ends_with('/'));
         whole.then_some(listing)
     }
 }
@@ -142,7 +149,7 @@ mod tests {
         let whole = fold([(name, false, digest)].into_iter());
         (
             Stored { digest: whole, bytes: 3, files: 1, folder: true, executable: false },
-            Listing { files, packs },
+            Listing { files, folders: vec![], packs },
         )
     }
 

@@ -13,7 +13,7 @@ use super::helper::Helper;
 use super::layout::{self, FULL, Listed, Listing, Pack, SMALL};
 use super::protocol::{Job, Outcome};
 use crate::cache::{Cache, Look, Mirror, Record, Scratch, Stored, remove};
-use crate::digest::{Digest, hash_file};
+use crate::digest::{Digest, FileHash, hash_file};
 use crate::fault::{At, Fault, Result};
 use crate::fingerprint::Key;
 
@@ -471,9 +471,13 @@ fn pack(cache: &Cache, stored: &Stored, scratch: &Scratch) -> Result<Option<Pack
     let folder = cache.object(&stored.digest);
     let Ok(leaves) = crate::digest::leaves(&folder) else { return Ok(None) };
     let (mut list, mut packs, mut large) =
-        (Listing { files: vec![], packs: vec![] }, HashMap::new(), HashMap::new());
+        (Listing { files: vec![], folders: vec![], packs: vec![] }, HashMap::new(), HashMap::new());
     let mut open: Option<Packing> = None;
     for leaf in leaves {
+        if !leaf.is_file() {
+            list.folders.push(leaf.name);
+            continue;
+        }
         let bytes = leaf.stat.size;
         let digest = if bytes < SMALL {
             let mut content = Vec::with_capacity(bytes as usize);
@@ -490,7 +494,7 @@ fn pack(cache: &Cache, stored: &Stored, scratch: &Scratch) -> Result<Option<Pack
             packing.add(&content)?;
             Digest(*blake3::hash(&content).as_bytes())
         } else {
-            let Ok(digest) = hash_file(&leaf.path, bytes) else { return Ok(None) };
+            let Ok(FileHash { digest, .. }) = hash_file(&leaf.path, bytes) else { return Ok(None) };
             large.insert(digest, leaf.path.clone());
             digest
         };
@@ -539,6 +543,10 @@ fn close(packing: Option<Packing>, list: &mut Listing, packs: &mut HashMap<Diges
 fn unpack(list: &Listing, folder: &Path, places: &HashMap<Digest, PathBuf>) -> Result<()> {
     let mut packs = list.packs.iter();
     let mut open: Option<(usize, File)> = None;
+    for name in &list.folders {
+        let empty = folder.join(name);
+        std::fs::create_dir_all(&empty).at("create", &empty)?;
+    }
     for file in &list.files {
         let to = folder.join(&file.name);
         if let Some(parent) = to.parent() {

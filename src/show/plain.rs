@@ -84,7 +84,7 @@ pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, St
                 (Quiet, text)
             }
         },
-        Event::RunFinished { executed, cached, failed, skipped, seconds } => {
+        Event::RunFinished { executed, cached, failed, skipped, seconds, .. } => {
             let all = super::nodes(executed + cached + failed + skipped);
             let mut text = format!("{all}: {executed} executed, {cached} cached");
             if *failed > 0 {

@@ -1,15 +1,30 @@
 //! Asking workers for their kinds, once for each state of their program.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
 use lfs_stage::{Description, PROTOCOL};
 use serde::{Deserialize, Serialize};
 
 use super::Program;
+use crate::cache::too_young;
 use crate::digest::{Digest, Stat};
 use crate::fault::{At, Fault, Result};
+
+/// After so long it is told that a worker has not answered yet.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+/// After so long it is not waited for any more.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(25);
+/// How often to look whether it has.
+const TICK: Duration = Duration::from_millis(5);
+/// No description is larger, in bytes.
+const LARGEST: u64 = 64 << 20;
 
 /// What was kept of a worker's answer.
 #[derive(Serialize, Deserialize)]
@@ -19,8 +34,9 @@ struct Kept {
     description: Description,
 }
 
-#[derive(Serialize, Deserialize, PartialEq)]
-struct State {
+/// The state of a program and of the machine.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub(super) struct State {
     files: BTreeMap<String, Option<Stat>>,
     /// A worker looks at the machine too: a description from before a restart may not hold.
     boot: String,
@@ -38,52 +54,70 @@ const VARIABLES: [&str; 6] = [
     "PATH",
 ];
 
-/// The descriptions, and a digest of the state under which they were given.
-pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description>, Digest)> {
-    // From before they are asked: a program that changes meanwhile is asked again the next time.
-    let described = state(programs);
+/// The descriptions, and the states under which they were given.
+pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description>, Vec<State>)> {
     let file = cache.join("workers.json");
     // A file that cannot be read is made again.
     let mut kept: BTreeMap<String, Kept> =
         std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
-    let mut out = Vec::new();
+    let (mut out, mut states) = (Vec::new(), Vec::new());
     let mut changed = false;
     for program in programs {
         let name = program.command.join("\0");
-        let under = State::of(program);
+        let mut under = State::of(program);
         if kept.get(&name).is_none_or(|k| k.under != under) {
+            // From before it is asked: a program that changes meanwhile is asked again the next time.
+            under = State::at_rest(program);
             let description = ask(program)?;
-            kept.insert(name.clone(), Kept { under, description });
+            kept.insert(name.clone(), Kept { under: under.clone(), description });
             changed = true;
         }
         if let Some(kept) = kept.get(&name) {
             out.push(kept.description.clone());
+            states.push(under);
         }
     }
     if changed {
-        std::fs::create_dir_all(cache).at("create", cache)?;
+        crate::cache::claim(cache)?;
         let temporary = tempfile::NamedTempFile::new_in(cache).at("write", cache)?;
         serde_json::to_writer(&temporary, &kept).map_err(std::io::Error::from).at("write", &file)?;
         temporary.persist(&file).map_err(|e| e.error).at("write", &file)?;
     }
-    Ok((out, described))
+    Ok((out, states))
 }
 
-/// A digest of the state under which these programs would describe themselves now.
-pub(super) fn state(programs: &[Program]) -> Digest {
-    let states: Vec<_> =
-        programs.iter().map(|p| serde_json::to_vec(&State::of(p)).unwrap_or_default()).collect();
+/// The digest of states: while it is the same, the programs describe themselves as they did.
+pub(super) fn digest(states: &[State]) -> Digest {
+    let states: Vec<_> = states.iter().map(|s| serde_json::to_vec(s).unwrap_or_default()).collect();
     Digest::derive("lfs-pipe 2026 workers", &states.join(&0))
 }
 
 impl State {
-    fn of(program: &Program) -> Self {
+    /// The state of now.
+    pub fn of(program: &Program) -> Self {
         let stat = |p: &Path| std::fs::metadata(p).ok().map(|m| Stat::from(&m));
         Self {
             files: program.files.iter().map(|p| (p.display().to_string(), stat(p))).collect(),
             boot: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
             variables: VARIABLES.iter().map(|v| ((*v).to_owned(), std::env::var(v).ok())).collect(),
         }
+    }
+
+    /// The state once no file is so young that it could change again without new times.
+    fn at_rest(program: &Program) -> Self {
+        let until = Instant::now() + Duration::from_millis(2500);
+        loop {
+            let (since, state) = (SystemTime::now(), Self::of(program));
+            if Instant::now() > until || !state.files.values().flatten().any(|stat| too_young(stat, since)) {
+                return state;
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Whether the files of a program are as they were.
+    pub fn has_files_of_now(&self, program: &Program) -> bool {
+        self.files == Self::of(program).files
     }
 }
 
@@ -94,25 +128,22 @@ fn ask(program: &Program) -> Result<Description> {
         .command
         .split_first()
         .ok_or_else(|| Fault::usage(format!("worker `{name}` has no command")))?;
-    let output = Command::new(first)
-        .args(rest)
-        .arg("describe")
-        .current_dir(&program.folder)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| {
-            Fault::usage(format!("worker `{name}` cannot be started: {first}: {e}"))
-                .with_help("check its `command` under `[workers]`; a relative program is looked for from the manifest's folder")
-        })?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
+    let mut command = Command::new(first);
+    command.args(rest).arg("describe").current_dir(&program.folder).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|e| {
+        Fault::usage(format!("worker `{name}` cannot be started: {first}: {e}"))
+            .with_help("check its `command` under `[workers]`; a relative program is looked for from the manifest's folder")
+    })?;
+    let (status, out, said) = answer(child, name)?;
+    let said = String::from_utf8_lossy(&said);
+    if !status.success() {
         return Err(Fault::usage(format!(
-            "worker `{name}` failed to describe itself ({}): {}",
-            output.status,
+            "worker `{name}` failed to describe itself ({status}): {}",
             said.trim()
         )));
     }
-    let description: Description = serde_json::from_slice(&output.stdout).map_err(|e| {
+    let description: Description = serde_json::from_slice(&out).map_err(|e| {
         Fault::usage(format!("worker `{name}` described itself in a form that cannot be read: {e}"))
             .with_help("`docs/workers.md` shows what `describe` must print")
     })?;
@@ -124,4 +155,67 @@ fn ask(program: &Program) -> Result<Description> {
         .with_help("use a worker and a runner of the same release"));
     }
     Ok(description)
+}
+
+/// Waits for what a worker says of itself; a long wait is told, and one without end is ended.
+fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (out, said) = (Listener::on(child.stdout.take()), Listener::on(child.stderr.take()));
+    let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let (began, mut told) = (Instant::now(), false);
+    let over = |child: &mut Child| child.try_wait().map_err(|e| Fault::machine(format!("worker `{name}`: {e}")));
+    let status = loop {
+        // What it started may keep the pipes open: its own end counts.
+        if let Some(status) = over(&mut child)? {
+            break status;
+        }
+        if began.elapsed() > GIVEN_UP_AFTER {
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+            let _ = child.wait();
+            return Err(Fault::usage(format!(
+                "worker `{name}` did not describe itself within {} s",
+                GIVEN_UP_AFTER.as_secs()
+            ))
+            .with_help("`describe` prints its kinds and ends: have it answer before it loads what only jobs need"));
+        }
+        if began.elapsed() > TOLD_AFTER && !std::mem::replace(&mut told, true) {
+            crate::say!(
+                "worker `{name}` has not described itself for {} s; it is waited for, for {} s in all",
+                TOLD_AFTER.as_secs(),
+                GIVEN_UP_AFTER.as_secs()
+            );
+        }
+        std::thread::sleep(TICK);
+    };
+    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    Ok((status, out.heard(), said.heard()))
+}
+
+/// Reads a pipe to its end, or as far as a description may go.
+struct Listener {
+    thread: JoinHandle<()>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Listener {
+    fn on(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&bytes);
+        let thread = std::thread::spawn(move || {
+            let Some(pipe) = pipe else { return };
+            let (mut pipe, mut piece) = (pipe.take(LARGEST), vec![0; 64 << 10]);
+            while let Ok(n @ 1..) = pipe.read(&mut piece) {
+                to.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..n]);
+            }
+        });
+        Self { thread, bytes }
+    }
+
+    /// All that was said, once the program has ended. What it left running may keep the pipe open.
+    fn heard(self) -> Vec<u8> {
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(TICK / 5);
+        }
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }

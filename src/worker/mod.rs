@@ -36,6 +36,8 @@ pub struct Workers {
     pub kinds: Kinds,
     /// Of the state of programs and machine under which they described themselves.
     pub described: Digest,
+    /// The same of each program's files.
+    states: Vec<describe::State>,
 }
 
 /// The worker that comes along with this program.
@@ -68,7 +70,8 @@ impl Workers {
                 Fault::machine(format!("the worker `{OWN}` is not beside this program")).with_help(NO_WORKER)
             );
         }
-        let (descriptions, described) = describe::all(&programs, cache)?;
+        let (descriptions, states) = describe::all(&programs, cache)?;
+        let described = describe::digest(&states);
         let mut kinds: Kinds = BTreeMap::new();
         let mut wrong = Vec::new();
         for (worker, description) in descriptions.into_iter().enumerate() {
@@ -88,7 +91,7 @@ impl Workers {
             }
         }
         if wrong.is_empty() {
-            Ok(Self { programs, kinds, described })
+            Ok(Self { programs, kinds, described, states })
         } else {
             let sources = manifest.map_or_else(Default::default, |m| m.sources.clone());
             Err(Fault::Manifest(Box::new(Problems::new(sources, wrong))))
@@ -96,20 +99,40 @@ impl Workers {
     }
 }
 
+impl Workers {
+    /// Whether a program's files are still those under which it described itself.
+    pub fn is_as_described(&self, program: usize) -> bool {
+        let then = self.programs.get(program).zip(self.states.get(program));
+        then.is_none_or(|(program, then)| then.has_files_of_now(program))
+    }
+}
+
 /// The digest of the state of these workers' programs and of the machine, as it is now: while it is what it was,
 /// they would describe themselves as they did.
 pub fn state(entries: &[WorkerEntry], folder: &Path) -> Digest {
-    describe::state(&programs(entries, folder))
+    let states: Vec<_> = programs(entries, folder).iter().map(describe::State::of).collect();
+    describe::digest(&states)
 }
 
 fn programs(entries: &[WorkerEntry], folder: &Path) -> Vec<Program> {
     let named = entries.iter().map(|entry| Program {
         name: entry.name.clone(),
         command: entry.command.clone(),
-        files: entry.files.iter().map(|f| folder.join(f)).collect(),
+        files: entry.files.iter().map(|f| folder.join(f)).chain(own_files(&entry.command, folder)).collect(),
         folder: folder.to_owned(),
     });
     own_program().into_iter().chain(named).collect()
+}
+
+/// The files that a command line names: the program, in `PATH` or by its path, and arguments that are files.
+fn own_files(command: &[String], folder: &Path) -> Vec<PathBuf> {
+    let in_path = |name: &String| {
+        let path = std::env::var_os("PATH").filter(|_| !name.contains('/'))?;
+        std::env::split_paths(&path).map(|p| p.join(name)).find(|p| p.is_file())
+    };
+    let program = command.first().and_then(in_path);
+    let others = command.iter().map(|text| folder.join(text)).filter(|path| path.is_file());
+    program.into_iter().chain(others).collect()
 }
 
 /// What to do when there is no worker.

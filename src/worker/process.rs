@@ -1,7 +1,7 @@
 //! A running worker.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -20,6 +20,13 @@ pub struct Worker {
     replies: Receiver<std::result::Result<Reply, String>>,
     log: Arc<Mutex<Option<File>>>,
 }
+
+/// No message of a worker is longer, in bytes.
+const LONGEST: u64 = 256 << 20;
+/// Of what is no message so much is told, in bytes.
+const LONGEST_NONSENSE: usize = 64 << 10;
+/// What it writes to its error output goes to the log in lines, or in pieces of so many bytes.
+const PIECE: u64 = 64 << 10;
 
 /// What came from a worker.
 #[derive(Debug)]
@@ -61,9 +68,13 @@ impl Worker {
         };
         let (send, replies) = channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                let Ok(line) = line else { return };
-                let reply = serde_json::from_str(&line).map_err(|_| line);
+            let (mut from, mut line) = (BufReader::new(stdout), Vec::new());
+            while (&mut from).take(LONGEST).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let text = line.strip_suffix(b"\n").unwrap_or(&line);
+                let reply = serde_json::from_slice(text).map_err(|_| {
+                    String::from_utf8_lossy(&text[..text.len().min(LONGEST_NONSENSE)]).into_owned()
+                });
+                line.clear();
                 if send.send(reply).is_err() {
                     return;
                 }
@@ -74,7 +85,7 @@ impl Worker {
         std::thread::spawn(move || {
             let mut from = BufReader::new(stderr);
             let mut line = Vec::new();
-            while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            while (&mut from).take(PIECE).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
                 if let Some(file) = to.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
                     // A log that cannot be written is no reason to stop.
                     let _ = file.write_all(&line);

@@ -13,7 +13,7 @@ use lfs_pipe::cache::Cache;
 use lfs_pipe::fingerprint::Fingerprint;
 use lfs_pipe::lock::Lock;
 use lfs_pipe::manifest::Manifest;
-use lfs_pipe::plan::{Kinds, build};
+use lfs_pipe::plan::{Grounds, Kinds, build};
 use lfs_stage::Reply;
 
 /// Peak memory that reading small inputs may take, in KiB.
@@ -151,7 +151,7 @@ fn manifest() {
         for sets in [&[][..], &["x=1".to_owned(), "s.run=y".to_owned()][..]] {
             match Manifest::from_text(Path::new("pipeline.toml"), text, sets) {
                 Ok(manifest) => {
-                    let plan = build(&manifest, &Kinds::default(), Default::default());
+                    let plan = build(&manifest, &Kinds::default(), Default::default(), &Grounds::default());
                     drop(plan.map_err(|fault| fault.to_string()));
                 }
                 Err(fault) => drop(fault.to_string()),
@@ -194,7 +194,7 @@ fn records() {
         "records",
         Mutator::new(corpus, &["\u{f5}lg\n", "N", "X", "U", "{\"fingerprint\":", "}"]),
         &|bytes| {
-            std::fs::create_dir_all(&cache).unwrap();
+            std::fs::create_dir_all(cache.join("objects")).unwrap();
             std::fs::write(cache.join("records"), bytes).unwrap();
             let cache = Cache::open(&cache, Path::new("/pipeline.toml")).unwrap();
             for key in cache.node_keys() {

@@ -6,15 +6,24 @@ use std::time::{Duration, Instant};
 use crate::support::{CHAIN, Project, called, chain, files};
 
 #[test]
-fn an_output_edited_or_deleted_by_hand_is_put_back() {
+fn an_output_that_is_gone_is_put_back_and_one_that_was_edited_only_if_that_is_wanted() {
     let p = chain();
     p.run_ok(&[]);
-    p.write("out/all/all.txt", "tampered");
     std::fs::remove_file(p.path("out/words/words.txt")).unwrap();
     std::fs::remove_dir_all(p.path("out/times")).unwrap();
-    std::fs::create_dir(p.path("out/times")).unwrap();
-    p.write("out/times/n=1/text.txt/a folder in place of a file", "");
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
+    assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
+    p.write("out/all/all.txt", "tampered");
+    std::fs::remove_dir_all(p.path("out/times")).unwrap();
+    p.write("out/times/n=1/text.txt/a folder in place of a file", "");
+    let refused = p.run(&[]);
+    assert_eq!((refused.code, refused.events.len()), (2, 0), "{}", refused.err);
+    for said in ["out/all/all.txt, an output of `all`, was changed", "out/times/n=1/text.txt", "--overwrite"] {
+        assert!(refused.err.contains(said), "{said}: {}", refused.err);
+    }
+    assert_eq!(p.call(&["plan"]).code, 2);
+    assert_eq!(p.read("out/all/all.txt"), "tampered");
+    assert_eq!(p.run_ok(&["--overwrite"]).counts(), [0, 4, 0, 0]);
     assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
     assert_eq!(p.read("out/times/n=1/text.txt"), "one\ntwo\n");
     assert!(p.read("out/all/all.txt").starts_with("hello\n"));
@@ -170,7 +179,7 @@ fn p1_a_run_with_nothing_to_do_reads_no_plan_and_whatever_changes_is_noticed() {
     ];
     for (what, change) in changes {
         change();
-        assert!(!is_quiet(&p, &[]), "{what}");
+        assert!(!is_quiet(&p, &["--overwrite"]), "{what}");
         settle();
         let notes = p.read("notes.txt");
         let greeting = if p.read("pipeline.toml").contains("good day") { "good day" } else { "hello" };

@@ -1,0 +1,62 @@
+//! Outputs where people look for them: `out/<stage>[/<labels>]/`.
+//!
+//! The output folder may hold anything else, too. A path in it is written, replaced or removed only if a run put there what
+//! lies there, and nobody has touched it since: see [`Folder::foreign`].
+
+mod claim;
+mod place;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+pub use claim::{Foreign, refuse_foreign};
+pub use place::Trouble;
+
+use crate::cache::Placed;
+use crate::digest::Digest;
+
+/// The folder below the output folder in which copies are made, and which says what was placed.
+pub const PLACING: &str = ".lfs-pipe";
+
+/// An output folder.
+pub struct Folder {
+    path: PathBuf,
+    placed: Placed,
+    /// What somebody else put into the place of an output may be replaced.
+    overwrite: bool,
+    /// When a run began that ended with the machine, if one did.
+    crashed: OnceLock<Option<SystemTime>>,
+    /// What the results of the cache consist of.
+    given: OnceLock<HashSet<Digest>>,
+}
+
+/// One output of a node, in an output folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// The output's name.
+    pub output: &'a str,
+    /// The path below the output folder.
+    pub path: &'a Path,
+}
+
+impl Folder {
+    /// The output folder at a path. `overwrite`: what others put into the place of an output may be replaced.
+    pub fn new(path: &Path, overwrite: bool) -> Self {
+        let placed = Placed::at(path.join(PLACING).join("placed"));
+        Self { path: path.to_owned(), placed, overwrite, crashed: OnceLock::new(), given: OnceLock::new() }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All paths below it at which runs put something, sorted.
+    pub fn placed(&self) -> Vec<PathBuf> {
+        self.placed.paths()
+    }
+}

@@ -1,0 +1,181 @@
+//! Putting an object where people look for it.
+
+use std::fs::File;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{Folder, Foreign, Of};
+use crate::cache::{Cache, Copied, Hashed, Look, Scratch, Stored, remove};
+use crate::digest::Stat;
+use crate::fault::{At, Fault};
+
+/// Files up to this size are copied where the file system cannot share their blocks; larger ones are linked, so
+/// that a data set does not lie on the disk twice. A link that somebody writes through is noticed: see
+/// [`Cache::verify`].
+const COPY_UP_TO: u64 = 4 << 20;
+
+/// How often an output is placed again because somebody wrote to it meanwhile.
+const TRIES: u32 = 5;
+
+/// Whether this machine's file system has refused to share blocks.
+static NO_REFLINK: AtomicBool = AtomicBool::new(false);
+
+/// Why an output is not in its place.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Something lies there that no run put there.
+    Foreign(Foreign),
+    /// The output folder cannot be written.
+    Out(Fault),
+    /// The object is not what it was.
+    Damaged,
+    /// The cache cannot be read or written.
+    Cache(Fault),
+}
+
+impl Folder {
+    /// Puts an object in the place of an output, and says what is there now. The object must have been verified. `scratch` is a
+    /// folder on the same file system.
+    ///
+    /// # Errors
+    /// When the place is somebody else's, or cannot be written.
+    pub fn place(&self, cache: &Cache, of: Of<'_>, stored: &Stored, scratch: &Scratch) -> Result<Hashed, Trouble> {
+        let to = self.path().join(of.path);
+        if let Some(foreign) = self.on_the_way(of) {
+            return Err(Trouble::Foreign(foreign));
+        }
+        for _ in 0..TRIES {
+            let temporary = scratch.path();
+            let made = match self.move_in(cache, of, stored, &temporary) {
+                Ok(Ok(made)) => made,
+                Ok(Err(there)) => return Ok(there),
+                Err(trouble) => {
+                    remove(&temporary);
+                    return Err(trouble);
+                }
+            };
+            // Somebody who writes to the path at this very moment must not have it taken for the copy.
+            if let Some(placed) = cache.remember_copy(&to, stored, &made).at("read", &to).map_err(Trouble::Out)? {
+                return Ok(placed);
+            }
+        }
+        tracing::warn!("{} is written by somebody else too: the result is in the cache", to.display());
+        Ok(Hashed::in_doubt(stored))
+    }
+
+    /// Makes a copy and moves it to its place. Gives the copy, or what was there already and is the same.
+    fn move_in(
+        &self,
+        cache: &Cache,
+        of: Of<'_>,
+        stored: &Stored,
+        temporary: &Path,
+    ) -> Result<Result<Copied, Hashed>, Trouble> {
+        let to = self.path().join(of.path);
+        fill(cache, stored, temporary)?;
+        // Whoever still wrote to the object while it was copied.
+        if !cache.verify(stored, Look::AtStat).map_err(Trouble::Cache)? {
+            return Err(Trouble::Damaged);
+        }
+        let made = Copied::look(temporary).at("read", temporary).map_err(Trouble::Out)?;
+        self.placed.note(of.path, &made).at("write to", self.path()).map_err(Trouble::Out)?;
+        // Another run may have put the same there a moment ago: its readers must not see it change.
+        let appear = || renameat_with(CWD, temporary, CWD, &to, RenameFlags::NOREPLACE);
+        let appeared = match (appear(), to.parent()) {
+            // (Some file systems do not know this way, and say so first.)
+            (Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS), Some(parent)) => {
+                std::fs::create_dir_all(parent).at("create", parent).map_err(Trouble::Out)?;
+                appear()
+            }
+            (appeared, _) => appeared,
+        };
+        if appeared.is_ok() {
+            return Ok(Ok(made));
+        }
+        if let Some(there) = cache.is_at(&to, stored) {
+            remove(temporary);
+            return Ok(Err(there));
+        }
+        if let Some(foreign) = self.foreign(of, cache) {
+            return Err(Trouble::Foreign(foreign));
+        }
+        self.put(cache, of, temporary, &to)?;
+        Ok(Ok(made))
+    }
+
+    /// Moves something to a path, in place of what a run put there.
+    fn put(&self, cache: &Cache, of: Of<'_>, from: &Path, to: &Path) -> Result<(), Trouble> {
+        // The two change places: at any instant one of them is there, whether file or folder. (A file that is renamed
+        // over another is also written to the disk at once by some file systems, which takes its time.)
+        let exchange = || renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE);
+        match exchange() {
+            Ok(()) => {
+                // What is in hand now is what was there at that instant.
+                if let Some(foreign) = self.is_not_ours(of, from, cache).filter(|_| !self.overwrite) {
+                    exchange().map_err(std::io::Error::from).at("put back", to).map_err(Trouble::Out)?;
+                    return Err(Trouble::Foreign(foreign));
+                }
+                remove(from);
+                Ok(())
+            }
+            Err(Errno::NOENT) => std::fs::rename(from, to).at("write", to).map_err(Trouble::Out),
+            Err(_) => {
+                remove(to);
+                std::fs::rename(from, to).at("write", to).map_err(Trouble::Out)
+            }
+        }
+    }
+}
+
+fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<(), Trouble> {
+    let object = cache.object(&stored.digest);
+    if !stored.folder {
+        let metadata = std::fs::metadata(&object).at("read", &object).map_err(Trouble::Cache)?;
+        return share(&object, to, &Stat::from(&metadata), stored.executable);
+    }
+    let found = crate::digest::leaves(&object).at("read", &object).map_err(Trouble::Cache)?;
+    let folder_of = |leaf: &crate::digest::Leaf| match leaf.is_file() {
+        true => to.join(&leaf.name).parent().map(Path::to_owned),
+        false => Some(to.join(leaf.name.trim_end_matches('/'))),
+    };
+    let mut folders: Vec<PathBuf> = found.iter().filter_map(folder_of).collect();
+    folders.push(to.to_owned());
+    folders.sort();
+    folders.dedup();
+    for folder in folders {
+        std::fs::create_dir_all(&folder).at("create", &folder).map_err(Trouble::Out)?;
+    }
+    let files: Vec<_> = found.iter().filter(|leaf| leaf.is_file()).collect();
+    files.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat, leaf.stat.executable))
+}
+
+/// Shares blocks, or copies, or links.
+fn share(from: &Path, to: &Path, stat: &Stat, executable: bool) -> Result<(), Trouble> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    if !NO_REFLINK.load(Ordering::Relaxed) {
+        match reflink_copy::reflink(from, to) {
+            Ok(()) => {
+                let set = std::fs::set_permissions(to, PermissionsExt::from_mode(mode));
+                return set.at("write", to).map_err(Trouble::Out);
+            }
+            Err(_) => {
+                NO_REFLINK.store(true, Ordering::Relaxed);
+                remove(to);
+            }
+        }
+    }
+    // Rights belong to a file, not to one of its names.
+    if stat.size > COPY_UP_TO && stat.executable == executable && std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    let copy = File::options().write(true).create_new(true).mode(mode).open(to);
+    let mut copy = copy.at("create", to).map_err(Trouble::Out)?;
+    let mut object = File::open(from).at("read", from).map_err(Trouble::Cache)?;
+    std::io::copy(&mut object, &mut copy).at("write", to).map_err(Trouble::Out)?;
+    Ok(())
+}

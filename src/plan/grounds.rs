@@ -1,0 +1,126 @@
+//! Where the runner itself writes, and what of a user's may lie there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Node, Output};
+use crate::outputs::PLACING;
+use crate::paths::{overlap, plain};
+
+/// The folders that the runner writes in, as they are compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grounds {
+    /// The folder of the manifest.
+    root: PathBuf,
+    /// The output folder; and that of the manifest, where another was asked for.
+    outs: Vec<PathBuf>,
+    /// The cache folder.
+    cache: PathBuf,
+    /// The stages: each has a folder in the output folder.
+    stages: BTreeSet<String>,
+}
+
+/// What a path of the user's is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Is {
+    /// The user's.
+    Own,
+    /// An output of a node.
+    Output {
+        /// The node's index.
+        node: usize,
+        /// The output's.
+        output: usize,
+    },
+    /// It lies in a place of the runner's: in which, and what to do.
+    Inside(&'static str, String),
+    /// It is a folder that holds a place of the runner's: which, and what to do.
+    Around(&'static str, String),
+}
+
+impl Grounds {
+    /// Of a manifest's folder, output folders and cache folder.
+    pub fn new(root: &Path, outs: &[PathBuf], cache: &Path, stages: BTreeSet<String>) -> Self {
+        let mut outs: Vec<PathBuf> = outs.iter().map(|out| plain(out)).collect();
+        outs.dedup();
+        Self { root: plain(root), outs, cache: plain(cache), stages }
+    }
+
+    /// Folders that patterns do not look into.
+    pub fn left_out(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.cache.clone()];
+        for out in &self.outs {
+            match self.holds_the_project(out) {
+                true => all.extend(self.stages.iter().map(|stage| out.join(stage))),
+                false => all.push(out.clone()),
+            }
+        }
+        all
+    }
+
+    /// Whether the project itself lies in an output folder: then only the folders of stages are the runner's.
+    fn holds_the_project(&self, out: &Path) -> bool {
+        self.root.starts_with(out)
+    }
+
+    /// Whether the folder of a stage and the cache lie in each other.
+    pub(super) fn cache_is_in_the_way_of(&self, stage: &str) -> bool {
+        self.outs.iter().any(|out| overlap(&out.join(stage), &self.cache))
+    }
+
+    /// The output folder.
+    pub(super) fn out(&self) -> &Path {
+        self.outs.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// What an input path is. `placed` finds an output by its path below the output folder.
+    pub(super) fn judge(
+        &self,
+        path: &Path,
+        input: &str,
+        nodes: &[Node],
+        placed: &dyn Fn(&Path) -> Option<(usize, usize)>,
+    ) -> Is {
+        let path = plain(path);
+        let elsewhere = |what: &str| {
+            format!("name a folder beside it, or put {what} elsewhere: `{what}` in `[pipeline]`, or --{what}")
+        };
+        for out in &self.outs {
+            if out.starts_with(&path) {
+                return Is::Around("the output folder", elsewhere("out"));
+            }
+            let Ok(below) = path.strip_prefix(out) else { continue };
+            if let Some((node, output)) = placed(below) {
+                return Is::Output { node, output };
+            }
+            let first = below.iter().next().and_then(|n| n.to_str());
+            let is_ours = |name: &str| name == PLACING || self.stages.contains(name);
+            if !self.holds_the_project(out) || first.is_some_and(is_ours) {
+                let help = reference(below, input, nodes).unwrap_or_else(|| elsewhere("out"));
+                return Is::Inside("the output folder, and is no output of a stage", help);
+            }
+        }
+        if self.cache.starts_with(&path) {
+            return Is::Around("the cache", elsewhere("cache"));
+        }
+        if path.starts_with(&self.cache) {
+            return Is::Inside("the cache", "name the output of a stage, or a file of yours".to_owned());
+        }
+        Is::Own
+    }
+}
+
+/// How to name what lies at a path below the output folder, or the outputs that lie near.
+fn reference(below: &Path, input: &str, nodes: &[Node]) -> Option<String> {
+    let near = |node: &Node, output: &Output| overlap(&node.folder().join(&output.path), below);
+    let all = nodes.iter().flat_map(|node| node.outputs.iter().map(move |output| (node, output)));
+    let (node, output) = all.filter(|(node, output)| near(node, output)).min_by_key(|(n, _)| n.labels.len())?;
+    let name = format!("input.{input} = \"{}.{}\"", node.name, output.name);
+    let place = node.folder().join(&output.path);
+    Some(match below.strip_prefix(&place) {
+        Ok(rest) => format!("write `{name}`, and take `{}` in it", rest.display()),
+        Err(_) => format!("write `{name}`, or a list of such references"),
+    })
+}

@@ -1,0 +1,249 @@
+//! From a path with wildcards to files.
+//!
+//! `*`, `?` and `[...]` stand for a part of a name, `**` for any number of folders; at the end it means every file below.
+//! Names that begin with a dot match only where the pattern writes the dot. What comes out are files, never folders.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+/// What is wrong with a pattern, or with what it leads through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// It is no pattern.
+    Syntax(String),
+    /// Folders that cannot be read, links that lead nowhere or in a circle, names that are not UTF-8.
+    Found(Vec<String>),
+}
+
+/// Whether a text of a manifest has wildcards in it. A path that exists just as it is written has none.
+pub(super) fn is_pattern(root: &Path, text: &str) -> bool {
+    text.contains(['*', '?', '[']) && root.join(text).symlink_metadata().is_err()
+}
+
+/// The part of a pattern before its first wildcard.
+pub(super) fn fixed(text: &str) -> PathBuf {
+    let is_wild = |part: &&str| part.contains(['*', '?', '[']);
+    let parts: Vec<&str> = text.split('/').take_while(|part| !is_wild(part)).collect();
+    match (parts.as_slice(), text.starts_with('/')) {
+        ([""], true) => PathBuf::from("/"),
+        (parts, _) => PathBuf::from(parts.join("/")),
+    }
+}
+
+/// The files that a pattern means, sorted. Relative ones begin at `root`; the folders `left_out` are not looked into.
+pub(super) fn matching(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec<PathBuf>, Wrong> {
+    let parts: Result<Vec<Part>, _> = text.split('/').filter(|part| !part.is_empty()).map(Part::read).collect();
+    let parts = parts.map_err(|e| Wrong::Syntax(e.msg.to_owned()))?;
+    let mut walk = Walk {
+        left_out: left_out.iter().filter_map(|f| std::fs::metadata(f).ok()).map(|m| number(&m)).collect(),
+        above: Vec::new(),
+        found: Vec::new(),
+        wrong: Vec::new(),
+    };
+    let start = if text.starts_with('/') { Path::new("/") } else { root };
+    walk.folder(start, &parts);
+    walk.found.sort();
+    walk.found.dedup();
+    walk.wrong.sort();
+    walk.wrong.dedup();
+    if walk.wrong.is_empty() { Ok(walk.found) } else { Err(Wrong::Found(walk.wrong)) }
+}
+
+/// What stands between two slashes.
+enum Part {
+    Name(String),
+    Any(Pattern),
+    Deep,
+}
+
+impl Part {
+    fn read(text: &str) -> Result<Self, glob::PatternError> {
+        Ok(match text {
+            "**" => Self::Deep,
+            text if text.contains(['*', '?', '[']) => Self::Any(Pattern::new(text)?),
+            text => Self::Name(text.to_owned()),
+        })
+    }
+}
+
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// A file system's number and that of a file in it.
+fn number(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+struct Walk {
+    left_out: Vec<(u64, u64)>,
+    /// The folders that lead here.
+    above: Vec<(u64, u64)>,
+    found: Vec<PathBuf>,
+    wrong: Vec<String>,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: &Path, parts: &[Part]) {
+        match parts {
+            [] => {}
+            [Part::Name(name)] => {
+                let path = folder.join(name);
+                if std::fs::metadata(&path).is_ok_and(|m| m.is_file()) {
+                    self.found.push(path);
+                }
+            }
+            [Part::Name(name), rest @ ..] => self.folder(&folder.join(name), rest),
+            [Part::Any(pattern), rest @ ..] => {
+                let matches = |name: &str| pattern.matches_with(name, OPTIONS);
+                for (path, metadata) in self.entries(folder, &matches, rest.is_empty()) {
+                    match rest.is_empty() {
+                        true if metadata.is_file() => self.found.push(path),
+                        false if metadata.is_dir() => self.enter(&path, &metadata, rest),
+                        _ => {}
+                    }
+                }
+            }
+            [Part::Deep, rest @ ..] => {
+                if !rest.is_empty() {
+                    self.folder(folder, rest);
+                }
+                let matches = |name: &str| !name.starts_with('.');
+                for (path, metadata) in self.entries(folder, &matches, rest.is_empty()) {
+                    match metadata.is_dir() {
+                        true => self.enter(&path, &metadata, parts),
+                        false if rest.is_empty() && metadata.is_file() => self.found.push(path),
+                        false => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, folder: &Path, metadata: &Metadata, parts: &[Part]) {
+        let number = number(metadata);
+        if self.left_out.contains(&number) {
+            return;
+        }
+        if self.above.contains(&number) {
+            self.wrong.push(format!("{} is a link to a folder above it", folder.display()));
+            return;
+        }
+        self.above.push(number);
+        self.folder(folder, parts);
+        self.above.pop();
+    }
+
+    /// What lies in a folder under names that match. `all`: links that lead nowhere are told.
+    fn entries(&mut self, folder: &Path, matches: &dyn Fn(&str) -> bool, all: bool) -> Vec<(PathBuf, Metadata)> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) if matches!(e.kind(), NotFound | NotADirectory) => return vec![],
+            Err(e) => {
+                self.wrong.push(format!("{} cannot be read: {e}", folder.display()));
+                return vec![];
+            }
+        };
+        let mut out = Vec::new();
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                // Whether it would match cannot be said.
+                self.wrong.push(format!("the name of {} is not UTF-8", path.display()));
+                continue;
+            };
+            if !matches(name) {
+                continue;
+            }
+            match std::fs::metadata(&path) {
+                Ok(metadata) => out.push((path, metadata)),
+                Err(e) if all => self.wrong.push(format!("{} leads nowhere: {e}", path.display())),
+                Err(_) => {}
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        dir
+    }
+
+    fn found(dir: &Path, text: &str) -> Vec<String> {
+        let found = matching(dir, text, &[]).unwrap();
+        found.iter().map(|p| p.strip_prefix(dir).unwrap().to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_pattern_means_files_and_hidden_ones_only_where_it_says_so() {
+        let dir = tree(&["b.txt", "a.txt", "c.md", ".d.txt", "sub/e.txt", "sub/deep/f.txt", "sub/.g.txt", ".git/h.txt", "x.txt/i.txt"]);
+        let root = dir.path();
+        assert_eq!(found(root, "*.txt"), ["a.txt", "b.txt"], "x.txt is a folder");
+        assert_eq!(found(root, "[ab].txt"), ["a.txt", "b.txt"]);
+        assert_eq!(found(root, "?.md"), ["c.md"]);
+        assert_eq!(found(root, ".*.txt"), [".d.txt"]);
+        assert_eq!(found(root, "sub/*"), ["sub/e.txt"]);
+        assert_eq!(found(root, "*/*.txt"), ["sub/e.txt", "x.txt/i.txt"]);
+        let all = ["a.txt", "b.txt", "c.md", "sub/deep/f.txt", "sub/e.txt", "x.txt/i.txt"];
+        assert_eq!(found(root, "**"), all);
+        assert_eq!(found(root, "**/*"), all);
+        assert_eq!(found(root, "**/**"), all);
+        assert_eq!(found(root, "sub/**"), ["sub/deep/f.txt", "sub/e.txt"]);
+        assert_eq!(found(root, "**/f.txt"), ["sub/deep/f.txt"]);
+        assert_eq!(found(root, "**/deep/*"), ["sub/deep/f.txt"]);
+        assert_eq!(found(root, ".git/**"), [".git/h.txt"]);
+        assert_eq!(found(root, "sub/../sub/*.txt"), ["sub/../sub/e.txt"]);
+        assert_eq!(found(root, &format!("{}/*.md", root.display())), ["c.md"]);
+        assert!(found(root, "none/*").is_empty() && found(root, "a.txt/*").is_empty());
+        assert!(matches!(matching(root, "[", &[]), Err(Wrong::Syntax(_))));
+    }
+
+    #[test]
+    fn the_folder_in_which_it_begins_is_no_part_of_it() {
+        let dir = tree(&["odd [1] *name/a.txt", "odd 1 name/b.txt"]);
+        assert_eq!(found(&dir.path().join("odd [1] *name"), "*.txt"), ["a.txt"]);
+        assert!(!is_pattern(dir.path(), "odd [1] *name/a.txt"), "it is there just as it is written");
+        assert!(is_pattern(dir.path(), "odd*/a.txt") && !is_pattern(dir.path(), "plain"));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_told_once_and_what_is_left_out_is_not_looked_into() {
+        let dir = tree(&["in/a.txt", "in/sub/b.txt", "in/out/c.txt"]);
+        let root = dir.path();
+        let left_out = [root.join("in/out"), root.join("not there")];
+        assert_eq!(matching(root, "in/**", &left_out).unwrap().len(), 2);
+        std::os::unix::fs::symlink("..", root.join("in/sub/loop")).unwrap();
+        let wrong = matching(root, "in/**/*.txt", &[]);
+        let Err(Wrong::Found(wrong)) = wrong else { panic!("{wrong:?}") };
+        assert!(wrong.len() == 1 && wrong[0].contains("loop"), "{wrong:?}");
+        std::fs::remove_file(root.join("in/sub/loop")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("in/sub/z.txt")).unwrap();
+        assert!(matches!(matching(root, "in/**", &[]), Err(Wrong::Found(wrong)) if wrong.len() == 1));
+        assert_eq!(matching(root, "in/*.txt", &[]).unwrap().len(), 1, "what does not match does no harm");
+        // A link to elsewhere is followed.
+        std::fs::remove_file(root.join("in/sub/z.txt")).unwrap();
+        std::os::unix::fs::symlink(root.join("in/out"), root.join("in/sub/other")).unwrap();
+        assert_eq!(matching(root, "in/sub/**", &[]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_stands_before_the_first_wildcard_is_fixed() {
+        for (text, before) in [("in/*.txt", "in"), ("*.txt", ""), ("a/b/**", "a/b"), ("/x/[a]/b", "/x"), ("/*", "/")] {
+            assert_eq!(fixed(text), Path::new(before), "{text}");
+        }
+    }
+}
