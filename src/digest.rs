@@ -150,8 +150,7 @@ fn hash_small(mut file: &File, size: u64) -> std::io::Result<Digest> {
 /// Files are read and not mapped: a mapped file that somebody cuts off ends the process with a signal.
 fn hash_large(file: &File, size: u64) -> std::io::Result<Digest> {
     let left = hazmat::left_subtree_len(size);
-    let (left, right) =
-        rayon::join(|| subtree(file, 0, left), || subtree(file, left, size - left));
+    let (left, right) = rayon::join(|| subtree(file, 0, left), || subtree(file, left, size - left));
     let hash = hazmat::merge_subtrees_root(&left?, &right?, Mode::Hash);
     Ok(Digest(*hash.as_bytes()))
 }
@@ -167,7 +166,9 @@ fn subtree(file: &File, from: u64, size: u64) -> std::io::Result<ChainingValue> 
     BUFFER.with_borrow_mut(|buffer| {
         buffer.resize(size as usize, 0);
         file.read_exact_at(buffer, from).map_err(|e| match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => std::io::Error::new(e.kind(), "it became shorter while it was read"),
+            std::io::ErrorKind::UnexpectedEof => {
+                std::io::Error::new(e.kind(), "it became shorter while it was read")
+            }
             _ => e,
         })?;
         Ok(blake3::Hasher::new().set_input_offset(from).update(buffer).finalize_non_root())
@@ -348,7 +349,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let block = BLOCK as usize;
-        for size in [0, 1, block - 1, block, block + 1, 2 * block, 2 * block + 1, 3 * block, 5 * block + 1024, 7 * block + 77] {
+        for size in [
+            0,
+            1,
+            block - 1,
+            block,
+            block + 1,
+            2 * block,
+            2 * block + 1,
+            3 * block,
+            5 * block + 1024,
+            7 * block + 77,
+        ] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             std::fs::write(&path, &bytes).unwrap();
             let found = hash_file(&path, size as u64).unwrap();

@@ -498,7 +498,11 @@ impl Recorder {
         file.write_all(&line)
     }
 
-    fn put(&mut self, history: &mut History, end: Option<(f64, [usize; 4], &'static str)>) -> rusqlite::Result<()> {
+    fn put(
+        &mut self,
+        history: &mut History,
+        end: Option<(f64, [usize; 4], &'static str)>,
+    ) -> rusqlite::Result<()> {
         let run = &self.this.run;
         let change = history.db.transaction()?;
         for row in self.nodes.drain(..) {
@@ -573,7 +577,9 @@ impl Subscriber for Recorder {
             Event::NodeMetric { node, name, value } => {
                 self.metrics.push((node.clone(), name.clone(), *value));
             }
-            Event::RunFinished { cached, seconds, fault: None, .. } if !self.begun && self.nodes.is_empty() => {
+            Event::RunFinished { cached, seconds, fault: None, .. }
+                if !self.begun && self.nodes.is_empty() =>
+            {
                 if let Err(e) = self.write_quietly(*seconds, *cached) {
                     tracing::debug!("the run cannot be noted: {e}");
                 }

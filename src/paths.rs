@@ -49,11 +49,14 @@ pub fn write_whole(file: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         Ok(m) => m.permissions(),
         Err(_) => std::fs::Permissions::from_mode(0o666),
     };
-    let written = tempfile::Builder::new().prefix(".lfs-pipe-").permissions(rights).tempfile_in(folder).and_then(|mut t| {
-        t.write_all(bytes.as_ref())?;
-        t.as_file().sync_all()?;
-        t.persist(&file).map(drop).map_err(|e| e.error)
-    });
+    let written =
+        tempfile::Builder::new().prefix(".lfs-pipe-").permissions(rights).tempfile_in(folder).and_then(
+            |mut t| {
+                t.write_all(bytes.as_ref())?;
+                t.as_file().sync_all()?;
+                t.persist(&file).map(drop).map_err(|e| e.error)
+            },
+        );
     written.at("write", &file)
 }
 
@@ -91,7 +94,9 @@ mod tests {
         for way in ["a/b/f", "link/b/f", "a/../a/b/./f", "link/b/../b/f"] {
             assert_eq!(plain(&root.join(way)), root.join("a/b/f"), "{way}");
         }
-        assert!(overlap(Path::new("/a/b"), Path::new("/a")) && !overlap(Path::new("/a/b"), Path::new("/a/bc")));
+        assert!(
+            overlap(Path::new("/a/b"), Path::new("/a")) && !overlap(Path::new("/a/b"), Path::new("/a/bc"))
+        );
     }
 
     #[test]

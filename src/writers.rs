@@ -29,7 +29,7 @@ const SET_SIGNAL: i32 = 10;
 /// told: on network file systems, and of files of another user.
 pub fn has_writer(file: &File) -> bool {
     match lease(file, libc::F_RDLCK) {
-        Err(libc::EAGAIN) => fstatfs(file).is_ok_and(|s| LOCAL.contains(&(s.f_type as i64))),
+        Err(libc::EAGAIN) => fstatfs(file).is_ok_and(|s| LOCAL.contains(&s.f_type)),
         Ok(()) => {
             // Whoever opens the file for writing meanwhile waits until this is given back.
             let _ = lease(file, libc::F_UNLCK);
@@ -42,7 +42,10 @@ pub fn has_writer(file: &File) -> bool {
 /// Asks for a lease of a file, or gives it back.
 fn lease(file: &File, kind: i32) -> Result<(), i32> {
     // Whoever breaks a lease has the holder sent a signal; this one does nothing unless it is caught.
-    #[allow(unsafe_code, reason = "no crate offers leases; both calls take numbers alone, and the file is open")]
+    #[allow(
+        unsafe_code,
+        reason = "no crate offers leases; both calls take numbers alone, and the file is open"
+    )]
     // SAFETY: the descriptor is open as long as `file` is borrowed, and no memory is passed.
     let answer = unsafe {
         match kind {

@@ -13,7 +13,7 @@ const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55
 ";
 
 /// All that a cache consists of, beside the mark.
-const PARTS: [&str; 15] = [
+pub const PARTS: [&str; 15] = [
     "records",
     "objects",
     "memo",

@@ -38,7 +38,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 pub use collect::Collected;
-pub use folder::{claim, remove_all};
+pub use folder::{PARTS, claim, remove_all};
 pub use inspect::{Damage, Stats};
 pub use memo::too_young;
 pub use mirror::Mirror;
@@ -254,7 +254,9 @@ impl Cache {
     /// The digests of all outputs of results.
     pub fn given(&self) -> HashSet<Digest> {
         let all = self.all_records().unwrap_or_default().into_iter();
-        all.filter(|(_, step, _)| !step).flat_map(|(_, _, r)| r.outputs.into_values().map(|s| s.digest)).collect()
+        all.filter(|(_, step, _)| !step)
+            .flat_map(|(_, _, r)| r.outputs.into_values().map(|s| s.digest))
+            .collect()
     }
 
     /// The keys of all nodes' results, latest first.
@@ -466,7 +468,8 @@ fn boot() -> String {
 
 /// Whether a folder below that of [`Scratch`] is called as runs are, or as transfers to and from a store.
 fn is_name_of_run(name: &str) -> bool {
-    let digits = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    let digits =
+        |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
     let mut parts = name.split(['-', '.']);
     match name.strip_prefix("remote-") {
         Some(rest) => rest.split('-').all(|part| digits(Some(part))),

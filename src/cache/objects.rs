@@ -97,7 +97,8 @@ impl Copied {
 
     /// Whether all of its files were made since then.
     pub fn is_born_since(&self, then: SystemTime) -> bool {
-        let born = |leaf: &Leaf| std::fs::metadata(&leaf.path).and_then(|m| m.created()).is_ok_and(|t| t >= then);
+        let born =
+            |leaf: &Leaf| std::fs::metadata(&leaf.path).and_then(|m| m.created()).is_ok_and(|t| t >= then);
         !self.0.is_empty() && self.0.iter().all(born)
     }
 
@@ -282,7 +283,8 @@ impl Cache {
             let changed = std::fs::set_permissions(&leaf.path, PermissionsExt::from_mode(mode));
             changed.map_err(Refused::Unreadable)?;
         }
-        let digests = self.digests(&found, folder, Look::AtBytes, Whose::Stage).map_err(Refused::Unreadable)?;
+        let digests =
+            self.digests(&found, folder, Look::AtBytes, Whose::Stage).map_err(Refused::Unreadable)?;
         if let Some(path) = digests.written_to {
             return Err(Refused::Busy(path));
         }

@@ -134,7 +134,10 @@ mod tests {
         let (file, one) = (dir.path().join("placed"), dir.path().join("one"));
         std::fs::write(&one, "x").unwrap();
         let placed = Placed::at(file.clone());
-        assert!(!placed.is(Path::new("a"), &Copied::look(&one).unwrap()) && !file.exists(), "nothing is made by asking");
+        assert!(
+            !placed.is(Path::new("a"), &Copied::look(&one).unwrap()) && !file.exists(),
+            "nothing is made by asking"
+        );
         placed.note(Path::new("a"), &Copied::look(&one).unwrap()).unwrap();
         let another = Placed::at(file);
         assert!(another.is(Path::new("a"), &Copied::look(&one).unwrap()));

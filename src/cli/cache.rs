@@ -94,8 +94,11 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     // The run database tells which runs are of which pipeline. It may be younger than the results: of runs that only these know it
     // is not known that they are old, unless somebody says how many are to be kept.
     let known: HashSet<&str> = runs.iter().map(|run| run.run.as_str()).collect();
-    let untold: Vec<String> =
-        cache.runs_of_results()?.into_iter().filter(|run| !run.is_empty() && !known.contains(run.as_str())).collect();
+    let untold: Vec<String> = cache
+        .runs_of_results()?
+        .into_iter()
+        .filter(|run| !run.is_empty() && !known.contains(run.as_str()))
+        .collect();
     if runs.is_empty() && untold.is_empty() {
         return Err(Fault::usage("no run of this cache is known: nothing tells what is to be kept")
             .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));

@@ -1,8 +1,8 @@
 //! `lfs-pipe log`
 
 use super::args::{Common, NodeArgs};
-use super::project::Project;
 use super::print_json;
+use super::project::Project;
 use crate::engine::log_name;
 use crate::fault::{At, Fault, Result};
 

@@ -201,12 +201,13 @@ pub(super) fn asked(common: &Common) -> Asked {
 fn grounds(common: &Common, manifest: &Manifest, cache: &Path) -> Result<Grounds> {
     let own = own_out(manifest);
     let out = common.out.as_deref().map_or_else(|| own.clone(), absolute);
-    if plain(&out).starts_with(plain(cache)) {
-        return Err(Fault::usage(format!("the output folder {} lies in the cache", shown(&out)))
-            .with_help("name another one with `out` in `[pipeline]` or --out"));
-    }
     let stages = manifest.drafts.iter().map(|draft| draft.stage.clone()).collect();
-    Ok(Grounds::new(&manifest.root, &[out, own], cache, stages))
+    let grounds = Grounds::new(&manifest.root, &[out.clone(), own], cache, stages);
+    match grounds.out_is_in_the_cache() {
+        false => Ok(grounds),
+        true => Err(Fault::usage(format!("the output folder {} lies in the cache", shown(&out)))
+            .with_help("name another one with `out` in `[pipeline]` or --out")),
+    }
 }
 
 /// All that is read, as it is now.

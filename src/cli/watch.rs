@@ -110,7 +110,11 @@ impl Read {
 }
 
 /// Waits for a change that counts, and then until nothing happens any more.
-fn next_change(changed: &Receiver<Vec<PathBuf>>, counts: &dyn Fn(&Path) -> bool, stop: &Stop) -> Option<PathBuf> {
+fn next_change(
+    changed: &Receiver<Vec<PathBuf>>,
+    counts: &dyn Fn(&Path) -> bool,
+    stop: &Stop,
+) -> Option<PathBuf> {
     let mut found: Option<(PathBuf, Instant)> = None;
     loop {
         if stop.asked() {

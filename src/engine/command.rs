@@ -87,8 +87,8 @@ impl Shop<'_> {
         let entered = self.stop.enter(group, task.node.timeout);
         let ended = attend(child, said, &place.log);
         let timed_out = entered.leave();
-        let ended = ended
-            .map_err(|e| End::Failed(Failed::new(format!("the command cannot be waited for: {e}"))))?;
+        let ended =
+            ended.map_err(|e| End::Failed(Failed::new(format!("the command cannot be waited for: {e}"))))?;
         let (status, peak) = (ended.status, Some(ended.rusage.maxrss));
         if end_rest(group) {
             place.room.spoil();

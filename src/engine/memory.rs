@@ -42,7 +42,9 @@ mod tests {
     #[test]
     fn the_least_limit_of_a_group_and_of_those_above_counts() {
         let dir = tempfile::tempdir().unwrap();
-        for (group, text) in [("a", "3000\n"), ("a/b", "max\n"), ("memory/x", "5000\n"), ("memory", "9223372036854771712\n")] {
+        for (group, text) in
+            [("a", "3000\n"), ("a/b", "max\n"), ("memory/x", "5000\n"), ("memory", "9223372036854771712\n")]
+        {
             let folder = dir.path().join(group);
             std::fs::create_dir_all(&folder).unwrap();
             let name = if group.starts_with("memory") { "memory.limit_in_bytes" } else { "memory.max" };

@@ -261,7 +261,8 @@ impl<'env> Scheduler<'env> {
     /// What the first node in the order needs, leaving out those that need what was refused.
     fn next_demand(&self, refused: &[Resources]) -> Option<Resources> {
         let open = self.runnable.iter().filter(|(wanted, _)| !refused.contains(wanted));
-        let first = open.filter_map(|(wanted, queue)| Some((queue.peek()?, wanted))).max_by(|a, b| a.0.cmp(b.0));
+        let first =
+            open.filter_map(|(wanted, queue)| Some((queue.peek()?, wanted))).max_by(|a, b| a.0.cmp(b.0));
         first.map(|(_, wanted)| wanted.clone())
     }
 
@@ -410,17 +411,8 @@ impl<'env> Scheduler<'env> {
             Work::Command { .. } => reads = self.reads(i, &mut files),
             Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.stored(), self.shop.cache),
         }
-        let task = Task {
-            index: i,
-            node,
-            key,
-            fingerprint,
-            files,
-            bindings,
-            reads,
-            taken,
-            mode: self.mode(i),
-        };
+        let task =
+            Task { index: i, node, key, fingerprint, files, bindings, reads, taken, mode: self.mode(i) };
         self.states[i] = State::Running;
         self.tasks.push_back(task);
         Ok(())

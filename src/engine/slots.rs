@@ -183,11 +183,7 @@ impl Limits {
 
 impl Sum {
     fn plus(&self, other: &Self) -> Self {
-        Self {
-            cpu: self.cpu + other.cpu,
-            gpus: self.gpus + other.gpus,
-            memory: self.memory + other.memory,
-        }
+        Self { cpu: self.cpu + other.cpu, gpus: self.gpus + other.gpus, memory: self.memory + other.memory }
     }
 
     fn minus(&self, other: &Self) -> Self {
@@ -276,7 +272,10 @@ mod tests {
         let beside: Vec<_> = std::iter::from_fn(|| slots.take_beside(&wanted(1, 0), &wanted(1, 1))).collect();
         assert_eq!(beside.len(), 3, "the processors that are free");
         drop(running);
-        assert!(slots.take(&wanted(1, 1)).is_some(), "and the one that waited gets its GPU as soon as it is free");
+        assert!(
+            slots.take(&wanted(1, 1)).is_some(),
+            "and the one that waited gets its GPU as soon as it is free"
+        );
         // One that wants the whole machine waits for what runs, and for nothing that comes after it.
         let slots = Slots::new(Limits { cpu: 4, gpus: vec![], memory: 1000 });
         let running = slots.take(&wanted(3, 0)).unwrap();
@@ -296,7 +295,10 @@ mod tests {
         slots.wait_for(1);
         let small = slots.take_beside(&memory(4), &memory(16)).unwrap();
         let _other = slots.take_beside(&memory(4), &memory(16)).unwrap();
-        assert!(slots.take_beside(&memory(1), &memory(16)).is_none(), "with a third the large one would not fit");
+        assert!(
+            slots.take_beside(&memory(1), &memory(16)).is_none(),
+            "with a third the large one would not fit"
+        );
         drop(small);
         assert!(slots.take_beside(&memory(4), &memory(16)).is_some());
         drop(large);

@@ -15,12 +15,13 @@ use super::names::Names;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
 use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch};
+use crate::digest::{Digest, fold, hash_file};
 use crate::fault::{At, Fault};
-use crate::digest::Digest;
 use crate::fingerprint::{Fingerprint, Key};
-use crate::paths::LONGEST_NAME;
+use crate::manifest::shown;
 use crate::outputs::{Folder, Of, PLACING, Trouble};
-use crate::plan::{Node, Work};
+use crate::paths::LONGEST_NAME;
+use crate::plan::{Node, Source, Work};
 use crate::worker::{Worker, Workers};
 
 /// What all running nodes share.
@@ -202,7 +203,8 @@ impl From<Trouble> for End {
         match trouble {
             Trouble::Cache(fault) => fault.into(),
             Trouble::Foreign(foreign) => Self::Failed(
-                Failed::new(format!("{}; the result is in the cache", foreign.message())).help(foreign.help()),
+                Failed::new(format!("{}; the result is in the cache", foreign.message()))
+                    .help(foreign.help()),
             ),
             Trouble::Out(fault) => Self::Failed(Failed::of(fault)),
             Trouble::Damaged => Self::Failed(Failed::new(
@@ -300,7 +302,9 @@ impl Shop<'_> {
             drop(no_collection);
             return match self.appear(task.node, &task.key, &published, false)? {
                 Some(placed) => Ok(Outcome::Checked(placed, published.made.seconds, differences)),
-                None => Err(End::Failed(Failed::new("the published result is damaged, and nothing was compared"))),
+                None => {
+                    Err(End::Failed(Failed::new("the published result is damaged, and nothing was compared")))
+                }
             };
         }
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
@@ -381,6 +385,18 @@ impl Shop<'_> {
         task.files.iter().filter(same).map(|(path, _)| path.clone()).collect()
     }
 
+    /// The files and folders of the user's that a node reads.
+    fn own_inputs<'t>(&self, task: &'t Task<'_>) -> Vec<&'t (PathBuf, Hashed)> {
+        let sources = task.node.inputs.iter().flat_map(|input| &input.sources);
+        let own: Vec<&PathBuf> = sources
+            .filter_map(|source| match source {
+                Source::Path { path, .. } => Some(path),
+                Source::Node { .. } => None,
+            })
+            .collect();
+        task.files.iter().filter(|(path, _)| own.contains(&path)).collect()
+    }
+
     fn once(&self, task: &Task<'_>) -> Result<(Record, Option<NoCollection>), End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
@@ -392,6 +408,14 @@ impl Shop<'_> {
                 self.run_command(task, &mut place, (run, env, strict.as_deref()))
             }
             Work::Worker(program) => self.run_job(task, &mut place, *program),
+        };
+        let moved = put_back(&self.own_inputs(task), &place)?;
+        let done = match moved.first() {
+            Some(path) => Err(End::Failed(
+                Failed::new(format!("it moved its input away: {} (it was put back)", shown(path)))
+                    .help("inputs are yours, and are left alone: copy it (`cp`), or link it (`ln`)"),
+            )),
+            None => done,
         };
         let record = done.and_then(|said| {
             let no_collection = self.cache.no_collection()?;
@@ -498,6 +522,66 @@ fn differences(node: &Node, published: &Record, now: &Record) -> Vec<Difference>
             now: now.map(|stored| stored.digest),
         })
         .collect()
+}
+
+/// Puts inputs back that a node moved into its own folder, which is about to be emptied. Gives those that it found.
+fn put_back(own: &[&(PathBuf, Hashed)], place: &Place<'_>) -> Result<Vec<PathBuf>, End> {
+    let mut found = Vec::new();
+    for (path, hashed) in own.iter().filter(|(path, _)| path.symlink_metadata().is_err()) {
+        let room = place.room.path();
+        let is_it = |entry: &walkdir::DirEntry| {
+            let path = entry.path();
+            let is_folder = entry.file_type().is_dir();
+            if entry.depth() == 0 || is_folder != hashed.stored.folder {
+                return false;
+            }
+            match is_folder {
+                true => folder_digest(path) == Some(hashed.stored.digest),
+                false => entry.metadata().is_ok_and(|m| {
+                    m.is_file()
+                        && m.len() == hashed.stored.bytes
+                        && hash_file(path, m.len()).is_ok_and(|h| h.digest == hashed.stored.digest)
+                }),
+            }
+        };
+        let there = walkdir::WalkDir::new(room).into_iter().flatten().find(is_it);
+        if let Some(there) = there {
+            move_to(there.path(), path).at("put back", path)?;
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// The digest of a user's folder.
+fn folder_digest(path: &Path) -> Option<Digest> {
+    let leaves = crate::digest::leaves(path).ok()?;
+    let mut all = Vec::with_capacity(leaves.len());
+    for leaf in leaves.iter().filter(|leaf| leaf.is_file()) {
+        all.push((
+            leaf.name.as_str(),
+            leaf.stat.executable,
+            hash_file(&leaf.path, leaf.stat.size).ok()?.digest,
+        ));
+    }
+    Some(fold(all.into_iter()))
+}
+
+/// Moves something, also to another file system.
+fn move_to(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {}
+        other => return other,
+    }
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry?;
+        let there = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
+        match entry.file_type().is_dir() {
+            true => std::fs::create_dir_all(&there)?,
+            false => drop(std::fs::copy(entry.path(), there.components().collect::<PathBuf>())?),
+        }
+    }
+    Ok(())
 }
 
 /// What is there, or is made now.

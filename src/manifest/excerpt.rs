@@ -36,7 +36,8 @@ pub(super) fn of<'a>(text: String, labels: Vec<(Range<usize>, &'a str)>) -> (Str
         let cut = (shown.start > 0, shown.end < line.len());
         out.push_str(if cut.0 { "…" } else { "" });
         let base = out.len();
-        let at = |place: usize| base + place.saturating_sub(begins).clamp(shown.start, shown.end) - shown.start;
+        let at =
+            |place: usize| base + place.saturating_sub(begins).clamp(shown.start, shown.end) - shown.start;
         for (i, (range, label)) in inside {
             let column = line.get(..range.start - begins).map_or(1, |before| before.chars().count() + 1);
             let label = match cut {

@@ -132,15 +132,17 @@ fn axis(key: &str, list: &[Value], at: &Value, wrong: &mut Vec<Problem>) {
 /// A label is a part of node names: `train[method=softmax]`.
 fn check_label(key: &str, plain: &str, at: &Place, wrong: &mut Vec<Problem>) {
     if plain.is_empty() || plain.contains(['[', ']', ',', '=']) || plain.contains(char::is_control) {
-        let problem = Problem::new(format!("`{}` cannot be a label of `{key}`", plain.escape_debug()), at, "here");
+        let problem =
+            Problem::new(format!("`{}` cannot be a label of `{key}`", plain.escape_debug()), at, "here");
         wrong.push(problem.help("a label is not empty and has none of `[ ] , =`, and no line end"));
     }
     // `key=label` is a part of the name of the node's folder.
     if key.len() + 1 + plain.len() > LONGEST_NAME {
         let said = format!("a label of `{key}` has {} bytes: too many for the name of a folder", plain.len());
-        wrong.push(Problem::new(said, at, "here").help(
-            "give it a short label, and the long value beside it with `matrix.include`",
-        ));
+        wrong.push(
+            Problem::new(said, at, "here")
+                .help("give it a short label, and the long value beside it with `matrix.include`"),
+        );
     }
 }
 

@@ -39,8 +39,10 @@ impl Foreign {
         match self.why {
             Why::Link => format!("{path} is a link, and an output of `{node}` belongs there"),
             Why::File => format!("{path} is a file, and a folder for outputs of `{node}` belongs there"),
-            Why::NotPlaced => format!("{path} was put there by no run, and an output of `{node}` belongs there"),
-            Why::Edited => format!("{path}, an output of `{node}`, was changed since a run put it there"),
+            Why::NotPlaced => {
+                format!("{path} was put there by no run, and an output of `{node}` belongs there")
+            }
+            Why::Edited => format!("{path}, the place of an output of `{node}`, is not what a run put there"),
         }
     }
 
@@ -64,7 +66,12 @@ impl Foreign {
 ///
 /// # Errors
 /// With the paths, and how to go on.
-pub fn refuse_foreign(folder: &Folder, plan: &Plan, wanted: &dyn Fn(usize) -> bool, cache: &Cache) -> Result<()> {
+pub fn refuse_foreign(
+    folder: &Folder,
+    plan: &Plan,
+    wanted: &dyn Fn(usize) -> bool,
+    cache: &Cache,
+) -> Result<()> {
     const SHOWN: usize = 10;
     let mut found = Vec::new();
     for (i, node) in plan.nodes.iter().enumerate().filter(|(i, _)| wanted(*i) || folder.crashed().is_some()) {
@@ -120,9 +127,7 @@ impl Folder {
 
     /// Whether what lies at `there`, which is or was the place of an output, was not put there by a run.
     pub(super) fn is_not_ours(&self, of: Of<'_>, there: &Path, cache: &Cache) -> Option<Foreign> {
-        let foreign = |why| {
-            Some(Foreign { path: self.path().join(of.path), node: of.node.to_owned(), why })
-        };
+        let foreign = |why| Some(Foreign { path: self.path().join(of.path), node: of.node.to_owned(), why });
         let Ok(copied) = Copied::look(there) else { return foreign(Why::NotPlaced) };
         if self.placed.is(of.path, &copied) {
             return None;

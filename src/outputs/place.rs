@@ -44,7 +44,13 @@ impl Folder {
     ///
     /// # Errors
     /// When the place is somebody else's, or cannot be written.
-    pub fn place(&self, cache: &Cache, of: Of<'_>, stored: &Stored, scratch: &Scratch) -> Result<Hashed, Trouble> {
+    pub fn place(
+        &self,
+        cache: &Cache,
+        of: Of<'_>,
+        stored: &Stored,
+        scratch: &Scratch,
+    ) -> Result<Hashed, Trouble> {
         let to = self.path().join(of.path);
         if let Some(foreign) = self.on_the_way(of) {
             return Err(Trouble::Foreign(foreign));
@@ -60,7 +66,9 @@ impl Folder {
                 }
             };
             // Somebody who writes to the path at this very moment must not have it taken for the copy.
-            if let Some(placed) = cache.remember_copy(&to, stored, &made).at("read", &to).map_err(Trouble::Out)? {
+            if let Some(placed) =
+                cache.remember_copy(&to, stored, &made).at("read", &to).map_err(Trouble::Out)?
+            {
                 return Ok(placed);
             }
         }
@@ -151,7 +159,9 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<(), Trouble> {
         std::fs::create_dir_all(&folder).at("create", &folder).map_err(Trouble::Out)?;
     }
     let files: Vec<_> = found.iter().filter(|leaf| leaf.is_file()).collect();
-    files.par_iter().try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat, leaf.stat.executable))
+    files
+        .par_iter()
+        .try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat, leaf.stat.executable))
 }
 
 /// Shares blocks, or copies, or links.

@@ -388,9 +388,12 @@ impl<'a> Builder<'a> {
         let path = if is_pattern { root.join(pattern::fixed(text)) } else { root.join(text) };
         // A pattern may begin above the output folder: it does not look into it.
         match self.grounds.judge(&path, input, nodes, &|below| self.placed_at(below, nodes)) {
-            Is::Output { node, output } if !is_pattern => return (vec![Source::Node { node, output }], false),
+            Is::Output { node, output } if !is_pattern => {
+                return (vec![Source::Node { node, output }], false);
+            }
             Is::Inside(what, help) => {
-                self.wrong.push(Problem::new(format!("`{text}` lies in {what}"), place, "named here").help(help));
+                self.wrong
+                    .push(Problem::new(format!("`{text}` lies in {what}"), place, "named here").help(help));
                 return (vec![], is_pattern);
             }
             Is::Around(what, help) if !is_pattern => {
@@ -419,14 +422,18 @@ impl<'a> Builder<'a> {
                 self.wrong.push(Problem::new(format!("`{text}` is no pattern: {why}"), place, "here"));
             }
             Err(pattern::Wrong::Found(all)) => {
-                let more = if all.len() > 3 { format!("\n  and {} more", all.len() - 3) } else { String::new() };
+                let more =
+                    if all.len() > 3 { format!("\n  and {} more", all.len() - 3) } else { String::new() };
                 let told = all.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("\n  ");
                 let problem = Problem::new(
                     format!("what `{text}` means cannot be said: {told}{more}"),
                     place,
                     "in this pattern",
                 );
-                self.wrong.push(problem.help("remove it or make it readable, or write a pattern that does not lead there"));
+                self.wrong.push(
+                    problem
+                        .help("remove it or make it readable, or write a pattern that does not lead there"),
+                );
             }
         }
         (vec![], true)
@@ -458,9 +465,11 @@ impl<'a> Builder<'a> {
                 place,
                 "meant here",
             );
-            self.wrong.push(problem.help(
-                "the command sees one path a line; rename it, or make the folder above it the input",
-            ));
+            self.wrong.push(
+                problem.help(
+                    "the command sees one path a line; rename it, or make the folder above it the input",
+                ),
+            );
         }
     }
 

@@ -78,9 +78,10 @@ fn read_outputs(value: &Value, wrong: &mut Vec<Problem>) -> Vec<Output> {
         };
         if !variable(&name) {
             let problem = Problem::new(format!("`{name}` cannot be an output's name"), place, "here");
-            wrong.push(problem.help(
-                "use letters, digits and `_`, 200 at the most: the command sees it as `$OUT_name`",
-            ));
+            wrong
+                .push(problem.help(
+                    "use letters, digits and `_`, 200 at the most: the command sees it as `$OUT_name`",
+                ));
             continue;
         }
         if let Some((what, help)) = places::add(&mut out, &name, &path) {
@@ -96,7 +97,8 @@ const LONGEST_VARIABLE_NAME: usize = 200;
 /// Whether a name can be part of a shell variable.
 pub(super) fn variable(name: &str) -> bool {
     name.len() <= LONGEST_VARIABLE_NAME
-        && !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn text(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<String> {
@@ -126,7 +128,8 @@ fn environment(value: &Value, wrong: &mut Vec<Problem>) -> BTreeMap<String, Stri
             wrong.push(problem.help("a name is not empty and has no `=` in it"));
         }
         if text.len() + name.len() > LONGEST_VALUE {
-            let said = format!("the variable `{name}` has {} bytes, of {LONGEST_VALUE} at the most", text.len());
+            let said =
+                format!("the variable `{name}` has {} bytes, of {LONGEST_VALUE} at the most", text.len());
             let problem = Problem::new(said, place, "here");
             wrong.push(problem.help("put it into a file, and make that an input"));
         }

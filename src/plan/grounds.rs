@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Node, Output};
+use crate::cache::PARTS;
 use crate::outputs::PLACING;
 use crate::paths::{overlap, plain};
 
@@ -50,7 +51,7 @@ impl Grounds {
 
     /// Folders that patterns do not look into.
     pub fn left_out(&self) -> Vec<PathBuf> {
-        let mut all = vec![self.cache.clone()];
+        let mut all = self.cache_parts();
         for out in &self.outs {
             match self.holds_the_project(out) {
                 true => all.extend(self.stages.iter().map(|stage| out.join(stage))),
@@ -67,7 +68,21 @@ impl Grounds {
 
     /// Whether the folder of a stage and the cache lie in each other.
     pub(super) fn cache_is_in_the_way_of(&self, stage: &str) -> bool {
-        self.outs.iter().any(|out| overlap(&out.join(stage), &self.cache))
+        let parts = self.cache_parts();
+        self.outs.iter().any(|out| parts.iter().any(|part| overlap(&out.join(stage), part)))
+    }
+
+    /// Whether the output folder lies in the cache, or is it.
+    pub fn out_is_in_the_cache(&self) -> bool {
+        self.out() == self.cache || self.cache_parts().iter().any(|part| self.out().starts_with(part))
+    }
+
+    /// What belongs to the cache: all of its folder; or, where the project itself lies in it, what a cache consists of.
+    fn cache_parts(&self) -> Vec<PathBuf> {
+        match self.root.starts_with(&self.cache) {
+            true => PARTS.iter().map(|part| self.cache.join(part)).collect(),
+            false => vec![self.cache.clone()],
+        }
     }
 
     /// The output folder.
@@ -105,7 +120,7 @@ impl Grounds {
         if self.cache.starts_with(&path) {
             return Is::Around("the cache", elsewhere("cache"));
         }
-        if path.starts_with(&self.cache) {
+        if self.cache_parts().iter().any(|part| path.starts_with(part)) {
             return Is::Inside("the cache", "name the output of a stage, or a file of yours".to_owned());
         }
         Is::Own
@@ -116,7 +131,8 @@ impl Grounds {
 fn reference(below: &Path, input: &str, nodes: &[Node]) -> Option<String> {
     let near = |node: &Node, output: &Output| overlap(&node.folder().join(&output.path), below);
     let all = nodes.iter().flat_map(|node| node.outputs.iter().map(move |output| (node, output)));
-    let (node, output) = all.filter(|(node, output)| near(node, output)).min_by_key(|(n, _)| n.labels.len())?;
+    let (node, output) =
+        all.filter(|(node, output)| near(node, output)).min_by_key(|(n, _)| n.labels.len())?;
     let name = format!("input.{input} = \"{}.{}\"", node.name, output.name);
     let place = node.folder().join(&output.path);
     Some(match below.strip_prefix(&place) {

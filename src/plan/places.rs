@@ -47,7 +47,11 @@ pub(super) fn check(nodes: &[Node], grounds: &Grounds, wrong: &mut Vec<Problem>)
             let path = folder.join(&output.path);
             if grounds.out().join(&path).as_os_str().len() > LONGEST_PATH {
                 wrong.push(refuse(
-                    format!("the path of the output `{}` of `{}` is too long", output.name, short(&node.name)),
+                    format!(
+                        "the path of the output `{}` of `{}` is too long",
+                        output.name,
+                        short(&node.name)
+                    ),
                     "make the names shorter, or name an output folder nearer to the root",
                 ));
             }
@@ -58,7 +62,8 @@ pub(super) fn check(nodes: &[Node], grounds: &Grounds, wrong: &mut Vec<Problem>)
     all.sort_by(|a, b| a.0.split('/').cmp(b.0.split('/')));
     for pair in all.windows(2) {
         let [(first, one), (second, other)] = pair else { continue };
-        let inside = second.strip_prefix(first.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside =
+            second.strip_prefix(first.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if inside && one.name != other.name {
             wrong.push(
                 Problem::new(

@@ -162,7 +162,8 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
     let (out, said) = (Listener::on(child.stdout.take()), Listener::on(child.stderr.take()));
     let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     let (began, mut told) = (Instant::now(), false);
-    let over = |child: &mut Child| child.try_wait().map_err(|e| Fault::machine(format!("worker `{name}`: {e}")));
+    let over =
+        |child: &mut Child| child.try_wait().map_err(|e| Fault::machine(format!("worker `{name}`: {e}")));
     let status = loop {
         // What it started may keep the pipes open: its own end counts.
         if let Some(status) = over(&mut child)? {
@@ -175,7 +176,9 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
                 "worker `{name}` did not describe itself within {} s",
                 GIVEN_UP_AFTER.as_secs()
             ))
-            .with_help("`describe` prints its kinds and ends: have it answer before it loads what only jobs need"));
+            .with_help(
+                "`describe` prints its kinds and ends: have it answer before it loads what only jobs need",
+            ));
         }
         if began.elapsed() > TOLD_AFTER && !std::mem::replace(&mut told, true) {
             crate::say!(

@@ -18,7 +18,11 @@ fn an_output_that_is_gone_is_put_back_and_one_that_was_edited_only_if_that_is_wa
     p.write("out/times/n=1/text.txt/a folder in place of a file", "");
     let refused = p.run(&[]);
     assert_eq!((refused.code, refused.events.len()), (2, 0), "{}", refused.err);
-    for said in ["out/all/all.txt, an output of `all`, was changed", "out/times/n=1/text.txt", "--overwrite"] {
+    for said in [
+        "out/all/all.txt, the place of an output of `all`, is not what a run put there",
+        "out/times/n=1/text.txt",
+        "--overwrite",
+    ] {
         assert!(refused.err.contains(said), "{said}: {}", refused.err);
     }
     assert_eq!(p.call(&["plan"]).code, 2);

@@ -290,3 +290,70 @@ fn what_stands_is_known_after_collections_targets_and_other_output_folders() {
     run(&[], 6);
     run(&[], 6);
 }
+
+#[test]
+fn a_lost_run_database_costs_no_result() {
+    let p = chain();
+    for greeting in ["a", "b", "c"] {
+        p.run_ok(&["--set", &format!("greeting={greeting}")]);
+    }
+    for file in ["runs.sqlite", "runs.sqlite-journal", "runs.quiet"] {
+        let _ = std::fs::remove_file(p.path("cache").join(file));
+    }
+    p.run_ok(&["--set", "greeting=d"]);
+    let said = p.json(&["cache", "gc", "--json"]);
+    assert_eq!(
+        (said["collected"]["records"].as_u64(), said["untold-runs"].as_u64()),
+        (Some(0), Some(3)),
+        "{said}"
+    );
+    assert_eq!(p.run_ok(&["--set", "greeting=a"]).counts(), [0, 4, 0, 0]);
+    // Who says how many are to be kept gets that many, the latest of them by the order in which they were written.
+    let said = p.json(&["cache", "gc", "--keep-runs", "1", "--json"]);
+    assert!(said["collected"]["records"].as_u64().unwrap() > 0, "{said}");
+}
+
+#[test]
+fn which_run_is_the_last_does_not_hang_on_a_clock() {
+    let p = chain();
+    p.run_ok(&["--set", "greeting=first"]);
+    p.run_ok(&["--set", "greeting=second"]);
+    // As if the clock had been set back between the two.
+    let db = rusqlite::Connection::open(p.path("cache/runs.sqlite")).unwrap();
+    let names: Vec<String> = {
+        let mut all = db.prepare("SELECT name FROM run ORDER BY number").unwrap();
+        let rows = all.query_map([], |r| r.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    for (table, column) in [("run", "name"), ("node", "run"), ("metric", "run")] {
+        let sql = format!("UPDATE {table} SET {column} = '20010101-000000.000-1' WHERE {column} = ?1");
+        db.execute(&sql, [&names[1]]).unwrap();
+    }
+    drop(db);
+    let history = p.json(&["history", "--json"]);
+    assert_eq!(history["runs"][0]["run"], "20010101-000000.000-1", "{history}");
+}
+
+#[test]
+fn a_page_is_whole_although_nothing_ran() {
+    let p = chain();
+    p.run_ok(&[]);
+    assert_eq!(p.call(&["lock"]).code, 0);
+    for args in [
+        &["run", "--html", "page.html"][..],
+        &["verify", "--html", "page.html"],
+        &["run", "--html", "page.html", "-q"],
+    ] {
+        let _ = std::fs::remove_file(p.path("page.html"));
+        let ran = p.call(args);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let page = p.read("page.html");
+        for node in ["words", "times[n=1]", "times[n=2]", "all"] {
+            assert!(page.contains(&format!("<b>{node}</b>")), "{node}");
+        }
+        assert!(
+            page.contains("parameter run") && page.contains("output words") && page.contains("made"),
+            "{page}"
+        );
+    }
+}

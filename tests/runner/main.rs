@@ -4,11 +4,15 @@
 
 mod cache;
 mod commands;
+mod faults;
 mod keeping;
 mod locking;
 mod mistakes;
 mod model;
+mod own_files;
 mod results;
+mod shell;
+mod stale;
 mod stopping;
 mod support;
 mod terminal;

@@ -37,6 +37,10 @@ fn after_good(rest: &str) -> String {
 
 mistakes! {
     no_toml: "[stage.a\nkind = \"command\"";
+    a_wrong_value_in_a_list_of_variables: "[vars]\norders = [\"file\", \"revresed\"]\n".to_owned()
+        + &worker("matrix.order = \"${vars.orders}\"\norder = \"${matrix.order}\"\ninput.points = { path = \"notes.txt\" }");
+    a_wrong_variable: "[vars]\nepochs = \"four\"\n".to_owned()
+        + &worker("epochs = \"${vars.epochs}\"\ninput.points = { path = \"notes.txt\" }");
     two_mistakes_in_the_text: "a = \nb = \"x\nc = 1";
     a_key_twice: "[stage.a]\nkind = \"command\"\nkind = \"command\"";
     a_number_too_large: "[vars]\nn = 99999999999999999999\n[stage.a]\nkind = \"command\"";

@@ -76,3 +76,51 @@ fn watching_runs_again_when_something_changes_and_ends_with_ctrl_c() {
     assert!(said.contains("changed     notes.txt") && said.contains("changed     pipeline.toml"), "{said}");
     assert!(said.contains("pipeline.toml:3"), "a mistake is told, and waited out: {said}");
 }
+
+#[test]
+fn the_first_ctrl_c_ends_a_job_at_its_next_step_and_the_next_run_goes_on_there() {
+    let p = crate::workers::fit();
+    // Each epoch waits until it is seen.
+    let text = p.read("perceptron.py");
+    let slow = text.replace("import json", "import time, json");
+    assert!(slow.contains("def "), "the example has functions");
+    let mut lines: Vec<String> = slow.lines().map(str::to_owned).collect();
+    let at = lines.iter().position(|l| l.contains("\"step-done\"")).expect("the example hands in steps");
+    let indent: String = lines[at].chars().take_while(|c| c.is_whitespace()).collect();
+    lines.insert(at, format!("{indent}time.sleep(0.3)"));
+    p.write("perceptron.py", &lines.join("\n"));
+    let events = p.path("events.jsonl");
+    let mut child = p
+        .command(&["run", "--events", events.to_str().unwrap(), "--set", "fit.epochs=50"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let steps = || std::fs::read_to_string(&events).unwrap_or_default().matches("node-step").count();
+    wait_for(&|| steps() >= 2);
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let done = steps();
+    assert!(done < 20, "{done} epochs of 50 were waited for");
+    let ran = p.run_ok(&["--set", "fit.epochs=5"]);
+    let known = ran.events.iter().filter(|e| e["event"] == "node-step" && e["known"] == true).count();
+    assert_eq!(known, done.min(5), "what was done is kept");
+}
+
+#[test]
+fn watching_reacts_to_inputs_alone() {
+    let p = crate::support::chain();
+    let mut child = p.command(&["run", "--watch"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&|| p.path("out/all/all.txt").exists());
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    p.write("thesis.tex", "not an input").write("notes.txt.bak", "nor this");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    p.write("notes.txt", "three\n");
+    wait_for(&|| p.read("out/all/all.txt").contains("three"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("changed     notes.txt\n"), "{said}");
+    assert!(!said.contains("thesis") && !said.contains(".bak"), "{said}");
+}

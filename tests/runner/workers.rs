@@ -215,3 +215,113 @@ fn a_worker_that_cannot_describe_itself_is_named() {
     let ran = p.run(&[]);
     assert!(ran.err.contains("cannot be started: no-such-program"), "{}", ran.err);
 }
+
+/// A worker whose program says what it writes, so that one program can be told from another.
+const VERSIONED: &str = r#"
+import hashlib, json, sys, time
+V = "1"
+kind = {"name": "versioned", "summary": "", "inputs": [{"name": "i", "about": "", "shape": "optional"}],
+        "code": {"v.py": hashlib.sha256(open("v.py", "rb").read()).hexdigest()},
+        "outputs": [{"name": "o", "path": "o", "about": ""}], "parameters": {"type": "object", "properties": {}}}
+if sys.argv[1] == "describe":
+    print(json.dumps({"protocol": 1, "worker": "v", "kinds": [kind]}))
+    sys.exit()
+for line in sys.stdin:
+    open(json.loads(line)["outputs"]["o"], "w").write(V)
+    print(json.dumps({"event": "done"}), flush=True)
+"#;
+
+#[test]
+fn what_a_worker_computes_that_changed_since_it_was_described_is_thrown_away() {
+    let p = with_worker("v", VERSIONED, "kind = \"versioned\"\ninput.i = \"first\"");
+    let text = p.read("pipeline.toml");
+    let change = "sed -i 's/V = \"1\"/V = \"2\"/' $HOME/v.py";
+    p.write(
+        "pipeline.toml",
+        &format!(
+            "{text}[stage.first]\nkind = \"command\"\nrun = '''{change}; echo > $OUT_o'''\noutput.o = \"o\"\n"
+        ),
+    );
+    let ran = called(p.command(&["run"]).env("HOME", p.path("")));
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("the worker `v` changed since the run began"), "{}", ran.err);
+    assert!(!p.path("out/x/o").exists());
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/x/o"), "2");
+    p.write("v.py", VERSIONED);
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/x/o"), "1", "and nothing of the other version was kept under the key of this one");
+}
+
+#[test]
+fn a_worker_whose_output_would_lie_elsewhere_is_refused() {
+    for path in ["../../../mine", "/tmp/mine", "", "a/../../b", "a\\u0000b"] {
+        let script = VERSIONED.replace("\"path\": \"o\"", &format!("\"path\": \"{path}\""));
+        let p = with_worker("v", &script, "kind = \"versioned\"");
+        p.write("mine", "precious");
+        let ran = p.run(&[]);
+        assert_eq!((ran.code, ran.events.len()), (2, 0), "{path}: {}", ran.err);
+        assert!(ran.err.contains("kind `versioned` cannot be used"), "{path}: {}", ran.err);
+        assert_eq!(p.read("mine"), "precious");
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_describe_itself_is_told_and_given_up() {
+    let p = with_worker("v", "import time; time.sleep(1000)", "kind = \"versioned\"");
+    let began = std::time::Instant::now();
+    let ran = p.run(&[]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(began.elapsed().as_secs() < 60);
+    assert!(ran.err.contains("worker `v` has not described itself for 5 s"), "{}", ran.err);
+    assert!(ran.err.contains("did not describe itself within 25 s"), "{}", ran.err);
+    // What it leaves running in the background does not count.
+    let script = format!(
+        "import os, subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\n{VERSIONED}"
+    );
+    let p = with_worker("v", &script, "kind = \"versioned\"");
+    let began = std::time::Instant::now();
+    p.run_ok(&[]);
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn a_checked_node_computes_its_steps_again_and_what_is_published_stays() {
+    let p = fit();
+    p.run_ok(&[]);
+    let ran = p.run_ok(&["--check", "fit"]);
+    assert_eq!((steps(&ran, true), steps(&ran, false)), (0, 4), "{}", ran.err);
+    assert!(ran.err.contains("1 node gave the same bytes again"), "{}", ran.err);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 1, 0, 0]);
+    // The same for a node that is to run although its result is known.
+    let ran = p.run_ok(&["--force", "fit"]);
+    assert_eq!((steps(&ran, true), steps(&ran, false)), (0, 4));
+    // One that gives other bytes each time: the first is published, and stays.
+    let p = Project::new(
+        "[stage.a]\nkind = \"command\"\nrun = \"date +%N > $OUT_o\"\noutput.o = \"o\"\n\
+         [stage.b]\nkind = \"command\"\nrun = \"cat $IN_o > $OUT_o\"\ninput.o = \"a\"\noutput.o = \"o\"\n",
+    );
+    p.run_ok(&[]);
+    let published = p.read("out/a/o");
+    let ran = p.run(&["--check", "a"]);
+    assert_eq!((ran.code, ran.executed()), (3, vec!["a".to_owned()]), "{}", ran.err);
+    assert!(ran.err.contains("`a.o` (") && ran.err.contains("is published"), "{}", ran.err);
+    assert_eq!((p.read("out/a/o"), p.run_ok(&[]).counts()), (published.clone(), [0, 2, 0, 0]));
+    p.run_ok(&["--force", "a"]);
+    assert_ne!(p.read("out/a/o"), published, "a forced run publishes anew");
+}
+
+#[test]
+fn a_node_that_waits_for_a_gpu_holds_up_nobody_who_needs_none() {
+    let p = Project::new(
+        "[stage.train]\nkind = \"command\"\nmatrix.n = [1, 2, 3]\nresources = { gpu = 1 }\n\
+         run = \"date +%s%N > $OUT_o; sleep 0.4 # ${matrix.n}\"\noutput.o = \"o\"\n\
+         [stage.small]\nkind = \"command\"\nrun = \"date +%s%N > $OUT_o\"\noutput.o = \"o\"\n",
+    );
+    let ran = with(&p, &[("CUDA_VISIBLE_DEVICES", "0")], &["-j", "4"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let began = |f: &str| p.read(f).trim().parse::<u64>().unwrap();
+    let mut trainings: Vec<u64> = (1..4).map(|n| began(&format!("out/train/n={n}/o"))).collect();
+    trainings.sort_unstable();
+    assert!(began("out/small/o") < trainings[1], "before the second training began");
+}
