@@ -19,7 +19,7 @@ pub struct Grounds {
     outs: Vec<PathBuf>,
     /// The cache folder.
     cache: PathBuf,
-    /// The stages: each has a folder in the output folder.
+    /// Where the project itself lies in an output folder: the stages, each of which has a folder there.
     stages: BTreeSet<String>,
 }
 
@@ -46,7 +46,11 @@ impl Grounds {
     pub fn new(root: &Path, outs: &[PathBuf], cache: &Path, stages: BTreeSet<String>) -> Self {
         let mut outs: Vec<PathBuf> = outs.iter().map(|out| plain(out)).collect();
         outs.dedup();
-        Self { root: plain(root), outs, cache: plain(cache), stages }
+        let mut grounds = Self { root: plain(root), outs, cache: plain(cache), stages };
+        if !grounds.outs.iter().any(|out| grounds.holds_the_project(out)) {
+            grounds.stages.clear();
+        }
+        grounds
     }
 
     /// Folders that patterns do not look into.
