@@ -1,6 +1,7 @@
 //! Files that data sets bring along beside their images.
 //!
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
+//! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
 //! - [`names`]: names of files: which are images, which belong to nobody.
 //! - [`text`]: text files in the encodings in which people save them.
@@ -9,6 +10,7 @@
 //! trainings valid: what reads datasets alone is not built on it.
 
 pub mod landmarks;
+pub mod lists;
 pub mod mat;
 pub mod names;
 pub mod text;
