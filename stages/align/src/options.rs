@@ -23,7 +23,7 @@ pub struct Options {
     /// place (points within a few pixels, or outside of the picture), and by where eyes are seen in a sample.
     pub check: Check,
     /// The largest distance between template and fitted landmarks, root mean square over the points, in pixels of a 112-pixel crop:
-    /// `check` looks at the median and at whether more than 5 % of the images exceed it. How many do is always told.
+    /// `check` looks at the median and at whether more than 10 % of the images exceed it. How many do is always told.
     #[schemars(range(min = 0.0, max = 112.0))]
     pub max_residual: f64,
     /// How far eyes may lie from where the landmarks put them before landmarks that are no better than the mean position are refused:

@@ -33,7 +33,7 @@ const ENOUGH: usize = 40;
 /// Crops that agree less with their mean than this (correlation, median) are not comparable: nothing is concluded.
 const COMPARABLE: f64 = 0.45;
 /// The share of images whose landmarks may be off.
-const TAIL: f64 = 0.05;
+const TAIL: f64 = 0.1;
 
 /// What a look at a sample showed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -59,6 +59,11 @@ impl How {
         Self::NearMiss,
     ];
 
+    /// Whether both write the same words, as two copies of one data set do.
+    pub fn is_alike(self) -> bool {
+        matches!(self, Self::SameId | Self::SameName | Self::OtherOrder)
+    }
+
     /// As `matches.csv` writes it.
     pub fn name(self) -> &'static str {
         match self {

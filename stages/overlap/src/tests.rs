@@ -111,6 +111,17 @@ fn a_training_set_that_is_the_test_set_is_refused() {
 }
 
 #[test]
+fn persons_who_are_all_shared_under_other_spellings_are_listed() {
+    let (_guard, dir) = world();
+    write(&dir.join("train"), &["Anna B\u{e9}lo", "John Smith"]);
+    write(&dir.join("lfw"), &["Anna_Belo", "John_Smith"]);
+    overlap(&dir, &["lfw"], json!({})).unwrap();
+    let rows = std::fs::read_to_string(dir.join("out/matches/matches.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+    assert!(Dataset::open(&dir.join("out/dataset")).unwrap().is_empty());
+}
+
+#[test]
 fn ninety_thousand_by_ten_thousand_names_take_moments() {
     let name = |k: usize| format!("{}{}_{}{}", ["An", "Jo", "K"][k % 3], k % 601, ["Be", "L"][k % 2], k / 17);
     let train: Vec<String> = (0..90_000).map(name).collect();

@@ -99,6 +99,8 @@ pub(super) fn decode_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataErr
 /// out with ones behind the data (which are no code in any table) and with zeros.
 fn without_end(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
     let cut = || DataError::new("the JPEG is cut short: its data ends before the picture does");
+    // The decoder's own words say where, if it notices.
+    let cut = || read(bytes).err().unwrap_or_else(cut);
     if !walk.scans.complete() {
         return Err(cut());
     }
