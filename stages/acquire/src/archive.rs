@@ -2,6 +2,11 @@
 //!
 //! Every path must stay below the target folder, nothing is written twice, links are refused, and the content may not be
 //! larger than the archive's size allows.
+//!
+//! Names are UTF-8. In a zip archive, a name that is not is read by code page 437, as the format says for entries without the
+//! flag for UTF-8, and that is told; with the flag, and in a tar archive, it is refused.
+
+mod twice;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -33,16 +38,16 @@ pub(crate) fn format(path: &Path) -> Result<Option<Format>> {
     })
 }
 
-/// Unpacks an archive into an empty folder.
-pub(crate) fn unpack(path: &Path, format: Format, target: &Path, ratio: u32) -> Result<()> {
+/// Unpacks an archive into an empty folder; what it returns a person should know.
+pub(crate) fn unpack(path: &Path, format: Format, target: &Path, ratio: u32) -> Result<Option<String>> {
     let size = std::fs::metadata(path).doing("read", path)?.len();
     let budget = FREE + size.saturating_mul(u64::from(ratio));
     let mut out = Unpack { target, budget, left: budget, seen: HashSet::new() };
     let file = BufReader::new(File::open(path).doing("read", path)?);
     match format {
         Format::Zip => zip(file, &mut out),
-        Format::Tar => tar(file, &mut out),
-        Format::TarGz => tar(flate2::read::MultiGzDecoder::new(file), &mut out),
+        Format::Tar => tar(file, &mut out).map(|()| None),
+        Format::TarGz => tar(flate2::read::MultiGzDecoder::new(file), &mut out).map(|()| None),
     }
     .map_err(|e| Failure {
         message: format!("cannot unpack {}: {}", path.display(), e.message),
@@ -50,12 +55,24 @@ pub(crate) fn unpack(path: &Path, format: Format, target: &Path, ratio: u32) -> 
     })
 }
 
-fn zip(file: BufReader<File>, out: &mut Unpack<'_>) -> Result<()> {
+fn zip(mut file: BufReader<File>, out: &mut Unpack<'_>) -> Result<Option<String>> {
+    if let Some(name) = twice::first(&mut file) {
+        return Err(is_there_twice(&name));
+    }
+    let mut guessed: Vec<String> = Vec::new();
     let damaged = |e: zip::result::ZipError| Failure::new(format!("the zip archive is damaged: {e}"));
     let mut archive = zip::ZipArchive::new(file).map_err(damaged)?;
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i).map_err(damaged)?;
-        let name = entry.name().to_owned();
+        let name = match String::from_utf8(entry.name_raw().to_vec()) {
+            Ok(name) => name,
+            // What the reader makes of it: by code page 437, or with marks for what is no UTF-8 though it is said to be.
+            Err(e) if entry.name().contains('\u{fffd}') => return Err(not_utf8(e.as_bytes())),
+            Err(_) => {
+                guessed.push(format!("`{}`", entry.name()));
+                entry.name().to_owned()
+            }
+        };
         if entry.is_dir() {
             out.entry(&name)?;
         } else if entry.is_symlink() {
@@ -64,7 +81,24 @@ fn zip(file: BufReader<File>, out: &mut Unpack<'_>) -> Result<()> {
             out.file(&name, &mut entry)?;
         }
     }
-    Ok(())
+    let count = guessed.len();
+    guessed.truncate(3);
+    Ok((count > 0).then(|| {
+        format!(
+            "{count} names in the archive are not UTF-8 and were read by code page 437, as the format says: {}",
+            guessed.join(", ")
+        )
+    }))
+}
+
+fn not_utf8(name: &[u8]) -> Failure {
+    Failure::new(format!("the name of the entry `{}` is not UTF-8", name.escape_ascii()))
+        .help("unpack it with a program that knows its encoding, and give the folder or pack it again")
+}
+
+fn is_there_twice(name: &str) -> Failure {
+    Failure::new(format!("the entry `{name}` is there twice"))
+        .help("which of the two is meant cannot be told: pack the files again")
 }
 
 fn tar(mut reader: impl Read, out: &mut Unpack<'_>) -> Result<()> {
@@ -72,7 +106,7 @@ fn tar(mut reader: impl Read, out: &mut Unpack<'_>) -> Result<()> {
     let mut archive = tar::Archive::new(&mut reader);
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|e| not_utf8(e.as_bytes()))?;
         let kind = entry.header().entry_type();
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
             out.file(&name, &mut entry)?;
@@ -122,7 +156,7 @@ impl Unpack<'_> {
         self.entry(name)?;
         let relative = safe(name)?;
         if !self.seen.insert(relative.clone()) {
-            return Err(Failure::new(format!("the entry `{name}` is there twice")));
+            return Err(is_there_twice(name));
         }
         let path = self.target.join(relative);
         if let Some(folder) = path.parent() {

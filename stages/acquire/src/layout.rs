@@ -8,10 +8,14 @@ mod megaface;
 mod rfw;
 mod trillion;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 
+use crate::landmarks::composed;
+use crate::left_out::LeftOut;
 use crate::options::Layout;
 use crate::planned::Planned;
 use crate::tree::Tree;
@@ -24,14 +28,16 @@ pub(crate) struct Plan {
     pub(crate) lists: Vec<String>,
     /// What a person should know.
     pub(crate) notes: Vec<String>,
+    pub(crate) left_out: LeftOut,
 }
 
-/// Reads a source's layout. `own_landmarks`: whether the set's own landmarks are wanted.
-pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool) -> Result<Plan> {
+/// Reads a source's layout. `own_landmarks`: whether the set's own landmarks are wanted; `nested`: whether folders between identity
+/// and image are meant.
+pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: bool) -> Result<Plan> {
     let mut plan = match layout {
-        Layout::Folders => folders::plan(tree, None, own_landmarks),
-        Layout::Lfw => folders::plan(tree, Some(folders::LFW), own_landmarks),
-        Layout::Sllfw => folders::plan(tree, Some(folders::SLLFW), own_landmarks),
+        Layout::Folders => folders::plan(tree, None, own_landmarks, nested),
+        Layout::Lfw => folders::plan(tree, Some(folders::LFW), own_landmarks, nested),
+        Layout::Sllfw => folders::plan(tree, Some(folders::SLLFW), own_landmarks, nested),
         Layout::Calfw => flat::plan(tree, &flat::CALFW, own_landmarks),
         Layout::Cplfw => flat::plan(tree, &flat::CPLFW, own_landmarks),
         Layout::Agedb => agedb::plan(tree, own_landmarks),
@@ -41,7 +47,8 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool) -> Result<P
         Layout::TrillionPairs => trillion::plan(tree, own_landmarks),
     }?;
     if plan.faces.is_empty() {
-        return Err(Failure::new("the source holds no image where this layout has them")
+        let told = plan.left_out.told().into_values().fold(String::new(), |all, t| format!("{all}; {t}"));
+        return Err(Failure::new(format!("the source holds no image where this layout has them{told}"))
             .help(format!("it holds at its top: {}; is `layout` right, is `within` needed?", tree.top())));
     }
     plan.faces.sort_by(|a, b| a.name.cmp(&b.name));
@@ -50,22 +57,77 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool) -> Result<P
 }
 
 /// The images that there are, to hold lists against.
-struct Known<'a> {
-    names: HashSet<&'a str>,
+struct Known {
+    names: HashSet<String>,
+    /// By name without its ending: the images, by their place.
+    stems: HashMap<String, Vec<usize>>,
+    /// What lists call an image whose file has another ending.
+    called: RefCell<BTreeMap<usize, String>>,
 }
 
-impl<'a> Known<'a> {
-    fn new(faces: &'a [Planned]) -> Self {
-        Self { names: faces.iter().map(|f| f.name.as_str()).collect() }
+impl Known {
+    fn new(faces: &[Planned]) -> Self {
+        let names = faces.iter().map(|f| f.name.clone()).collect();
+        let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
+        for (k, face) in faces.iter().enumerate() {
+            stems.entry(composed(names::stem(&face.name)).into_owned()).or_default().push(k);
+        }
+        Self { names, stems, called: RefCell::default() }
     }
 
-    /// Refuses a name that there is no image for.
+    /// Refuses a name that there is no image for. An image whose file has another ending will be called as the list calls it.
     fn need(&self, name: &str, list: &str, line: impl std::fmt::Display) -> Result<()> {
         if self.names.contains(name) {
             return Ok(());
         }
-        Err(Failure::new(format!("{list}, {line}: the image `{name}` is missing"))
-            .help("the list and the images must be of the same set, and the set complete"))
+        let both = |what: &str, help: &str| {
+            Err(Failure::new(format!("{list}, {line}: the image `{name}` {what}")).help(help.to_owned()))
+        };
+        match self.stems.get(&*composed(names::stem(name))).map(Vec::as_slice) {
+            Some(&[k]) => match self.called.borrow_mut().entry(k).or_insert_with(|| name.to_owned()) {
+                before if before == name => Ok(()),
+                before => {
+                    both(&format!("stands as `{before}` elsewhere"), "write it in one way in all lists")
+                }
+            },
+            Some(_) => both("is there with several other endings", "leave the one that is meant"),
+            None => {
+                both("is missing", "the list and the images must be of the same set, and the set complete")
+            }
+        }
+    }
+
+    /// Calls images as the lists do.
+    fn call(self, faces: &mut [Planned]) {
+        for (k, name) in self.called.into_inner() {
+            faces[k].name = name;
+        }
+    }
+}
+
+/// Files by their names without endings, for lists that write another one.
+#[derive(Default)]
+struct Stems(Option<HashMap<String, Vec<String>>>);
+
+impl Stems {
+    /// The file that a list means by a path below a folder.
+    fn file(&mut self, tree: &Tree, folder: &str, path: &str) -> Result<Option<String>> {
+        let name = format!("{folder}/{path}");
+        if path.split('/').any(|p| p == "..") {
+            return Ok(None);
+        }
+        if tree.is_file(&name) {
+            return Ok(Some(name));
+        }
+        if self.0.is_none() {
+            let mut stems: HashMap<String, Vec<String>> = HashMap::new();
+            for image in tree.images(folder, None, &mut LeftOut::default())? {
+                stems.entry(composed(names::stem(&image)).into_owned()).or_default().push(image);
+            }
+            self.0 = Some(stems);
+        }
+        let found = self.0.as_ref().and_then(|s| s.get(&*composed(names::stem(path))));
+        Ok(found.filter(|f| f.len() == 1).map(|f| format!("{folder}/{}", f[0])))
     }
 }
 

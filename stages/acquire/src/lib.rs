@@ -2,10 +2,16 @@
 //!
 //! A set is read in its own layout, as its makers distribute it ([`Layout`]). Images travel as they are: whether they can be
 //! decoded is judged by `clean`.
+//!
+//! What is found and not taken is counted and told, as a warning and in the notes of `dataset.json`: files that are no images by
+//! their ending, folders of persons without an image, lines of a landmark list that fit no image. Hidden files, `__MACOSX`,
+//! `Thumbs.db` and the like are nobody's and are passed over everywhere. A list may write another ending than the file has:
+//! the image is then called as the list calls it.
 
 mod archive;
 mod landmarks;
 mod layout;
+mod left_out;
 mod options;
 mod pins;
 mod planned;
@@ -32,7 +38,10 @@ impl Stage for Acquire {
     const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         lfs_stage::one("source", "a folder, an archive (.zip, .tar, .tar.gz) or one image"),
-        lfs_stage::optional("landmarks", "a list `path x1 y1 .. x5 y5`, instead of the set's own landmarks"),
+        lfs_stage::optional(
+            "landmarks",
+            "a list, a line `path x1 y1 .. x5 y5` an image, in pixels of the picture as it is seen; instead of the set's own landmarks",
+        ),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output { name: "dataset", path: "dataset", about: "the faces, images as they were found" },

@@ -20,6 +20,11 @@ pub struct Options {
     /// The folder inside of the source that is the root of the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// Whether images may all lie deeper than `identity/image.jpg` (`identity/album/image.jpg`): the first folder is the identity.
+    /// Without it, such a tree is refused, as the first folders are mostly `train` and `test` or the folder that was packed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("x-when" = {"layout": ["folders", "lfw", "sllfw"]}))]
+    pub nested: bool,
     /// How many times larger than the archive its content may be (beyond the first gibibyte, which is free): more is taken for an attack.
     #[serde(default = "ratio")]
     #[schemars(range(min = 1, max = 100_000))]

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use lfs_faces::dataset::{Face, Info, Writer};
+use lfs_formats::landmarks::list::refuse_fractions;
+use lfs_formats::names::is_image;
 use lfs_stage::{Context, Failure, IoContext, Progress, Result};
 use rayon::prelude::*;
 
 use crate::layout::{Plan, plan};
 use crate::options::Options;
-use crate::tree::{Tree, is_image};
+use crate::tree::Tree;
 use crate::{archive, landmarks, pins};
 
 /// How many images are read before they are written.
@@ -24,15 +26,20 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     }
     pool.install(|| pins::verify(options, source))?;
     let root = root(options, source, cx)?;
-    let tree = Tree::new(&root);
+    let tree = Tree::new(&root).named(options.within.as_deref());
     let list = cx.input_opt("landmarks")?;
-    let mut plan = plan(options.layout, &tree, list.is_none())?;
+    let mut plan = plan(options.layout, &tree, list.is_none(), options.nested)?;
     if let Some(path) = list {
-        let text = std::fs::read(path).doing("read", path)?;
-        landmarks::assign(&mut plan.faces, &String::from_utf8_lossy(&text), "the landmark list")?;
+        const WHAT: &str = "the landmark list";
+        let text = lfs_formats::text::decode(&std::fs::read(path).doing("read", path)?);
+        let text = text.map_err(|e| Failure::new(format!("{WHAT}: {e}")))?;
+        let entries = landmarks::read(&text, WHAT)?;
+        landmarks::assign(&mut plan.faces, &entries, WHAT, &mut plan.left_out)?;
     }
-    for note in &plan.notes {
-        cx.warn(note.clone());
+    refuse_fractions(plan.faces.iter().filter_map(|f| f.points.as_ref()))
+        .map_err(|e| Failure::new(e.to_string()))?;
+    for note in plan.notes.iter().cloned().chain(plan.left_out.told().into_values()) {
+        cx.warn(note);
     }
     let without = plan.faces.iter().filter(|f| f.points.is_none()).count();
     if without > 0 {
@@ -51,7 +58,9 @@ fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
         match archive::format(source)? {
             Some(format) => {
                 cx.note(format!("unpacking {format:?}"));
-                archive::unpack(source, format, &root, options.unpack_ratio)?;
+                if let Some(told) = archive::unpack(source, format, &root, options.unpack_ratio)? {
+                    cx.warn(told);
+                }
             }
             None => one_image(source, &root)?,
         }
@@ -108,6 +117,7 @@ fn write(
     cx: &Context<'_>,
 ) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
+    let left_out = plan.left_out.told();
     let names: BTreeSet<&str> = plan.faces.iter().map(|f| f.identity.as_str()).collect();
     let identities: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let numbers: BTreeMap<&str, u32> = names.iter().zip(0..).map(|(n, k)| (*n, k)).collect();
@@ -137,6 +147,7 @@ fn write(
         });
     }
     let layout = serde_json::to_value(options.layout).ok().and_then(|v| v.as_str().map(str::to_owned));
-    let notes = layout.map(|l| ("layout".to_owned(), l)).into_iter().collect();
+    let notes = layout.map(|l| ("layout".to_owned(), l)).into_iter();
+    let notes = notes.chain(left_out.into_iter().map(|(key, text)| (key.to_owned(), text))).collect();
     writer.finish(Info { identities, notes, ..Info::default() }).map_err(failed)
 }

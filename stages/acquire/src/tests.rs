@@ -1,4 +1,5 @@
 mod archives;
+mod as_found;
 mod layouts;
 mod real;
 
@@ -6,13 +7,29 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lfs_faces::dataset::Dataset;
-use lfs_stage::{Binding, Job, Result, run_in_place};
+use lfs_stage::{Binding, Job, Reply, Result, run_in_place};
 use serde_json::Value;
 
 use crate::Acquire;
 
 /// Runs the stage; its outputs stand in `out/dataset` and `out/lists`.
 fn acquire(source: &Path, landmarks: Option<&Path>, out: &Path, parameters: Value) -> Result<()> {
+    acquire_saying(source, landmarks, out, parameters).map(|_| ())
+}
+
+/// The warnings.
+fn warned(said: &[Reply]) -> Vec<String> {
+    let text = |r: &Reply| if let Reply::Warning { text } = r { Some(text.clone()) } else { None };
+    said.iter().filter_map(text).collect()
+}
+
+/// The same, with what it says.
+fn acquire_saying(
+    source: &Path,
+    landmarks: Option<&Path>,
+    out: &Path,
+    parameters: Value,
+) -> Result<Vec<Reply>> {
     let scratch = out.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let mut inputs = BTreeMap::from([("source".to_owned(), Binding::One(source.to_owned()))]);
@@ -28,7 +45,8 @@ fn acquire(source: &Path, landmarks: Option<&Path>, out: &Path, parameters: Valu
         scratch,
         threads: 2,
     };
-    run_in_place(&Acquire, &job).0
+    let (done, said) = run_in_place(&Acquire, &job);
+    done.map(|_| said)
 }
 
 fn put(root: &Path, files: &[(&str, &str)]) {

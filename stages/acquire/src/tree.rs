@@ -1,21 +1,40 @@
 //! A folder of files, named by relative paths with forward slashes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use lfs_formats::names::{is_any_image, is_image, is_litter};
 use lfs_stage::{Failure, IoContext, Result};
 use walkdir::WalkDir;
 
-/// What an image file may be called.
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "ppm", "pgm", "pnm", "bmp", "webp"];
+use crate::left_out::LeftOut;
+
+/// What lies below a folder.
+#[derive(Default)]
+struct Found {
+    files: Vec<String>,
+    folders: Vec<String>,
+}
 
 /// A folder.
 pub(crate) struct Tree {
     root: PathBuf,
+    within: Option<String>,
 }
 
 impl Tree {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), within: None }
+    }
+
+    /// The same, for messages: the folder's path inside of the source.
+    pub(crate) fn named(self, within: Option<&str>) -> Self {
+        Self { within: within.map(str::to_owned), ..self }
+    }
+
+    /// The folder's path inside of the source.
+    pub(crate) fn within(&self) -> Option<&str> {
+        self.within.as_deref()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -32,16 +51,35 @@ impl Tree {
 
     /// Every file, sorted by path in byte order.
     pub(crate) fn all_files(&self) -> Result<Vec<String>> {
-        self.walk("", |_| true)
+        Ok(self.walk("", |_| true)?.files)
     }
 
-    /// The images below a folder (`""` is the root), relative to it, sorted; hidden files and folders are passed over.
-    pub(crate) fn images(&self, folder: &str) -> Result<Vec<String>> {
-        let files = self.walk(folder, |name| !name.starts_with('.') && name != "__MACOSX")?;
-        Ok(files.into_iter().filter(|f| is_image(f)).collect())
+    /// The images below a folder (`""` is the root), relative to it, sorted. What file managers leave is passed over; other files
+    /// are counted, but for lists and the like at the root. `persons`: how deep the persons' folders lie, where they have some.
+    pub(crate) fn images(
+        &self,
+        folder: &str,
+        persons: Option<usize>,
+        left_out: &mut LeftOut,
+    ) -> Result<Vec<String>> {
+        let found = self.walk(folder, |name| !is_litter(name))?;
+        let (images, others): (Vec<String>, Vec<String>) = found.files.into_iter().partition(|f| is_image(f));
+        for other in others.iter().filter(|f| !folder.is_empty() || f.contains('/') || is_any_image(f)) {
+            left_out.file(other);
+        }
+        if let Some(depth) = persons {
+            let above =
+                |path: &str| path.match_indices('/').nth(depth - 1).map(|(i, _)| path[..i].to_owned());
+            let with: HashSet<String> = images.iter().filter_map(|i| above(i)).collect();
+            let of_persons = found.folders.iter().filter(|f| f.split('/').count() == depth);
+            for folder in of_persons.filter(|f| !with.contains(f.as_str())) {
+                left_out.person(folder);
+            }
+        }
+        Ok(images)
     }
 
-    /// The names of what lies directly in a folder, sorted.
+    /// The names of what lies directly in a folder, sorted, without what file managers leave.
     pub(crate) fn entries(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.path(folder);
         let mut names = Vec::new();
@@ -49,15 +87,14 @@ impl Tree {
             let name = entry.doing("list", &path)?.file_name();
             names.push(name.into_string().map_err(|n| unreadable(&path.join(n)))?);
         }
+        names.retain(|n| !is_litter(n));
         names.sort();
         Ok(names)
     }
 
-    /// A text file; what is not UTF-8 in it is replaced.
+    /// A text file, whichever of the usual encodings it has.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
-        let bytes = self.bytes(name)?;
-        let text = String::from_utf8_lossy(&bytes);
-        Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+        lfs_formats::text::decode(&self.bytes(name)?).map_err(|e| Failure::new(format!("{name}: {e}")))
     }
 
     pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
@@ -80,30 +117,30 @@ impl Tree {
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
     }
 
-    fn walk(&self, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    fn walk(&self, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<Found> {
         let base = if folder.is_empty() { self.root.clone() } else { self.path(folder) };
         if !base.is_dir() {
             return Err(Failure::new(format!("the folder `{folder}` is missing from the source"))
                 .help(format!("the source holds at its top: {}", self.top())));
         }
-        let mut files = Vec::new();
+        let mut found = Found::default();
         let walk = WalkDir::new(&base).follow_links(true).min_depth(1).into_iter();
         for entry in walk.filter_entry(|e| e.file_name().to_str().is_none_or(&wanted)) {
             let entry = entry.map_err(|e| Failure::new(format!("cannot list the source: {e}")))?;
+            let path = entry.path().strip_prefix(&base).unwrap_or(entry.path());
+            let path = || path.to_str().map(|p| p.replace('\\', "/")).ok_or_else(|| unreadable(path));
             if entry.file_type().is_file() {
-                let path = entry.path().strip_prefix(&base).unwrap_or(entry.path());
-                files.push(path.to_str().ok_or_else(|| unreadable(path))?.replace('\\', "/"));
+                found.files.push(path()?);
+            } else if entry.file_type().is_dir() {
+                found.folders.push(path()?);
             }
         }
-        files.sort();
-        Ok(files)
+        found.files.sort();
+        found.folders.sort();
+        Ok(found)
     }
 }
 
 fn unreadable(path: &Path) -> Failure {
     Failure::new(format!("the file name {} is not UTF-8", path.display())).help("rename the file")
-}
-
-pub(crate) fn is_image(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, e)| IMAGES.iter().any(|i| e.eq_ignore_ascii_case(i)))
 }

@@ -19,11 +19,12 @@ pub struct Options {
     pub without_landmarks: WithoutLandmarks,
     /// What to do with an image that cannot be decoded.
     pub unreadable: Unreadable,
-    /// What to do when the landmarks of a sample do not fit its images.
+    /// What to do when the landmarks do not fit their images: by shape (the median, and the share of those far off), by size and
+    /// place (points within a few pixels, or outside of the picture), and by where eyes are seen in a sample.
     pub check: Check,
-    /// The largest median distance between template and fitted landmarks, root mean square over the points, in pixels of a
-    /// 112-pixel crop.
-    #[schemars(range(min = 0.0, max = 112.0), extend("x-when" = {"check": ["refuse", "warn"]}))]
+    /// The largest distance between template and fitted landmarks, root mean square over the points, in pixels of a 112-pixel crop:
+    /// `check` looks at the median and at whether more than 10 % of the images exceed it. How many do is always told.
+    #[schemars(range(min = 0.0, max = 112.0))]
     pub max_residual: f64,
     /// How far eyes may lie from where the landmarks put them before landmarks that are no better than the mean position are refused:
     /// median over the sample, in pixels of a 112-pixel crop.

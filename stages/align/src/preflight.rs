@@ -1,11 +1,14 @@
 //! Do these landmarks belong to these images?
 //!
 //! Landmarks of another variant of a data set (LFW before and after deep funnelling) differ by a few pixels, fit the
-//! template as well as the right ones, and cost a percent of accuracy without any other sign. Three looks at a
-//! sample, all in pixels of a 112-pixel crop:
+//! template as well as the right ones, and cost a percent of accuracy without any other sign. Four looks, all but the
+//! second in pixels of a 112-pixel crop and at a sample:
 //!
 //! - *residual*: the distance between template and fitted landmarks. Large when points are in another order
-//!   or coordinates are swapped (about 22, against 2 to 3 for landmarks that fit).
+//!   or coordinates are swapped (about 22, against 2 to 3 for landmarks that fit). The median over all images, and the share of
+//!   those that are far off: what is wrong with some of them hides behind a median.
+//! - *place and size*: points within a few pixels are no face (fractions of width and height look so; shape cannot tell, as it is the
+//!   same at any size), nor are points around a place outside of the picture.
 //! - *wander*: crops are compared with their own mean around the eyes; how far must each be shifted to agree best?
 //!   Once with its landmarks, once with the mean position of all landmarks in its place. Landmarks that fit leave
 //!   less than two pixels or at least beat the mean position; landmarks that do neither say nothing about the images.
@@ -29,6 +32,8 @@ const SAMPLE: usize = 400;
 const ENOUGH: usize = 40;
 /// Crops that agree less with their mean than this (correlation, median) are not comparable: nothing is concluded.
 const COMPARABLE: f64 = 0.45;
+/// The share of images whose landmarks may be off.
+const TAIL: f64 = 0.1;
 
 /// What a look at a sample showed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -37,6 +42,18 @@ pub struct Look {
     pub images: usize,
     /// The median residual, in pixels of a 112-pixel crop.
     pub residual: Option<f64>,
+    /// How many images of the sample have all points within a few pixels.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub small: usize,
+    /// How many images of the sample have their points around a place outside of the picture.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outside: usize,
+    /// How many images were looked at for these two.
+    #[serde(skip)]
+    pub placed: usize,
+    /// The residuals of all images.
+    #[serde(skip)]
+    pub residuals: Vec<f64>,
     /// Median shift to the best agreement with the mean crop, with the landmarks.
     pub wander: Option<f64>,
     /// The same with the mean position in the landmarks' place.
@@ -55,17 +72,29 @@ pub fn look(dataset: &Dataset) -> Look {
         (0..dataset.len()).filter_map(|i| Some((i, dataset.face(i).points?))).collect();
     let target = template::points(template::SIDE as u32);
     let residuals = with.iter().filter_map(|(_, p)| Some(Similarity::fit(p, &target)?.residual(p, &target)));
-    let residual = median(residuals.collect());
+    let residuals: Vec<f64> = residuals.collect();
+    let residual = median(residuals.clone());
     let whole: Vec<&(usize, Points)> = with.iter().filter(|(_, p)| known(p).count() == 5).collect();
-    let n = whole.len().min(SAMPLE);
-    let sample: Vec<(Pixels, Points)> = (0..n)
-        .into_par_iter()
-        .filter_map(|k| {
-            let (i, points) = whole[k * whole.len() / n];
+    let sampled = |from: &[&(usize, Points)]| -> Vec<(Pixels, Points)> {
+        let n = from.len().min(SAMPLE);
+        let one = |k: usize| {
+            let (i, points) = from[k * from.len() / n];
             Some((decode(dataset.face(*i).image).ok()?, *points))
-        })
-        .collect();
-    let mut look = Look { images: sample.len(), residual, ..Look::default() };
+        };
+        (0..n).into_par_iter().filter_map(one).collect()
+    };
+    let sample = sampled(&whole);
+    let mut look = Look { images: sample.len(), residual, residuals, ..Look::default() };
+    // Profile photographs, of which no more than three points are known, have a place and a size, too.
+    let some = if whole.is_empty() { sampled(&with.iter().collect::<Vec<_>>()) } else { Vec::new() };
+    for (pixels, points) in sample.iter().chain(&some) {
+        look.placed += 1;
+        match place(points, pixels.width, pixels.height) {
+            Some(Misplaced::Small) => look.small += 1,
+            Some(Misplaced::Outside) => look.outside += 1,
+            None => {}
+        }
+    }
     if sample.len() < ENOUGH {
         return look;
     }
@@ -94,6 +123,30 @@ impl Look {
                  (median, in a 112-pixel crop; at most {max_residual} are accepted): are points in another order, or x and y swapped?"
             ));
         }
+        if too_many(self.small, self.placed) {
+            return Some(format!(
+                "the landmarks are no faces by their size: in {} of {} images all points lie within a few pixels; are they fractions of \
+                 width and height, or made for smaller images?",
+                self.small, self.placed
+            ));
+        }
+        if too_many(self.outside, self.placed) {
+            return Some(format!(
+                "the landmarks do not lie in these images: in {} of {} they are around a place outside of the picture; were they made \
+                 for larger images?",
+                self.outside, self.placed
+            ));
+        }
+        let off = self.residuals.iter().filter(|r| **r > max_residual).count();
+        if too_many(off, self.residuals.len()) {
+            return Some(format!(
+                "the landmarks of {off} of {} images do not have the shape of faces: fitted to the template they are more than \
+                 {max_residual} pixels off (in a 112-pixel crop; at most {} % of the images may be); are they of another source, or not \
+                 corrected?",
+                self.residuals.len(),
+                100.0 * TAIL
+            ));
+        }
         if self.agreement? < COMPARABLE {
             return None;
         }
@@ -116,6 +169,41 @@ impl Look {
         }
         None
     }
+}
+
+/// Whether so many are more than a few that are off; one alone is never.
+fn too_many(off: usize, of: usize) -> bool {
+    off as f64 > TAIL * of as f64 && (off > 1 || of < 3)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(crate) fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Why points are no face in a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misplaced {
+    /// All lie within a few pixels: less than 4, or less than 8 where that is less than a twentieth of the picture's longer side.
+    Small,
+    /// Their middle lies outside of the picture.
+    Outside,
+}
+
+/// Whether points can be a face in a picture of this size, by place and size alone.
+pub fn place(points: &Points, width: u32, height: u32) -> Option<Misplaced> {
+    let n = known(points).count() as f32;
+    let range = |c: usize| {
+        let values = || known(points).map(|k| points[k][c]);
+        (values().fold(f32::MAX, f32::min), values().fold(f32::MIN, f32::max), values().sum::<f32>() / n)
+    };
+    let ((left, right, x), (top, bottom, y)) = (range(0), range(1));
+    let extent = (right - left).max(bottom - top);
+    if n > 1.0 && extent < (0.05 * width.max(height) as f32).clamp(4.0, 8.0) {
+        return Some(Misplaced::Small);
+    }
+    let inside = (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y);
+    (n > 0.0 && !inside).then_some(Misplaced::Outside)
 }
 
 /// Landmarks as a part of width and height, or back.

@@ -6,7 +6,7 @@ use std::path::Path;
 use lfs_stage::{IoContext, Result};
 use serde::Serialize;
 
-use crate::preflight::Look;
+use crate::preflight::{Look, is_zero};
 
 /// `residuals.json`.
 #[derive(Debug, Default, Serialize)]
@@ -22,6 +22,12 @@ pub(crate) struct Report {
     pub(crate) worst: Vec<Worst>,
     /// Faces of which a part lies outside of the image.
     pub(crate) reaching_outside: usize,
+    /// Faces whose landmarks fit worse than `max-residual`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) above_max_residual: usize,
+    /// Faces whose points lie within a few pixels, or around a place outside of the image.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) misplaced: usize,
     pub(crate) preflight: Option<Look>,
 }
 

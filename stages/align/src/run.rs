@@ -22,6 +22,7 @@ enum Done {
         points: Option<lfs_faces::dataset::Points>,
         residual: Option<f64>,
         outside: bool,
+        misplaced: bool,
     },
     Dropped(String),
 }
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             let face = dataset.face(i);
             match done? {
                 Done::Dropped(reason) => dropped.push((face.name.to_owned(), reason)),
-                Done::Cropped { image, points, residual, outside } => {
+                Done::Cropped { image, points, residual, outside, misplaced } => {
                     match residual {
                         Some(r) => residuals.push((r, face.name.to_owned())),
                         None => report.centre_cropped += 1,
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
                     report.aligned += usize::from(residual.is_some());
                     report.with_some_points += usize::from(points.is_some_and(|p| known(&p).count() < 5));
                     report.reaching_outside += usize::from(outside);
+                    report.misplaced += usize::from(misplaced);
                     writer.push(FaceRef { image: &image, points, ..face }).map_err(failed)?;
                 }
             }
@@ -84,6 +86,23 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             "{} of {} images are left out; see dropped.csv of the report",
             dropped.len(),
             dataset.len()
+        ));
+    }
+    report.above_max_residual = residuals.iter().filter(|r| r.0 > options.max_residual).count();
+    if report.above_max_residual > 0 {
+        cx.warn(format!(
+            "the landmarks of {} of {} images fit the template worse than `max-residual`, {} pixels; the worst are in residuals.json of \
+             the report",
+            report.above_max_residual,
+            residuals.len(),
+            options.max_residual
+        ));
+    }
+    if report.misplaced > 0 {
+        cx.warn(format!(
+            "the landmarks of {} of {} images lie within a few pixels or around a place outside of the image",
+            report.misplaced,
+            residuals.len()
         ));
     }
     report.residuals(residuals);
@@ -132,6 +151,7 @@ fn one(options: &Options, face: &FaceRef<'_>) -> Result<Done> {
             p.map(|q| if q[0].is_finite() { transform.apply(q.map(f64::from)).map(|v| v as f32) } else { q })
         }),
         residual: fit.map(|(fit, points)| fit.residual(points, &template::points(options.size)) * to_112),
+        misplaced: fit.is_some_and(|(_, p)| preflight::place(p, pixels.width, pixels.height).is_some()),
         outside: reaches_outside(&transform, &pixels, options.size),
     })
 }

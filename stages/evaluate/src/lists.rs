@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lfs_formats::names::is_litter;
 use lfs_stage::{Failure, IoContext, Result};
 
 /// The folder of a test set's own list files.
@@ -13,7 +14,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Lists the folder and all below it.
+    /// Lists the folder and all below it, but for what file managers leave there.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -48,12 +49,13 @@ impl Lists {
     /// The text of the file that [`Lists::find`] gives.
     ///
     /// # Errors
-    /// When it is not there or is no UTF-8 text.
+    /// When it is not there or is no text.
     pub fn read(&self, name: &str) -> Result<Text> {
         let file = self.find(name)?.to_owned();
         let path = self.root.join(&file);
-        let text = fs::read_to_string(&path).doing("read", &path)?;
-        Ok(Text { file, text: text.trim_start_matches('\u{feff}').to_owned() })
+        let text = lfs_formats::text::decode(&fs::read(&path).doing("read", &path)?)
+            .map_err(|e| Failure::new(format!("{file}: {e}")))?;
+        Ok(Text { file, text })
     }
 
     /// The bytes of the file that [`Lists::find`] gives.
@@ -104,6 +106,11 @@ impl Line<'_> {
         Failure::new(format!("{file}, line {number}: expected {expected}, found `{text}`"))
     }
 
+    /// Its fields.
+    pub fn fields(&self) -> Vec<&str> {
+        lfs_formats::lists::fields(self.text)
+    }
+
     /// A number out of this line.
     ///
     /// # Errors
@@ -116,7 +123,11 @@ impl Line<'_> {
 fn walk(folder: &Path, prefix: &str, out: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder).doing("list", folder)? {
         let entry = entry.doing("list", folder)?;
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_litter(&name) {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
         if entry.path().is_dir() {
             walk(&entry.path(), &format!("{name}/"), out)?;
         } else {

@@ -36,7 +36,8 @@ pub const FACES_FILE: &str = "faces.arrow";
 pub const INFO_FILE: &str = "dataset.json";
 
 /// Left eye, right eye, nose, left mouth corner, right mouth corner, as seen in the picture; x and y in pixels
-/// from the top left, integer coordinates at pixel centres.
+/// from the top left, integer coordinates at pixel centres. The picture is the one that a viewer shows, turned as its EXIF
+/// data says (see [`crate::image::decode`]).
 ///
 /// A point that is not known has two NaN coordinates (a profile image shows one eye and one mouth corner);
 /// see [`known`]. An image without any landmark has no `Points` at all.

@@ -2,13 +2,11 @@
 
 use std::io::Cursor;
 
-use ::image::{DynamicImage, ImageFormat, ImageReader, Limits};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
-
 use crate::DataError;
+use ::image::{DynamicImage, ImageFormat, ImageReader, Limits};
+
+mod jpeg;
+mod orientation;
 
 /// The widest and highest image that is decoded, in pixels: bounds what a made-up header can ask for.
 const MAX_SIDE: u32 = 16_384;
@@ -26,8 +24,15 @@ pub struct Pixels {
     pub rgb: Vec<u8>,
 }
 
-/// Decodes JPEG, PNG, PNM, BMP or WebP, told apart by their first bytes. Grey becomes RGB, transparency is
+/// Decodes JPEG, PNG, PNM, BMP or WebP, told apart by their first bytes. Grey and CMYK become RGB, transparency is
 /// dropped.
+///
+/// The picture is turned as tag 274 of its EXIF data says (JPEG, PNG, WebP): pixels are as a viewer shows them, and so are the
+/// places of landmarks. Everything that looks at pixels goes through this function.
+///
+/// Of JPEG, what libjpeg reads is read: baseline and progressive, any sampling of colour, stray bytes between segments, damaged
+/// metadata, a missing end marker. Two things are refused that libjpeg (not every build of it) reads: arithmetic coding, and data
+/// that is cut short, whose rest libjpeg fills with grey.
 ///
 /// # Errors
 /// When the bytes are of no such format, damaged or cut short (a partial picture is never returned), or larger
@@ -35,31 +40,9 @@ pub struct Pixels {
 pub fn decode(bytes: &[u8]) -> Result<Pixels, DataError> {
     match bytes {
         [] => Err(DataError::new("the image has no bytes")),
-        [0xff, 0xd8, ..] => decode_jpeg(bytes),
-        _ => decode_other(bytes),
+        [0xff, 0xd8, ..] => jpeg::decode(bytes).map(|(pixels, turn)| orientation::turn(pixels, turn)),
+        _ => decode_other(bytes).map(|pixels| orientation::turn(pixels, orientation::of(bytes))),
     }
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Pixels, DataError> {
-    decode_jpeg_with(bytes, true)
-}
-
-/// With vector instructions where the processor has them, or without: the pixels are the same (there is a test).
-fn decode_jpeg_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataError> {
-    let fail = |e: &dyn std::fmt::Debug| DataError::new(format!("the JPEG cannot be decoded: {e:?}"));
-    let options = DecoderOptions::new_fast()
-        .jpeg_set_out_colorspace(ColorSpace::RGB)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize)
-        .set_strict_mode(true)
-        .set_use_unsafe(vectors);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| fail(&e))?;
-    let info = decoder.info().ok_or_else(|| fail(&"no header"))?;
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    check_size(width, height)?;
-    let rgb = decoder.decode().map_err(|e| fail(&e))?;
-    sized(width, height, rgb)
 }
 
 fn decode_other(bytes: &[u8]) -> Result<Pixels, DataError> {

@@ -3,7 +3,8 @@
 //! | layout | reader |
 //! |---|---|
 //! | a list, `path` and ten numbers a line (LFW) | [`list::read`] |
-//! | a list with a field between (RFW `_lmk.txt`) | [`list::read`] |
+//! | a list with a field between (RFW `_lmk.txt`), or a score behind | [`list::read`] |
+//! | a list under a count and a header (CelebA `list_landmarks_align_celeba.txt`) | [`list::read`] |
 //! | a file an image, five lines `x y` (CALFW, CPLFW `_5loc_attri.txt`) | [`five::read`] |
 //! | a file an image, 30 points of half a face (CFP) | [`cfp::read`] |
 //! | a file an image, 68 points (`.pts`) | [`pts::read`] |
@@ -28,6 +29,11 @@ fn number(word: &str) -> Result<f32, DataError> {
     value
         .filter(|v| v.is_finite())
         .ok_or_else(|| DataError::new(format!("expected a coordinate, found `{}`", shorten(word))))
+}
+
+/// Whether all points that are known lie in the unit square, as fractions of width and height do, and no face in pixels does.
+pub fn fractions(points: &lfs_faces::dataset::Points) -> bool {
+    points.as_flattened().iter().filter(|v| v.is_finite()).all(|v| (-0.5..=1.5).contains(v))
 }
 
 /// A text for a message: never longer than a line.

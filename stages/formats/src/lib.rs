@@ -1,13 +1,19 @@
 //! Files that data sets bring along beside their images.
 //!
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
+//! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
+//! - [`names`]: names of files: which are images, which belong to nobody.
+//! - [`text`]: text files in the encodings in which people save them.
 //!
 //! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
 //! trainings valid: what reads datasets alone is not built on it.
 
 pub mod landmarks;
+pub mod lists;
 pub mod mat;
+pub mod names;
+pub mod text;
 
 use lfs_faces::DataError;
 

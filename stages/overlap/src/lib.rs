@@ -1,4 +1,10 @@
 //! Removes identities that training and test sets share.
+//!
+//! `matches.csv` has a row for each, whose column `how` says how the two names differ. Removed, as the policy says, are `same id`,
+//! `same name`, `same name, other spelling` (accents and the letters that stand for them), `same words, other order` (also with a
+//! comma), `same name, written together`, `same first and last name` (one with middle names) and, unless `initials = "list"`,
+//! `initials`. A `near miss` is listed for a person to decide and never removed: names that are one letter apart, in either order of
+//! the words, or apart by `Jr.` and the like.
 
 mod matching;
 pub mod names;
@@ -7,7 +13,7 @@ mod run;
 
 use lfs_stage::{Context, Input, Output, Result, Source, Stage};
 
-pub use options::{Ids, Options, Policy};
+pub use options::{Ids, Initials, Options, Policy};
 
 #[allow(missing_docs)]
 mod source {
@@ -30,7 +36,7 @@ impl Stage for Overlap {
         Output {
             name: "matches",
             path: "matches",
-            about: "matches.csv: a row for every shared identity; summary.json",
+            about: "matches.csv: a row for every shared identity and every near miss, and how the names differ; summary.json",
         },
         Output {
             name: "tests",

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::names::Index;
+use crate::names::near::Near;
+use crate::names::{How, Index, Name};
 
 use crate::options::{Ids, Options};
 
@@ -34,6 +35,15 @@ pub(crate) struct Train<'a> {
     names: Index,
     ids: HashMap<&'a str, usize>,
     joined: HashMap<String, Vec<usize>>,
+    near: Near,
+}
+
+/// A training identity that is, or may be, the same person as a test identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shared {
+    pub(crate) train: usize,
+    pub(crate) rule: Rule,
+    pub(crate) how: How,
 }
 
 /// A Freebase id, `m.0abc12` or `/m/0abc12`, without its prefix.
@@ -46,11 +56,6 @@ fn freebase(text: &str) -> Option<&str> {
 /// A person's name: not an id, not a number, not a distractor, of whom no name is known.
 fn is_name(text: &str) -> bool {
     freebase(text).is_none() && !text.starts_with("distractor:") && text.chars().any(char::is_alphabetic)
-}
-
-/// Letters and digits in lower case.
-fn join(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// `AnnaBelo` as `Anna Belo`; none when there is nothing to part.
@@ -75,7 +80,9 @@ impl<'a> Train<'a> {
         let named: Vec<usize> = (0..identities.len()).filter(|&k| is_name(&identities[k])).collect();
         let mut joined: HashMap<String, Vec<usize>> = HashMap::new();
         for &k in &named {
-            joined.entry(join(&identities[k])).or_default().push(k);
+            for together in Name::new(&identities[k]).together() {
+                joined.entry(together).or_default().push(k);
+            }
         }
         let key = |text: &'a str| match options.ids {
             Ids::Freebase => freebase(text),
@@ -93,33 +100,46 @@ impl<'a> Train<'a> {
             })
             .collect();
         let names = Index::new(texts.iter().map(String::as_str));
-        Self { options, named, names, ids, joined }
+        let near = Near::new(texts.iter().map(String::as_str));
+        Self { options, named, names, ids, joined, near }
     }
 
-    /// The training identities that are the same person as a test identity, each with the rule that found it first.
-    pub(crate) fn matches(&self, test: &str) -> Vec<(usize, Rule)> {
-        let mut found: Vec<(usize, Rule)> = Vec::new();
+    /// The training identities that are, or may be, the same person as a test identity, each with the rule that found it first.
+    pub(crate) fn matches(&self, test: &str) -> Vec<Shared> {
+        let mut found: Vec<Shared> = Vec::new();
         let key =
             if self.options.ids == Ids::Any { Some(freebase(test).unwrap_or(test)) } else { freebase(test) };
-        found.extend(key.and_then(|k| self.ids.get(k)).map(|&k| (k, Rule::Id)));
+        let by_id = key.and_then(|k| self.ids.get(k));
+        found.extend(by_id.map(|&train| Shared { train, rule: Rule::Id, how: How::SameId }));
         if is_name(test) {
+            let of = |(n, how), rule| Shared { train: self.named[n], rule, how };
             if self.options.names {
-                found.extend(self.names.matches(test).into_iter().map(|n| (self.named[n], Rule::Name)));
+                found.extend(self.names.matches(test).into_iter().map(|m| of(m, Rule::Name)));
             }
+            let parted = parted(test).filter(|_| self.options.joined_names);
             if self.options.joined_names {
-                found.extend(self.joined_matches(test).into_iter().map(|k| (k, Rule::JoinedName)));
+                found.extend(self.joined_matches(test, parted.as_deref()));
+            }
+            if self.options.names {
+                let near = self.near.of(parted.as_deref().unwrap_or(test)).into_iter();
+                found.extend(near.map(|n| of((n, How::NearMiss), Rule::Name)));
             }
         }
-        found.sort_unstable();
-        found.dedup_by_key(|m| m.0);
+        // What was matched is no near miss as well.
+        found.sort_unstable_by_key(|m| (m.train, m.how == How::NearMiss, m.rule, m.how));
+        found.dedup_by_key(|m| m.train);
         found
     }
 
-    fn joined_matches(&self, test: &str) -> BTreeSet<usize> {
-        let mut found: BTreeSet<usize> =
-            self.joined.get(&join(test)).into_iter().flatten().copied().collect();
-        if let Some(parted) = parted(test).filter(|_| self.options.names) {
-            found.extend(self.names.matches(&parted).into_iter().map(|n| self.named[n]));
+    fn joined_matches(&self, test: &str, parted: Option<&str>) -> Vec<Shared> {
+        let of = |train, how| Shared { train, rule: Rule::JoinedName, how };
+        let together: BTreeSet<usize> =
+            Name::new(test).together().filter_map(|t| self.joined.get(&t)).flatten().copied().collect();
+        let mut found: Vec<Shared> = together.into_iter().map(|k| of(k, How::Together)).collect();
+        if let Some(parted) = parted.filter(|_| self.options.names) {
+            let together = |how| if how <= How::OtherSpelling { How::Together } else { how };
+            let by_name = self.names.matches(parted).into_iter();
+            found.extend(by_name.map(|(n, how)| of(self.named[n], together(how))));
         }
         found
     }

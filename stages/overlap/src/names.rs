@@ -9,45 +9,173 @@
 //! - otherwise the first and the last word must match, in order or swapped, and an initial matches every word
 //!   that starts with it; middle names are ignored.
 //!
-//! Beyond that, a full stop is dropped (`J.` is the initial `J`) and Unicode is brought to its composed form.
+//! Beyond that:
+//!
+//! - a full stop and an apostrophe are dropped (`J.` is the initial `J`, `O'Brien` is `OBrien`);
+//! - what stands behind a comma goes to the front (`Kurnova, Maria` is `Maria Kurnova`), but for `Jr.` and the like;
+//! - letters with accents are those without; `ö`, `ø` and the like are also `oe`, `å` is also `aa`, `ß` is `ss` ([`spelling`]);
+//! - the same words in any order are the same person.
+//!
+//! What is nearly so is a near miss ([`near`]).
+
+pub mod near;
+mod spelling;
 
 use std::collections::{BTreeSet, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
+/// How two names of one person differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum How {
+    /// Both sets write the same id.
+    SameId,
+    /// They differ in case, underscores, hyphens, full stops and blanks at most.
+    SameName,
+    /// They differ in accents, or letters that stand for them.
+    OtherSpelling,
+    /// They have the same words in another order.
+    OtherOrder,
+    /// They are the same without what separates the words.
+    Together,
+    /// First and last word are the same, and one has middle names that the other has not.
+    FirstAndLast,
+    /// An initial stands for a name.
+    Initials,
+    /// They are one letter apart, or `Jr.` and the like: a person must decide.
+    NearMiss,
+}
+
+impl How {
+    /// All of them, the surest first.
+    pub const ALL: [Self; 8] = [
+        Self::SameId,
+        Self::SameName,
+        Self::OtherSpelling,
+        Self::OtherOrder,
+        Self::Together,
+        Self::FirstAndLast,
+        Self::Initials,
+        Self::NearMiss,
+    ];
+
+    /// Whether both write the same words, as two copies of one data set do.
+    pub fn is_alike(self) -> bool {
+        matches!(self, Self::SameId | Self::SameName | Self::OtherOrder)
+    }
+
+    /// As `matches.csv` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SameId => "same id",
+            Self::SameName => "same name",
+            Self::OtherSpelling => "same name, other spelling",
+            Self::OtherOrder => "same words, other order",
+            Self::Together => "same name, written together",
+            Self::FirstAndLast => "same first and last name",
+            Self::Initials => "initials",
+            Self::NearMiss => "near miss",
+        }
+    }
+}
+
 /// A name, taken apart for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Lower case, single spaces.
+    /// Lower case, single spaces, accents as they are.
     plain: String,
-    /// First and last word in lower case, when there are several words.
-    ends: Option<[String; 2]>,
+    /// Whether what stood behind a comma was put to the front.
+    turned: bool,
+    /// The spellings without accents.
+    spellings: Vec<String>,
+    /// Of each, the words in sorted order.
+    sorted: Vec<String>,
+    /// First and last word in their spellings, when there are several words.
+    ends: Option<[Vec<String>; 2]>,
+}
+
+/// Whether a word says which of several persons of one name is meant.
+fn is_suffix(word: &str) -> bool {
+    let word = word.trim_matches(['.', ' ']).to_lowercase();
+    matches!(word.as_str(), "jr" | "sr" | "ii" | "iii" | "iv" | "junior" | "senior")
+}
+
+/// `Kurnova, Maria` as `Maria Kurnova`, and whether that was needed.
+fn turned(text: &str) -> (String, bool) {
+    match text
+        .split(',')
+        .map(|p| p.trim_matches(|c: char| c.is_whitespace() || c == '_'))
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [family, given] if !family.is_empty() && !given.is_empty() && !is_suffix(given) => {
+            (format!("{given} {family}"), true)
+        }
+        parts => (parts.join(" "), false),
+    }
 }
 
 impl Name {
     /// Takes a name apart.
     pub fn new(text: &str) -> Self {
-        let text: String =
-            text.nfc().filter(|c| !matches!(c, '-' | '.')).map(|c| if c == '_' { ' ' } else { c }).collect();
+        let text: String = text
+            .nfc()
+            .filter(|c| !matches!(c, '-' | '.' | '\'' | '’' | '‘' | '`' | '´' | 'ʼ'))
+            .map(|c| if c == '_' { ' ' } else { c })
+            .collect();
+        let (text, turned) = turned(&text);
         let words: Vec<&str> = text.split_whitespace().collect();
         let plain = words.join(" ").to_lowercase();
+        let end = |word: &str, outermost| spelling::spellings(&end(word, outermost));
         let ends = match words.as_slice() {
             [first, .., last] => {
                 Some([end(first, str::chars(first).next()), end(last, str::chars(last).next_back())])
             }
             _ => None,
         };
-        Self { plain, ends }
+        let spellings = spelling::spellings(&words.join(" "));
+        let sorted = spellings.iter().map(|s| sorted(s)).collect();
+        Self { plain, turned, spellings, sorted, ends }
     }
 
     /// Whether both mean the same person; symmetric.
     pub fn same_person(&self, other: &Self) -> bool {
-        if self.plain == other.plain {
-            return !self.plain.is_empty();
-        }
-        let (Some([a, b]), Some([c, d])) = (&self.ends, &other.ends) else { return false };
-        (word(a, c) && word(b, d)) || (word(a, d) && word(b, c))
+        self.how(other).is_some()
     }
+
+    /// How they differ, when both mean the same person; symmetric.
+    pub fn how(&self, other: &Self) -> Option<How> {
+        let shared = |a: &[String], b: &[String]| a.iter().any(|v| !v.is_empty() && b.contains(v));
+        if shared(&self.spellings, &other.spellings) {
+            return Some(match (self.turned == other.turned, self.plain == other.plain) {
+                (false, _) => How::OtherOrder,
+                (true, true) => How::SameName,
+                (true, false) => How::OtherSpelling,
+            });
+        }
+        if shared(&self.sorted, &other.sorted) {
+            return Some(How::OtherOrder);
+        }
+        let (Some([a, b]), Some([c, d])) = (&self.ends, &other.ends) else { return None };
+        let both = |word: &dyn Fn(&[String], &[String]) -> bool| {
+            (word(a, c) && word(b, d)) || (word(a, d) && word(b, c))
+        };
+        if both(&|a, b| a.iter().any(|v| initial(v).is_none() && b.contains(v))) {
+            return Some(How::FirstAndLast);
+        }
+        both(&|a, b| a.iter().any(|v| b.iter().any(|w| word(v, w)))).then_some(How::Initials)
+    }
+
+    /// The spellings without any separator.
+    pub fn together(&self) -> impl Iterator<Item = String> + '_ {
+        self.spellings.iter().map(|s| s.chars().filter(|c| c.is_alphanumeric()).collect())
+    }
+}
+
+fn sorted(text: &str) -> String {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    words.sort_unstable();
+    words.join(" ")
 }
 
 /// A word at the end of a name; of a run of initials, the outermost.
@@ -80,10 +208,10 @@ pub struct Index {
     buckets: HashMap<Key, Vec<usize>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
-    /// The whole name.
-    Plain(String),
+    /// The words in sorted order.
+    Words(String),
     /// First and last word in sorted order.
     Ends(End, End),
 }
@@ -100,46 +228,13 @@ fn pair(a: End, b: End) -> Key {
     if a <= b { Key::Ends(a, b) } else { Key::Ends(b, a) }
 }
 
-fn letter(word: &str) -> Option<End> {
+fn first_letter(word: &str) -> Option<End> {
     word.chars().next().map(End::Letter)
 }
 
-impl Index {
-    /// An index of these names.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let names: Vec<Name> = names.into_iter().map(Name::new).collect();
-        let mut buckets: HashMap<Key, Vec<usize>> = HashMap::new();
-        for (i, name) in names.iter().enumerate() {
-            let mut keys = vec![Key::Plain(name.plain.clone())];
-            if let Some([a, b]) = &name.ends {
-                for a in [Some(End::Word(a.clone())), letter(a)].into_iter().flatten() {
-                    for b in [Some(End::Word(b.clone())), letter(b)].into_iter().flatten() {
-                        keys.push(pair(a.clone(), b));
-                    }
-                }
-            }
-            for key in keys {
-                buckets.entry(key).or_default().push(i);
-            }
-        }
-        Self { names, buckets }
-    }
-
-    /// The positions of all names that mean the same person as `name`, ascending.
-    pub fn matches(&self, name: &str) -> Vec<usize> {
-        let name = Name::new(name);
-        let mut keys = vec![Key::Plain(name.plain.clone())];
-        if let Some([a, b]) = &name.ends {
-            for a in asked(a) {
-                for b in asked(b) {
-                    keys.push(pair(a.clone(), b));
-                }
-            }
-        }
-        let found = keys.iter().filter_map(|k| self.buckets.get(k)).flatten().copied();
-        let found: BTreeSet<usize> = found.filter(|&i| self.names[i].same_person(&name)).collect();
-        found.into_iter().collect()
-    }
+/// Under what a word is kept: itself, and its first letter.
+fn kept(word: &str) -> Vec<End> {
+    [Some(End::Word(word.to_owned())), first_letter(word)].into_iter().flatten().collect()
 }
 
 /// Under what a word must be looked up: an initial finds every word with its letter; a longer word finds itself and
@@ -149,6 +244,40 @@ fn asked(word: &str) -> Vec<End> {
         (Some(c), _) => vec![End::Letter(c)],
         (None, Some(c)) => vec![End::Word(word.to_owned()), End::Word(c.to_string())],
         (None, None) => Vec::new(),
+    }
+}
+
+/// The keys of a name, its ends as `of` gives them.
+fn keys(name: &Name, of: fn(&str) -> Vec<End>) -> BTreeSet<Key> {
+    let mut keys: BTreeSet<Key> = name.sorted.iter().cloned().map(Key::Words).collect();
+    if let Some([a, b]) = &name.ends {
+        for a in a.iter().flat_map(|a| of(a)) {
+            keys.extend(b.iter().flat_map(|b| of(b)).map(|b| pair(a.clone(), b)));
+        }
+    }
+    keys
+}
+
+impl Index {
+    /// An index of these names.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<Name> = names.into_iter().map(Name::new).collect();
+        let mut buckets: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (i, name) in names.iter().enumerate() {
+            for key in keys(name, kept) {
+                buckets.entry(key).or_default().push(i);
+            }
+        }
+        Self { names, buckets }
+    }
+
+    /// The positions of all names that mean the same person as `name`, ascending, each with how they differ.
+    pub fn matches(&self, name: &str) -> Vec<(usize, How)> {
+        let name = Name::new(name);
+        let keys = keys(&name, asked);
+        let found: BTreeSet<usize> =
+            keys.iter().filter_map(|k| self.buckets.get(k)).flatten().copied().collect();
+        found.into_iter().filter_map(|i| Some((i, self.names[i].how(&name)?))).collect()
     }
 }
 

@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// What happens to a shared identity.
     pub policy: Policy,
-    /// Match names: first and last word, initials, either order.
+    /// Match names: whatever the case, accents, separators and order of the words; first and last word, without middle names;
+    /// initials. Names that are one letter apart are listed as near misses and stay.
     pub names: bool,
+    /// What becomes of a match in which an initial stands for a name.
+    #[schemars(extend("x-when" = {"names": [true]}))]
+    pub initials: Initials,
     /// Match names that one set writes without any separator (AgeDB: `AnnaBelo`).
     pub joined_names: bool,
     /// Which equal ids mean the same person.
@@ -19,7 +23,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy: Policy::DropFromTrain, names: true, joined_names: true, ids: Ids::Freebase }
+        Self {
+            policy: Policy::DropFromTrain,
+            names: true,
+            initials: Initials::Match,
+            joined_names: true,
+            ids: Ids::Freebase,
+        }
     }
 }
 
@@ -45,4 +55,15 @@ pub enum Ids {
     Any,
     /// None.
     Off,
+}
+
+/// What becomes of a match in which an initial stands for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initials {
+    /// It is a shared identity, as in the public lists: one person too many in the training set is a leak that no later number
+    /// shows, one too few is one person of many.
+    Match,
+    /// It is listed, as near misses are, and stays.
+    List,
 }

@@ -9,7 +9,8 @@ use lfs_stage::{Context, Failure, IoContext, Member, Progress, Result};
 use serde_json::json;
 
 use crate::matching::{Rule, Train};
-use crate::options::{Options, Policy};
+use crate::names::How;
+use crate::options::{Initials, Options, Policy};
 
 /// One shared identity.
 struct Match {
@@ -17,6 +18,7 @@ struct Match {
     set: usize,
     test: usize,
     rule: Rule,
+    how: How,
 }
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
@@ -30,11 +32,13 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let tests: Vec<Dataset> =
         members.iter().map(|m| Dataset::open(&m.path).map_err(failed)).collect::<Result<_>>()?;
     let asked = Train::new(options, &train.info().identities);
-    let mut matches = Vec::new();
+    let (mut matches, mut listed) = (Vec::new(), Vec::new());
     for (set, dataset) in tests.iter().enumerate() {
         for (test, identity) in dataset.info().identities.iter().enumerate() {
-            let found = asked.matches(identity).into_iter();
-            matches.extend(found.map(|(train, rule)| Match { train, set, test, rule }));
+            for found in asked.matches(identity) {
+                let found = Match { train: found.train, set, test, rule: found.rule, how: found.how };
+                if is_shared(options, found.how) { matches.push(found) } else { listed.push(found) }
+            }
         }
         cx.progress(Progress {
             doing: "matching".to_owned(),
@@ -57,6 +61,12 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         keep(dataset, &drop, &cx.output("tests")?.join(&names[set]))?;
     }
     if drop_train.len() == train.info().identities.len() {
+        // Names that are written alike are those of the same data; where they are not, the list of matches is worth more.
+        let alike = matches.iter().filter(|m| m.how.is_alike()).map(|m| m.train).collect::<BTreeSet<_>>();
+        if alike.len() < drop_train.len() {
+            cx.warn("every identity of the training set is in a test set; nothing is left");
+            return report(options, cx.output("matches")?, &train, &tests, &names, &matches, &listed);
+        }
         return Err(Failure::new(
             "every identity of the training set is in a test set; nothing would be left",
         )
@@ -68,7 +78,23 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         shared.len(),
         train.info().identities.len()
     ));
-    report(options, cx.output("matches")?, &train, &tests, &names, &matches)
+    if !listed.is_empty() {
+        cx.warn(format!(
+            "{} pairs of names may be one person each and stay; see the rows `near miss`{} of matches.csv",
+            listed.len(),
+            if options.initials == Initials::List { " and `initials`" } else { "" }
+        ));
+    }
+    report(options, cx.output("matches")?, &train, &tests, &names, &matches, &listed)
+}
+
+/// Whether names that differ so are one person, and not only listed.
+fn is_shared(options: &Options, how: How) -> bool {
+    match how {
+        How::NearMiss => false,
+        How::Initials => options.initials == Initials::Match,
+        _ => true,
+    }
 }
 
 /// Names of test sets: the label `set`, else the node that made it.
@@ -126,23 +152,25 @@ fn report(
     tests: &[Dataset],
     names: &[String],
     matches: &[Match],
+    listed: &[Match],
 ) -> Result<()> {
     std::fs::create_dir_all(folder).doing("create", folder)?;
     let of_train = counts(train);
     let of_tests: Vec<Vec<u64>> = tests.iter().map(counts).collect();
     let mut rows: Vec<String> = Vec::new();
-    for m in matches {
+    for m in matches.iter().chain(listed) {
         let images = match options.policy {
+            _ if !is_shared(options, m.how) => 0,
             Policy::DropFromTrain => of_train[m.train],
             Policy::DropFromTest => of_tests[m.set][m.test],
             Policy::Report => 0,
         };
         let (a, b) = (&train.info().identities[m.train], &tests[m.set].info().identities[m.test]);
         let fields = [a, &names[m.set], b].map(|t| quoted(t));
-        rows.push(format!("{},{},{images}", fields.join(","), m.rule.name()));
+        rows.push(format!("{},{},{images},{}", fields.join(","), m.rule.name(), quoted(m.how.name())));
     }
     rows.sort();
-    let mut text = "training-identity,test-set,test-identity,rule,images-dropped\n".to_owned();
+    let mut text = "training-identity,test-set,test-identity,rule,images-dropped,how\n".to_owned();
     for row in rows {
         let _ = writeln!(text, "{row}");
     }
@@ -151,6 +179,8 @@ fn report(
     let shared: BTreeSet<usize> = matches.iter().map(|m| m.train).collect();
     let by_rule: BTreeMap<&str, usize> =
         Rule::ALL.iter().map(|r| (r.name(), matches.iter().filter(|m| m.rule == *r).count())).collect();
+    let of = |how: How| matches.iter().chain(listed).filter(|m| m.how == how).count();
+    let by_how: BTreeMap<&str, usize> = How::ALL.iter().map(|h| (h.name(), of(*h))).collect();
     let by_set: BTreeMap<&String, usize> =
         names.iter().enumerate().map(|(s, n)| (n, matches.iter().filter(|m| m.set == s).count())).collect();
     let summary = json!({
@@ -161,6 +191,7 @@ fn report(
         "matches": matches.len(),
         "matches_by_rule": by_rule,
         "matches_by_test_set": by_set,
+        "by_how": by_how,
     });
     let path = folder.join("summary.json");
     let text = serde_json::to_string_pretty(&summary).doing("write", &path)?;

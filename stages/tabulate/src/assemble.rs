@@ -69,12 +69,16 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
             let reference = params.reference.value(&row.labels, &column.name);
             if let Some(cell) = &mut row.cells[k] {
                 cell.reference = reference;
-                cell.difference = cell.value.zip(reference).map(|(ours, theirs)| ours - theirs);
+                cell.incomparable =
+                    reference.and_then(|_| incomparable(column, &cell.sources)).map(str::to_owned);
+                let comparable = cell.value.filter(|_| cell.incomparable.is_none());
+                cell.difference = comparable.zip(reference).map(|(ours, theirs)| ours - theirs);
             }
         }
         judge(&mut rows.iter_mut().filter_map(|r| r.cells[k].as_mut()).collect::<Vec<&mut Cell>>());
         notes.extend(unequal(column, &rows, k));
     }
+    notes.extend(uncompared(&columns, &rows));
     notes.extend(selected(found));
     let averaged = average(&columns, &mut rows);
     if params.reference != crate::Reference::None && !params.reference.has_numbers() {
@@ -182,8 +186,44 @@ fn source(f: &Found, c: &input::Column) -> Source {
         threshold: c.threshold,
         unit: c.unit.clone(),
         official: f.metrics.details.official,
+        selected_here: f.metrics.details.selected_on.as_ref() == Some(&f.metrics.set),
         counts: f.metrics.details.counts.clone(),
     }
+}
+
+/// Why a cell is not comparable with the paper's number, which is of the whole official lists, without mirror images and, where it is
+/// an accuracy, by the definition `paper`.
+fn incomparable(column: &Column, sources: &[Source]) -> Option<&'static str> {
+    let accuracy = ACCURACIES.contains(&column.definition.as_str());
+    if sources.iter().any(|s| !s.official) {
+        Some("the lists are not of the official size")
+    } else if sources.iter().any(|s| s.pairs != s.listed) {
+        Some("images are missing")
+    } else if accuracy && column.definition != "paper" {
+        Some("the definition is not the paper's")
+    } else if column.flip != "none" {
+        Some("mirror images were used, which the paper did not")
+    } else if sources.iter().any(|s| s.selected_here) {
+        Some("the loss was chosen by the accuracy on this set")
+    } else {
+        None
+    }
+}
+
+/// A note for each reason why numbers stand beside the paper's without a difference.
+fn uncompared(columns: &[Column], rows: &[Row]) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (k, column) in columns.iter().enumerate() {
+        let reasons: BTreeSet<&str> =
+            rows.iter().filter_map(|r| r.cells[k].as_ref()?.incomparable.as_deref()).collect();
+        for reason in reasons {
+            by_reason.entry(reason).or_default().push(&column.name);
+        }
+    }
+    let note = |(reason, names): (&str, Vec<&str>)| {
+        format!("No difference to the paper's number, as {reason}: {}.", names.join(", "))
+    };
+    by_reason.into_iter().map(note).collect()
 }
 
 /// A note when the cells of a column rest on different numbers of pairs.

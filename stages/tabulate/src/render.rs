@@ -50,7 +50,13 @@ fn legend(table: &Table) -> Vec<String> {
         out.push("n.r.: not resolved, fewer than 1 / FAR negatives.".to_owned());
     }
     if cells().any(|c| c.reference.is_some()) {
-        out.push(format!("Beside it the paper's number and the difference to it: {}.", table.reference));
+        let of = |with: bool| cells().any(|c| c.incomparable.is_none() == with && c.reference.is_some());
+        let what = match (of(true), of(false)) {
+            (true, false) => "the paper's number and the difference to it",
+            (true, true) => "the paper's number and, where the two are comparable, the difference to it",
+            _ => "the paper's number, with which it is not comparable",
+        };
+        out.push(format!("Beside it {what}: {}.", table.reference));
     }
     if !table.averaged.is_empty() {
         out.push(format!("Average: of {}.", table.averaged.join(", ")));

@@ -68,8 +68,11 @@ pub struct Cell {
     pub verdict: Option<Verdict>,
     /// The paper's number.
     pub reference: Option<f64>,
-    /// Ours minus the paper's.
+    /// Ours minus the paper's; none where the two are not comparable.
     pub difference: Option<f64>,
+    /// Why the two are not comparable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomparable: Option<String>,
     /// The nodes behind it.
     pub sources: Vec<Source>,
 }
@@ -113,6 +116,9 @@ pub struct Source {
     pub unit: Option<String>,
     /// Whether the lists have the official size.
     pub official: bool,
+    /// Whether the loss was chosen by the accuracy on this very set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub selected_here: bool,
     /// Counts of images.
     pub counts: BTreeMap<String, u64>,
 }

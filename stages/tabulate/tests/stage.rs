@@ -241,3 +241,61 @@ fn rows_that_are_to_be_compared_are_and_an_unknown_one_is_refused() {
     assert!(failure.message.contains("names `soft`"), "{failure}");
     assert!(failure.help.unwrap().contains("softmax, am-softmax"));
 }
+
+#[test]
+fn numbers_that_are_not_comparable_with_the_papers_show_no_difference_in_any_form() {
+    let labels = [("method", "softmax"), ("set", "megaface")];
+    let whole = || metrics("megaface", vec![column("MegaFace rank-1", "mate-rank", Some(0.76), 0.01)]);
+    let show = |metrics: Value, reference: &str| {
+        run(json!({"reference": reference}), vec![result(&labels, metrics)]).unwrap()
+    };
+    let (table, texts) = show(whole(), "table4");
+    assert!((table.rows[0].cells[0].as_ref().unwrap().difference.unwrap() - 0.1083).abs() < 1e-9);
+    assert!(texts["markdown"].contains("+10.83"));
+    let mut unofficial = whole();
+    unofficial["details"]["official"] = json!(false);
+    let mut missing = whole();
+    missing["columns"][0]["pairs"] = json!(5);
+    missing["columns"][0]["listed"] = json!(6);
+    let mut flipped = whole();
+    flipped["columns"][0]["flip"] = json!("sum");
+    let mut chosen = whole();
+    chosen["details"]["selected_on"] = json!("megaface");
+    for (why, metrics) in [
+        ("official size", unofficial),
+        ("images are missing", missing),
+        ("mirror images", flipped),
+        ("was chosen by", chosen),
+    ] {
+        let (table, texts) = show(metrics, "table4");
+        let cell = table.rows[0].cells[0].as_ref().unwrap();
+        assert_eq!((cell.reference, cell.difference), (Some(0.6517), None), "{why}");
+        assert!(
+            table.notes.iter().any(|n| n.starts_with("No difference") && n.contains(why)),
+            "{:?}",
+            table.notes
+        );
+        for (form, text) in &texts {
+            assert!(!text.contains("10.83") && !text.contains("0.1083"), "{form}: {text}");
+            assert!(text.contains("65.17") || text.contains("0.6517"), "{form} shows the paper's number");
+        }
+        assert!(texts["markdown"].contains("not comparable"), "{why}");
+    }
+}
+
+#[test]
+fn an_accuracy_by_another_definition_than_the_papers_is_not_set_against_it() {
+    let run_with = |definition: &str| {
+        let metrics = metrics("lfw", vec![column("LFW", definition, Some(0.99), 0.01)]);
+        let results = ["-100", "0"].map(|a| result(&[("a", a), ("set", "lfw")], metrics.clone()));
+        run(json!({"reference": "ablation-a"}), results.into()).unwrap().0
+    };
+    let table = run_with("exact");
+    assert_eq!(table.rows[0].cells[0].as_ref().unwrap().difference, None);
+    assert!(
+        table.notes.iter().any(|n| n.contains("the definition is not the paper's: LFW")),
+        "{:?}",
+        table.notes
+    );
+    assert!(run_with("paper").rows[0].cells[0].as_ref().unwrap().difference.is_some());
+}

@@ -2,6 +2,7 @@
 
 use lfs_formats::landmarks::pts;
 use lfs_formats::mat::{self, Value};
+use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure};
@@ -11,7 +12,7 @@ const LIST: &str = "splits.mat";
 
 pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     let mut plan = Plan::default();
-    for name in tree.images("AgeDB")? {
+    for name in tree.images("AgeDB", None, &mut plan.left_out)? {
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(s, _)| s);
         let identity = match stem.split('_').collect::<Vec<_>>().as_slice() {
             [_, identity @ .., _, _] if !identity.is_empty() => identity.join("_"),
@@ -35,13 +36,15 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
             ..Planned::default()
         });
     }
-    check(&tree.bytes(LIST)?, &Known::new(&plan.faces))?;
+    let known = Known::new(&plan.faces);
+    check(&tree.bytes(LIST)?, &known)?;
+    known.call(&mut plan.faces);
     plan.lists.push(LIST.to_owned());
     Ok(plan)
 }
 
 /// `splits`: structs of `pairs`, two rows of file names, and `labels`, one for each column.
-fn check(bytes: &[u8], known: &Known<'_>) -> Result<()> {
+fn check(bytes: &[u8], known: &Known) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(format!("{LIST}: {e}"));
     let variables = mat::read(bytes).map_err(failed)?;
     let splits = mat::variable(&variables, "splits").map_err(failed)?;
@@ -56,11 +59,10 @@ fn check(bytes: &[u8], known: &Known<'_>) -> Result<()> {
             )));
         }
         for (k, item) in items.iter().enumerate() {
-            known.need(
-                text(item).map_err(failed)?,
-                LIST,
-                format_args!("split {}, pair {}", fold + 1, k / 2 + 1),
-            )?;
+            let name = names::tidy(text(item).map_err(failed)?.trim());
+            // Some copies write no ending.
+            let name = if names::is_any_image(&name) { name } else { format!("{name}.jpg") };
+            known.need(&name, LIST, format_args!("split {}, pair {}", fold + 1, k / 2 + 1))?;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! CFP: frontal and profile photographs with 30 fiducials each.
 
 use lfs_formats::landmarks::cfp::{View, read};
+use lfs_formats::{lists, names};
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure, lines, off};
@@ -13,7 +14,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     let names = tree.text(NAMES)?;
     let names: Vec<&str> = names.lines().map(str::trim).collect();
     let mut plan = Plan::default();
-    for path in tree.images(IMAGES)? {
+    for path in tree.images(IMAGES, Some(1), &mut plan.left_out)? {
         let strange = || {
             Failure::new(format!(
                 "expected images `{IMAGES}/001/frontal/01.jpg` or `profile`, found `{IMAGES}/{path}`"
@@ -47,6 +48,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     let known = Known::new(&plan.faces);
     let frontal = check_list(tree, "Protocol/Pair_list_F.txt", &known)?;
     let profile = check_list(tree, "Protocol/Pair_list_P.txt", &known)?;
+    known.call(&mut plan.faces);
     plan.lists =
         vec![NAMES.to_owned(), "Protocol/Pair_list_F.txt".to_owned(), "Protocol/Pair_list_P.txt".to_owned()];
     for (split, second) in [("FF", frontal), ("FP", profile)] {
@@ -63,16 +65,16 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
 }
 
 /// Lines `index path`, indices from 1 upwards; returns their number.
-fn check_list(tree: &Tree, list: &str, known: &Known<'_>) -> Result<usize> {
+fn check_list(tree: &Tree, list: &str, known: &Known) -> Result<usize> {
     let text = tree.text(list)?;
     let mut n = 0;
     for (at, line) in lines(&text) {
         n += 1;
-        let Some((index, path)) = line.split_once([' ', '\t']).filter(|(i, _)| i.parse() == Ok(n)) else {
+        let Some((_, path)) = lists::first(line).filter(|(i, _)| i.parse() == Ok(n)) else {
             return Err(off(list, at, &format!("`{n} ../{IMAGES}/...`"), line));
         };
-        let _ = index;
-        known.need(path.trim().trim_start_matches("../"), list, format_args!("line {at}"))?;
+        let path = names::tidy(path.trim());
+        known.need(path.trim_start_matches("../"), list, format_args!("line {at}"))?;
     }
     Ok(n)
 }
@@ -80,8 +82,7 @@ fn check_list(tree: &Tree, list: &str, known: &Known<'_>) -> Result<usize> {
 /// Lines `a,b`, counted from 1 in the two lists.
 fn check_split(text: &str, list: &str, counts: [usize; 2]) -> Result<()> {
     for (at, line) in lines(text) {
-        let pair =
-            line.split_once(',').and_then(|(a, b)| Some([a.trim().parse().ok()?, b.trim().parse().ok()?]));
+        let pair = lists::first(line).and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
         let fits = |p: &[usize; 2]| (1..=counts[0]).contains(&p[0]) && (1..=counts[1]).contains(&p[1]);
         if !pair.as_ref().is_some_and(fits) {
             let expected = format!("`a,b` with a in 1..{} and b in 1..{}", counts[0], counts[1]);

@@ -1,6 +1,7 @@
 //! CALFW and CPLFW: all images in one folder, a landmark file for each.
 
 use lfs_formats::landmarks::five;
+use lfs_formats::{lists, names};
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, landmark_failure, lines, off};
@@ -17,7 +18,7 @@ pub(super) const CPLFW: Flat = Flat { list: "pairs_CPLFW.txt", landmarks: "CP_la
 
 pub(super) fn plan(tree: &Tree, set: &Flat, own_landmarks: bool) -> Result<Plan> {
     let mut plan = Plan::default();
-    for name in tree.images("images")? {
+    for name in tree.images("images", None, &mut plan.left_out)? {
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(s, _)| s);
         let Some((identity, number)) = stem.rsplit_once('_') else {
             return Err(Failure::new(format!(
@@ -38,20 +39,21 @@ pub(super) fn plan(tree: &Tree, set: &Flat, own_landmarks: bool) -> Result<Plan>
         let (identity, file) = (identity.to_owned(), format!("images/{name}"));
         plan.faces.push(Planned { identity, file, name, points, ..Planned::default() });
     }
-    check(&tree.text(set.list)?, &Known::new(&plan.faces), set.list)?;
+    let known = Known::new(&plan.faces);
+    check(&tree.text(set.list)?, &known, set.list)?;
+    known.call(&mut plan.faces);
     plan.lists.push(set.list.to_owned());
     Ok(plan)
 }
 
 /// Two lines a pair, `file label`; both lines of a pair have the same label, 0 for different persons.
-fn check(text: &str, known: &Known<'_>, list: &str) -> Result<()> {
+fn check(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut first: Option<&str> = None;
     for (at, line) in lines(text) {
-        let (file, label) = line
-            .rsplit_once([' ', '\t'])
+        let (file, label) = lists::last(line)
             .filter(|(_, label)| label.parse::<i64>().is_ok())
             .ok_or_else(|| off(list, at, "`file.jpg label`", line))?;
-        known.need(file.trim(), list, format_args!("line {at}"))?;
+        known.need(&names::tidy(file.trim()), list, format_args!("line {at}"))?;
         first = match first {
             None => Some(label),
             Some(other) if (other == "0") == (label == "0") => None,

@@ -1,15 +1,18 @@
 //! `identity/image.jpg`: training sets, LFW, SLLFW.
 
+use std::collections::BTreeSet;
+
+use lfs_formats::{lists, names};
 use lfs_stage::{Failure, Result};
 
 use super::{Known, Plan, Planned, lines, off};
-use crate::landmarks::assign;
+use crate::landmarks::{assign, read};
 use crate::tree::Tree;
 
 /// A protocol that goes with such folders.
 pub(super) struct Protocol {
     list: &'static str,
-    check: fn(&str, &Known<'_>, &str) -> Result<()>,
+    check: fn(&str, &Known, &str) -> Result<()>,
 }
 
 pub(super) const LFW: Protocol = Protocol { list: "pairs.txt", check: check_pairs };
@@ -18,33 +21,80 @@ pub(super) const SLLFW: Protocol = Protocol { list: "pair_SLLFW.txt", check: che
 /// What the archives of LFW call the folder of the images.
 const FOLDERS: [&str; 4] = ["lfw-deepfunneled", "lfw_funneled", "lfw", "images"];
 
-pub(super) fn plan(tree: &Tree, protocol: Option<Protocol>, own_landmarks: bool) -> Result<Plan> {
+pub(super) fn plan(
+    tree: &Tree,
+    protocol: Option<Protocol>,
+    own_landmarks: bool,
+    nested: bool,
+) -> Result<Plan> {
     // An identity may well be called `lfw`: only the protocols' own archives have such a folder.
     let folder = FOLDERS.into_iter().find(|f| protocol.is_some() && tree.is_dir(f)).unwrap_or("");
     let mut plan = Plan::default();
-    for name in tree.images(folder)? {
+    let images = tree.images(folder, Some(1), &mut plan.left_out)?;
+    if !nested {
+        plan.notes.extend(deeper(&images, tree)?);
+    }
+    for name in images {
         let Some((identity, _)) = name.split_once('/') else {
-            return Err(Failure::new(format!("the image `{name}` lies at the top of the source"))
-                .help("this layout has a folder for each identity: identity/image.jpg"));
+            return Err(Failure::new(format!("the image `{name}` lies at the top of the source")).help(
+                "this layout has a folder for each identity: identity/image.jpg; if the source, or `within`, is the folder of \
+                 one person, give the folder above it",
+            ));
         };
         let file = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         plan.faces.push(Planned { identity: identity.to_owned(), file, name, ..Planned::default() });
     }
     if own_landmarks && tree.is_file("landmarks.tsv") {
-        assign(&mut plan.faces, &tree.text("landmarks.tsv")?, "landmarks.tsv")?;
+        let entries = read(&tree.text("landmarks.tsv")?, "landmarks.tsv")?;
+        assign(&mut plan.faces, &entries, "landmarks.tsv", &mut plan.left_out)?;
     }
     if let Some(protocol) = protocol {
-        (protocol.check)(&tree.text(protocol.list)?, &Known::new(&plan.faces), protocol.list)?;
+        let known = Known::new(&plan.faces);
+        (protocol.check)(&tree.text(protocol.list)?, &known, protocol.list)?;
+        known.call(&mut plan.faces);
         plan.lists.push(protocol.list.to_owned());
     }
     Ok(plan)
 }
 
+/// Refuses a tree in which every image lies equally deep and deeper than `identity/image.jpg`: the first folders are hardly persons.
+/// Where only some lie deeper, a note says so.
+fn deeper(images: &[String], tree: &Tree) -> Result<Option<String>> {
+    let depth = |name: &String| name.split('/').count();
+    let depths: BTreeSet<usize> = images.iter().map(depth).collect();
+    let (Some(&least), Some(&most)) = (depths.first(), depths.last()) else { return Ok(None) };
+    if most <= 2 {
+        return Ok(None);
+    }
+    if least < most {
+        let n = images.iter().filter(|i| depth(i) > 2).count();
+        return Ok(Some(format!(
+            "{n} of {} images lie deeper than identity/image; the first folder of their path is taken for the identity",
+            images.len()
+        )));
+    }
+    let above: BTreeSet<String> =
+        images.iter().map(|i| i.split('/').take(most - 2).collect::<Vec<_>>().join("/")).collect();
+    let above: Vec<String> = above.iter().map(|a| format!("`{a}`")).collect();
+    let outer = tree.within().map_or_else(String::new, |w| format!("{w}/"));
+    let first = images[0].split('/').take(most - 2).collect::<Vec<_>>().join("/");
+    Err(Failure::new(format!(
+        "every image lies {} folders deep, like `{}`; this layout has one folder for each identity: identity/image.jpg",
+        most - 1,
+        images[0]
+    ))
+    .help(format!(
+        "name the folder that holds the persons, like `within = \"{outer}{first}\"` (there are: {}); if the first folders are the \
+         persons, set `nested = true`",
+        crate::left_out::some(&above)
+    )))
+}
+
 /// A header `folds N`, then in each fold N lines `Name i j` and N lines `NameA i NameB j`.
-fn check_pairs(text: &str, known: &Known<'_>, list: &str) -> Result<()> {
+fn check_pairs(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut rows = lines(text);
     let (at, header) = rows.next().unwrap_or((1, ""));
-    let numbers: Option<Vec<usize>> = header.split_whitespace().map(|w| w.parse().ok()).collect();
+    let numbers: Option<Vec<usize>> = lists::fields(header).iter().map(|w| w.parse().ok()).collect();
     let Some([folds, pairs]) = numbers.as_deref() else {
         return Err(off(list, at, "a header `10 300` (folds, pairs of a sort in a fold)", header));
     };
@@ -65,34 +115,28 @@ fn check_pairs(text: &str, known: &Known<'_>, list: &str) -> Result<()> {
 /// A line `Name i j` or `NameA i NameB j`: both images must be there.
 pub(super) fn check_pair(
     line: &str,
-    known: &Known<'_>,
+    known: &Known,
     list: &str,
     at: usize,
     file: impl Fn(&str, u32) -> String,
 ) -> Result<()> {
-    let words: Vec<&str> =
-        if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
-    let number = |w: &str| {
-        w.trim()
+    let both = lists::pair(line).ok_or_else(|| off(list, at, "`Name i j` or `NameA i NameB j`", line))?;
+    for (name, number) in both.images {
+        let n = number
             .parse::<u32>()
-            .map_err(|_| off(list, at, "`Name i j` or `NameA i NameB j` with image numbers", line))
-    };
-    let both = match words.as_slice() {
-        [name, i, j] => [(name, number(i)?), (name, number(j)?)],
-        [a, i, b, j] => [(a, number(i)?), (b, number(j)?)],
-        _ => return Err(off(list, at, "`Name i j` or `NameA i NameB j`", line)),
-    };
-    for (name, n) in both {
-        known.need(&file(name.trim(), n), list, format_args!("line {at}"))?;
+            .map_err(|_| off(list, at, "`Name i j` or `NameA i NameB j` with image numbers", line))?;
+        known.need(&file(&name, n), list, format_args!("line {at}"))?;
     }
     Ok(())
 }
 
 /// Two lines a pair, each an image.
-fn check_two_lines(text: &str, known: &Known<'_>, list: &str) -> Result<()> {
+fn check_two_lines(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut n = 0_usize;
     for (at, line) in lines(text) {
-        known.need(line, list, format_args!("line {at}"))?;
+        // A label may follow the path in some copies, as `evaluate` knows.
+        let path = line.split('\t').next().unwrap_or(line);
+        known.need(&names::tidy(path.trim()), list, format_args!("line {at}"))?;
         n += 1;
     }
     if n == 0 || !n.is_multiple_of(2) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 use serde::Deserialize;
 
-use super::{Plan, Planned};
-use crate::landmarks::assign;
+use super::{Plan, Planned, Stems};
+use crate::landmarks::{assign, read};
 use crate::tree::Tree;
 
 const PROBES: &str = "facescrub_features_list.json";
@@ -34,12 +35,17 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     }
     plan.faces = faces.into_values().collect();
     plan.lists.extend(top.iter().filter(|n| n.ends_with("_noises.txt")).cloned());
-    let there = tree.images("facescrub")?.len() + tree.images("distractors")?.len();
+    let mut there = 0;
+    for folder in ["facescrub", "distractors"] {
+        there += tree.images(folder, None, &mut plan.left_out)?.len();
+    }
     if there > plan.faces.len() {
-        plan.notes.push(format!("{} images are in no list and are left out", there - plan.faces.len()));
+        let text = format!("{} images are in no list and are left out", there - plan.faces.len());
+        plan.left_out.other("in-no-list", text);
     }
     if own_landmarks && tree.is_file("landmarks.tsv") {
-        assign(&mut plan.faces, &tree.text("landmarks.tsv")?, "landmarks.tsv")?;
+        let entries = read(&tree.text("landmarks.tsv")?, "landmarks.tsv")?;
+        assign(&mut plan.faces, &entries, "landmarks.tsv", &mut plan.left_out)?;
     }
     Ok(plan)
 }
@@ -51,23 +57,25 @@ fn add(
     prefix: &str,
     faces: &mut BTreeMap<String, Planned>,
 ) -> Result<()> {
-    let read: List = serde_json::from_slice(&tree.bytes(list)?)
+    let read: List = serde_json::from_str(&tree.text(list)?)
         .map_err(|e| Failure::new(format!("{list}: expected {{\"path\": [..], \"id\": [..]}}: {e}")))?;
     if read.path.len() != read.id.len() {
         return Err(Failure::new(format!("{list}: {} paths but {} ids", read.path.len(), read.id.len())));
     }
+    let mut stems = Stems::default();
     for (k, (path, id)) in read.path.into_iter().zip(read.id).enumerate() {
+        let path = names::tidy(&path);
         let name = format!("{folder}/{path}");
         if faces.contains_key(&name) {
             continue;
         }
-        if path.split('/').any(|p| p == "..") || !tree.is_file(&name) {
+        let Some(file) = stems.file(tree, folder, &path)? else {
             return Err(Failure::new(format!("{list}, entry {}: the image `{name}` is missing", k + 1))
                 .help("the list and the images must be of the same set, and the set complete"));
-        }
+        };
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         let identity = format!("{prefix}{id}");
-        faces.insert(name.clone(), Planned { identity, file: name.clone(), name, ..Planned::default() });
+        faces.insert(name.clone(), Planned { identity, file, name, ..Planned::default() });
     }
     Ok(())
 }

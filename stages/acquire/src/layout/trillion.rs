@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use lfs_formats::landmarks::list;
+use lfs_formats::{lists, names};
 use lfs_stage::{Failure, Result};
 
-use super::{Plan, Planned, landmark_failure, lines, off};
+use super::{Plan, Planned, Stems, landmark_failure, lines, off};
 use crate::tree::Tree;
 
 const LIST: &str = "testdata_lmk.txt";
@@ -22,12 +23,15 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
         plan.notes.push(format!("there is no {LABELS}: identities are the folders of `elfw`"));
         None
     };
+    let mut stems = Stems::default();
     for (k, (name, points)) in entries.into_iter().enumerate() {
-        let file = format!("testdata/{name}");
-        if name.split('/').any(|p| p == "..") || !tree.is_file(&file) {
-            return Err(Failure::new(format!("{LIST}, entry {}: the image `{file}` is missing", k + 1))
-                .help("the list and the images must be of the same set, and the set complete"));
-        }
+        let Some(file) = stems.file(tree, "testdata", &name)? else {
+            return Err(Failure::new(format!(
+                "{LIST}, entry {}: the image `testdata/{name}` is missing",
+                k + 1
+            ))
+            .help("the list and the images must be of the same set, and the set complete"));
+        };
         let celebrity = match &labels {
             Some(labels) => {
                 let label = labels.get(&name);
@@ -41,6 +45,11 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
         let points = own_landmarks.then_some(points);
         plan.faces.push(Planned { identity, file, name, points, group: None });
     }
+    let there = tree.images("testdata", None, &mut plan.left_out)?.len();
+    if there > plan.faces.len() {
+        let text = format!("{} images are in no list and are left out", there - plan.faces.len());
+        plan.left_out.other("in-no-list", text);
+    }
     Ok(plan)
 }
 
@@ -48,11 +57,11 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
 fn labels(text: &str) -> Result<HashMap<String, Option<String>>> {
     let mut labels = HashMap::new();
     for (at, line) in lines(text) {
-        let fields: Vec<&str> = line.split('\t').collect();
+        let fields = lists::fields(line);
         let &[path, "probe" | "gallery", identity] = fields.as_slice() else {
             return Err(off(LABELS, at, "`path`, `probe` or `gallery`, `identity`, separated by tabs", line));
         };
-        labels.insert(path.to_owned(), (!identity.starts_with('-')).then(|| identity.to_owned()));
+        labels.insert(names::tidy(path), (!identity.starts_with('-')).then(|| identity.to_owned()));
     }
     Ok(labels)
 }

@@ -103,7 +103,7 @@ fn try_unpack(bytes: &[u8], ratio: u32) -> (tempfile::TempDir, Result<(), String
     let target = dir.path().join("deep/target");
     std::fs::create_dir_all(&target).unwrap();
     let result = match format(&path) {
-        Ok(Some(f)) => unpack(&path, f, &target, ratio).map_err(|e| e.to_string()),
+        Ok(Some(f)) => unpack(&path, f, &target, ratio).map(|_| ()).map_err(|e| e.to_string()),
         other => Err(format!("{other:?}")),
     };
     (dir, result)
@@ -134,6 +134,88 @@ fn links_twice_written_entries_and_damaged_archives_are_refused() {
     assert!(try_unpack(&tar(&[("a", b"1"), ("./a", b"2")]), 1).1.unwrap_err().contains("twice"));
     let whole = gz(&tar(&[("a", &[7; 5000])]));
     assert!(try_unpack(&whole[..whole.len() - 9], 1).1.is_err());
+}
+
+#[test]
+fn a_zip_with_two_entries_of_one_name_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("z.zip");
+    zip(&path, &[("A/1.jpg", b"first"), ("A/2.jpg", b"second")]);
+    let bytes = std::fs::read(&path).unwrap();
+    let needle = b"A/2.jpg";
+    let mut twice = bytes.clone();
+    for at in (0..bytes.len() - needle.len()).filter(|&i| bytes[i..].starts_with(needle)) {
+        twice[at + 2] = b'1';
+    }
+    let text = try_unpack(&twice, 100).1.unwrap_err();
+    assert!(text.contains("`A/1.jpg` is there twice"), "{text}");
+    // Also with something before the archive, as in one that unpacks itself.
+    assert!(try_unpack(&bytes, 100).1.is_ok());
+}
+
+/// A zip archive whose one entry's name has these bytes instead of `NAME`.
+fn named(bytes: [u8; 4], utf8: bool) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("z.zip");
+    zip(&path, &[("NAME/1.jpg", b"x")]);
+    let mut out = std::fs::read(path).unwrap();
+    for at in 0..out.len() - 4 {
+        if out[at..].starts_with(b"NAME") {
+            out[at..at + 4].copy_from_slice(&bytes);
+        }
+        let flags = if out[at..].starts_with(b"PK\x03\x04") { 7 } else { 9 };
+        if utf8 && (out[at..].starts_with(b"PK\x03\x04") || out[at..].starts_with(b"PK\x01\x02")) {
+            out[at + flags] |= 8;
+        }
+    }
+    out
+}
+
+#[test]
+fn names_in_archives_are_read_by_their_encoding_or_refused_but_never_mangled() {
+    let unpacked = |bytes: &[u8]| {
+        let (dir, result) = try_unpack(bytes, 100);
+        result.map(|()| {
+            let names = std::fs::read_dir(dir.path().join("deep/target")).unwrap();
+            names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(unpacked(&named(*b"Jo\xc3\xa9", true)).unwrap(), ["Jo\u{e9}"]);
+    assert_eq!(
+        unpacked(&named(*b"Jo\xc3\xa9", false)).unwrap(),
+        ["Jo\u{e9}"],
+        "without the flag, as some programs write it"
+    );
+    assert_eq!(unpacked(&named(*b"Jos\x82", false)).unwrap(), ["Jos\u{e9}"], "code page 437");
+    let text = unpacked(&named(*b"Jos\xe9", true)).unwrap_err();
+    assert!(text.contains(r"`Jos\xe9/1.jpg` is not UTF-8"), "{text}");
+    let text = unpacked(&tar(&[("NAME/1.jpg", b"x")]));
+    assert_eq!(text.unwrap(), ["NAME"]);
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.as_old_mut().name[..10].copy_from_slice(b"Jos\xe9/1.jpg");
+    header.set_size(1);
+    header.set_cksum();
+    builder.append(&header, &b"x"[..]).unwrap();
+    let text = unpacked(&builder.into_inner().unwrap()).unwrap_err();
+    assert!(text.contains(r"`Jos\xe9/1.jpg` is not UTF-8"), "{text}");
+}
+
+#[test]
+fn names_read_by_code_page_437_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("z.zip"), named(*b"Jos\x82", false)).unwrap();
+    let said = super::acquire_saying(
+        &dir.path().join("z.zip"),
+        None,
+        &dir.path().join("out"),
+        json!({"layout": "folders"}),
+    );
+    let warnings = super::warned(&said.unwrap());
+    assert!(
+        warnings[0].contains("read by code page 437") && warnings[0].contains("`Jos\u{e9}/1.jpg`"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

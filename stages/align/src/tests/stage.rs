@@ -118,6 +118,85 @@ fn points_in_another_order_are_refused() {
     assert!(said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("another order"))));
 }
 
+/// The warnings and the report.
+fn told(out: &Path, said: &[Reply]) -> (Vec<String>, Value) {
+    let text = |r: &Reply| if let Reply::Warning { text } = r { Some(text.clone()) } else { None };
+    let report = std::fs::read(out.join("report/residuals.json")).unwrap();
+    (said.iter().filter_map(text).collect(), serde_json::from_slice(&report).unwrap())
+}
+
+#[test]
+fn points_within_a_few_pixels_are_no_face_whatever_their_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, scale, shift) in [("fractions", 1.0 / 112.0, 0.0), ("small", 0.05, 60.0), ("far", 1.0, 400.0)]
+    {
+        let input = dir.path().join(name);
+        let points = template::POINTS.map(|p| p.map(|v| v as f32 * scale + shift));
+        let faces: Vec<Face> = (0..4).map(|k| face(k, Some(points))).collect();
+        write(&input, &faces);
+        let text = align(&input, &dir.path().join("a"), json!({}), 1).0.unwrap_err().to_string();
+        let wanted = if name == "far" { "outside of the picture" } else { "fractions" };
+        assert!(text.contains(wanted), "{name}: {text}");
+        let out = dir.path().join(format!("{name}-out"));
+        let (done, said) = align(&input, &out, json!({"check": "off"}), 1);
+        done.unwrap();
+        let (warnings, report) = told(&out, &said);
+        assert!(warnings.iter().any(|w| w.contains("4 of 4 images lie within a few pixels")), "{warnings:?}");
+        assert_eq!(report["misplaced"], 4);
+    }
+}
+
+#[test]
+fn a_share_of_bad_landmarks_is_seen_behind_a_good_median_and_counted_whatever_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    let p = shifted(10.0);
+    let swapped = [p[1], p[0], p[2], p[4], p[3]];
+    let faces =
+        |bad: usize| (0..30).map(|k| face(k, Some(if k < bad { swapped } else { p }))).collect::<Vec<_>>();
+    write(&input, &faces(4));
+    let text = align(&input, &dir.path().join("a"), json!({}), 1).0.unwrap_err().to_string();
+    assert!(text.contains("landmarks of 4 of 30 images"), "{text}");
+    for (bad, check) in [(4, "warn"), (4, "off"), (3, "refuse")] {
+        write(&input, &faces(bad));
+        let out = dir.path().join(format!("{bad}-{check}"));
+        let (done, said) = align(&input, &out, json!({"check": check}), 1);
+        done.unwrap();
+        let (warnings, report) = told(&out, &said);
+        let wanted = format!("{bad} of 30 images fit the template worse than `max-residual`, 12 pixels");
+        assert!(warnings.iter().any(|w| w.contains(&wanted)), "{check}: {warnings:?}");
+        assert_eq!(report["above_max_residual"], bad);
+    }
+}
+
+#[test]
+fn a_photograph_on_its_side_is_cropped_as_it_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = face(0, Some(shifted(20.0)));
+    // The same picture stored on its side, and the tag that says so.
+    let upright = picture();
+    let mut rgb = Vec::new();
+    for y in 0..160_u32 {
+        for x in 0..150_u32 {
+            let at = ((x * 160) + 159 - y) as usize * 3;
+            rgb.extend_from_slice(&upright.rgb[at..at + 3]);
+        }
+    }
+    let jpeg = encode_jpeg(&Pixels { width: 150, height: 160, rgb }, 95).unwrap();
+    let exif = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let image = [&jpeg[..2], exif, &jpeg[2..]].concat();
+    write(&dir.path().join("seen"), std::slice::from_ref(&seen));
+    write(&dir.path().join("stored"), &[Face { image, ..seen }]);
+    let crop = |name: &str, parameters: Value| {
+        let out = dir.path().join(format!("{name}-out"));
+        align(&dir.path().join(name), &out, parameters, 1).0.unwrap();
+        decode(Dataset::open(&out.join("dataset")).unwrap().face(0).image).unwrap()
+    };
+    let (a, b) = (crop("seen", json!({"encoding": "png"})), crop("stored", json!({"encoding": "png"})));
+    let worst = a.rgb.iter().zip(&b.rgb).map(|(x, y)| x.abs_diff(*y)).max();
+    assert!(worst < Some(20), "{worst:?}");
+}
+
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     let dir = tempfile::tempdir().unwrap();

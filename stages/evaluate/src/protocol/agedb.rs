@@ -4,6 +4,7 @@
 
 use lfs_faces::DataError;
 use lfs_formats::mat::{self, Value};
+use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 
 use super::{Lists, Pair, balanced};
@@ -65,7 +66,6 @@ fn name(value: &Value) -> Result<String, DataError> {
         Ok((_, [only])) => only.line()?,
         _ => value.line()?,
     };
-    let line = line.trim();
-    let has_extension = line.rsplit('/').next().is_some_and(|file| file.contains('.'));
-    Ok(if has_extension { line.to_owned() } else { format!("{line}.jpg") })
+    let line = names::tidy(line.trim());
+    Ok(if names::is_any_image(&line) { line } else { format!("{line}.jpg") })
 }

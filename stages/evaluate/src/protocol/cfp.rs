@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use lfs_formats::{lists, names};
 use lfs_stage::Result;
 
 use super::{Lists, Pair, balanced};
@@ -26,7 +27,7 @@ fn read(lists: &Lists, split: &str, sides: [&str; 2]) -> Result<Vec<Pair>> {
         for (file, same) in [("same.txt", true), ("diff.txt", false)] {
             let text = lists.read(&format!("Split/{split}/{:02}/{file}", fold + 1))?;
             for line in text.lines() {
-                let Some((a, b)) = line.text.split_once(',') else {
+                let Some((a, b)) = lists::first(line.text) else {
                     return Err(line.fault("two indices, `a,b`"));
                 };
                 let image = |side: usize, index: &str| {
@@ -47,11 +48,11 @@ fn images(lists: &Lists, name: &str) -> Result<HashMap<usize, String>> {
     let text = lists.read(name)?;
     let mut out = HashMap::new();
     for line in text.lines() {
-        let Some((index, path)) = line.text.trim().split_once([' ', '\t']) else {
+        let Some((index, path)) = lists::first(line.text) else {
             return Err(line.fault("`index path`"));
         };
         let index = line.number(index, "an index")?;
-        if out.insert(index, path.trim().to_owned()).is_some() {
+        if out.insert(index, names::tidy(path.trim())).is_some() {
             return Err(line.fault("an index that was not given before"));
         }
     }

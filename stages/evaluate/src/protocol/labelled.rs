@@ -2,6 +2,7 @@
 //! for two. Fold k holds the k-th tenth of the pairs of one person and the k-th tenth of the others, in the
 //! list's order. That is right both when all pairs of one person come first and when each fold is written whole.
 
+use lfs_formats::{lists, names};
 use lfs_stage::Result;
 
 use super::{Lists, Pair, balanced};
@@ -17,18 +18,18 @@ pub fn read(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
         let [first, second] = two else {
             return Err(two[0].fault("a second image of this pair on the next line"));
         };
-        let mut fields = [("", 0_i64); 2];
+        let mut fields = [const { (String::new(), 0_i64) }; 2];
         for (line, field) in [first, second].into_iter().zip(&mut fields) {
-            let Some((file, label)) = line.text.rsplit_once([' ', '\t']) else {
+            let Some((file, label)) = lists::last(line.text) else {
                 return Err(line.fault("`file.jpg label`"));
             };
-            *field = (file.trim(), line.number(label, "a label")?);
+            *field = (names::tidy(file), line.number(label, "a label")?);
         }
         let [(a, label), (b, other)] = fields;
         if label != other {
             return Err(second.fault(format!("the label of the pair's first line, {label}")));
         }
-        pairs.push(Pair { a: a.to_owned(), b: b.to_owned(), same: label != 0, fold: 0 });
+        pairs.push(Pair { a, b, same: label != 0, fold: 0 });
     }
     let total = |same| pairs.iter().filter(|p| p.same == same).count();
     let totals = [total(false), total(true)];

@@ -12,11 +12,8 @@ pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
     let text = lists.read("pairs.txt")?;
     let mut lines = text.lines();
     let header = lines.next().ok_or_else(|| text.fault("the file is empty"))?;
-    let numbers: Vec<usize> = header
-        .text
-        .split_whitespace()
-        .map(|f| header.number(f, "`folds<tab>pairs`"))
-        .collect::<Result<_>>()?;
+    let numbers: Vec<usize> =
+        header.fields().into_iter().map(|f| header.number(f, "`folds<tab>pairs`")).collect::<Result<_>>()?;
     let [folds, each] = numbers[..] else {
         return Err(header.fault("a header of two numbers, `folds<tab>pairs`"));
     };

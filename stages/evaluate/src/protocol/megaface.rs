@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 use serde::Deserialize;
 
@@ -70,10 +71,13 @@ fn distractors(lists: &Lists, size: u64) -> Result<String> {
 
 fn features(lists: &Lists, name: &str) -> Result<Features> {
     let text = lists.read(name)?;
-    let list: Features = serde_json::from_str(&text.text)
+    let mut list: Features = serde_json::from_str(&text.text)
         .map_err(|e| text.fault(format!("expected {{\"path\": [..], \"id\": [..]}}: {e}")))?;
     if list.path.len() != list.id.len() || list.path.is_empty() {
         return Err(text.fault(format!("{} paths and {} ids", list.path.len(), list.id.len())));
+    }
+    for path in &mut list.path {
+        *path = names::tidy(path);
     }
     Ok(list)
 }
@@ -85,5 +89,5 @@ fn noises(lists: &Lists, name: &str) -> Result<HashSet<String>> {
     }
     let text = lists.read(name)?;
     let lines = text.text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
-    Ok(lines.map(|l| l.rsplit('\t').next().unwrap_or(l).trim().to_owned()).collect())
+    Ok(lines.map(|l| names::tidy(l.rsplit('\t').next().unwrap_or(l).trim())).collect())
 }

@@ -1,5 +1,6 @@
-//! Lines of the LFW kind: `Name i j` for a pair of one person, `NameA i NameB j` for two, tabs between.
+//! Lines of the LFW kind: `Name i j` for a pair of one person, `NameA i NameB j` for two; tabs, commas or blanks between.
 
+use lfs_formats::lists;
 use lfs_stage::Result;
 
 use super::Pair;
@@ -11,10 +12,8 @@ pub fn pair(line: &Line<'_>, prefix: &str, fold: u32) -> Result<Pair> {
         let number: u32 = line.number(number, "the number of an image")?;
         Ok(format!("{prefix}{name}/{name}_{number:04}.jpg"))
     };
-    let fields: Vec<&str> = line.text.split('\t').map(str::trim).collect();
-    match fields[..] {
-        [name, i, j] => Ok(Pair { a: image(name, i)?, b: image(name, j)?, same: true, fold }),
-        [first, i, second, j] => Ok(Pair { a: image(first, i)?, b: image(second, j)?, same: false, fold }),
-        _ => Err(line.fault("`Name<tab>i<tab>j` or `NameA<tab>i<tab>NameB<tab>j`")),
-    }
+    let Some(lists::Pair { images: [(a, i), (b, j)], one_person }) = lists::pair(line.text) else {
+        return Err(line.fault("`Name<tab>i<tab>j` or `NameA<tab>i<tab>NameB<tab>j`"));
+    };
+    Ok(Pair { a: image(&a, &i)?, b: image(&b, &j)?, same: one_person, fold })
 }

@@ -3,6 +3,7 @@
 //! No header; two lines a pair, each `Name/Name_0001.jpg`; one person when both are in one folder. Folds as LFW
 //! has them: ten, each n pairs of one person and then n of two. Officially n = 300.
 
+use lfs_formats::names;
 use lfs_stage::Result;
 
 use super::{Lists, Pair, balanced};
@@ -22,17 +23,18 @@ pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
     let fold = lines.len() / 2 / FOLDS;
     let mut pairs = Vec::with_capacity(lines.len() / 2);
     for (k, two) in lines.chunks_exact(2).enumerate() {
-        let mut person = [""; 2];
-        for (line, person) in two.iter().zip(&mut person) {
+        let mut images = [const { String::new() }; 2];
+        for (line, image) in two.iter().zip(&mut images) {
             // A label may follow the path in some copies; the folder says the same.
-            let path = line.text.split(['\t', ' ']).next().unwrap_or_default();
-            let Some((folder, _)) = path.rsplit_once('/') else {
+            *image = names::tidy(line.text.split(['\t', ' ']).next().unwrap_or_default());
+            if !image.contains('/') {
                 return Err(line.fault("`Name/Name_0001.jpg`"));
-            };
-            *person = folder;
+            }
         }
-        let image = |i: usize| two[i].text.split(['\t', ' ']).next().unwrap_or_default().to_owned();
-        pairs.push(Pair { a: image(0), b: image(1), same: person[0] == person[1], fold: (k / fold) as u32 });
+        let [a, b] = images;
+        let person = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let same = person(&a) == person(&b);
+        pairs.push(Pair { a, b, same, fold: (k / fold) as u32 });
     }
     balanced(&text.file, pairs)
 }

@@ -49,9 +49,27 @@ fn lfw_faults_name_the_line_and_what_was_expected() {
     assert!(says("1\t1\nAnn\t1\t4\nAnn\tx\tBob\t2\n").contains("line 3: expected the number of an image"));
     assert!(says("1\t1\nAnn\t1\tBob\t2\nAnn\t1\t4\n").contains("line 2: expected a pair of one person"));
     assert!(says("1\t2\nAnn\t1\t4\nAnn\t1\t3\nAnn\t1\tBob\t2\n").contains("4 pairs; 3 follow"));
-    assert!(says("1\t1\nAnn 1 4\n").contains("line 2: expected `Name<tab>i<tab>j`"));
+    assert!(says("1\t1\nAnn 4\n").contains("line 2: expected `Name<tab>i<tab>j`"));
     let none = error(lfw::read(&lists(&[("pair_SLLFW.txt", String::new())]).1));
     assert!(none.contains("no `pairs.txt`; it has pair_SLLFW.txt"), "{none}");
+}
+
+#[test]
+fn a_list_reads_the_same_in_every_form_in_which_people_save_it() {
+    let text = "2\t1\nAnn_Lee\t1\t4\nAnn_Lee\t1\tBob\t12\nCid\t2\t3\nCid\t1\tDan\t1\n";
+    let want = lfw::read(&lists(&[("pairs.txt", text.into())]).1).unwrap();
+    let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    for other in [marked, text.replace('\t', " "), text.replace('\t', ",")] {
+        assert_eq!(lfw::read(&lists(&[("pairs.txt", other.clone())]).1).unwrap(), want, "{other}");
+    }
+    let (dir, _) = lists(&[(".DS_Store", String::new())]);
+    let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(dir.path().join("pairs.txt"), wide).unwrap();
+    let lists = Lists::open(dir.path()).unwrap();
+    assert_eq!((lfw::read(&lists).unwrap(), lists.files()), (want, &["pairs.txt".to_owned()][..]));
+    fs::write(dir.path().join("pairs.txt"), b"1\t1\nJos\xe9\t1\t2\n").unwrap();
+    let text = error(lfw::read(&lists));
+    assert!(text.contains("pairs.txt: line 2: expected text in UTF-8"), "{text}");
 }
 
 #[test]

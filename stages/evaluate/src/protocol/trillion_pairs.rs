@@ -3,6 +3,7 @@
 //! Role `probe` or `gallery`; identity a number, -1 for a distractor (always gallery, each another person). The
 //! challenge never published its labels, so this file is ours to define and the user's to supply.
 
+use lfs_formats::names;
 use lfs_stage::Result;
 
 use super::{Lists, Search};
@@ -12,7 +13,7 @@ pub fn read(lists: &Lists) -> Result<Search> {
     let text = lists.read("labels.tsv")?;
     let mut out = Search::default();
     for line in text.lines().filter(|l| !l.text.starts_with('#')) {
-        let fields: Vec<&str> = line.text.split('\t').collect();
+        let fields = line.fields();
         let [path, role, identity] = fields[..] else {
             return Err(line.fault("`path<tab>role<tab>identity`"));
         };
@@ -21,9 +22,9 @@ pub fn read(lists: &Lists) -> Result<Search> {
         }
         let identity: i64 = line.number(identity, "an identity")?;
         match role {
-            "probe" if identity >= 0 => out.probes.push((path.to_owned(), identity)),
+            "probe" if identity >= 0 => out.probes.push((names::tidy(path), identity)),
             "probe" => return Err(line.fault("a probe with an identity of 0 or more")),
-            "gallery" => out.gallery.push((path.to_owned(), identity)),
+            "gallery" => out.gallery.push((names::tidy(path), identity)),
             _ => return Err(line.fault("the role `probe` or `gallery`")),
         }
     }

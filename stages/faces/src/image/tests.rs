@@ -1,3 +1,6 @@
+mod jpeg_files;
+mod turned;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -33,7 +36,10 @@ fn jpeg_keeps_size_and_is_near_the_pixels() {
 #[test]
 fn pixels_do_not_depend_on_the_processor() {
     let check = |bytes: &[u8], name: &str| {
-        assert!(decode_jpeg_with(bytes, true).unwrap() == decode_jpeg_with(bytes, false).unwrap(), "{name}");
+        assert!(
+            jpeg::decode_with(bytes, true).unwrap() == jpeg::decode_with(bytes, false).unwrap(),
+            "{name}"
+        );
     };
     for (width, height) in [(1, 1), (7, 9), (16, 16), (33, 50), (250, 250)] {
         for quality in [30, 75, 95] {

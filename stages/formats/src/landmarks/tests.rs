@@ -1,3 +1,5 @@
+mod dialects;
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

@@ -47,12 +47,13 @@ fn composed_and_decomposed_letters_are_the_same() {
 fn name() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![
-            "Ann", "ann", "Anna", "Bo", "B", "a", "AB", "BA", "A.", "Bob", "bo-b", "BOB", "ß", "İ"
+            "Ann", "ann", "Anna", "Bo", "B", "a", "AB", "BA", "A.", "Bob", "bo-b", "BOB", "ß", "İ", "Bö",
+            "boe", "ø", "O'B", "Å"
         ])
         .prop_map(str::to_owned),
         "[ABab]{1,4}",
     ];
-    (prop::collection::vec(word, 0..4), prop::sample::select(vec![" ", "_", "  "]))
+    (prop::collection::vec(word, 0..4), prop::sample::select(vec![" ", "_", "  ", ", "]))
         .prop_map(|(w, s)| w.join(s))
 }
 
@@ -61,13 +62,14 @@ proptest! {
     #[test]
     fn the_rule_is_symmetric_and_reflexive(a in name(), b in name()) {
         prop_assert_eq!(same_person(&a, &b), same_person(&b, &a));
-        prop_assert!(same_person(&a, &a) || a.split([' ', '_', '-', '.']).all(str::is_empty));
+        prop_assert!(same_person(&a, &a) || a.split([' ', '_', '-', '.', ',', '\'']).all(str::is_empty));
     }
 
     #[test]
     fn the_index_finds_what_comparing_each_finds(names in prop::collection::vec(name(), 0..12), wanted in name()) {
         let slow: Vec<usize> = (0..names.len()).filter(|&i| same_person(&names[i], &wanted)).collect();
-        prop_assert_eq!(Index::new(names.iter().map(String::as_str)).matches(&wanted), slow);
+        let found = Index::new(names.iter().map(String::as_str)).matches(&wanted);
+        prop_assert_eq!(found.into_iter().map(|m| m.0).collect::<Vec<_>>(), slow);
     }
 
     #[test]

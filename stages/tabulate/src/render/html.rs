@@ -112,6 +112,7 @@ fn detail(row: &Row, cell: &Cell, i: usize, k: usize) -> Markup {
             td.words { (verdict) }
             td.whole { @if let Some(paper) = cell.reference {
                 (percent(paper)) @if let Some(d) = cell.difference { " (" (signed(d)) ")" }
+                @if let Some(why) = &cell.incomparable { " (not comparable: " (why) ")" }
             } }
             td.words { ul { @for s in &cell.sources { li { (origin(s)) } } } }
         }

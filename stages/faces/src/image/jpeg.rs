@@ -1,0 +1,255 @@
+//! JPEG: as libjpeg reads it, which most programs of the field use.
+//!
+//! A file that keeps to the standard goes to the decoder as it is. What libjpeg passes over with a warning is taken out before:
+//! stray bytes between marker segments, metadata that is not whole, a missing end marker. Data that is cut short stays an error,
+//! where libjpeg fills the rest with grey: a partial picture is no picture.
+//!
+//! Two decoders, as the faster one reads some rare files wrongly or not at all: those whose first component is not the one with
+//! the most samples, or is sampled three times, and sequential ones with a scan for each component.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use jpeg_decoder::PixelFormat;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::{MAX_SIDE, Pixels, check_size, orientation, sized};
+use crate::DataError;
+
+/// Decodes, and says how the picture is to be turned.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Pixels, u8), DataError> {
+    let walk = Walk::through(bytes);
+    let orientation = walk.orientation.unwrap_or(1);
+    let read = if walk.scans.rare() { rare } else { usual };
+    let pixels =
+        if walk.ended { whole(bytes, &walk, read) } else { without_end(&walk.tidy(bytes), &walk, read) };
+    Ok((pixels?, orientation))
+}
+
+/// A file with an end: as it is, else without what libjpeg passes over.
+fn whole(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
+    if !walk.strays
+        && let Ok(pixels) = read(bytes)
+    {
+        return Ok(pixels);
+    }
+    let tidy = walk.tidy(bytes);
+    read(&tidy).or_else(|e| match walk.scans.progressive {
+        // Strays behind the data of a scan are passed over by this one alone.
+        true => rare(&tidy).map_err(|_| e),
+        false => Err(e),
+    })
+}
+
+/// A decoder.
+type Reader = fn(&[u8]) -> Result<Pixels, DataError>;
+
+fn usual(bytes: &[u8]) -> Result<Pixels, DataError> {
+    decode_with(bytes, true)
+}
+
+/// The decoder for rare files, which is slower.
+fn rare(bytes: &[u8]) -> Result<Pixels, DataError> {
+    let fail = |e: jpeg_decoder::Error| DataError::new(format!("the JPEG cannot be decoded: {e}"));
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.read_info().map_err(fail)?;
+    let info = decoder.info().ok_or_else(|| DataError::new("the JPEG cannot be decoded: no header"))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    check_size(width, height)?;
+    let pixels = decoder.decode().map_err(fail)?;
+    let rgb = match info.pixel_format {
+        PixelFormat::RGB24 => pixels,
+        PixelFormat::L8 => pixels.into_iter().flat_map(|v| [v; 3]).collect(),
+        PixelFormat::CMYK32 => {
+            let mix = |c: u8, k: u8| ((u32::from(c) * u32::from(k) + 127) / 255) as u8;
+            pixels
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .flat_map(|&[c, m, y, k]| [mix(c, k), mix(m, k), mix(y, k)])
+                .collect()
+        }
+        PixelFormat::L16 => return Err(DataError::new("the JPEG has 16 bits a sample; 8 are read")),
+    };
+    sized(width, height, rgb)
+}
+
+/// With vector instructions where the processor has them, or without: the pixels are the same (there is a test).
+pub(super) fn decode_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataError> {
+    let fail = |e: &dyn std::fmt::Debug| DataError::new(format!("the JPEG cannot be decoded: {e:?}"));
+    let options = DecoderOptions::new_fast()
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize)
+        .set_strict_mode(true)
+        .set_use_unsafe(vectors);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|e| fail(&e))?;
+    let info = decoder.info().ok_or_else(|| fail(&"no header"))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    check_size(width, height)?;
+    let rgb = decoder.decode().map_err(|e| fail(&e))?;
+    sized(width, height, rgb)
+}
+
+/// A file whose data is whole but for the end marker. It is whole when what follows does not matter: the same picture comes
+/// out with ones behind the data (which are no code in any table) and with zeros.
+fn without_end(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
+    let cut = || DataError::new("the JPEG is cut short: its data ends before the picture does");
+    // The decoder's own words say where, if it notices.
+    let cut = || read(bytes).err().unwrap_or_else(cut);
+    if !walk.scans.complete() {
+        return Err(cut());
+    }
+    // Half a marker may be left.
+    let data = bytes.iter().rposition(|b| *b != 0xff).map_or(bytes, |last| &bytes[..=last]);
+    let with = |filler: &[u8]| read(&[data, &filler.repeat(32), &[0xff, 0xd9]].concat());
+    let (ones, zeros) = (with(&[0xff, 0]), with(&[0, 0]));
+    match (ones, zeros) {
+        (Ok(a), Ok(b)) if a == b => Ok(a),
+        _ => Err(cut()),
+    }
+}
+
+/// What lies where in a file.
+#[derive(Debug, Default)]
+struct Walk {
+    /// Tag 274 of the first EXIF segment that has it.
+    orientation: Option<u8>,
+    /// Whether there are bytes between segments that belong to none.
+    strays: bool,
+    /// Whether the end marker was found, or the walk stopped at something that only the decoder can judge.
+    ended: bool,
+    scans: Scans,
+    /// What the decoder needs: all but strays and metadata.
+    kept: Vec<Range<usize>>,
+}
+
+impl Walk {
+    /// Goes from marker to marker, as libjpeg does: what is no marker is passed over.
+    fn through(bytes: &[u8]) -> Self {
+        let mut walk = Self::default();
+        walk.kept.push(0..2);
+        let mut at = 2;
+        loop {
+            let Some((marker, code)) = next_marker(bytes, at) else {
+                // The file ends between segments or in the data of a scan.
+                return walk;
+            };
+            walk.strays |= bytes[at..marker].iter().any(|b| *b != 0xff);
+            let body = marker + 2;
+            if matches!(code, 0x01 | 0xd0..=0xd7) {
+                // A marker without a segment, out of place.
+                walk.strays = true;
+                at = body;
+                continue;
+            }
+            let length =
+                bytes.get(body..).and_then(<[u8]>::first_chunk).map(|b| usize::from(u16::from_be_bytes(*b)));
+            let end = length.filter(|l| *l >= 2).map(|l| body + l).filter(|e| *e <= bytes.len());
+            let (0xc0..=0xd7 | 0xda..=0xfe, Some(end)) = (code, end) else {
+                // The end; or a second start, a code without meaning, a segment that is cut: the decoder says what of it.
+                walk.kept.push(marker..bytes.len());
+                walk.ended = code == 0xd9 || length.is_some();
+                return walk;
+            };
+            let segment = &bytes[body + 2..end];
+            match code {
+                0xe1 if walk.orientation.is_none() && segment.starts_with(b"Exif\0\0") => {
+                    walk.orientation = orientation::in_exif(segment);
+                }
+                0xc0..=0xc2 => walk.scans.frame(segment, code == 0xc2),
+                0xda => walk.scans.scan(segment),
+                _ => {}
+            }
+            at = end;
+            if code == 0xda {
+                at = data_end(bytes, at);
+            }
+            // Of the metadata, APP0 and APP14 alone say how pixels are meant.
+            if !matches!(code, 0xe1..=0xed | 0xef | 0xfe) {
+                walk.kept.push(marker..at);
+            }
+        }
+    }
+
+    /// The file without strays and metadata.
+    fn tidy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if let [whole] = self.kept.as_slice() {
+            return Cow::Borrowed(&bytes[whole.clone()]);
+        }
+        Cow::Owned(self.kept.iter().flat_map(|r| &bytes[r.clone()]).copied().collect())
+    }
+}
+
+/// The place of the next marker's last `ff` at or after a place, and its code.
+fn next_marker(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
+    (from..bytes.len().saturating_sub(1))
+        .find(|&i| bytes[i] == 0xff && !matches!(bytes[i + 1], 0 | 0xff))
+        .map(|i| (i, bytes[i + 1]))
+}
+
+/// Where the data of a scan ends: at the next marker that is none of its own restarts.
+fn data_end(bytes: &[u8], from: usize) -> usize {
+    (from..bytes.len().saturating_sub(1))
+        .find(|&i| bytes[i] == 0xff && !matches!(bytes[i + 1], 0 | 0xff | 0xd0..=0xd7))
+        .unwrap_or(bytes.len())
+}
+
+/// Which bits of the coefficients the scans bring, by their headers.
+#[derive(Debug, Default)]
+struct Scans {
+    progressive: bool,
+    /// Samples of each component across and down.
+    samples: Vec<(u8, u8)>,
+    /// How many components the first scan has.
+    first: u8,
+    /// For each component its id, and for each coefficient the lowest bit that was brought, 255 for none.
+    components: Vec<(u8, [u8; 64])>,
+}
+
+impl Scans {
+    fn frame(&mut self, segment: &[u8], progressive: bool) {
+        self.progressive = progressive;
+        let components = segment.get(6..).unwrap_or_default().chunks_exact(3);
+        self.samples = components.clone().map(|c| (c[1] >> 4, c[1] & 15)).collect();
+        self.components = components.map(|c| (c[0], [255; 64])).collect();
+    }
+
+    fn scan(&mut self, segment: &[u8]) {
+        let Some((&n, rest)) = segment.split_first() else { return };
+        let (Some(own), Some(&[first, last, bits])) =
+            (rest.get(..2 * usize::from(n)), rest.get(2 * usize::from(n)..).and_then(<[u8]>::first_chunk))
+        else {
+            return;
+        };
+        if self.first == 0 {
+            self.first = n;
+        }
+        let (range, low) = if self.progressive {
+            (usize::from(first)..usize::from(last) + 1, bits & 15)
+        } else {
+            (0..64, 0)
+        };
+        for id in own.chunks_exact(2).map(|c| c[0]) {
+            for (_, known) in self.components.iter_mut().filter(|c| c.0 == id) {
+                known.get_mut(range.clone()).unwrap_or_default().fill(low);
+            }
+        }
+    }
+
+    /// Whether the usual decoder reads such a file wrongly or not at all.
+    fn rare(&self) -> bool {
+        let Some(&(across, down)) = self.samples.first() else { return false };
+        self.samples.iter().any(|s| s.0 > across || s.1 > down || s.0 == 3 || s.1 == 3)
+            || !self.progressive && usize::from(self.first) < self.components.len()
+    }
+
+    /// Whether every coefficient of every component has all its bits.
+    fn complete(&self) -> bool {
+        !self.components.is_empty() && self.components.iter().all(|c| c.1.iter().all(|b| *b == 0))
+    }
+}

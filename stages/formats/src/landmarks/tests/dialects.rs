@@ -1,0 +1,115 @@
+//! Lists as people and programs write them.
+
+use super::*;
+
+/// A face at a place, in whole pixels.
+fn face(k: usize) -> [f32; 10] {
+    let shift = (k % 17) as f32;
+    [38.0, 51.0, 73.0, 52.0, 56.0, 71.0, 41.0, 92.0, 70.0, 91.0].map(|v| v + shift)
+}
+
+fn numbers(k: usize, separator: &str) -> String {
+    face(k).map(|v| v.to_string()).join(separator)
+}
+
+fn paths(text: &str) -> Vec<String> {
+    list::read(text).unwrap().into_iter().map(|e| e.0).collect()
+}
+
+fn says(text: &str) -> String {
+    list::read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_list_with_a_byte_order_mark_gives_its_first_image_its_points() {
+    let text = format!("\u{feff}a/1.jpg {}\r\na/2.jpg {}\r\n", numbers(0, " "), numbers(1, " "));
+    let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for text in [text, crate::text::decode(&bytes).unwrap()] {
+        let got = list::read(&text).unwrap();
+        assert_eq!((got[0].0.as_str(), got[0].1.as_flattened()), ("a/1.jpg", &face(0)[..]));
+        assert_eq!(got.len(), 2);
+    }
+}
+
+#[test]
+fn names_with_blanks_are_the_path_whatever_separates_the_fields() {
+    for separator in [" ", "\t", ",", ", ", ";", "   "] {
+        for name in ["John Smith/0.jpg", "Mary Ann Lee/my photo.PNG", "Kurnova, Maria/1.jpeg", "a.jpg"] {
+            let text = format!("{name}{separator}{}\n", numbers(0, separator));
+            assert_eq!(paths(&text), [name], "{text}");
+        }
+    }
+    assert_eq!(paths(&format!("\"Kurnova, Maria/1.jpg\",{}\n", numbers(0, ","))), ["Kurnova, Maria/1.jpg"]);
+    assert_eq!(paths(&format!(".\\John Smith\\0.jpg {}", numbers(0, " "))), ["John Smith/0.jpg"]);
+}
+
+#[test]
+fn a_path_that_ends_as_no_images_does_is_told() {
+    for head in ["John", "John Smith/0", "000001", "a.txt", "John\tSmith/0.jpg"] {
+        let text = says(&format!("{head} {}", numbers(0, " ")));
+        assert!(text.contains("line 1: expected") && text.contains("path"), "{head}: {text}");
+    }
+}
+
+#[test]
+fn an_eleventh_number_is_a_field_before_or_a_score_behind_as_the_shape_of_faces_says() {
+    for score in ["0.998", "1", "0", "12.5", "998"] {
+        let text: String = (0..5).map(|k| format!("a/{k}.jpg {} {score}\n", numbers(k, " "))).collect();
+        assert_eq!(list::read(&text).unwrap()[3].1.as_flattened(), face(3), "a score {score}");
+        let text: String = (0..5).map(|k| format!("a/{k}.jpg\t{score}\t{}\n", numbers(k, "\t"))).collect();
+        assert_eq!(list::read(&text).unwrap()[3].1.as_flattened(), face(3), "a field {score}");
+    }
+    let text = format!("a/1.jpg\tAfrican\t{}\na b.jpg African {}\n", numbers(0, "\t"), numbers(1, " "));
+    assert_eq!(paths(&text), ["a/1.jpg", "a b.jpg"]);
+    // Numbers of no shape, written so that neither is likelier.
+    assert!(says("a.jpg 1.5 9 9 1 1 9 2 8 3 7 400").contains("eleven numbers"));
+    assert!(says(&format!("a.jpg 5 7 {} 1", numbers(0, " "))).contains("found 13 numbers"));
+}
+
+#[test]
+fn celebas_list_has_a_count_and_a_header() {
+    let header = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y";
+    let rows = format!("000001.jpg    {}\n000002.jpg    {}\n", numbers(0, "  "), numbers(1, "  "));
+    for text in [
+        format!("2\n{header} \n{rows}"),
+        format!("{header}\n{rows}"),
+        format!("name,{}\n{rows}", header.replace(' ', ",")),
+    ] {
+        assert_eq!(paths(&text), ["000001.jpg", "000002.jpg"]);
+    }
+    assert!(says(&format!("202599\n{header}\n{rows}")).contains("promises 202599 lines, 2 follow"));
+    assert!(says(&format!("{rows}{header}\n")).contains("line 3"));
+}
+
+#[test]
+fn fractions_of_width_and_height_are_refused_with_a_question() {
+    let parts = "0.342 0.4616 0.6565 0.4598 0.5002 0.6405 0.371 0.8247 0.6315 0.8232";
+    let text = says(&format!("a.jpg {parts}\nb.jpg {parts}\n"));
+    assert!(text.contains("are these fractions of width and height?"), "{text}");
+    // Zeros say that no face was found, and one odd line is for the check of `align` to judge.
+    let zeros = format!(
+        "a.jpg {}\nb.jpg 0 0 0 0 0 0 0 0 0 0\nc.jpg {parts}\nd.jpg {}",
+        numbers(0, " "),
+        numbers(1, " ")
+    );
+    assert_eq!(list::read(&zeros).unwrap().len(), 4);
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_in_any_dialect_is_read_again(
+        folders in prop::collection::vec("[A-Za-z0-9é.,_-]{1,6}( [A-Za-z0-9]{1,4})?", 1..3),
+        ending in prop::sample::select(vec!["jpg", "JPG", "png", "jpeg"]),
+        coordinates in prop::array::uniform10(-50.0_f32..900.0),
+        separator in prop::sample::select(vec!["\t", " ", ",", " , "]),
+        before in prop::sample::select(vec!["", "\u{feff}", "# made by hand\n", "\n"]),
+        end in prop::sample::select(vec!["\n", "\r\n", ""]),
+    ) {
+        prop_assume!(folders.iter().all(|f| !f.starts_with(['.', ','])));
+        let name = format!("{}/x.{ending}", folders.join("/"));
+        let text = format!("{before}{name}{separator}{}{end}", coordinates.map(|v| v.to_string()).join(separator));
+        let got = list::read(&text).unwrap();
+        prop_assert_eq!(got[0].0.as_str(), name.as_str());
+        prop_assert_eq!(got[0].1.as_flattened(), &coordinates[..]);
+    }
+}

@@ -1,0 +1,93 @@
+//! Lines of the protocols' lists. Fields are separated by tabs, else by commas, else by blanks.
+
+/// The fields of a line without blanks around them; none is empty at the line's end.
+pub fn fields(line: &str) -> Vec<&str> {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if line.contains('\t') {
+        parted(line, &['\t'])
+    } else if line.contains([',', ';']) {
+        parted(line, &[',', ';'])
+    } else {
+        line.split_whitespace().collect()
+    }
+}
+
+fn parted<'a>(line: &'a str, at: &[char]) -> Vec<&'a str> {
+    line.trim_end_matches(at).split(at).map(str::trim).collect()
+}
+
+/// What stands before the first separator of a line, and the rest: `1 ../Data/a b.jpg`.
+pub fn first(line: &str) -> Option<(&str, &str)> {
+    let (first, rest) = line.trim().split_once(['\t', ',', ';', ' '])?;
+    Some((first, rest.trim_start_matches(['\t', ',', ';', ' '])))
+}
+
+/// What stands before the last separator of a line, and the last field: `a b.jpg 1`.
+pub fn last(line: &str) -> Option<(&str, &str)> {
+    let (rest, last) = line.trim().rsplit_once(['\t', ',', ';', ' '])?;
+    Some((rest.trim_end_matches(['\t', ',', ';', ' ']), last))
+}
+
+/// A line of the LFW kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Both persons, each with the text of its image's number.
+    pub images: [(String, String); 2],
+    /// Whether the line is of the form `Name i j`.
+    pub one_person: bool,
+}
+
+/// A line `Name i j` or `NameA i NameB j`. Names may have blanks in them.
+pub fn pair(line: &str) -> Option<Pair> {
+    let fields = fields(line);
+    let is_number = |f: &str| !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit());
+    let of = |name: &[&str], number: &str| (name.join(" "), number.to_owned());
+    if line.contains(['\t', ',', ';']) {
+        return match fields.as_slice() {
+            [name, i, j] => Some(Pair { images: [of(&[name], i), of(&[name], j)], one_person: true }),
+            [a, i, b, j] => Some(Pair { images: [of(&[a], i), of(&[b], j)], one_person: false }),
+            _ => None,
+        };
+    }
+    let (j, before) = fields.split_last()?;
+    let (i, name) = before.split_last()?;
+    if is_number(i) && !name.is_empty() {
+        return Some(Pair { images: [of(name, i), of(name, j)], one_person: true });
+    }
+    let at = before.iter().position(|f| is_number(f)).filter(|&at| at > 0)?;
+    Some(Pair { images: [of(&before[..at], before[at]), of(&before[at + 1..], j)], one_person: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_the_same_whatever_separates_its_fields() {
+        let same = |a: &str, i: &str, b: &str, j: &str| {
+            Some(Pair { images: [(a.into(), i.into()), (b.into(), j.into())], one_person: a == b })
+        };
+        for line in ["Ann_Lee\t1\t4", "Ann_Lee 1 4", "Ann_Lee,1,4", "Ann_Lee,1,4,", " Ann_Lee  1 4 "] {
+            assert_eq!(pair(line), same("Ann_Lee", "1", "Ann_Lee", "4"), "{line}");
+        }
+        for line in ["Ann Lee\t1\tBo Ray\t2", "Ann Lee 1 Bo Ray 2", "Ann Lee, 1, Bo Ray, 2"] {
+            assert_eq!(pair(line), same("Ann Lee", "1", "Bo Ray", "2"), "{line}");
+        }
+        for line in ["", "Ann", "1 2", "Ann 1", "Ann\t1"] {
+            assert_eq!(pair(line), None, "{line}");
+        }
+        assert_eq!(first("1\t../a b.jpg"), Some(("1", "../a b.jpg")));
+        assert_eq!(last("a b.jpg, 1"), Some(("a b.jpg", "1")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused(line in any::<String>(), short in "[A1,\t; ]{0,12}") {
+            for line in [line, short] {
+                let _ = (pair(&line), first(&line), last(&line), fields(&line));
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Names of files: which are images, which belong to nobody, and when two mean the same image.
+
+/// The endings of images that can be decoded.
+const IMAGES: [&str; 13] =
+    ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "ppm", "pgm", "pbm", "pnm", "bmp", "dib", "webp"];
+
+/// The endings of images that cannot.
+const OTHER_IMAGES: [&str; 14] =
+    ["gif", "tif", "tiff", "heic", "heif", "avif", "jp2", "j2k", "jxl", "tga", "ras", "psd", "svg", "ico"];
+
+/// The ending of a path in lower case, without its dot; none where the file's name has no dot but the first character.
+pub fn ending(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let (stem, ending) = file.rsplit_once('.')?;
+    (!stem.is_empty() && !ending.is_empty()).then(|| ending.to_lowercase())
+}
+
+/// Whether a file can be decoded, by its ending.
+pub fn is_image(path: &str) -> bool {
+    ending(path).is_some_and(|e| IMAGES.contains(&e.as_str()))
+}
+
+/// Whether a path is that of an image, by its ending, whether it can be decoded or not.
+pub fn is_any_image(path: &str) -> bool {
+    ending(path).is_some_and(|e| IMAGES.contains(&e.as_str()) || OTHER_IMAGES.contains(&e.as_str()))
+}
+
+/// A path without its ending, where that is an image's: `Ann/Ann.B_0001.jpg` is `Ann/Ann.B_0001`.
+pub fn stem(path: &str) -> &str {
+    if !is_any_image(path) {
+        return path;
+    }
+    path.rsplit_once('.').map_or(path, |(stem, _)| stem)
+}
+
+/// Whether a file or folder is what file managers leave behind, and no part of a data set: hidden ones, `__MACOSX`, `Thumbs.db`,
+/// `desktop.ini` and their like.
+pub fn is_litter(name: &str) -> bool {
+    const LITTER: [&str; 8] = [
+        "__macosx",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "@eadir",
+        "$recycle.bin",
+        "system volume information",
+    ];
+    name.starts_with('.') || LITTER.contains(&name.to_lowercase().as_str())
+}
+
+/// A path as a list may write it, with `/` between its parts and without `./` before it.
+pub fn tidy(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    let mut path = path.as_str();
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
+    path.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_are_those_of_the_files_name() {
+        assert_eq!(ending("a.b/c"), None);
+        assert_eq!(ending("a/.hidden"), None);
+        assert_eq!(ending("a/B.JPG").as_deref(), Some("jpg"));
+        assert!(
+            is_image("m.01/m.01_0001.JPG") && is_image("x.jfif") && !is_image("x.gif") && !is_image("m.01")
+        );
+        assert!(is_any_image("x.GIF") && !is_any_image("John"));
+        assert_eq!((stem("a/b.c.jpg"), stem("m.01"), stem("a.b/c")), ("a/b.c", "m.01", "a.b/c"));
+    }
+
+    #[test]
+    fn what_file_managers_leave_is_no_data() {
+        for name in
+            [".DS_Store", "._01.jpg", "__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"]
+        {
+            assert!(is_litter(name), "{name}");
+        }
+        assert!(!is_litter("Thumbs") && !is_litter("01"));
+    }
+
+    #[test]
+    fn backslashes_and_a_leading_dot_are_the_same_path() {
+        assert_eq!(tidy(".\\Ann\\1.jpg"), "Ann/1.jpg");
+        assert_eq!(tidy("././/Ann/1.jpg"), "Ann/1.jpg");
+        assert_eq!(tidy("../Ann/1.jpg"), "../Ann/1.jpg");
+    }
+}
