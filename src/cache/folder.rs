@@ -37,7 +37,7 @@ pub const PARTS: [&str; 15] = [
 /// When there is such a thing, or the folder cannot be made.
 pub fn claim(root: &Path) -> Result<()> {
     let mark = root.join(MARK);
-    if mark.symlink_metadata().is_ok() {
+    if is_ours(&mark) {
         return Ok(());
     }
     let there: Vec<&str> =
@@ -53,6 +53,10 @@ pub fn claim(root: &Path) -> Result<()> {
         .with_help("name another folder with `cache` in `[pipeline]` or --cache, or move these away"));
     }
     std::fs::create_dir_all(root).at("create", root)?;
+    // Other programs mark their caches so, too.
+    if mark.symlink_metadata().is_ok() {
+        return Ok(());
+    }
     match std::fs::write(&mark, SIGNATURE) {
         // A cache that can only be read needs no mark.
         Err(e) if is_old && e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
@@ -70,7 +74,7 @@ pub fn remove_all(root: &Path) -> Result<()> {
         return Ok(());
     }
     let (mark, is_old) = (root.join(MARK), root.join("records").is_file() && root.join("objects").is_dir());
-    if !mark.is_file() && !is_old {
+    if !is_ours(&mark) && !is_old {
         return Err(Fault::usage(format!("{} is no cache", shown(root)))
             .with_help("a cache has a file `CACHEDIR.TAG`; name yours with --cache"));
     }
@@ -82,8 +86,15 @@ pub fn remove_all(root: &Path) -> Result<()> {
             Err(_) => {}
         }
     }
-    remove(&mark);
+    if is_ours(&mark) {
+        remove(&mark);
+    }
     Ok(())
+}
+
+/// Whether a mark is one of this program.
+fn is_ours(mark: &Path) -> bool {
+    std::fs::read(mark).is_ok_and(|text| text == SIGNATURE.as_bytes())
 }
 
 #[cfg(test)]
@@ -98,6 +109,11 @@ mod tests {
         assert!(fault.contains("`runs`"), "{fault}");
         assert!(remove_all(dir.path()).is_err());
         assert!(dir.path().join("runs/of-tensorboard").is_dir());
+        // A cache of another program.
+        let other = dir.path().join("other");
+        std::fs::create_dir_all(other.join("objects")).unwrap();
+        std::fs::write(other.join(MARK), "Signature: 8a477f597d28d172789f06886806bc55\n").unwrap();
+        assert!(claim(&other).is_err() && remove_all(&other).is_err());
         // What is called otherwise does no harm, and stays.
         let root = dir.path().join("c");
         std::fs::create_dir_all(&root).unwrap();

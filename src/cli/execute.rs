@@ -1,5 +1,7 @@
 //! Running a pipeline, and showing it: what `run`, `verify` and `run --watch` have in common.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::args::{Common, RunArgs};
@@ -8,7 +10,7 @@ use super::rest::{Ahead, Rest};
 use super::{page, print};
 use crate::cache::Cache;
 use crate::engine::{self, Ask, Difference, Event, Stop};
-use crate::fault::{Fault, Result};
+use crate::fault::{At, Fault, Result};
 use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
 use crate::paths::absolute;
@@ -27,11 +29,34 @@ pub(super) fn subscribers(
     };
     let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
     if let Some(path) = &args.events {
+        refuse_replacing(path, "a file of events", &|begin| {
+            begin.starts_with(b"{\"event\":\"run-started\"")
+        })?;
         subscribers.push(Box::new(JsonLines::create(path)?));
     }
     subscribers.push(Box::new(Recorder::new(cache, &absolute(&common.file), arguments())));
     Ok(subscribers)
 }
+
+/// Refuses to write over a file that no run wrote. `is_ours` sees its first bytes.
+fn refuse_replacing(path: &Path, what: &str, is_ours: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+    let mut begin = Vec::new();
+    match File::open(path) {
+        // A pipe or a terminal takes what comes.
+        Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => {
+            file.take(BEGIN).read_to_end(&mut begin).at("read", path)?;
+        }
+        _ => return Ok(()),
+    }
+    match begin.is_empty() || is_ours(&begin) {
+        true => Ok(()),
+        false => Err(Fault::usage(format!("{} is there, and is not {what} of this program", shown(path)))
+            .with_help("name another file, or remove this one")),
+    }
+}
+
+/// So many bytes tell what a file is.
+const BEGIN: u64 = 4096;
 
 /// Prints what the manifest wants to be shown after a run of everything.
 pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Option<&PathBuf>) -> Result<()> {
@@ -57,6 +82,9 @@ pub(super) fn execute(
     stop: &Stop,
     ahead: Ahead,
 ) -> Result<Vec<Difference>> {
+    if let Some(path) = &args.html {
+        refuse_replacing(path, "a page", &page::is_page)?;
+    }
     let shown_files: Result<Vec<_>> =
         project.manifest.settings.show.iter().map(|v| output(project, v, "show")).collect();
     let shown_files = shown_files?;

@@ -33,6 +33,7 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content=(GENERATOR);
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
@@ -57,6 +58,15 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
         }
     };
     write_whole(file, page.into_string())
+}
+
+/// Says in a page who wrote it.
+const GENERATOR: &str = "lfs-pipe";
+
+/// Whether a file that begins so is such a page.
+pub(super) fn is_page(begin: &[u8]) -> bool {
+    let mark = format!("content=\"{GENERATOR}\"");
+    begin.windows(mark.len()).any(|part| part == mark.as_bytes())
 }
 
 fn in_order<'a>(

@@ -233,6 +233,27 @@ fn a_lock_file_of_another_program_is_not_replaced_and_ours_is_replaced_whole() {
 }
 
 #[test]
+fn a_page_or_events_are_not_written_over_what_no_run_wrote() {
+    for option in ["--events", "--html"] {
+        for file in ["pipeline.toml", "x", "thesis.html"] {
+            let p = one("", "echo 1 > $OUT_o");
+            p.write("x", "mine").write("thesis.html", "<!DOCTYPE html><html>mine</html>");
+            let before = p.read(file);
+            let ran = p.call(&["run", option, file]);
+            assert!(ran.code == 2 && ran.err.contains("of this program"), "{option} {file}: {}", ran.err);
+            assert_eq!(p.read(file), before);
+            assert!(!p.path("out").exists(), "nothing was run");
+        }
+        let p = one("", "echo 1 > $OUT_o");
+        p.write("empty", "");
+        for file in ["new", "new", "empty", "/dev/null"] {
+            let ran = p.call(&["run", option, file]);
+            assert_eq!(ran.code, 0, "{option} {file}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn two_nodes_never_share_a_place() {
     let p = Project::new(
         "[stage.a]\nkind = \"command\"\nmatrix.x = [\"p/q\", \"p%2Fq\", \"p%252Fq\"]\n\
