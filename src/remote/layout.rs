@@ -103,6 +103,17 @@ impl Listing {
         self.files.iter().filter(|f| f.bytes < SMALL)
     }
 
+    /// The packs, and how many bytes each has.
+    pub fn packs(&self) -> impl Iterator<Item = (&Pack, u64)> {
+        let mut small = self.small();
+        self.packs.iter().map(move |p| (p, small.by_ref().take(p.files).map(|f| f.bytes).sum()))
+    }
+
+    /// The blobs that it takes, and how many bytes each has.
+    pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        self.large().map(|f| (f.digest, f.bytes)).chain(self.packs().map(|(p, bytes)| (p.digest, bytes)))
+    }
+
     /// The text.
     pub fn text(&self) -> serde_json::Result<String> {
         Ok(sealed(&serde_json::to_string(self)?))
@@ -113,9 +124,11 @@ impl Listing {
         let listing: Self = serde_json::from_str(unsealed(text)?).ok()?;
         let leaves = listing.files.iter().map(|f| (f.name.as_str(), f.executable, f.digest));
         let small = listing.small().count();
+        let bytes = listing.files.iter().try_fold(0_u64, |sum, f| sum.checked_add(f.bytes));
+        let packed = listing.packs.iter().try_fold(0_usize, |sum, p| sum.checked_add(p.files));
         let whole = fold(leaves) == stored.digest
-            && listing.files.iter().map(|f| f.bytes).sum::<u64>() == stored.bytes
-            && listing.packs.iter().map(|p| p.files).sum::<usize>() == small
+            && bytes == Some(stored.bytes)
+            && packed == Some(small)
             && listing.files.iter().all(|f| is_below(&f.name));
         whole.then_some(listing)
     }
