@@ -8,10 +8,11 @@ use std::path::Path;
 use super::layout::{self, Listing};
 use super::pack::{Places, unpack};
 use super::protocol::{Job, Outcome};
-use super::transfer::{AT_ONCE, BATCH, Moved, Remote, Wanted};
+use super::transfer::{BATCH, Moved, Remote, Wanted};
 use crate::cache::{Look, Scratch, Stored, remove};
 use crate::digest::Digest;
 use crate::fault::{At, Fault, Result};
+use crate::show::bytes;
 
 impl Remote<'_> {
     /// Brings these results, which it is known to hold, into the cache.
@@ -76,26 +77,24 @@ impl Remote<'_> {
         scratch: &Scratch,
         moved: &mut dyn FnMut(u64),
     ) -> Result<HashMap<Digest, String>> {
-        let mut wrong = HashMap::new();
-        let folders: Vec<&Stored> = objects.values().filter(|s| s.folder).collect();
+        let free = free_space(self.cache.root());
+        let (objects, too_large): (Vec<&Stored>, Vec<&Stored>) =
+            objects.values().partition(|s| s.bytes <= free);
+        let too_large = too_large
+            .into_iter()
+            .map(|s| (s.digest, format!("it has {}, and {} are free here", bytes(s.bytes), bytes(free))));
+        let mut wrong: HashMap<Digest, String> = too_large.collect();
+        let folders: Vec<&Stored> = objects.iter().copied().filter(|s| s.folder).collect();
         let mut lists: Vec<(&Stored, Listing)> = Vec::new();
-        for folders in folders.chunks(AT_ONCE) {
-            let jobs = folders.iter().map(|s| Job::Read { name: layout::folder(&s.digest) }).collect();
-            let outcomes = self.ask_some(jobs, &mut |_| {})?;
-            for (stored, outcome) in folders.iter().copied().zip(outcomes) {
-                let read = match outcome {
-                    Outcome::Text(text) => Listing::read(stored, &text).ok_or(Outcome::Damaged),
-                    other => Err(other),
-                };
-                match read {
-                    Ok(list) => lists.push((stored, list)),
-                    Err(outcome) => drop(wrong.insert(stored.digest, complaint(&outcome))),
-                }
+        for (stored, answered) in self.lists(&folders)? {
+            match answered {
+                Ok(list) => lists.push((stored, list)),
+                Err(outcome) => drop(wrong.insert(stored.digest, complaint(&outcome))),
             }
         }
         // By size, too: a list that gives a blob another size than it has spoils itself alone.
         let mut blobs: HashSet<(Digest, u64)> =
-            objects.values().filter(|s| !s.folder).map(|s| (s.digest, s.bytes)).collect();
+            objects.iter().filter(|s| !s.folder).map(|s| (s.digest, s.bytes)).collect();
         blobs.extend(lists.iter().flat_map(|(_, list)| list.blobs()));
         let places: Places = blobs.into_iter().map(|blob| (blob, scratch.path())).collect();
         let (blobs, jobs): (Vec<(Digest, u64)>, Vec<Job>) = places
@@ -130,7 +129,7 @@ impl Remote<'_> {
             }
         }
         // These move away: a folder may have held one of them too.
-        for stored in objects.values().filter(|s| !s.folder) {
+        for stored in objects.iter().filter(|s| !s.folder) {
             let blob = (stored.digest, stored.bytes);
             match (missing.get(&blob), places.get(&blob)) {
                 (None, Some(place)) => {
@@ -161,6 +160,11 @@ impl Remote<'_> {
             }
         }
     }
+}
+
+/// How many bytes can be written there; as many as there are, where nobody says.
+fn free_space(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn is_of_the_disk(kind: ErrorKind) -> bool {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::layout::{self, Listing};
 use super::pack::{Packed, pack};
 use super::protocol::{Job, MOST_TEXT, Outcome};
-use super::transfer::{AT_ONCE, BATCH, Held, Moved, Remote, Wanted, told};
+use super::transfer::{BATCH, Held, Moved, Remote, Wanted, told};
 use crate::cache::{Scratch, Stored, remove};
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
@@ -116,16 +116,10 @@ impl Remote<'_> {
         let mut packed: Vec<PathBuf> = Vec::new();
         let mut lists: Vec<(&Stored, Listing, String)> = Vec::new();
         let folders: Vec<&Stored> = objects.values().filter(|s| s.folder).collect();
-        let mut there = Vec::with_capacity(folders.len());
-        for folders in folders.chunks(AT_ONCE) {
-            let jobs = folders.iter().map(|s| Job::Read { name: layout::folder(&s.digest) }).collect();
-            let outcomes = self.ask(jobs, &mut |_| {})?.into_iter().zip(folders);
-            there.extend(outcomes.map(|(outcome, stored)| match outcome {
-                Outcome::Text(text) => Listing::read(stored, &text).is_some(),
-                _ => false,
-            }));
-        }
-        for (stored, known) in folders.into_iter().zip(there) {
+        let there = self.lists(&folders)?;
+        self.still_up()?;
+        for (stored, answered) in there {
+            let known = answered.is_ok();
             if known && !again {
                 moved(stored.bytes);
                 continue;

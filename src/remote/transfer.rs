@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::helper::Helper;
-use super::layout;
+use super::layout::{self, Listing};
 use super::protocol::{Job, Outcome};
-use crate::cache::{Cache, Mirror, Record, Scratch};
+use crate::cache::{Cache, Mirror, Record, Scratch, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 
@@ -16,7 +16,9 @@ use crate::fingerprint::Key;
 pub(super) const BATCH: u64 = 512 << 20;
 
 /// So many texts of a store are held at once.
-pub(super) const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 64;
+/// The lists that are held at once name so many files.
+const FILES_AT_ONCE: u64 = 500_000;
 
 /// A result by its node's name and its key.
 pub type Wanted = (String, Key);
@@ -40,6 +42,9 @@ pub(super) enum Held {
     /// Something that is of no use, and why.
     Odd(String),
 }
+
+/// The list of a folder, or how asking for it ended.
+pub(super) type Answered = std::result::Result<Listing, Outcome>;
 
 /// What was moved.
 #[derive(Debug, Default, Serialize)]
@@ -169,6 +174,29 @@ impl<'a> Remote<'a> {
             self.down.get_or_insert_with(|| why.clone());
         }
         Ok(outcomes)
+    }
+
+    /// Reads the lists of these folders. What is no list of its folder is damage.
+    pub(super) fn lists<'s>(&mut self, folders: &[&'s Stored]) -> Result<Vec<(&'s Stored, Answered)>> {
+        let mut all = Vec::with_capacity(folders.len());
+        let mut rest = folders;
+        while !rest.is_empty() {
+            let mut files = 0_u64;
+            let more = |s: &&&Stored| {
+                files = files.saturating_add(s.files);
+                files <= FILES_AT_ONCE
+            };
+            let few = rest.iter().take(AT_ONCE).take_while(more).count().max(1);
+            let (now, later) = rest.split_at(few);
+            rest = later;
+            let jobs = now.iter().map(|s| Job::Read { name: layout::folder(&s.digest) }).collect();
+            let outcomes = self.ask_some(jobs, &mut |_| {})?;
+            all.extend(now.iter().copied().zip(outcomes).map(|(stored, outcome)| match outcome {
+                Outcome::Text(text) => (stored, Listing::read(stored, &text).ok_or(Outcome::Damaged)),
+                other => (stored, Err(other)),
+            }));
+        }
+        Ok(all)
     }
 
     /// An error once it is given up.

@@ -107,6 +107,10 @@ impl Faulty {
         Self { port }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/of", self.port)
     }

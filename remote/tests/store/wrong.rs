@@ -104,6 +104,42 @@ fn a_run_goes_on_without_a_store_that_answers_wrongly_and_says_so() {
     });
 }
 
+/// The same of a server that is spoken to as S3.
+#[test]
+fn a_run_goes_on_without_a_server_of_s3_that_answers_wrongly() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults: Vec<Fault> = ALL.iter().chain(&REDIRECTIONS).copied().collect();
+    each(&faults, |fault| {
+        let (server, project, began) =
+            (Faulty::start(dir.path(), "any", fault), Project::new(PIPELINE), Instant::now());
+        let mut command = project.command(&["run", "--pull"]);
+        command.envs(super::server::variables(server.port())).env("LFS_REMOTE", "s3://results/of");
+        let ran = support::called(&mut command);
+        assert_eq!(ran.code, 0, "{fault:?}: {}", ran.err);
+        assert!(began.elapsed() < REASONABLE, "{fault:?}");
+        let nothing_there = matches!(fault, Fault::EndlessStatus(404));
+        assert!(nothing_there || ran.err.contains("s3://results/of"), "{fault:?}: {}", ran.err);
+        assert!(!ran.err.contains("before its work was done"), "{fault:?}: {}", ran.err);
+    });
+}
+
+/// Whoever can write to a store can name sizes as he likes: a record is sealed by its own digest alone.
+#[test]
+fn a_result_that_calls_itself_larger_than_the_disk_is_not_begun() {
+    let (dir, _) = filled();
+    for record in held(dir.path(), "records") {
+        let text = std::fs::read_to_string(&record).unwrap();
+        let (_, text) = text.split_once('\n').unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(text).unwrap();
+        json["record"]["outputs"]["o"]["bytes"] = u64::MAX.into();
+        let text = json.to_string();
+        std::fs::write(&record, format!("{}\n{text}", Digest(*blake3::hash(text.as_bytes()).as_bytes())))
+            .unwrap();
+    }
+    let said = runs(&dir.path().display().to_string(), "sizes");
+    assert!(said.contains("are free here"), "{said}");
+}
+
 #[test]
 fn sending_to_a_store_that_answers_wrongly_fails_and_says_so() {
     let (dir, project) = filled();
@@ -141,12 +177,13 @@ fn sending_to_a_store_that_answers_wrongly_fails_and_says_so() {
 /// Puts something else in the place of a stored file.
 type Replace = fn(&Path);
 
-const REPLACE: [(&str, Replace); 6] = [
+const REPLACE: [(&str, Replace); 7] = [
     ("a pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
     ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(short(path)).unwrap())),
     ("a folder", |path| std::fs::create_dir_all(path.join("below")).unwrap()),
     ("a device", |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap()),
     ("a ring", |path| std::os::unix::fs::symlink(path, path).unwrap()),
+    ("a small file", |path| std::fs::write(path, "{}").unwrap()),
     ("a large file", |path| std::fs::File::create(path).unwrap().set_len(10 << 40).unwrap()),
 ];
 
@@ -282,6 +319,7 @@ fn no_answer_of_a_store_fills_the_memory() {
         let reads = (0..100).map(|i| Job::Read { name: format!("records/{i}") });
         let (outcomes, peak) = ask(&store.url(), reads.chain((0..100).map(fetch)).collect());
         assert!(!outcomes.contains(&Outcome::Done), "{fault:?}");
+        eprintln!("{fault:?}: at the most {} MiB", peak >> 20);
         assert!(peak < 300 << 20, "{fault:?}: {} MiB", peak >> 20);
         assert_eq!(files(to.path()).len(), 0, "{fault:?}");
     }
@@ -299,6 +337,7 @@ fn many_large_texts_are_not_held_at_once() {
     let reads: Vec<Job> = (0..12).map(|i| Job::Read { name: format!("records/{i}") }).collect();
     let (outcomes, peak) = ask(&dir.path().display().to_string(), reads);
     assert_eq!(outcomes, vec![Outcome::Text("x".repeat(10)); 12]);
+    eprintln!("large texts: at the most {} MiB", peak >> 20);
     assert!(peak < 500 << 20, "{} MiB", peak >> 20);
     // One byte more is too much.
     std::fs::write(dir.path().join("records/0"), large + "x").unwrap();
