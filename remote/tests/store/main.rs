@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod faulty;
+mod made_up;
 mod server;
 #[path = "../../../tests/runner/support.rs"]
 #[allow(dead_code)]
