@@ -17,7 +17,7 @@ pub enum Held {
     File(u64),
     /// A folder.
     Folder,
-    /// A pipe, a socket or a device.
+    /// A pipe, a socket or a device, there or above it.
     Other,
 }
 
@@ -35,7 +35,9 @@ impl Held {
 pub async fn held(path: &Path) -> Result<Held, Outcome> {
     match tokio::fs::metadata(path).await {
         Ok(meta) => Ok(Held::of(&meta)),
-        Err(e) if is_nothing(e.kind()) => Ok(Held::Nothing),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Held::Nothing),
+        // What is no folder is in the place of one above it.
+        Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(Held::Other),
         Err(e) => Err(broken(path, &e)),
     }
 }
@@ -53,7 +55,7 @@ pub async fn open(path: &Path) -> Result<(File, u64), Outcome> {
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).clone();
     let file = match tokio::fs::OpenOptions::from(opened).open(path).await {
         Ok(file) => file,
-        Err(e) if is_nothing(e.kind()) => return Err(Outcome::Missing),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Err(Outcome::Missing),
         Err(e) => return Err(broken(path, &e)),
     };
     match file.metadata().await {
@@ -63,10 +65,6 @@ pub async fn open(path: &Path) -> Result<(File, u64), Outcome> {
         },
         Err(e) => Err(broken(path, &e)),
     }
-}
-
-fn is_nothing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// One file of a folder that cannot be read says nothing of the others.
@@ -98,10 +96,8 @@ mod tests {
         let outcome = async |name: &str| open(&at(name)).await.map(|(_, size)| size);
         assert_eq!(outcome("file").await, Ok(3));
         assert_eq!(outcome("to-file").await, Ok(3));
-        for missing in ["nothing", "file/below"] {
-            assert_eq!(outcome(missing).await, Err(Outcome::Missing), "{missing}");
-        }
-        for other in ["folder", "pipe", "socket", "to-pipe", "to-device"] {
+        assert_eq!(outcome("nothing").await, Err(Outcome::Missing));
+        for other in ["folder", "file/below", "pipe/below", "pipe", "socket", "to-pipe", "to-device"] {
             assert_eq!(outcome(other).await, Err(Outcome::Damaged), "{other}");
         }
         assert!(matches!(outcome("ring").await, Err(Outcome::Broken(_))));

@@ -99,20 +99,22 @@ impl Doer {
     async fn reach(&self) {
         let records = self.path("records");
         let ask = async {
-            if let Ok(Some(folder)) = self.local(&records) {
-                drop(tokio::fs::metadata(folder).await);
-                return None;
+            if let Ok(Some(folder)) = self.local(&self.store.base) {
+                let other = tokio::fs::metadata(folder).await.is_ok_and(|meta| !meta.is_dir());
+                return other.then(|| "it is no folder".to_owned());
             }
-            match self.store.store.list(Some(&records)).next().await {
+            let e = match self.store.store.list(Some(&records)).next().await {
                 // Nothing is listed where there is no bucket, too. What comes for a name tells the two apart.
                 None => self.store.store.get(&records).await.err(),
                 Some(listed) => listed.err(),
-            }
+            };
+            let no_bucket = e.is_some_and(|e| names_no_bucket(&e));
+            no_bucket.then(|| "there is no such bucket or container".to_owned())
         };
         let why = match tokio::time::timeout(PATIENCE, ask).await {
             Err(_) => format!("it does not answer within {} s", PATIENCE.as_secs()),
-            Ok(Some(e)) if names_no_bucket(&e) => "there is no such bucket or container".to_owned(),
-            Ok(_) => return,
+            Ok(Some(why)) => why,
+            Ok(None) => return,
         };
         if let Ok(mut down) = self.down.lock() {
             *down = Some(why);

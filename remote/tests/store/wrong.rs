@@ -225,6 +225,26 @@ fn one_thing_that_is_wrong_spoils_its_own_result_alone() {
 }
 
 #[test]
+fn what_is_in_the_place_of_a_folder_of_the_store_is_told() {
+    let made = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    for place in ["", "records", "folders", "blobs"] {
+        let (dir, _) = filled();
+        let store = dir.path().join("store");
+        let file = if place.is_empty() { store.clone() } else { store.join(place) };
+        std::fs::create_dir_all(&store).unwrap();
+        for kind in ["records", "folders", "blobs"] {
+            std::fs::rename(dir.path().join(kind), store.join(kind)).unwrap();
+        }
+        std::fs::rename(&file, dir.path().join("aside")).unwrap();
+        made(&file);
+        let url = store.display().to_string();
+        let said = runs(&url, place);
+        assert!(said.contains("warning: ") && said.contains(&url), "{place}: {said}");
+        pulls(&url, place);
+    }
+}
+
+#[test]
 fn names_that_belong_to_no_result_are_passed_over() {
     use std::os::unix::ffi::OsStrExt;
     let (dir, _) = filled();
