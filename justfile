@@ -32,25 +32,42 @@ bench:
 cfp data *args:
     cargo xtask run -- -f pipelines/cfp.toml --set data={{data}} {{args}}
 
-# six verification sets, CASIA-WebFace-R
-reproduce-table1 data *args:
-    cargo xtask run -- -f pipelines/table1.toml --set data={{data}} {{args}}
+# A folder that you name is yours: relative to where you stand. Without one the table is rehearsed on drawn faces.
 
-# RFW, CASIA-WebFace-R
-reproduce-table2 data *args:
-    cargo xtask run -- -f pipelines/table2.toml --set data={{data}} {{args}}
+# six verification sets, CASIA-WebFace-R: [DIR] [what `lfs-pipe run` takes]; without a folder: a rehearsal on drawn faces
+[positional-arguments]
+reproduce-table1 *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} table1 "$@"
 
-# RFW, MS-Celeb-1M-v1c-R
-reproduce-table3 data *args:
-    cargo xtask run -- -f pipelines/table3.toml --set data={{data}} {{args}}
+# RFW, CASIA-WebFace-R: [DIR] [what `lfs-pipe run` takes]; without a folder: a rehearsal on drawn faces
+[positional-arguments]
+reproduce-table2 *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} table2 "$@"
 
-# MegaFace and Trillion-Pairs, CASIA-WebFace-R
-reproduce-table4 data *args:
-    cargo xtask run -- -f pipelines/table4.toml --set data={{data}} {{args}}
+# RFW, MS-Celeb-1M-v1c-R: [DIR] [what `lfs-pipe run` takes]; without a folder: a rehearsal on drawn faces
+[positional-arguments]
+reproduce-table3 *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} table3 "$@"
 
-# MegaFace and Trillion-Pairs, MS-Celeb-1M-v1c-R
-reproduce-table5 data *args:
-    cargo xtask run -- -f pipelines/table5.toml --set data={{data}} {{args}}
+# MegaFace and Trillion-Pairs, CASIA-WebFace-R: [DIR] [what `lfs-pipe run` takes]; without a folder: a rehearsal on drawn faces
+[positional-arguments]
+reproduce-table4 *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} table4 "$@"
+
+# MegaFace and Trillion-Pairs, MS-Celeb-1M-v1c-R: [DIR] [what `lfs-pipe run` takes]; without a folder: a rehearsal on drawn faces
+[positional-arguments]
+reproduce-table5 *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} table5 "$@"
+
+# L5 with a constant a: [DIR] [what `lfs-pipe run` takes]; a folder is needed
+[positional-arguments]
+reproduce-ablation-a *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} ablation-a "$@"
+
+# how many candidates a search trains: [DIR] [what `lfs-pipe run` takes]; a folder is needed
+[positional-arguments]
+reproduce-ablation-b *args:
+    @cargo xtask reproduce --from {{quote(invocation_directory())}} ablation-b "$@"
 
 # formatting and lints, as CI asks for them
 lint:

@@ -1,7 +1,11 @@
 //! `lfs-remote URL`: moves files between a folder and an object store. `lfs-pipe` starts it and tells it what to do;
 //! see `lfs_pipe::remote::protocol`.
 
+mod fetch;
+mod folder;
+mod guard;
 mod jobs;
+mod send;
 mod store;
 
 use std::io::{BufRead, Write};
@@ -13,7 +17,7 @@ use futures::FutureExt;
 use lfs_pipe::remote::protocol::{Answer, Asked, Greeting, Outcome};
 use tokio::sync::{Semaphore, mpsc};
 
-use jobs::Doer;
+use jobs::{Doer, Said};
 
 /// How many jobs go on at once. Most wait for the network.
 const AT_ONCE: usize = 32;
@@ -38,10 +42,11 @@ fn main() -> ExitCode {
         }
     };
     line(&Greeting::Ready);
-    let (answers, mut to_say) = mpsc::unbounded_channel::<Answer>();
+    let (answers, mut to_say) = mpsc::unbounded_channel::<Said>();
     let saying = std::thread::spawn(move || {
-        while let Some(answer) = to_say.blocking_recv() {
+        while let Some((answer, held)) = to_say.blocking_recv() {
             line(&answer);
+            drop(held);
         }
     });
     let doer = Arc::new(Doer::new(store, answers.clone()));
@@ -61,10 +66,11 @@ fn main() -> ExitCode {
         tasks.push(runtime.spawn(async move {
             // A job without an answer would be waited for for ever.
             let done = AssertUnwindSafe(doer.run(asked.job)).catch_unwind().await;
-            let outcome =
-                done.unwrap_or_else(|_| Outcome::Failed("a defect of lfs-remote stopped a job".to_owned()));
+            let (outcome, held) = done.unwrap_or_else(|_| {
+                (Outcome::Failed("a defect of lfs-remote stopped a job".to_owned()), None)
+            });
             // Whoever asked may have gone.
-            let _ = answers.send(Answer::Over { id: asked.id, outcome });
+            let _ = answers.send((Answer::Over { id: asked.id, outcome }, held));
             drop(place);
         }));
         tasks.retain(|t| !t.is_finished());
@@ -78,9 +84,9 @@ fn main() -> ExitCode {
 
 /// Says a line; if nobody listens any more, nobody needs the rest either.
 fn line(value: &impl serde::Serialize) {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let said = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
+    if said.and_then(|()| writeln!(out)).and_then(|()| out.flush()).is_err() {
         std::process::exit(4);
     }
 }

@@ -12,12 +12,21 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
+use crate::guard::Guarding;
+
 /// A store, and the place in it below which all names are.
 pub struct Store {
     pub store: Arc<dyn ObjectStore>,
     pub base: Path,
-    /// Whether it is a folder of a file system.
-    pub is_folder: bool,
+    /// The same, if it is a folder of a file system: what lies there may be no file.
+    pub folder: Option<Arc<LocalFileSystem>>,
+}
+
+impl Store {
+    fn folder(base: Path) -> Self {
+        let folder = Arc::new(LocalFileSystem::new());
+        Self { store: Arc::clone(&folder) as Arc<dyn ObjectStore>, base, folder: Some(folder) }
+    }
 }
 
 /// A store that does not answer must not keep anybody waiting for long.
@@ -25,13 +34,16 @@ const CONNECT: Duration = Duration::from_secs(4);
 // How long it may say nothing; how long something takes to come is another matter.
 const SILENCE: Duration = Duration::from_secs(120);
 
+// What took longer is not tried again: it would take as long again.
+const RETRY: Duration = Duration::from_secs(10);
+
 fn retry() -> RetryConfig {
     let backoff = BackoffConfig {
         init_backoff: Duration::from_millis(200),
         max_backoff: Duration::from_secs(2),
         base: 2.0,
     };
-    RetryConfig { backoff, max_retries: 2, retry_timeout: Duration::from_secs(90) }
+    RetryConfig { backoff, max_retries: 2, retry_timeout: RETRY }
 }
 
 /// Options and secrets come from the environment, under the names that the stores' own tools use.
@@ -48,8 +60,11 @@ macro_rules! cloud {
             .with_connect_timeout(CONNECT)
             .with_timeout_disabled()
             .with_read_timeout(SILENCE);
-        let mut builder =
-            <$builder>::new().with_client_options(options).with_url($url.to_string()).with_retry(retry());
+        let mut builder = <$builder>::new()
+            .with_http_connector(Guarding)
+            .with_client_options(options)
+            .with_url($url.to_string())
+            .with_retry(retry());
         for (name, value) in environment($begin) {
             if let Ok(key) = name.parse() {
                 builder = builder.with_config(key, value);
@@ -63,14 +78,13 @@ macro_rules! cloud {
 pub fn open(text: &str) -> Result<Store, String> {
     if text.starts_with('/') {
         let base = Path::from_absolute_path(text).map_err(|e| e.to_string())?;
-        return Ok(Store { store: Arc::new(LocalFileSystem::new()), base, is_folder: true });
+        return Ok(Store::folder(base));
     }
     let url = Url::parse(text).map_err(|e| format!("`{text}` is no address: {e}"))?;
     let (scheme, path) = ObjectStoreScheme::parse(&url).map_err(|e| e.to_string())?;
     let base = Path::parse(path).map_err(|e| e.to_string())?;
-    let is_folder = matches!(scheme, ObjectStoreScheme::Local);
     let store: Arc<dyn ObjectStore> = match scheme {
-        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
+        ObjectStoreScheme::Local => return Ok(Store::folder(base)),
         ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url, "AWS_"),
         ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url, "GOOGLE_"),
         ObjectStoreScheme::MicrosoftAzure => cloud!(MicrosoftAzureBuilder, url, "AZURE_"),
@@ -81,11 +95,12 @@ pub fn open(text: &str) -> Result<Store, String> {
                 .with_read_timeout(SILENCE)
                 .with_allow_http(url.scheme() == "http");
             let builder = HttpBuilder::new().with_url(&url[..url::Position::BeforePath]).with_retry(retry());
-            Arc::new(builder.with_client_options(options).build().map_err(|e| e.to_string())?)
+            let builder = builder.with_http_connector(Guarding).with_client_options(options);
+            Arc::new(builder.build().map_err(|e| e.to_string())?)
         }
         _ => return Err(format!("`{}:` is no kind of store that is known here", url.scheme())),
     };
-    Ok(Store { store, base, is_folder })
+    Ok(Store { store, base, folder: None })
 }
 
 #[cfg(test)]

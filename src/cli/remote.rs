@@ -1,6 +1,6 @@
 //! `lfs-pipe cache push | pull | remote`, and what `--pull` does before a run
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use serde_json::json;
@@ -45,8 +45,26 @@ fn those<'a>(
     })
 }
 
+/// The nodes of whose result the store holds something that is of no use, and why.
+fn odd(project: &Project, foreseen: &Foreseens, remote: &Remote<'_>) -> BTreeMap<String, String> {
+    let nodes = project.plan.nodes.iter().zip(foreseen);
+    let odd = nodes.filter_map(|(node, f)| {
+        let f = f.as_ref()?;
+        let names = || node.outputs.iter().map(|o| o.name.as_str()).collect::<BTreeSet<_>>();
+        let why = match (&f.state, &f.record) {
+            (Foreseen::Fetch, Some(r)) if r.outputs.keys().map(String::as_str).ne(names()) => {
+                "its record in the store has other outputs"
+            }
+            (Foreseen::Cached | Foreseen::Fetch, _) => return None,
+            _ => remote.odd(&f.key?)?,
+        };
+        Some((node.name.clone(), why.to_owned()))
+    });
+    odd.collect()
+}
+
 fn size<'a>(results: impl Iterator<Item = (&'a str, Key, &'a Record)>) -> u64 {
-    results.flat_map(|(_, _, record)| record.outputs.values()).map(|s| s.bytes).sum()
+    results.flat_map(|(_, _, record)| record.outputs.values()).fold(0, |sum, s| sum.saturating_add(s.bytes))
 }
 
 fn wanted<'a>(results: impl Iterator<Item = (&'a str, Key, &'a Record)>) -> Vec<Wanted> {
@@ -63,9 +81,14 @@ fn fetch(
 ) -> Result<(Moved, usize)> {
     let mut remote = Remote::open(url, cache)?;
     let foreseen = look(project, cache, &mut remote, targets)?;
-    let to_fetch = || those(project, &foreseen, Foreseen::Fetch);
+    let odd = odd(project, &foreseen, &remote);
+    let to_fetch =
+        || those(project, &foreseen, Foreseen::Fetch).filter(|(node, ..)| !odd.contains_key(*node));
     let bar = bytes_bar(size(to_fetch()), quiet);
-    let moved = remote.pull(&wanted(to_fetch()), &mut |bytes| bar.inc(bytes));
+    let moved = remote.pull(&wanted(to_fetch()), &mut |bytes| bar.inc(bytes)).map(|mut moved| {
+        moved.failed.extend(odd.clone());
+        moved
+    });
     bar.finish_and_clear();
     let missing = foreseen.iter().flatten();
     let missing = missing.filter(|f| matches!(f.state, Foreseen::ToRun | Foreseen::Depends)).count();
@@ -145,6 +168,9 @@ pub(super) fn remote(project: &Project, cache: &Cache, args: &RemoteArgs) -> Res
     remote.look(&here.iter().map(|(_, key, _)| *key).collect::<Vec<_>>())?;
     let (both, here): (Vec<_>, Vec<_>) =
         here.into_iter().partition(|(_, key, _)| remote.mirror().record(key).is_some());
+    for (node, why) in odd(project, &foreseen, &remote) {
+        crate::say!("warning: {node} is in the store, and of no use: {why}");
+    }
     let there: Vec<_> = those(project, &foreseen, Foreseen::Fetch).collect();
     let nowhere = foreseen.iter().flatten().count() - both.len() - here.len() - there.len();
     let (to_send, to_fetch) = (size(here.iter().copied()), size(there.iter().copied()));
@@ -185,7 +211,7 @@ pub(super) fn before_run(
                 crate::say!("{} results fetched, {}", count(moved.results as u64), bytes(moved.bytes));
             }
             for (node, why) in &moved.failed {
-                crate::say!("warning: {node} is computed, not fetched: {why}");
+                crate::say!("warning: {node} is computed, not fetched from `{url}`: {why}");
             }
             Ok(())
         }

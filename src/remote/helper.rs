@@ -11,6 +11,9 @@ use crate::fault::{Fault, Result};
 /// Its name; it lies beside this program.
 const PROGRAM: &str = "lfs-remote";
 
+/// So many bytes of texts are held for one question. Whoever asks for what honest stores hold asks for less.
+const MOST_TEXTS: usize = 512 << 20;
+
 /// The program at work for one store. Dropping it ends it.
 pub struct Helper {
     child: Child,
@@ -69,12 +72,19 @@ impl Helper {
                 let _ = to.flush();
             });
             let mut open = outcomes.len();
+            let mut held = 0;
             while open > 0 {
                 // What is not understood is not waited for any more: it may wait for us.
                 let answer = next(answers).inspect_err(|_| drop(child.kill()))?;
                 match answer {
                     Answer::Moved(bytes) => moved(bytes),
-                    Answer::Over { id, outcome } => {
+                    Answer::Over { id, mut outcome } => {
+                        if let Outcome::Text(text) = &outcome {
+                            held += text.len();
+                            if held > MOST_TEXTS {
+                                outcome = Outcome::Broken("the store gives too much text at once".to_owned());
+                            }
+                        }
                         let place = usize::try_from(id).ok().and_then(|id| outcomes.get_mut(id));
                         if place.is_some_and(|place| place.replace(outcome).is_none()) {
                             open -= 1;

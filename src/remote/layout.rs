@@ -106,6 +106,17 @@ impl Listing {
         self.files.iter().filter(|f| f.bytes < SMALL)
     }
 
+    /// The packs, and how many bytes each has.
+    pub fn packs(&self) -> impl Iterator<Item = (&Pack, u64)> {
+        let mut small = self.small();
+        self.packs.iter().map(move |p| (p, small.by_ref().take(p.files).map(|f| f.bytes).sum()))
+    }
+
+    /// The blobs that it takes, and how many bytes each has.
+    pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        self.large().map(|f| (f.digest, f.bytes)).chain(self.packs().map(|(p, bytes)| (p.digest, bytes)))
+    }
+
     /// The text.
     pub fn text(&self) -> serde_json::Result<String> {
         Ok(sealed(&serde_json::to_string(self)?))
@@ -119,9 +130,11 @@ impl Listing {
         let mut leaves: Vec<_> = files.chain(folders).collect();
         leaves.sort_unstable_by_key(|(name, ..)| *name);
         let small = listing.small().count();
+        let bytes = listing.files.iter().try_fold(0_u64, |sum, f| sum.checked_add(f.bytes));
+        let packed = listing.packs.iter().try_fold(0_usize, |sum, p| sum.checked_add(p.files));
         let whole = fold(leaves.into_iter()) == stored.digest
-            && listing.files.iter().map(|f| f.bytes).sum::<u64>() == stored.bytes
-            && listing.packs.iter().map(|p| p.files).sum::<usize>() == small
+            && bytes == Some(stored.bytes)
+            && packed == Some(small)
             && listing.files.iter().all(|f| is_below(&f.name) && !f.name.ends_with('/'))
             && listing.folders.iter().all(|name| is_below(name) && name.ends_with('/'));
         whole.then_some(listing)

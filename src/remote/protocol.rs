@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+/// No text of a store, a record or the list of a folder, is larger. Both sides hold to it: what is larger is not sent,
+/// and not read.
+pub const MOST_TEXT: u64 = 64 << 20;
+
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,6 +47,8 @@ pub enum Job {
         name: String,
         /// What they must be.
         digest: Digest,
+        /// How many they are; more are not read.
+        bytes: u64,
         /// The file.
         to: PathBuf,
     },
@@ -99,6 +105,8 @@ pub enum Outcome {
     Damaged,
     /// The store will not have this one done.
     Refused(String),
+    /// The store gives this one wrongly: too much, too slowly, with an error. Others may be right.
+    Broken(String),
     /// A file of this machine cannot be read or written.
     Here(String),
     /// The store does not work, for this job and for all after it.

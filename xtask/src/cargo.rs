@@ -15,8 +15,32 @@ use crate::stop::{Doing, Result, Stop};
 pub fn run(host: &Host, args: &[&str]) -> Result<ExitCode> {
     let program = build(host)?;
     let status = tidy(host, &program).arg("run").args(args).status().doing("start", &program)?;
+    Ok(code(status))
+}
+
+/// Runs a manifest where the person stands, so that paths in `rest` are theirs. `settings` are values of `--set`.
+///
+/// # Errors
+/// When the program cannot be started; a run that fails gives its own exit code.
+pub fn call_run(
+    host: &Host,
+    program: &Path,
+    here: &Path,
+    manifest: &Path,
+    settings: &[&str],
+    rest: &[&str],
+) -> Result<ExitCode> {
+    let mut command = tidy(host, program);
+    command.current_dir(here).arg("run").arg("-f").arg(manifest);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    Ok(code(command.args(rest).status().doing("start", program)?))
+}
+
+fn code(status: std::process::ExitStatus) -> ExitCode {
     // A program that a signal ended has no code; shells write 130 for Ctrl-C.
-    Ok(status.code().map_or(ExitCode::from(130), |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+    status.code().map_or(ExitCode::from(130), |code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 /// Builds both programs and gives the path of `lfs-pipe`.

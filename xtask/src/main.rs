@@ -6,6 +6,8 @@ mod fetch;
 mod host;
 mod libtorch;
 mod recipe;
+mod reproduce;
+mod sets;
 mod stop;
 #[cfg(test)]
 mod testing;
@@ -20,12 +22,15 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   run [ARGS]        get libtorch, build, and run `lfs-pipe run ARGS` (without ARGS: pipeline.toml)
+  reproduce TABLE [DIR] [-- ARGS]
+                    say what a table of the paper needs and what of it is below DIR; with all of it there, get
+                    libtorch, build, and run it (ARGS go to `lfs-pipe run`); without DIR, rehearse it on drawn faces
   test [ARGS]       get libtorch, build, and run every test (ARGS go to the test runner)
   check             get libtorch; formatting and lints as CI asks for them
   bench             time the built programs: start, no-op run, hashing
   libtorch [--cuda] get libtorch alone; with --cuda the libraries for a GPU, beside it
 
-All commands run in the root of the repository. An exported LIBTORCH is used instead of a download.
+All commands but `reproduce`, whose paths are yours, run in the root of the repository. An exported LIBTORCH is used instead of a download.
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +48,7 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run", "--", rest @ ..] | ["run", rest @ ..] => cargo::run(host, rest),
+        ["reproduce", rest @ ..] => reproduce::reproduce(host, rest),
         ["test", "--", rest @ ..] | ["test", rest @ ..] => cargo::test(host, rest),
         ["check"] => cargo::check(host),
         ["bench"] => bench::bench(host),
@@ -53,7 +59,7 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         [other, ..] => {
-            let known = ["run", "test", "check", "bench", "libtorch", "help"].contains(other);
+            let known = ["run", "reproduce", "test", "check", "bench", "libtorch", "help"].contains(other);
             let message = if known {
                 format!("`{other}` does not take these arguments: {}", words[1..].join(" "))
             } else {

@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod faulty;
+mod made_up;
 mod server;
 #[path = "../../../tests/runner/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod wrong;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

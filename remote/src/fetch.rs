@@ -1,0 +1,171 @@
+//! Jobs that read: a text, and the bytes of a blob.
+
+use std::path::Path as File;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use lfs_pipe::digest::Digest;
+use lfs_pipe::remote::protocol::{MOST_TEXT, Outcome};
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::guard::{Bounds, Odd};
+use crate::jobs::{Doer, End, PIECE, PIECES};
+use crate::{folder, here};
+
+/// Larger texts are few, and are held few at a time: each may be as large as [`MOST_TEXT`].
+const LARGE_TEXT: usize = 1 << 20;
+/// What is read at once from a file.
+const CHUNK: usize = 1 << 20;
+
+/// A text, and what keeps other large ones from being held beside it.
+pub type Text = (Outcome, Option<OwnedSemaphorePermit>);
+
+impl Doer {
+    /// Gives a text.
+    pub(crate) async fn read(&self, path: &Path) -> Result<Text, End> {
+        let mut pieces = match self.local(path)? {
+            Some(file) => {
+                let (opened, size) = self.patient(folder::open(&file)).await?.map_err(End)?;
+                // No time is lost with it: it does not count as one of those for which a store is given up.
+                if size > MOST_TEXT {
+                    return Err(End(Outcome::Broken(Odd::Large(MOST_TEXT).to_string())));
+                }
+                self.chunks(opened, file)
+            }
+            None => {
+                let got = self.store.store.get_opts(path, Bounds::text().options()).await;
+                let got = got.map_err(|e| self.end(e))?;
+                self.stream(got.into_stream())
+            }
+        };
+        let (mut bytes, mut large) = (Vec::new(), None);
+        while let Some(piece) = pieces.try_next().await? {
+            if large.is_none() && bytes.len() + piece.len() > LARGE_TEXT {
+                large = self.large_text().await;
+            }
+            if (bytes.len() + piece.len()) as u64 > MOST_TEXT {
+                return Err(self.odd(Odd::Large(MOST_TEXT).to_string()));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        // Records and lists are JSON behind a line, which has no such characters; as JSON again each would take six bytes.
+        if bytes.iter().any(|b| *b < b' ' && *b != b'\n') {
+            return Ok((Outcome::Damaged, None));
+        }
+        Ok((String::from_utf8(bytes).map_or(Outcome::Damaged, Outcome::Text), large))
+    }
+
+    /// Brings a blob of so many bytes into a new file.
+    pub(crate) async fn fetch(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+        to: &File,
+    ) -> Result<Outcome, End> {
+        if let Some(file) = self.local(path)? {
+            let (opened, now) = self.patient(folder::open(&file)).await?.map_err(End)?;
+            return match now == size {
+                true => self.take(self.chunks(opened, file), digest, size, to).await,
+                false => Ok(Outcome::Damaged),
+            };
+        }
+        // What is empty has no first piece.
+        if size == 0 {
+            let meta = self.store.store.head(path).await.map_err(|e| self.end(e))?;
+            return match meta.size {
+                0 => self.take(stream::empty().boxed(), digest, 0, to).await,
+                _ => Ok(Outcome::Damaged),
+            };
+        }
+        let first = match self.piece(path, 0, size).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return Ok(Outcome::Damaged),
+            // Some servers give no pieces.
+            Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {
+                let got = self.store.store.get_opts(path, Bounds::blob(size).options()).await;
+                let got = got.map_err(|e| self.end(e))?;
+                return match got.meta.size == size {
+                    true => self.take(self.stream(got.into_stream()), digest, size, to).await,
+                    false => Ok(Outcome::Damaged),
+                };
+            }
+            Err(e) => match self.store.store.head(path).await {
+                Ok(meta) if meta.size == 0 => return Ok(Outcome::Damaged),
+                _ => return Err(self.end(e)),
+            },
+        };
+        let starts = (1..).map(|i| i * PIECE).take_while(|start| *start < size);
+        let rest = stream::iter(starts)
+            .map(|start| async move {
+                match self.piece(path, start, size).await {
+                    Ok(Some(piece)) => Ok(piece),
+                    Ok(None) => Err(End(Outcome::Damaged)),
+                    Err(e) => Err(self.end(e)),
+                }
+            })
+            .buffered(PIECES);
+        self.take(stream::once(async { Ok(first) }).chain(rest).boxed(), digest, size, to).await
+    }
+
+    /// One piece of a blob. `None` when the store has other bytes there than a blob of this size has.
+    async fn piece(&self, path: &Path, start: u64, size: u64) -> object_store::Result<Option<Bytes>> {
+        let _place = self.place().await;
+        let end = size.min(start + PIECE);
+        let options = Bounds::blob(end - start).options().with_range(Some(start..end));
+        let got = self.store.store.get_opts(path, options).await?;
+        if got.meta.size != size {
+            return Ok(None);
+        }
+        let bytes = got.bytes().await?;
+        Ok((bytes.len() as u64 == end - start).then_some(bytes))
+    }
+
+    /// Writes what comes to a new file, and says whether it is what it should be.
+    async fn take(
+        &self,
+        mut pieces: BoxStream<'_, Result<Bytes, End>>,
+        digest: &Digest,
+        size: u64,
+        to: &File,
+    ) -> Result<Outcome, End> {
+        let failed = |e: std::io::Error| End(here("write", to, &e));
+        let mut file = tokio::fs::File::create_new(to).await.map_err(failed)?;
+        let (mut hasher, mut got) = (blake3::Hasher::new(), 0);
+        while let Some(piece) = pieces.try_next().await? {
+            got += piece.len() as u64;
+            if got > size {
+                return Ok(Outcome::Damaged);
+            }
+            hasher.update(&piece);
+            file.write_all(&piece).await.map_err(failed)?;
+            self.moved(piece.len() as u64);
+        }
+        file.flush().await.map_err(failed)?;
+        let now = Digest(*hasher.finalize().as_bytes());
+        Ok(if now == *digest { Outcome::Done } else { Outcome::Damaged })
+    }
+
+    /// What a store over the network gives, with its errors told.
+    fn stream<'a>(
+        &'a self,
+        pieces: BoxStream<'a, object_store::Result<Bytes>>,
+    ) -> BoxStream<'a, Result<Bytes, End>> {
+        pieces.map_err(|e| self.end(e)).boxed()
+    }
+
+    /// What is in an open file.
+    fn chunks(&self, file: tokio::fs::File, path: std::path::PathBuf) -> BoxStream<'_, Result<Bytes, End>> {
+        stream::try_unfold((file, path), async move |(mut file, path)| {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let read = self.patient((&mut file).take(CHUNK as u64).read_to_end(&mut chunk)).await?;
+            read.map_err(|e| End(folder::broken(&path, &e)))?;
+            Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), (file, path))))
+        })
+        .boxed()
+    }
+}
