@@ -52,7 +52,7 @@ cp /pipeline.toml .
 expected() { { cat in.txt; seq 1 $((2000 * $1)); } | md5sum; }
 check() {
   echo "line $1" > in.txt
-  lfs-pipe run -q > /tmp/said 2>&1 || { echo "WRONG: input $1, a run failed:"; cat /tmp/said; poweroff -f; }
+  lfs-pipe run -q --overwrite > /tmp/said 2>&1 || { echo "WRONG: input $1, a run failed:"; cat /tmp/said; poweroff -f; }
   for k in $(seq 1 STAGES); do
     [ "$(md5sum < out/s$k/o)" = "$(expected $k)" ] || { echo "WRONG: input $1, output of s$k"; poweroff -f; }
     read sum rest < out/t$k/o

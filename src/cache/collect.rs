@@ -8,14 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 
+use super::folder::is_made_by_a_cache;
+use super::records::FETCHED;
 use super::{Cache, Record, locks, remove};
 use crate::digest::Digest;
 use crate::fault::{At, Result};
 use crate::fingerprint::Key;
-
-/// The name under which results are spared that were fetched and that no run has used yet: by one collection, since a run
-/// comes soon or never.
-pub(super) const PULLED: &str = "fetched from a remote store";
 
 /// What a collection removed, or would remove.
 #[derive(Debug, Default, Clone, Copy, serde::Serialize)]
@@ -76,7 +74,7 @@ impl Cache {
         self.records().ended(&self.boot).at("write", &records)?;
         self.move_to_trash(&doomed)?;
         drop(lock);
-        remove(&self.root.join("trash"));
+        self.empty_trash();
         self.make_durable()?;
         Ok(out)
     }
@@ -112,7 +110,7 @@ impl Cache {
         let doomed: Vec<PathBuf> = spent.difference(&needed).map(|digest| self.object(digest)).collect();
         self.move_to_trash(&doomed)?;
         drop(lock);
-        remove(&self.root.join("trash"));
+        self.empty_trash();
         Ok(())
     }
 
@@ -127,6 +125,18 @@ impl Cache {
     fn collecting(&self) -> Result<locks::Held> {
         let (path, file) = self.collecting_file();
         locks::own_file(file.at("create", &path)?).at("lock", &path)
+    }
+
+    /// Removes what was moved out of service.
+    fn empty_trash(&self) {
+        let trash = self.root.join("trash");
+        for entry in std::fs::read_dir(&trash).into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_made_by_a_cache("trash", &entry.file_name().to_string_lossy(), is_folder) {
+                remove(&entry.path());
+            }
+        }
+        let _ = std::fs::remove_dir(&trash);
     }
 
     /// Moves objects out of service, to be removed at leisure. Those that are not there are left out.
@@ -152,8 +162,8 @@ impl Cache {
         running: &[String],
     ) -> Result<HashSet<Key>> {
         let mut kept = spared.clone();
-        let with_pulled: Vec<String> = running.iter().cloned().chain([PULLED.to_owned()]).collect();
-        let relied_on = self.records().relied_on(&with_pulled);
+        let with_fetched: Vec<String> = running.iter().cloned().chain([FETCHED.to_owned()]).collect();
+        let relied_on = self.records().relied_on(&with_fetched);
         kept.extend(relied_on.at("read", &self.root.join("records"))?);
         let stays = |run: &String| running.contains(run) || runs.contains(run);
         kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));

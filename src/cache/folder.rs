@@ -1,8 +1,8 @@
 //! The folder of a cache: what in it is the cache's, and what is not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::remove;
+use super::{is_name_of_run, remove};
 use crate::fault::{At, Fault, Result};
 use crate::manifest::shown;
 
@@ -44,7 +44,8 @@ pub fn claim(root: &Path) -> Result<()> {
         PARTS.into_iter().filter(|part| root.join(part).symlink_metadata().is_ok()).collect();
     // A cache from before there was a mark has both of these.
     let is_old = root.join("records").is_file() && root.join("objects").is_dir();
-    if !is_old && !there.is_empty() {
+    // Descriptions of workers may be there before all else.
+    if !is_old && there.iter().any(|part| *part != "workers.json" || !is_description(&root.join(part))) {
         return Err(Fault::usage(format!(
             "{} cannot be the cache: it holds `{}`, which no run made",
             shown(root),
@@ -65,23 +66,24 @@ pub fn claim(root: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a cache consists of, and nothing else that lies in its folder.
+/// Removes what a cache consists of, and nothing else that lies in its folder. Gives what lies where only the cache should write.
 ///
 /// # Errors
 /// When the folder is no cache, or something cannot be removed.
-pub fn remove_all(root: &Path) -> Result<()> {
+pub fn remove_all(root: &Path) -> Result<Vec<PathBuf>> {
     if !root.is_dir() {
-        return Ok(());
+        return Ok(vec![]);
     }
     let (mark, is_old) = (root.join(MARK), root.join("records").is_file() && root.join("objects").is_dir());
     if !is_ours(&mark) && !is_old {
         return Err(Fault::usage(format!("{} is no cache", shown(root)))
             .with_help("a cache has a file `CACHEDIR.TAG`; name yours with --cache"));
     }
+    let mut left = Vec::new();
     for part in PARTS {
         let path = root.join(part);
         match path.symlink_metadata() {
-            Ok(m) if m.is_dir() => std::fs::remove_dir_all(&path).at("remove", &path)?,
+            Ok(m) if m.is_dir() => remove_part(&path, part, &mut left)?,
             Ok(_) => std::fs::remove_file(&path).at("remove", &path)?,
             Err(_) => {}
         }
@@ -89,7 +91,52 @@ pub fn remove_all(root: &Path) -> Result<()> {
     if is_ours(&mark) {
         remove(&mark);
     }
+    Ok(left)
+}
+
+/// Removes from a folder of a cache what a cache puts there, and then the folder, if nothing is left.
+fn remove_part(path: &Path, part: &str, left: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(path).at("list", path)? {
+        let entry = entry.at("list", path)?;
+        let (name, there) = (entry.file_name(), entry.path());
+        let is_folder = entry.file_type().at("read", &there)?.is_dir();
+        match is_made_by_a_cache(part, &name.to_string_lossy(), is_folder) {
+            true if part == "objects" => remove_part(&there, "object", left)?,
+            true if is_folder => std::fs::remove_dir_all(&there).at("remove", &there)?,
+            true => std::fs::remove_file(&there).at("remove", &there)?,
+            false => left.push(there),
+        }
+    }
+    // With something left in it, it stays.
+    let _ = std::fs::remove_dir(path);
     Ok(())
+}
+
+/// Whether something in a part of a cache has a name that a cache gives.
+pub(super) fn is_made_by_a_cache(part: &str, name: &str, is_folder: bool) -> bool {
+    let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let begins_with_hex = |digits: usize| name.get(..digits).is_some_and(|begin| hex(begin, digits));
+    match part {
+        "objects" => is_folder && hex(name, 2),
+        "object" => hex(name, 62),
+        "memo" | "remote" => begins_with_hex(16) || name.starts_with(".tmp"),
+        "scratch" => is_name_of_run(name) || ["lock", "collecting"].contains(&name),
+        "runs" => is_folder && is_name_of_run(name),
+        "damaged" => begins_with_hex(12) || name.starts_with(KEPT),
+        "trash" => is_folder && name.starts_with(".tmp"),
+        _ => false,
+    }
+}
+
+/// How something in `damaged` is called that a node left and that may be a user's.
+pub(super) const KEPT: &str = "left-by-";
+
+/// Whether a file has descriptions of workers.
+fn is_description(file: &Path) -> bool {
+    let read = std::fs::read(file).ok().and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
+    read.is_some_and(|json| {
+        json.as_object().is_some_and(|all| all.values().all(|v| v.get("description").is_some()))
+    })
 }
 
 /// Whether a mark is one of this program.
@@ -120,9 +167,14 @@ mod tests {
         std::fs::write(root.join("README.md"), "mine").unwrap();
         claim(&root).unwrap();
         std::fs::create_dir_all(root.join("objects/ab")).unwrap();
+        std::fs::create_dir_all(root.join("runs/20010101-000000.000-7")).unwrap();
+        std::fs::create_dir_all(root.join("runs/of-tensorboard")).unwrap();
+        std::fs::write(root.join("objects/ab").join("0".repeat(62)), "ours").unwrap();
+        std::fs::write(root.join("objects/mine"), "mine").unwrap();
         claim(&root).unwrap();
-        remove_all(&root).unwrap();
-        let left: Vec<_> = std::fs::read_dir(&root).unwrap().flatten().map(|e| e.file_name()).collect();
-        assert_eq!(left, ["README.md"]);
+        assert_eq!(remove_all(&root).unwrap(), [root.join("objects/mine"), root.join("runs/of-tensorboard")]);
+        let mut left: Vec<_> = std::fs::read_dir(&root).unwrap().flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["README.md", "objects", "runs"]);
     }
 }

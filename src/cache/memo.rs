@@ -1,6 +1,7 @@
 //! Remembering digests of files by what the file system says of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub(super) struct Memo {
     open: Option<Open>,
     /// What this process has learnt.
     learnt: HashMap<Vec<u8>, (Stat, Digest)>,
+    /// What this process has seen of files that are too young to be remembered.
+    young: HashMap<Vec<u8>, Stat>,
     /// How many small files were asked for without reading the memo.
     unread: usize,
 }
@@ -60,7 +63,7 @@ impl Open {
 
 impl Memo {
     pub fn at(path: PathBuf) -> Self {
-        Self { path, open: None, learnt: HashMap::new(), unread: 0 }
+        Self { path, open: None, learnt: HashMap::new(), young: HashMap::new(), unread: 0 }
     }
 
     fn known(&mut self) -> io::Result<&mut Open> {
@@ -94,6 +97,21 @@ impl Memo {
             return Some(*digest);
         }
         self.known().ok()?.known.0.get(path).map(|(_, digest)| *digest)
+    }
+
+    /// Which files had one of these numbers when they were last looked at, with what was seen of them.
+    pub fn with_numbers(&mut self, numbers: &HashSet<u64>) -> Vec<(PathBuf, Stat)> {
+        // A memo that cannot be read remembers nothing.
+        let _ = self.known();
+        let known = self.open.iter().flat_map(|open| &open.known.0).chain(&self.learnt);
+        let known = known.map(|(path, (stat, _))| (path, stat));
+        let all = known.chain(&self.young).filter(|(_, stat)| numbers.contains(&stat.inode));
+        all.map(|(path, stat)| (PathBuf::from(OsStr::from_bytes(path)), *stat)).collect()
+    }
+
+    /// Remembers that a file was there whose times do not tell yet whether it changed.
+    pub fn saw(&mut self, path: &Path, stat: Stat) {
+        self.young.insert(path.as_os_str().as_bytes().to_vec(), stat);
     }
 
     /// Remembers a digest.
@@ -139,7 +157,12 @@ pub fn too_young(stat: &Stat, since: SystemTime) -> bool {
 
 /// Whether a file may change soon without new times, even if its times are those that this process gave it a moment ago.
 pub(super) fn has_coarse_young_times(stat: &Stat, since: SystemTime) -> bool {
-    (is_coarse(stat.mtime) || is_coarse(stat.ctime)) && too_young(stat, since)
+    has_coarse_times(stat) && too_young(stat, since)
+}
+
+/// Whether the times of a file look like those of a clock of whole seconds.
+pub(super) fn has_coarse_times(stat: &Stat) -> bool {
+    is_coarse(stat.mtime) || is_coarse(stat.ctime)
 }
 
 /// Whether a time looks like one of a clock of whole seconds.

@@ -29,11 +29,11 @@ mod objects;
 mod placed;
 mod records;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ pub use objects::{Copied, Hashed, Look, Refused, Seen};
 pub use placed::Placed;
 pub use records::{Made, Mark as RecordsMark, Record, Stored};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Stat};
 use crate::fault::{At, Fault, Result};
 use crate::fingerprint::Key;
 use memo::Memo;
@@ -324,9 +324,10 @@ impl Cache {
     pub fn fetched(&self, keys: &[Key]) -> Result<()> {
         match keys.is_empty() {
             true => Ok(()),
-            false => {
-                self.records().used(collect::PULLED, keys, &self.boot).at("write", &self.root.join("records"))
-            }
+            false => self
+                .records()
+                .used(records::FETCHED, keys, &self.boot)
+                .at("write", &self.root.join("records")),
         }
     }
 
@@ -402,12 +403,65 @@ impl Cache {
         }
     }
 
-    /// A scratch folder for this run. Those of runs that died are removed.
+    /// A scratch folder for this run. Those of runs that died are removed; what lies in them of a user's is put back first.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self, run: &str) -> Result<Scratch> {
-        Scratch::new(&self.root.join("scratch"), run)
+        Scratch::new_with(&self.root.join("scratch"), run, &|dead| {
+            for path in self.put_back(dead) {
+                tracing::warn!("{} had been moved away by a run that died: it was put back", path.display());
+            }
+        })
+    }
+
+    /// Puts files back that lie in a folder of a node and were a user's when they were last looked at: a command moved them. Gives
+    /// where they lie again.
+    pub fn put_back(&self, room: &Path) -> Vec<PathBuf> {
+        let files = walkdir::WalkDir::new(room).into_iter().flatten().filter(|e| e.file_type().is_file());
+        let there: HashMap<u64, (PathBuf, Stat)> = files
+            .filter_map(|e| Some((e.path().to_owned(), Stat::from(&e.metadata().ok()?))))
+            .map(|(path, stat)| (stat.inode, (path, stat)))
+            .collect();
+        if there.is_empty() {
+            return vec![];
+        }
+        let numbers = there.keys().copied().collect();
+        let mut out = Vec::new();
+        for (path, then) in self.memo().with_numbers(&numbers) {
+            let Some((now, stat)) = there.get(&then.inode) else { continue };
+            // Numbers come back: it is the same file if size and time are, too. One that is there has lost nothing.
+            let is_it = (stat.size, stat.mtime) == (then.size, then.mtime);
+            if !is_it || path.symlink_metadata().is_ok() || path.starts_with(&self.root) {
+                continue;
+            }
+            let moved =
+                path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| move_file(now, &path));
+            match moved {
+                Ok(()) => out.push(path),
+                Err(e) => {
+                    tracing::warn!("{} lies in {} and cannot be put back: {e}", path.display(), now.display())
+                }
+            }
+        }
+        out.sort();
+        out
+    }
+
+    /// Keeps a node's folder for whoever wants to look at it. Gives where it lies.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn keep_aside(&self, room: &Path, node: &str) -> Result<PathBuf> {
+        let folder = self.root.join("damaged");
+        std::fs::create_dir_all(&folder).at("create", &folder)?;
+        let name = Digest::derive("lfs-pipe 2026 kept aside", node.as_bytes()).short();
+        let to = (0_u32..)
+            .map(|n| folder.join(format!("{}{name}-{n}", folder::KEPT)))
+            .find(|p| p.symlink_metadata().is_err());
+        let to = to.unwrap_or_else(|| folder.join(folder::KEPT));
+        std::fs::rename(room, &to).at("keep", room)?;
+        Ok(to)
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
@@ -425,6 +479,11 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made.
     pub fn new(base: &Path, run: &str) -> Result<Self> {
+        Self::new_with(base, run, &|_| {})
+    }
+
+    /// The same; `last_look` sees each folder that is about to be removed.
+    fn new_with(base: &Path, run: &str, last_look: &dyn Fn(&Path)) -> Result<Self> {
         std::fs::create_dir_all(base).at("create", base)?;
         // A folder that is being made looks like one whose run died.
         let lock = base.join("lock");
@@ -440,6 +499,7 @@ impl Scratch {
             };
             // What is called otherwise was made by no run.
             if dead && is_name_of_run(&entry.file_name().to_string_lossy()) {
+                last_look(&entry.path());
                 remove(&entry.path());
             }
         }
@@ -456,7 +516,6 @@ impl Scratch {
         let Some(held) = locks::try_file(file).at("lock", &alive)? else {
             return Err(Fault::machine(format!("{} is in use", alive.display())));
         };
-        std::fs::write(&alive, boot()).at("write", &alive)?;
         Ok(Scratch { path, next: 0.into(), empty: Mutex::default(), _alive: held })
     }
 }
@@ -477,17 +536,24 @@ fn is_name_of_run(name: &str) -> bool {
     }
 }
 
-/// When the first of those runs began that have a folder below `base` and did not live to see this start of the machine.
-pub fn started_by_another_boot(base: &Path) -> Option<SystemTime> {
-    let now = boot();
-    let began = |folder: std::fs::DirEntry| {
-        let alive = folder.path().join("alive");
-        let ended = is_name_of_run(&folder.file_name().to_string_lossy())
-            && std::fs::read_to_string(alive).map_or(folder.path().is_dir(), |boot| boot != now);
-        let metadata = folder.metadata().ok().filter(|_| ended)?;
-        metadata.created().or_else(|_| metadata.modified()).ok()
+/// Whether a run goes on that has a folder below `base`.
+pub fn is_in_use(base: &Path) -> bool {
+    let alive = |folder: std::fs::DirEntry| {
+        let file = File::options().read(true).write(true).open(folder.path().join("alive"));
+        file.is_ok_and(|file| locks::is_held(&file))
     };
-    std::fs::read_dir(base).ok()?.flatten().filter_map(began).min()
+    std::fs::read_dir(base).into_iter().flatten().flatten().any(alive)
+}
+
+/// Moves a file, also to another file system.
+fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            std::fs::copy(from, to)?;
+            std::fs::remove_file(from)
+        }
+        other => other,
+    }
 }
 
 /// Removes a file or folder; what cannot be removed now is removed by a later run.

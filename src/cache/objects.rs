@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::memo::{has_coarse_young_times, too_young};
+use super::memo::{has_coarse_times, has_coarse_young_times, too_young};
 use super::{Cache, Stored, remove};
 use crate::digest::{Digest, FileHash, Leaf, Root, Stat, fold, hash_file, leaves};
 use crate::fault::{At, Fault, Result};
@@ -95,11 +95,14 @@ impl Copied {
         written(&self.0) == written(now) && now.iter().map(|l| l.stat.size).sum::<u64>() == stored.bytes
     }
 
-    /// Whether all of its files were made since then.
-    pub fn is_born_since(&self, then: SystemTime) -> bool {
-        let born =
-            |leaf: &Leaf| std::fs::metadata(&leaf.path).and_then(|m| m.created()).is_ok_and(|t| t >= then);
-        !self.0.is_empty() && self.0.iter().all(born)
+    /// Its files, by their paths below it; of a file alone an empty one.
+    pub fn leaves(&self) -> &[Leaf] {
+        &self.0
+    }
+
+    /// Whether its times are of whole seconds, so that they do not tell whether somebody wrote to it within one.
+    pub fn has_coarse_times(&self) -> bool {
+        self.0.iter().any(|leaf| leaf.is_file() && has_coarse_times(&leaf.stat))
     }
 
     /// What tells whether somebody wrote to it since: whoever moves it does not.
@@ -176,8 +179,9 @@ impl Cache {
         let young = written_to.is_some() || found.iter().any(may_change);
         let mut memo = self.memo();
         for (leaf, digest) in found.iter().zip(&each).filter(|(leaf, _)| leaf.is_file()) {
-            if !may_change(leaf) && written_to.is_none() {
-                memo.put(&leaf.path, leaf.stat, *digest);
+            match !may_change(leaf) && written_to.is_none() {
+                true => memo.put(&leaf.path, leaf.stat, *digest),
+                false => memo.saw(&leaf.path, leaf.stat),
             }
         }
         Ok(Hashed { stored, signature: signature(&found), written: written(&found), young })

@@ -26,7 +26,16 @@ struct Open {
 
 /// Path below the output folder -> what was ever put there.
 #[derive(Default)]
-struct Known(HashMap<Vec<u8>, Vec<Digest>>);
+struct Known(HashMap<Vec<u8>, Vec<Note>>);
+
+/// Something that was put somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Note {
+    /// What the file system said of it.
+    written: Digest,
+    /// The object of which it is a copy.
+    object: Digest,
+}
 
 /// Of what was put to one place so much is kept when the journal is written anew: two runs at once may each have put something.
 const LATEST: usize = 4;
@@ -36,6 +45,13 @@ const SPARE: usize = 4096;
 
 const DIGEST: usize = 32;
 
+/// What stands in an entry: two digests and a path.
+fn read(payload: &[u8]) -> Option<(Note, &[u8])> {
+    let (written, rest) = payload.split_first_chunk::<DIGEST>()?;
+    let (object, path) = rest.split_first_chunk::<DIGEST>()?;
+    Some((Note { written: Digest(*written), object: Digest(*object) }, path))
+}
+
 impl Reader for Known {
     fn anew(&mut self) {
         self.0.clear();
@@ -43,8 +59,8 @@ impl Reader for Known {
 
     fn entry(&mut self, entry: &Entry<'_>) {
         let payload = if entry.is_sound() { entry.payload } else { &[] };
-        if let Some((digest, path)) = payload.split_first_chunk::<DIGEST>() {
-            self.0.entry(path.to_vec()).or_default().push(Digest(*digest));
+        if let Some((note, path)) = read(payload) {
+            self.0.entry(path.to_vec()).or_default().push(note);
         }
     }
 }
@@ -55,12 +71,13 @@ impl Placed {
         Self { file, open: Mutex::default() }
     }
 
-    /// Notes what is about to be put at a path below the output folder.
+    /// Notes what is about to be put at a path below the output folder, a copy of an object.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note(&self, path: &Path, made: &Copied) -> io::Result<()> {
+    pub fn note(&self, path: &Path, made: &Copied, object: &Digest) -> io::Result<()> {
         let mut payload = made.written().0.to_vec();
+        payload.extend(object.0);
         payload.extend(path.as_os_str().as_bytes());
         self.with(true, |open| {
             open.journal.append(&[payload], &mut open.known)?;
@@ -69,15 +86,32 @@ impl Placed {
         .map(drop)
     }
 
-    /// Whether what lies at a path below the output folder is what a run put there.
-    pub fn is(&self, path: &Path, there: &Copied) -> bool {
-        let path = path.as_os_str().as_bytes();
-        let is_known = |open: &Open| open.known.0.get(path).is_some_and(|all| all.contains(&there.written()));
+    /// The object of which a run put a copy at a path below the output folder, if what lies there now is that copy by all that the
+    /// file system says.
+    pub fn object_at(&self, path: &Path, there: &Copied) -> Option<Digest> {
+        let notes = |open: &Open| {
+            let all = open.known.0.get(path.as_os_str().as_bytes())?;
+            all.iter().rev().find(|note| note.written == there.written()).map(|note| note.object)
+        };
         let found = self.with(false, |open| {
             // Another run may have put it there a moment ago.
-            Ok(is_known(open) || open.journal.refresh(&mut open.known).is_ok() && is_known(open))
+            Ok(match notes(open) {
+                Some(object) => Some(object),
+                None => open.journal.refresh(&mut open.known).ok().and_then(|()| notes(open)),
+            })
         });
-        found.ok().flatten().unwrap_or(false)
+        found.ok().flatten().flatten()
+    }
+
+    /// The objects of which copies were ever put at a path, the latest first.
+    pub fn objects(&self, path: &Path) -> Vec<Digest> {
+        let all = self.with(false, |open| {
+            let notes = open.known.0.get(path.as_os_str().as_bytes());
+            let mut all: Vec<Digest> = notes.into_iter().flatten().rev().map(|note| note.object).collect();
+            all.dedup();
+            Ok(all)
+        });
+        all.ok().flatten().unwrap_or_default()
     }
 
     /// All paths at which something was ever put, sorted.
@@ -112,13 +146,13 @@ impl Open {
         if entries <= 4 * self.known.0.len() + SPARE {
             return Ok(());
         }
-        let latest: HashMap<Vec<u8>, Vec<Digest>> = std::mem::take(&mut self.known.0)
+        let latest: HashMap<Vec<u8>, Vec<Note>> = std::mem::take(&mut self.known.0)
             .into_iter()
             .map(|(path, all)| (path, all[all.len().saturating_sub(LATEST)..].to_vec()))
             .collect();
         let stays = |payload: &[u8]| {
-            let (digest, path) = payload.split_first_chunk::<DIGEST>()?;
-            latest.get(path)?.contains(&Digest(*digest)).then(|| payload.to_vec())
+            let (note, path) = read(payload)?;
+            latest.get(path)?.contains(&note).then(|| payload.to_vec())
         };
         self.journal.rewrite(&stays, &mut self.known)
     }
@@ -133,33 +167,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, one) = (dir.path().join("placed"), dir.path().join("one"));
         std::fs::write(&one, "x").unwrap();
-        let placed = Placed::at(file.clone());
-        assert!(
-            !placed.is(Path::new("a"), &Copied::look(&one).unwrap()) && !file.exists(),
-            "nothing is made by asking"
-        );
-        placed.note(Path::new("a"), &Copied::look(&one).unwrap()).unwrap();
+        let (placed, object) = (Placed::at(file.clone()), Digest::derive("t", b"x"));
+        let at =
+            |placed: &Placed, path: &str| placed.object_at(Path::new(path), &Copied::look(&one).unwrap());
+        assert!(at(&placed, "a").is_none() && !file.exists(), "nothing is made by asking");
+        placed.note(Path::new("a"), &Copied::look(&one).unwrap(), &object).unwrap();
         let another = Placed::at(file);
-        assert!(another.is(Path::new("a"), &Copied::look(&one).unwrap()));
-        assert!(!another.is(Path::new("b"), &Copied::look(&one).unwrap()));
+        assert_eq!((at(&another, "a"), at(&another, "b")), (Some(object), None));
+        assert_eq!(another.objects(Path::new("a")), [object]);
         // A new name of the same file is no new content; another size is.
         std::fs::hard_link(&one, dir.path().join("two")).unwrap();
-        assert!(another.is(Path::new("a"), &Copied::look(&one).unwrap()));
+        assert_eq!(at(&another, "a"), Some(object));
         std::fs::write(&one, "mine").unwrap();
-        assert!(!another.is(Path::new("a"), &Copied::look(&one).unwrap()));
+        assert_eq!(at(&another, "a"), None);
     }
 
     #[test]
     fn the_journal_stays_short_and_keeps_the_latest() {
         let dir = tempfile::tempdir().unwrap();
         let (file, one) = (dir.path().join("placed"), dir.path().join("one"));
-        let placed = Placed::at(file.clone());
+        let (placed, object) = (Placed::at(file.clone()), Digest::default());
         for n in 0..2 * SPARE {
             std::fs::write(&one, vec![0; n % 7 + n / 7]).unwrap();
-            placed.note(Path::new("a"), &Copied::look(&one).unwrap()).unwrap();
+            placed.note(Path::new("a"), &Copied::look(&one).unwrap(), &object).unwrap();
         }
-        assert!(std::fs::metadata(&file).unwrap().len() < (SPARE as u64 + 100) * 64);
-        assert!(Placed::at(file).is(Path::new("a"), &Copied::look(&one).unwrap()));
+        assert!(std::fs::metadata(&file).unwrap().len() < (SPARE as u64 + 100) * 96);
+        assert!(Placed::at(file).object_at(Path::new("a"), &Copied::look(&one).unwrap()).is_some());
         assert_eq!(placed.paths(), [Path::new("a")]);
     }
 }

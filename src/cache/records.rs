@@ -113,6 +113,12 @@ struct LineOwned<'a> {
     record: Record,
 }
 
+/// The name under which results are spared that were fetched and that no run has used yet: by one collection, since a run
+/// comes soon or never.
+pub(super) const FETCHED: &str = "fetched from a remote store";
+/// And under which they are known as fetched afterwards.
+const WAS_FETCHED: &str = "fetched from a remote store before a collection";
+
 fn run_digest(run: &str) -> Digest {
     Digest::derive("lfs-pipe 2026 run", run.as_bytes())
 }
@@ -359,13 +365,14 @@ impl Records {
         Ok(out)
     }
 
-    /// The runs that made results, the one that wrote last first.
+    /// The runs that made results here, the one that wrote last first.
     ///
     /// # Errors
     /// As [`Records::all`].
     pub fn runs(&mut self) -> io::Result<Vec<String>> {
         let mut last: HashMap<String, u64> = HashMap::new();
-        for (key, _, record) in self.all()? {
+        let fetched = self.relied_on(&[FETCHED.to_owned(), WAS_FETCHED.to_owned()])?;
+        for (key, _, record) in self.all()?.into_iter().filter(|(key, ..)| !fetched.contains(key)) {
             let at = self.known.places.get(&key).map_or(0, |(_, place)| place.at);
             let last = last.entry(record.made.run).or_default();
             *last = at.max(*last);
@@ -394,6 +401,7 @@ impl Records {
     /// Leaves out every record but these, and what others than these runs rely on.
     pub fn keep(&mut self, kept: &HashSet<Key>, runs: &[String]) -> io::Result<()> {
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
+        let (fetched, was_fetched) = (run_digest(FETCHED), run_digest(WAS_FETCHED));
         let stays = |bytes: &[u8]| {
             let key = key_of(bytes)?;
             let stays = match Tag::of(*bytes.first()?)? {
@@ -401,6 +409,10 @@ impl Records {
                 Tag::Used => runs.contains(&key),
                 _ => false,
             };
+            // That results came from elsewhere stays known; it spares them once.
+            if bytes.first() == Some(&(Tag::Used as u8)) && (key == fetched || key == was_fetched) {
+                return Some([&[Tag::Used as u8], &was_fetched.0[..], &bytes[TAG_AND_KEY..]].concat());
+            }
             stays.then(|| bytes.to_vec())
         };
         self.journal.rewrite(&stays, &mut self.known)

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::args::{CleanArgs, Common};
 use super::print;
 use super::project::{Project, cache_folder};
-use crate::cache::{remove, remove_all};
+use crate::cache::{Cache, is_in_use, remove, remove_all};
 use crate::fault::{At, Result};
 use crate::manifest::shown;
-use crate::outputs::{Folder, Of, PLACING};
+use crate::outputs::{Folder, PLACING};
 
 /// So many paths that stay are named.
 const NAMED: usize = 20;
@@ -19,8 +19,11 @@ pub(super) fn clean(common: &Common, args: &CleanArgs) -> Result<()> {
     let mut text = outputs(&project)?;
     if args.cache_too {
         let root = cache_folder(common, Some(&project.manifest));
-        remove_all(&root)?;
+        let left = remove_all(&root)?;
         text += &format!("removed all results in {}\n", shown(&root));
+        for path in left.iter().take(NAMED) {
+            text += &format!("left    {}: no run made it\n", shown(path));
+        }
     }
     print(if text.is_empty() { "nothing to remove\n" } else { &text })
 }
@@ -39,25 +42,28 @@ fn outputs(project: &Project) -> Result<String> {
     for node in &project.plan.nodes {
         paths.extend(node.outputs.iter().map(|output| node.folder().join(&output.path)));
     }
+    let aside = project.out.join(PLACING);
     let (mut removed, mut text) = (BTreeSet::new(), String::new());
     for path in &paths {
         let Some(stage) = path.iter().next().and_then(|s| s.to_str()).filter(|s| stages.contains(s)) else {
             continue;
         };
         let there = project.out.join(path);
-        let of = Of { node: stage, output: "", path };
-        if there.symlink_metadata().is_err() || folder.foreign(of, &cache).is_some() {
+        if there.symlink_metadata().map_or(true, |m| m.is_symlink()) || folder.is_behind_a_link(path) {
             continue;
         }
-        match there.is_dir() {
-            true => std::fs::remove_dir_all(&there).at("remove", &there)?,
-            false => std::fs::remove_file(&there).at("remove", &there)?,
+        let sorted = folder.sort_out(path, &there, &cache);
+        for (n, ours) in sorted.ours.iter().enumerate() {
+            take_away(&folder, path, ours, &aside.join(format!("{}-{n}", std::process::id())), &cache)?;
+            removed.insert(stage);
         }
-        removed.insert(stage);
-        there.ancestors().skip(1).take_while(|above| *above != project.out).for_each(|above| {
-            // Those that hold other things stay.
-            let _ = std::fs::remove_dir(above);
-        });
+        // Folders that hold other things stay.
+        let tops = sorted.ours.iter().flat_map(|ours| ours.ancestors().skip(1));
+        let mut tops: BTreeSet<&Path> =
+            tops.filter(|t| t.starts_with(&project.out) && *t != project.out).collect();
+        while let Some(top) = tops.pop_last() {
+            let _ = std::fs::remove_dir(top);
+        }
     }
     for stage in removed {
         text += &format!("removed the outputs of {stage}\n");
@@ -73,10 +79,34 @@ fn outputs(project: &Project) -> Result<String> {
     Ok(text)
 }
 
+/// Removes something that a run put there, if it is still that when it is out of everybody's reach.
+fn take_away(folder: &Folder, path: &Path, ours: &Path, aside: &Path, cache: &Cache) -> Result<()> {
+    std::fs::create_dir_all(aside.parent().unwrap_or(aside)).at("create", aside)?;
+    if ours.is_dir() && folder.path().join(path) != *ours {
+        // An empty folder of an output.
+        let _ = std::fs::remove_dir(ours);
+        return Ok(());
+    }
+    let whole = folder.path().join(path) == *ours;
+    match std::fs::rename(ours, aside) {
+        // Another file system begins there.
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            remove(ours);
+            return Ok(());
+        }
+        other => other.at("remove", ours)?,
+    }
+    if whole && !folder.sort_out(path, aside, cache).foreign.is_empty() {
+        return std::fs::rename(aside, ours).at("put back", ours);
+    }
+    remove(aside);
+    Ok(())
+}
+
 /// The output folder goes if it holds nothing but what runs wrote down of it; with other things it stays, and so does that.
 fn remove_empty(out: &Path, notes: &Path) {
     let others = std::fs::read_dir(out).into_iter().flatten().flatten().any(|entry| entry.path() != notes);
-    if !others {
+    if !others && !is_in_use(notes) {
         remove(notes);
         let _ = std::fs::remove_dir(out);
     }

@@ -52,7 +52,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
                 let ran = project
                     .cache()
                     .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()));
-                let read = Read::by(common, &project);
+                let read = Read::by(common, project);
                 counts = Box::new(move |path| read.holds(path));
                 ran
             }
@@ -75,16 +75,13 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
 
 /// What a pipeline reads. A change of anything else in the same folders counts for nothing.
 struct Read {
+    project: Project,
     /// Files and folders, as they are written and as they lie behind links.
     paths: BTreeSet<PathBuf>,
-    /// Folders in which patterns look.
-    patterns: Vec<PathBuf>,
-    /// In these the run itself writes.
-    own: Vec<PathBuf>,
 }
 
 impl Read {
-    fn by(common: &Common, project: &Project) -> Self {
+    fn by(common: &Common, project: Project) -> Self {
         let sources = project.plan.nodes.iter().flat_map(|n| &n.inputs).flat_map(|i| &i.sources);
         let inputs = sources.filter_map(|source| match source {
             Source::Path { path, .. } => Some(path.clone()),
@@ -92,20 +89,18 @@ impl Read {
         });
         let files = project.workers.programs.iter().flat_map(|p| p.files.clone());
         let all = inputs.chain(files).chain([absolute(&common.file)]);
-        Self {
-            paths: all.flat_map(|path| [plain(&path), path]).collect(),
-            patterns: project.plan.pattern_folders(&project.manifest.root),
-            own: vec![project.out.clone(), project.cache_folder.clone()],
-        }
+        let paths = all.flat_map(|path| [plain(&path), path]).collect();
+        Self { project, paths }
     }
 
     fn holds(&self, path: &Path) -> bool {
-        let named = path.ancestors().any(|above| self.paths.contains(above));
-        let matched = || {
-            let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-            !hidden && self.patterns.iter().any(|folder| path.starts_with(folder))
+        let Project { plan, manifest, out, cache_folder, .. } = &self.project;
+        let is_own = |path: &Path| {
+            path.starts_with(out) && !manifest.root.starts_with(out)
+                || path.starts_with(cache_folder) && !manifest.root.starts_with(cache_folder)
         };
-        named || matched() && !self.own.iter().any(|own| path.starts_with(own))
+        path.ancestors().any(|above| self.paths.contains(above))
+            || plan.has_pattern_for(&manifest.root, path) && !is_own(path)
     }
 }
 

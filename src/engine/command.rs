@@ -1,7 +1,7 @@
 //! Running a `command` stage: `/bin/sh` in a scratch folder of its own.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{PipeReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, t
 use wait4::{ResUse, Wait4};
 
 use super::confined;
+use super::names::is_plain;
 use super::work::{End, Failed, Place, Reading, Said, Shop, Task, kills_for_memory, open_log};
 use crate::fault::At;
 
@@ -34,7 +35,7 @@ impl Shop<'_> {
         let room = seen_as(place.room.path());
         let mut seen = Vec::with_capacity(task.reads.len());
         for (name, reads) in &task.reads {
-            seen.push((name, Seen::of(&room, name, reads, task.several(name), &seen_as, run)?));
+            seen.push((name, Seen::of(&room, name, reads, task.several(name), &seen_as)?));
         }
         let mut command = Command::new("/bin/sh");
         let script = script(run, &seen);
@@ -222,15 +223,17 @@ impl Seen {
         reads: &[Reading],
         several: bool,
         seen_as: &dyn Fn(&Path) -> PathBuf,
-        run: &str,
     ) -> Result<Self, End> {
         let mut text = OsString::new();
         for (i, read) in reads.iter().enumerate() {
             if i > 0 {
                 text.push("\n");
             }
-            let Some(last) = &read.link else {
-                text.push(seen_as(&read.path));
+            let (told, last) = (seen_as(&read.path), read.path.file_name().map(OsStr::to_owned));
+            // A name that means something to a shell is told under a link in a folder of its own, where nothing else fits it.
+            let link = read.link.clone().map(OsString::from).or_else(|| last.filter(|_| !is_plain(&told)));
+            let Some(last) = &link else {
+                text.push(told);
                 continue;
             };
             let folder = if reads.len() == 1 { format!(".in-{name}") } else { format!(".in-{name}-{i}") };
@@ -241,7 +244,7 @@ impl Seen {
             text.push(link);
         }
         let mut list = None;
-        if several && (text.len() > LONG || run.contains(&format!("LIST_{name}"))) {
+        if several {
             let path = room.join(format!(".list-{name}"));
             let mut lines = text.clone().into_vec();
             lines.extend((!lines.is_empty()).then_some(b'\n'));

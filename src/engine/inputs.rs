@@ -11,6 +11,7 @@ use crate::digest::{Digest, Root};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{InputPrint, MemberPrint, Named};
 use crate::manifest::{Manifest, Problem, Problems, nearest, shown};
+use crate::paths::{overlap, plain};
 use crate::plan::{COMMAND, Node, Plan, Source};
 
 /// What was known of a file when the last run ended.
@@ -76,6 +77,13 @@ impl Files {
         for ((path, place), hashed) in list.into_iter().zip(hashed) {
             match hashed {
                 Ok(hashed) => {
+                    let link = || link_into(&path, &plan.own_folders);
+                    if let Some(link) = hashed.stored.folder.then(link).flatten() {
+                        let said = format!("{} leads into what the run itself writes", shown(&link));
+                        let problem = Problem::new(said, place, "in this input");
+                        wrong
+                            .push(problem.help("name the output as an input of its own: `\"stage.output\"`"));
+                    }
                     known.insert(path, hashed);
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -132,6 +140,16 @@ impl Files {
         });
         paths.filter_map(|p| Some((p.clone(), self.known.get(p)?.clone()))).collect()
     }
+}
+
+/// A link below a folder that leads into one of these.
+fn link_into(folder: &Path, own: &[PathBuf]) -> Option<PathBuf> {
+    let all = walkdir::WalkDir::new(folder).follow_links(true).into_iter().flatten();
+    let mut links = all.filter(walkdir::DirEntry::path_is_symlink).map(walkdir::DirEntry::into_path);
+    links.find(|link| {
+        let target = plain(link);
+        own.iter().any(|own| overlap(&target, own))
+    })
 }
 
 fn neighbour(path: &Path) -> Option<String> {

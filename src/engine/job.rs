@@ -134,7 +134,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 }
                 Heard::Reply(Reply::Done) => return Ok(!entered.leave()),
                 Heard::Reply(Reply::Failed(failure)) => {
-                    let failed = Failed { message: failure.message, help: failure.help, log: vec![] };
+                    let failed = Failed { message: failure.message, help: failure.help, ..Failed::default() };
                     return Err((End::Failed(failed), !entered.leave()));
                 }
                 Heard::Reply(reply) => {
@@ -420,7 +420,7 @@ impl Shop<'_> {
                     return Err(End::Failed(Failed {
                         message: failure.message,
                         help: failure.help,
-                        log: vec![],
+                        ..Failed::default()
                     }));
                 }
                 Heard::Gone(status) => {

@@ -141,6 +141,10 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
     if !is_quiet {
         refuse_foreign(&out, request.plan, &|i| needed[i] && !still[i], request.cache)?;
     }
+    if !is_quiet && files.are_renewed() {
+        // A run that dies leaves behind which files were whose.
+        remember(request.cache);
+    }
     let run = run_name();
     let mut fault = None;
     let (count, count_all) = (needed.iter().filter(|n| **n).count(), needed.len());

@@ -1,25 +1,19 @@
 //! Names for folders under which a shell finds them without quotes.
 //!
 //! A script may write `cat $IN_list`. In a folder with a blank or a bracket in its path that would be several words, or a pattern.
-//! So commands are told such folders under another name: a link in a folder of this run for temporary files.
+//! So commands are told such folders under another name: a link in a folder for temporary files, the same in every run.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
+use crate::digest::Digest;
 
 /// The folders of a run, and what commands call them.
 pub(super) struct Names {
     /// Folders of which paths are told, the inner ones first.
     folders: Vec<PathBuf>,
-    links: OnceLock<Option<Links>>,
-}
-
-struct Links {
-    /// Removed when the run is over.
-    _folder: TempDir,
-    /// In the order of the folders; `None`: it is told by its own name.
-    links: Vec<Option<PathBuf>>,
+    links: OnceLock<Vec<Option<PathBuf>>>,
 }
 
 impl Names {
@@ -38,9 +32,8 @@ impl Names {
         if is_plain(&self.folders[i]) {
             return path.to_owned();
         }
-        let links = self.links.get_or_init(|| Links::make(&self.folders));
-        let link = links.as_ref().and_then(|l| l.links.get(i)).and_then(Option::as_ref);
-        match (link, path.strip_prefix(&self.folders[i])) {
+        let links = self.links.get_or_init(|| self.folders.iter().map(|folder| link(folder)).collect());
+        match (links.get(i).and_then(Option::as_ref), path.strip_prefix(&self.folders[i])) {
             (Some(link), Ok(below)) if below.as_os_str().is_empty() => link.clone(),
             (Some(link), Ok(below)) => link.join(below),
             _ => path.to_owned(),
@@ -48,26 +41,37 @@ impl Names {
     }
 }
 
-impl Links {
-    /// Where no such folder can be made, paths are told as they are.
-    fn make(folders: &[PathBuf]) -> Option<Self> {
-        let bases = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/dev/shm")];
-        let folder = bases
-            .iter()
-            .filter(|base| is_plain(base))
-            .find_map(|base| tempfile::Builder::new().prefix("lfs-pipe-").tempdir_in(base).ok())?;
-        let link = |(i, target): (usize, &PathBuf)| {
-            let link = folder.path().join(i.to_string());
-            let made = !is_plain(target) && std::os::unix::fs::symlink(target, &link).is_ok();
-            made.then_some(link)
-        };
-        let links = folders.iter().enumerate().map(link).collect();
-        Some(Self { _folder: folder, links })
+/// A link to a folder that has the same name in every run, since commands may write down what they are told. Where no such link can be
+/// made, paths are told as they are.
+fn link(folder: &Path) -> Option<PathBuf> {
+    if is_plain(folder) {
+        return None;
     }
+    let name = Digest::derive("lfs-pipe 2026 name of a folder", folder.as_os_str().as_encoded_bytes());
+    let own = rustix::process::geteuid();
+    let bases = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/dev/shm")];
+    bases.iter().filter(|base| is_plain(base)).find_map(|base| {
+        let room = base.join(format!("lfs-pipe-{}", own.as_raw()));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&room);
+        // A folder of another user, or a link, is none to trust.
+        let metadata = std::fs::symlink_metadata(&room).ok()?;
+        let is_own = metadata.is_dir() && metadata.uid() == own.as_raw() && metadata.mode() & 0o022 == 0;
+        if !is_own || made.is_err_and(|e| e.kind() != std::io::ErrorKind::AlreadyExists) {
+            return None;
+        }
+        let link = room.join(name.short());
+        if std::fs::read_link(&link).is_ok_and(|target| target == folder) {
+            return Some(link);
+        }
+        let temporary = room.join(format!("{}.{}", name.short(), std::process::id()));
+        std::os::unix::fs::symlink(folder, &temporary).ok()?;
+        std::fs::rename(&temporary, &link).ok()?;
+        Some(link)
+    })
 }
 
 /// Whether a shell takes a path for one word that means itself, without quotes.
-fn is_plain(path: &Path) -> bool {
+pub(super) fn is_plain(path: &Path) -> bool {
     let special = |c: char| c.is_whitespace() || c.is_control() || "*?[]\\'\"$`".contains(c);
     path.to_str().is_some_and(|text| !text.contains(special))
 }
@@ -92,8 +96,12 @@ mod tests {
         for path in [dir.path().join("plain/a b"), PathBuf::from("/elsewhere/a b")] {
             assert_eq!(names.of(&path), path);
         }
-        let link = names.of(&odd);
-        drop(names);
-        assert!(link.symlink_metadata().is_err());
+        let again = Names::new(vec![odd.clone()]);
+        assert_eq!(again.of(&odd), names.of(&odd), "the next run says the same");
+        // What a link is called tells where it leads.
+        std::fs::remove_file(names.of(&odd)).unwrap();
+        std::os::unix::fs::symlink("/elsewhere", names.of(&odd)).unwrap();
+        let again = Names::new(vec![odd.clone()]);
+        assert_eq!(std::fs::read_link(again.of(&odd)).unwrap(), odd);
     }
 }

@@ -527,7 +527,7 @@ impl<'env> Scheduler<'env> {
         let result = self.results[i].as_ref();
         let digests =
             result.iter().flat_map(|r| r.outputs(&plan.nodes[i])).map(|(n, s)| (n.clone(), s.digest));
-        let Failed { message, help, log } = failed.unwrap_or_default();
+        let Failed { message, help, log, .. } = failed.unwrap_or_default();
         self.shop.say(&Event::NodeFinished {
             node: plan.nodes[i].name.clone(),
             state: ended,

@@ -15,7 +15,7 @@ use super::names::Names;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
 use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch};
-use crate::digest::{Digest, fold, hash_file};
+use crate::digest::Digest;
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::manifest::shown;
@@ -129,6 +129,8 @@ pub(super) struct Failed {
     pub help: Option<String>,
     /// The last lines of its log.
     pub log: Vec<String>,
+    /// It took an input away.
+    pub took_away: bool,
 }
 
 impl Task<'_> {
@@ -162,7 +164,7 @@ impl Failed {
     pub fn of(fault: Fault) -> Self {
         match fault {
             Fault::Machine { message, help } | Fault::Usage { message, help } => {
-                Self { message, help, log: vec![] }
+                Self { message, help, ..Self::default() }
             }
             other => Self::new(other.to_string()),
         }
@@ -287,8 +289,9 @@ impl Shop<'_> {
             }
         };
         let changed = self.changed(task);
-        // What it read changed under it: that is also why it may have failed.
-        if !changed.is_empty() && matches!(record, Ok(_) | Err(End::Failed(_))) {
+        // What it read changed under it: that is also why it may have failed. What it took away itself is no such change.
+        let took_away = matches!(&record, Err(End::Failed(failed)) if failed.took_away);
+        if !changed.is_empty() && !took_away && matches!(record, Ok(_) | Err(End::Failed(_))) {
             return Ok(Outcome::Changed(changed));
         }
         let (record, no_collection) = record?;
@@ -397,6 +400,30 @@ impl Shop<'_> {
         task.files.iter().filter(|(path, _)| own.contains(&path)).collect()
     }
 
+    /// Looks for inputs of the user's that a node moved into its own folder, which is about to be emptied, and puts them back.
+    fn missing_inputs(&self, task: &Task<'_>, place: &mut Place<'_>) -> Result<Option<Failed>, End> {
+        let own = self.own_inputs(task);
+        let is_missing = |path: &Path| path.symlink_metadata().is_err();
+        let may_miss = own.iter().any(|(path, hashed)| hashed.stored.folder || is_missing(path));
+        if !may_miss {
+            return Ok(None);
+        }
+        let back = self.cache.put_back(place.room.path());
+        let help = "inputs are yours, and are left alone: copy them (`cp`), or link them (`ln`)";
+        if let Some(first) = back.first() {
+            let more = if back.len() > 1 { format!(" and {} more", back.len() - 1) } else { String::new() };
+            let message = format!("it moved its input away: {}{more} (put back)", shown(first));
+            return Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }));
+        }
+        // What it made of an input that is gone is all that is left of it.
+        let Some((gone, _)) = own.iter().find(|(path, _)| is_missing(path)) else { return Ok(None) };
+        let kept = self.cache.keep_aside(place.room.path(), &task.node.name)?;
+        place.room.spoil();
+        let message =
+            format!("its input {} is gone; what the node left lies in {}", shown(gone), shown(&kept));
+        Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }))
+    }
+
     fn once(&self, task: &Task<'_>) -> Result<(Record, Option<NoCollection>), End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
@@ -409,12 +436,8 @@ impl Shop<'_> {
             }
             Work::Worker(program) => self.run_job(task, &mut place, *program),
         };
-        let moved = put_back(&self.own_inputs(task), &place)?;
-        let done = match moved.first() {
-            Some(path) => Err(End::Failed(
-                Failed::new(format!("it moved its input away: {} (it was put back)", shown(path)))
-                    .help("inputs are yours, and are left alone: copy it (`cp`), or link it (`ln`)"),
-            )),
+        let done = match self.missing_inputs(task, &mut place)? {
+            Some(failed) => Err(End::Failed(failed)),
             None => done,
         };
         let record = done.and_then(|said| {
@@ -522,66 +545,6 @@ fn differences(node: &Node, published: &Record, now: &Record) -> Vec<Difference>
             now: now.map(|stored| stored.digest),
         })
         .collect()
-}
-
-/// Puts inputs back that a node moved into its own folder, which is about to be emptied. Gives those that it found.
-fn put_back(own: &[&(PathBuf, Hashed)], place: &Place<'_>) -> Result<Vec<PathBuf>, End> {
-    let mut found = Vec::new();
-    for (path, hashed) in own.iter().filter(|(path, _)| path.symlink_metadata().is_err()) {
-        let room = place.room.path();
-        let is_it = |entry: &walkdir::DirEntry| {
-            let path = entry.path();
-            let is_folder = entry.file_type().is_dir();
-            if entry.depth() == 0 || is_folder != hashed.stored.folder {
-                return false;
-            }
-            match is_folder {
-                true => folder_digest(path) == Some(hashed.stored.digest),
-                false => entry.metadata().is_ok_and(|m| {
-                    m.is_file()
-                        && m.len() == hashed.stored.bytes
-                        && hash_file(path, m.len()).is_ok_and(|h| h.digest == hashed.stored.digest)
-                }),
-            }
-        };
-        let there = walkdir::WalkDir::new(room).into_iter().flatten().find(is_it);
-        if let Some(there) = there {
-            move_to(there.path(), path).at("put back", path)?;
-            found.push(path.clone());
-        }
-    }
-    Ok(found)
-}
-
-/// The digest of a user's folder.
-fn folder_digest(path: &Path) -> Option<Digest> {
-    let leaves = crate::digest::leaves(path).ok()?;
-    let mut all = Vec::with_capacity(leaves.len());
-    for leaf in leaves.iter().filter(|leaf| leaf.is_file()) {
-        all.push((
-            leaf.name.as_str(),
-            leaf.stat.executable,
-            hash_file(&leaf.path, leaf.stat.size).ok()?.digest,
-        ));
-    }
-    Some(fold(all.into_iter()))
-}
-
-/// Moves something, also to another file system.
-fn move_to(from: &Path, to: &Path) -> std::io::Result<()> {
-    match std::fs::rename(from, to) {
-        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {}
-        other => return other,
-    }
-    for entry in walkdir::WalkDir::new(from) {
-        let entry = entry?;
-        let there = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
-        match entry.file_type().is_dir() {
-            true => std::fs::create_dir_all(&there)?,
-            false => drop(std::fs::copy(entry.path(), there.components().collect::<PathBuf>())?),
-        }
-    }
-    Ok(())
 }
 
 /// What is there, or is made now.

@@ -1,10 +1,10 @@
 //! Whether what lies at an output's path was put there by a run.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use super::{Folder, Of, PLACING};
-use crate::cache::{Cache, Copied, started_by_another_boot};
+use super::{Folder, Of};
+use crate::cache::{Cache, Copied};
+use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::shown;
 use crate::plan::Plan;
@@ -74,12 +74,12 @@ pub fn refuse_foreign(
 ) -> Result<()> {
     const SHOWN: usize = 10;
     let mut found = Vec::new();
-    for (i, node) in plan.nodes.iter().enumerate().filter(|(i, _)| wanted(*i) || folder.crashed().is_some()) {
+    for (_, node) in plan.nodes.iter().enumerate().filter(|(i, _)| wanted(*i)) {
         let below = node.folder();
         for output in &node.outputs {
             let path = below.join(&output.path);
             let of = Of { node: &node.name, output: &output.name, path: &path };
-            found.extend(folder.foreign(of, cache).filter(|_| wanted(i)));
+            found.extend(folder.foreign(of, cache));
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -95,7 +95,7 @@ pub fn refuse_foreign(
 impl Folder {
     /// What lies in the place of an output and is not ours to replace.
     pub fn foreign(&self, of: Of<'_>, cache: &Cache) -> Option<Foreign> {
-        if let Some(foreign) = self.on_the_way(of) {
+        if let Some(foreign) = self.on_the_way(of, cache) {
             return Some(foreign);
         }
         let to = self.path().join(of.path);
@@ -110,45 +110,112 @@ impl Folder {
     }
 
     /// What stands in place of a folder above an output.
-    pub(super) fn on_the_way(&self, of: Of<'_>) -> Option<Foreign> {
+    pub(super) fn on_the_way(&self, of: Of<'_>, cache: &Cache) -> Option<Foreign> {
+        let (at, metadata) = self.first_that_is_no_folder(of.path)?;
+        let why = if metadata.is_symlink() { Why::Link } else { Why::File };
+        if why == Why::File && self.is_own_file(&at, cache) {
+            return None;
+        }
+        Some(Foreign { path: at, node: of.node.to_owned(), why })
+    }
+
+    /// Whether a link stands above a path.
+    pub fn is_behind_a_link(&self, path: &Path) -> bool {
+        self.first_that_is_no_folder(path).is_some_and(|(_, metadata)| metadata.is_symlink())
+    }
+
+    /// Whether a file was put where it lies by a run: an output that had a path above this one's.
+    pub(super) fn is_own_file(&self, at: &Path, cache: &Cache) -> bool {
+        at.strip_prefix(self.path()).is_ok_and(|below| self.sort_out(below, at, cache).foreign.is_empty())
+    }
+
+    /// Of the folders above a path the first thing that is there and is no folder.
+    pub(super) fn first_that_is_no_folder(&self, path: &Path) -> Option<(PathBuf, std::fs::Metadata)> {
         let mut at = self.path().to_owned();
-        for part in of.path.parent()?.components() {
+        for part in path.parent()?.components() {
             at.push(part);
-            let why = match std::fs::symlink_metadata(&at) {
-                Ok(m) if m.is_symlink() => Why::Link,
-                Ok(m) if !m.is_dir() => Why::File,
-                Ok(_) => continue,
-                Err(_) => return None,
-            };
-            return Some(Foreign { path: at, node: of.node.to_owned(), why });
+            let metadata = std::fs::symlink_metadata(&at).ok()?;
+            if !metadata.is_dir() {
+                return Some((at, metadata));
+            }
         }
         None
     }
 
     /// Whether what lies at `there`, which is or was the place of an output, was not put there by a run.
     pub(super) fn is_not_ours(&self, of: Of<'_>, there: &Path, cache: &Cache) -> Option<Foreign> {
-        let foreign = |why| Some(Foreign { path: self.path().join(of.path), node: of.node.to_owned(), why });
-        let Ok(copied) = Copied::look(there) else { return foreign(Why::NotPlaced) };
-        if self.placed.is(of.path, &copied) {
-            return None;
-        }
-        // The journal of the folder is lost, or the folder was copied: what a result consists of is in the cache, too.
-        let given = || self.given.get_or_init(|| cache.given());
-        if cache.hash_output(there).is_ok_and(|hashed| given().contains(&hashed.stored.digest)) {
-            return None;
-        }
-        if let Some(since) = self.crashed()
-            && copied.is_born_since(since)
-        {
-            let _ = self.placed.note(of.path, &copied);
-            return None;
-        }
-        foreign(if self.placed.paths().iter().any(|p| p == of.path) { Why::Edited } else { Why::NotPlaced })
+        let sorted = self.sort_out(of.path, there, cache);
+        let first = sorted.foreign.first()?;
+        let below = first.strip_prefix(there).unwrap_or(Path::new(""));
+        let path: PathBuf = self.path().join(of.path).join(below).components().collect();
+        let why = if self.placed.objects(of.path).is_empty() { Why::NotPlaced } else { Why::Edited };
+        Some(Foreign { path, node: of.node.to_owned(), why })
     }
 
-    /// When a run began that was cut off with the machine. What it noted may not have reached the disk although what it placed did:
-    /// files that were made since then are taken for its.
-    pub(super) fn crashed(&self) -> Option<SystemTime> {
-        *self.crashed.get_or_init(|| started_by_another_boot(&self.path().join(PLACING)))
+    /// Tells what runs put to a place from what others did. `there` is where it lies now.
+    pub fn sort_out(&self, below: &Path, there: &Path, cache: &Cache) -> Sorted {
+        let all_foreign = || Sorted { ours: vec![], foreign: vec![there.to_owned()] };
+        let all_ours = || Sorted { ours: vec![there.to_owned()], foreign: vec![] };
+        let Ok(copied) = Copied::look(there) else { return all_foreign() };
+        let noted = self.placed.object_at(below, &copied);
+        if noted.is_some() && !copied.has_coarse_times() {
+            return all_ours();
+        }
+        // The times say nothing, or the journal is lost, or the folder was copied. What a result consists of is in the cache, too.
+        let given = || self.given.get_or_init(|| cache.given());
+        let is_ours = |now: &Digest| noted.map_or_else(|| given().contains(now), |noted| noted == *now);
+        if cache.hash_output(there).is_ok_and(|hashed| is_ours(&hashed.stored.digest)) {
+            return all_ours();
+        }
+        if !there.is_dir() || there.is_symlink() {
+            return all_foreign();
+        }
+        self.sort_out_folder(below, there, &copied, cache)
     }
+
+    /// The same, leaf by leaf: against what was put there, and against outputs that had places below this one.
+    fn sort_out_folder(&self, below: &Path, there: &Path, copied: &Copied, cache: &Cache) -> Sorted {
+        let digest = |path: &Path| cache.hash_output(path).ok().map(|hashed| hashed.stored.digest);
+        let objects: Vec<PathBuf> = self
+            .placed
+            .objects(below)
+            .iter()
+            .map(|object| cache.object(object))
+            .filter(|o| o.is_dir())
+            .collect();
+        let mut sorted = Sorted::default();
+        for leaf in copied.leaves() {
+            let name = Path::new(leaf.name.trim_end_matches('/'));
+            let path = there.join(name);
+            let put = |object: &PathBuf| match leaf.is_file() {
+                true => {
+                    !path.is_symlink() && digest(&object.join(name)).is_some_and(|d| Some(d) == digest(&path))
+                }
+                false => object.join(name).is_dir(),
+            };
+            let put_alone = || {
+                let placed =
+                    Copied::look(&path).ok().and_then(|c| self.placed.object_at(&below.join(name), &c));
+                placed.is_some_and(|placed| Some(placed) == digest(&path))
+            };
+            match objects.iter().any(put) || put_alone() {
+                true => sorted.ours.push(path),
+                false => sorted.foreign.push(path),
+            }
+        }
+        // A folder without anything in it, in the place of an output that was none.
+        if copied.leaves().is_empty() && objects.is_empty() {
+            sorted.foreign.push(there.to_owned());
+        }
+        sorted
+    }
+}
+
+/// What lies at a place.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    /// What runs put there: all of it, or files and empty folders in it.
+    pub ours: Vec<PathBuf>,
+    /// All else.
+    pub foreign: Vec<PathBuf>,
 }

@@ -9,9 +9,8 @@ mod place;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
-pub use claim::{Foreign, refuse_foreign};
+pub use claim::{Foreign, Sorted, refuse_foreign};
 pub use place::Trouble;
 
 use crate::cache::Placed;
@@ -26,8 +25,6 @@ pub struct Folder {
     placed: Placed,
     /// What somebody else put into the place of an output may be replaced.
     overwrite: bool,
-    /// When a run began that ended with the machine, if one did.
-    crashed: OnceLock<Option<SystemTime>>,
     /// What the results of the cache consist of.
     given: OnceLock<HashSet<Digest>>,
 }
@@ -47,7 +44,7 @@ impl Folder {
     /// The output folder at a path. `overwrite`: what others put into the place of an output may be replaced.
     pub fn new(path: &Path, overwrite: bool) -> Self {
         let placed = Placed::at(path.join(PLACING).join("placed"));
-        Self { path: path.to_owned(), placed, overwrite, crashed: OnceLock::new(), given: OnceLock::new() }
+        Self { path: path.to_owned(), placed, overwrite, given: OnceLock::new() }
     }
 
     /// Where it lies.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Folder, Foreign, Of};
+use super::{Folder, Foreign, Of, PLACING};
 use crate::cache::{Cache, Copied, Hashed, Look, Scratch, Stored, remove};
 use crate::digest::Stat;
 use crate::fault::{At, Fault};
@@ -52,8 +52,14 @@ impl Folder {
         scratch: &Scratch,
     ) -> Result<Hashed, Trouble> {
         let to = self.path().join(of.path);
-        if let Some(foreign) = self.on_the_way(of) {
+        if let Some(foreign) = self.on_the_way(of, cache) {
             return Err(Trouble::Foreign(foreign));
+        }
+        // An output whose path lay above this one's.
+        if let Some((at, metadata)) = self.first_that_is_no_folder(of.path)
+            && metadata.is_file()
+        {
+            remove(&at);
         }
         for _ in 0..TRIES {
             let temporary = scratch.path();
@@ -91,7 +97,7 @@ impl Folder {
             return Err(Trouble::Damaged);
         }
         let made = Copied::look(temporary).at("read", temporary).map_err(Trouble::Out)?;
-        self.placed.note(of.path, &made).at("write to", self.path()).map_err(Trouble::Out)?;
+        self.placed.note(of.path, &made, &stored.digest).at("write to", self.path()).map_err(Trouble::Out)?;
         // Another run may have put the same there a moment ago: its readers must not see it change.
         let appear = || renameat_with(CWD, temporary, CWD, &to, RenameFlags::NOREPLACE);
         let appeared = match (appear(), to.parent()) {
@@ -102,6 +108,16 @@ impl Folder {
             }
             (appeared, _) => appeared,
         };
+        if appeared == Err(Errno::XDEV)
+            && let Some(parent) = to.parent()
+            && !temporary.starts_with(parent)
+        {
+            // Another file system begins there: the copy is made beside its place.
+            remove(temporary);
+            let name = temporary.file_name().unwrap_or_default().to_string_lossy();
+            let beside = parent.join(format!("{PLACING}-{}-{name}", std::process::id()));
+            return self.move_in(cache, of, stored, &beside).inspect_err(|_| remove(&beside));
+        }
         if appeared.is_ok() {
             return Ok(Ok(made));
         }
@@ -132,10 +148,12 @@ impl Folder {
                 Ok(())
             }
             Err(Errno::NOENT) => std::fs::rename(from, to).at("write", to).map_err(Trouble::Out),
-            Err(_) => {
+            // A file system that knows no such exchange.
+            Err(Errno::INVAL | Errno::NOSYS) => {
                 remove(to);
                 std::fs::rename(from, to).at("write", to).map_err(Trouble::Out)
             }
+            Err(e) => Err(std::io::Error::from(e)).at("write", to).map_err(Trouble::Out),
         }
     }
 }

@@ -404,6 +404,10 @@ impl<'a> Builder<'a> {
             _ => {}
         }
         if !is_pattern {
+            if text.contains(['*', '?', '[']) {
+                // Without it the same text is a pattern.
+                self.patterns.push((text.to_owned(), vec![path.clone()]));
+            }
             return (vec![Source::Path { path, shown: text.to_owned(), place: place.clone() }], false);
         }
         match pattern::matching(root, text, &self.grounds.left_out()) {
@@ -583,6 +587,7 @@ impl<'a> Builder<'a> {
             graph,
             order,
             patterns,
+            own_folders: self.grounds.left_out(),
             described: self.described,
             identity: Digest::default(),
             by_name: OnceLock::new(),

@@ -19,6 +19,8 @@ pub struct Grounds {
     outs: Vec<PathBuf>,
     /// The cache folder.
     cache: PathBuf,
+    /// The same as they were named: a link may come to stand there.
+    named: (PathBuf, Vec<PathBuf>, PathBuf),
     /// Where the project itself lies in an output folder: the stages, each of which has a folder there.
     stages: BTreeSet<String>,
 }
@@ -44,13 +46,21 @@ pub(super) enum Is {
 impl Grounds {
     /// Of a manifest's folder, output folders and cache folder.
     pub fn new(root: &Path, outs: &[PathBuf], cache: &Path, stages: BTreeSet<String>) -> Self {
+        let named = outs.to_vec();
         let mut outs: Vec<PathBuf> = outs.iter().map(|out| plain(out)).collect();
         outs.dedup();
-        let mut grounds = Self { root: plain(root), outs, cache: plain(cache), stages };
+        let named = (root.to_owned(), named, cache.to_owned());
+        let mut grounds = Self { root: plain(root), outs, cache: plain(cache), named, stages };
         if !grounds.outs.iter().any(|out| grounds.holds_the_project(out)) {
             grounds.stages.clear();
         }
         grounds
+    }
+
+    /// The same folders, as they lie now.
+    pub fn again(&self) -> Self {
+        let (root, outs, cache) = &self.named;
+        Self::new(root, outs, cache, self.stages.clone())
     }
 
     /// Folders that patterns do not look into.
@@ -107,7 +117,7 @@ impl Grounds {
             format!("name a folder beside it, or put {what} elsewhere: `{what}` in `[pipeline]`, or --{what}")
         };
         for out in &self.outs {
-            if out.starts_with(&path) {
+            if out.starts_with(&path) && (path != *out || self.holds_the_project(out)) {
                 return Is::Around("the output folder", elsewhere("out"));
             }
             let Ok(below) = path.strip_prefix(out) else { continue };

@@ -67,7 +67,7 @@ impl Premises {
     pub fn hold(&self, text: &str, path: &Path, sets: &[String], asked: &Asked) -> bool {
         let variables = self.environment.keys();
         let (root, left_out) = (folder(path), self.grounds.left_out());
-        let matching = |text: &String| pattern::matching(&root, text, &left_out).unwrap_or_default();
+        let matching = |text: &String| pattern::meant(&root, text, &left_out).unwrap_or_default();
         let now = Self {
             version: VERSION,
             program: program(),
@@ -75,7 +75,7 @@ impl Premises {
             folder: root.clone(),
             sets: sets.to_vec(),
             asked: asked.clone(),
-            grounds: self.grounds.clone(),
+            grounds: self.grounds.again(),
             environment: variables.map(|name| (name.clone(), std::env::var(name).ok())).collect(),
             patterns: self.patterns.iter().map(|(text, _)| (text.clone(), matching(text))).collect(),
         };
@@ -153,6 +153,7 @@ impl Kept {
             nodes,
             order: self.order,
             patterns: self.premises.patterns.clone(),
+            own_folders: self.premises.grounds.left_out(),
             described: self.described,
             identity,
             by_name: OnceLock::new(),

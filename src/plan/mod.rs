@@ -42,6 +42,8 @@ pub struct Plan {
     pub order: Vec<usize>,
     /// The patterns that it was made from, with what matched.
     pub patterns: Vec<(String, Vec<PathBuf>)>,
+    /// Folders in which the run itself writes.
+    pub own_folders: Vec<PathBuf>,
     /// Of the descriptions of the workers that it was made from.
     pub described: Digest,
     /// Of all that it was made from.
@@ -184,6 +186,11 @@ impl Plan {
     pub fn find(&self, name: &str) -> Option<usize> {
         let all = || self.nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
         self.by_name.get_or_init(all).get(name).copied()
+    }
+
+    /// Whether some pattern would find a path.
+    pub fn has_pattern_for(&self, root: &std::path::Path, path: &std::path::Path) -> bool {
+        self.patterns.iter().any(|(text, _)| pattern::fits(root, text, path))
     }
 
     /// The folders in which patterns look, below the folder of the manifest.

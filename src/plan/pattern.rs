@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
+use crate::paths::plain;
+
 /// What is wrong with a pattern, or with what it leads through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wrong {
@@ -33,19 +35,58 @@ pub(super) fn fixed(text: &str) -> PathBuf {
     }
 }
 
+/// The files that a text with wildcards means: those that match, or the one that is called so.
+pub(super) fn meant(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec<PathBuf>, Wrong> {
+    match is_pattern(root, text) {
+        true => matching(root, text, left_out),
+        false => Ok(vec![root.join(text)]),
+    }
+}
+
+/// Whether a path below `root`, relative to it or absolute, has the form of what a pattern means.
+pub(super) fn fits(root: &Path, text: &str, path: &Path) -> bool {
+    let parts: Result<Vec<Part>, _> =
+        text.split('/').filter(|part| !part.is_empty()).map(Part::read).collect();
+    let start = if text.starts_with('/') { Path::new("/") } else { root };
+    let (Ok(parts), Ok(below)) = (parts, path.strip_prefix(start)) else { return false };
+    let names: Option<Vec<&str>> = below.iter().map(|name| name.to_str()).collect();
+    names.is_some_and(|names| fit(&parts, &names))
+}
+
+fn fit(parts: &[Part], names: &[&str]) -> bool {
+    match (parts, names) {
+        ([], []) => true,
+        ([Part::Name(part), parts @ ..], _) if part == "." => fit(parts, names),
+        ([Part::Name(part), parts @ ..], [name, names @ ..]) => part == name && fit(parts, names),
+        ([Part::Any(part), parts @ ..], [name, names @ ..]) => {
+            part.matches_with(name, OPTIONS) && fit(parts, names)
+        }
+        ([Part::Deep], []) => false,
+        ([Part::Deep], _) => names.iter().all(|name| !name.starts_with('.')),
+        ([Part::Deep, rest @ ..], _) => {
+            fit(rest, names)
+                || names.split_first().is_some_and(|(n, names)| !n.starts_with('.') && fit(parts, names))
+        }
+        _ => false,
+    }
+}
+
 /// The files that a pattern means, sorted. Relative ones begin at `root`; the folders `left_out` are not looked into.
 pub(super) fn matching(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec<PathBuf>, Wrong> {
     let parts: Result<Vec<Part>, _> =
         text.split('/').filter(|part| !part.is_empty()).map(Part::read).collect();
     let parts = parts.map_err(|e| Wrong::Syntax(e.msg.to_owned()))?;
     let mut walk = Walk {
-        left_out: left_out.iter().filter_map(|f| std::fs::metadata(f).ok()).map(|m| number(&m)).collect(),
+        left_out,
+        numbers: left_out.iter().filter_map(|f| std::fs::metadata(f).ok()).map(|m| number(&m)).collect(),
         above: Vec::new(),
         found: Vec::new(),
         wrong: Vec::new(),
     };
     let start = if text.starts_with('/') { Path::new("/") } else { root };
-    walk.folder(start, &parts);
+    if !walk.is_left_out(&plain(start)) {
+        walk.folder(start, &parts);
+    }
     walk.found.sort();
     walk.found.dedup();
     walk.wrong.sort();
@@ -78,25 +119,30 @@ fn number(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-struct Walk {
-    left_out: Vec<(u64, u64)>,
+struct Walk<'a> {
+    left_out: &'a [PathBuf],
+    /// The numbers of those that are there.
+    numbers: Vec<(u64, u64)>,
     /// The folders that lead here.
     above: Vec<(u64, u64)>,
     found: Vec<PathBuf>,
     wrong: Vec<String>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn folder(&mut self, folder: &Path, parts: &[Part]) {
         match parts {
             [] => {}
-            [Part::Name(name)] => {
+            [Part::Name(name), rest @ ..] => {
                 let path = folder.join(name);
-                if std::fs::metadata(&path).is_ok_and(|m| m.is_file()) {
-                    self.found.push(path);
+                // It may lead anywhere, also by a link.
+                let is_left_out = self.is_left_out(&plain(&path));
+                match std::fs::metadata(&path) {
+                    Ok(m) if rest.is_empty() && m.is_file() && !is_left_out => self.found.push(path),
+                    Ok(m) if !rest.is_empty() && m.is_dir() && !is_left_out => self.folder(&path, rest),
+                    _ => {}
                 }
             }
-            [Part::Name(name), rest @ ..] => self.folder(&folder.join(name), rest),
             [Part::Any(pattern), rest @ ..] => {
                 let matches = |name: &str| pattern.matches_with(name, OPTIONS);
                 for (path, metadata) in self.entries(folder, &matches, rest.is_empty()) {
@@ -125,7 +171,7 @@ impl Walk {
 
     fn enter(&mut self, folder: &Path, metadata: &Metadata, parts: &[Part]) {
         let number = number(metadata);
-        if self.left_out.contains(&number) {
+        if self.numbers.contains(&number) || folder.is_symlink() && self.is_left_out(&plain(folder)) {
             return;
         }
         if self.above.contains(&number) {
@@ -135,6 +181,11 @@ impl Walk {
         self.above.push(number);
         self.folder(folder, parts);
         self.above.pop();
+    }
+
+    /// Whether a path, which leads over no link, is one that is left out, or below one.
+    fn is_left_out(&self, path: &Path) -> bool {
+        self.left_out.iter().any(|left_out| path.starts_with(left_out))
     }
 
     /// What lies in a folder under names that match. `all`: links that lead nowhere are told.
@@ -240,7 +291,7 @@ mod tests {
     fn what_cannot_be_followed_is_told_once_and_what_is_left_out_is_not_looked_into() {
         let dir = tree(&["in/a.txt", "in/sub/b.txt", "in/out/c.txt"]);
         let root = dir.path();
-        let left_out = [root.join("in/out"), root.join("not there")];
+        let left_out = [plain(&root.join("in/out")), root.join("not there")];
         assert_eq!(matching(root, "in/**", &left_out).unwrap().len(), 2);
         std::os::unix::fs::symlink("..", root.join("in/sub/loop")).unwrap();
         let wrong = matching(root, "in/**/*.txt", &[]);
@@ -256,6 +307,37 @@ mod tests {
         std::fs::remove_file(root.join("in/sub/z.txt")).unwrap();
         std::os::unix::fs::symlink(root.join("in/out"), root.join("in/sub/other")).unwrap();
         assert_eq!(matching(root, "in/sub/**", &[]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn no_way_leads_into_what_is_left_out() {
+        let dir = tree(&["in/a.txt", "out/b/o.txt"]);
+        let root = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(root.join("out/b"), root.join("in/latest")).unwrap();
+        let left_out = [root.join("out")];
+        for text in ["**/out/b/*.txt", "*/b/o.txt", "in/**", "in/*/*.txt", "in/latest/*", "in/../out/b/*"] {
+            let found = matching(&root, text, &left_out).unwrap();
+            assert!(found.iter().all(|f| f.ends_with("in/a.txt")), "{text}: {found:?}");
+        }
+        assert!(matching(&root.join("out"), "b/*", &left_out).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_path_fits_a_pattern_if_the_pattern_would_find_it() {
+        let root = Path::new("/p");
+        for (text, yes, no) in [
+            (
+                "in/*.txt",
+                vec!["/p/in/a.txt"],
+                vec!["/p/in/a.md", "/p/in/.a.txt", "/p/in/x/a.txt", "/q/in/a.txt"],
+            ),
+            ("**/*.txt", vec!["/p/a.txt", "/p/x/y/a.txt"], vec!["/p/a.jsonl", "/p/.x/a.txt"]),
+            ("in/**", vec!["/p/in/a", "/p/in/x/b"], vec!["/p/in", "/p/other", "/p/in/.a"]),
+            ("/d/**/a/*", vec!["/d/a/b", "/d/x/a/b"], vec!["/d/b", "/p/a/b"]),
+        ] {
+            assert!(yes.iter().all(|path| fits(root, text, Path::new(path))), "{text}");
+            assert!(!no.iter().any(|path| fits(root, text, Path::new(path))), "{text}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn a_folder_to_which_somebody_added_something_is_left_alone() {
     p.run_ok(&[]);
     p.write("out/a/o/mine", "mine");
     p.edit("echo 2", "echo 3");
-    refused(&p, &p.run(&[]), "out/a/o, the place of an output of `a`, is not what a run put there");
+    refused(&p, &p.run(&[]), "out/a/o/mine, the place of an output of `a`, is not what a run put there");
     assert_eq!((p.read("out/a/o/mine"), p.read("out/a/o/f")), ("mine".into(), "2\n".into()));
     // An empty folder is something, too.
     std::fs::remove_file(p.path("out/a/o/mine")).unwrap();
@@ -137,7 +137,7 @@ fn clean_removes_what_runs_placed_and_names_what_it_leaves() {
     p.write("a/p/notes", "mine");
     let said = p.call(&["clean"]);
     assert!(said.out.contains("left    a/p/notes"), "{}", said.out);
-    assert_eq!((p.read("a/p/notes"), p.read("a/p/f")), ("mine".into(), "1\n".into()));
+    assert!(p.read("a/p/notes") == "mine" && !p.path("a/p/f").exists());
     // Where there is nothing else, nothing is left.
     let p = one("", "echo 1 > $OUT_o");
     p.run_ok(&[]);
@@ -176,15 +176,115 @@ fn a_linked_input_keeps_its_rights_and_later_edits_reach_no_object() {
 
 #[test]
 fn an_input_that_a_command_moves_away_is_put_back() {
-    for (make, run) in [("x", "mv $IN_x $OUT_o"), ("x/y", "mkdir $OUT_o; mv $IN_x $OUT_o")] {
+    for (path, run) in [
+        ("in/a.txt", "mv $IN_x $OUT_o"),
+        ("in", "mkdir $OUT_o; mv $IN_x $OUT_o"),
+        ("in", "mkdir $OUT_o; mv $IN_x/* $OUT_o"),
+        ("in/*", "mkdir $OUT_o; mv $IN_x $OUT_o"),
+    ] {
         let p = one("", run);
-        p.edit("output.o", "input.x = { path = \"x\" }\noutput.o");
-        p.write(make, "a month of work\n");
+        p.edit("output.o", &format!("input.x = {{ path = \"{path}\" }}\noutput.o"));
+        p.write("in/a.txt", "a month of work\n").write("in/sub/b.txt", "another\n");
+        if path != "in" {
+            std::fs::remove_dir_all(p.path("in/sub")).unwrap();
+        }
+        let before = crate::support::files(&p.path("in"));
         let ran = p.run(&[]);
-        assert_eq!(ran.code, 1, "{}", ran.err);
-        assert!(ran.err.contains("it moved its input away: x (it was put back)"), "{}", ran.err);
-        assert_eq!(p.read(make), "a month of work\n");
+        assert_eq!(ran.code, 1, "{run}: {}", ran.err);
+        assert!(
+            ran.err.contains("it moved its input away: in/a.txt") && ran.err.contains("put back)"),
+            "{}",
+            ran.err
+        );
+        assert_eq!(p.read("in/a.txt"), "a month of work\n");
+        assert_eq!(crate::support::files(&p.path("in")), before, "{run}");
     }
+}
+
+#[test]
+fn what_a_command_made_of_an_input_that_is_gone_is_kept() {
+    let p = one("", "mv $IN_x $OUT_o; sed -i s/month/year/ $OUT_o");
+    p.edit("output.o", "input.x = { path = \"x\" }\noutput.o");
+    p.write("x", "a month of work\n");
+    let ran = p.run(&[]);
+    assert!(
+        ran.code == 1 && ran.err.contains("its input x is gone; what the node left lies in cache/damaged/"),
+        "{}",
+        ran.err
+    );
+    let kept = crate::support::files(&p.path("cache/damaged"));
+    assert!(kept.iter().any(|f| std::fs::read(f).unwrap() == b"a year of work\n"), "{kept:?}");
+}
+
+#[test]
+fn an_input_that_a_run_took_along_into_death_is_put_back_by_the_next() {
+    let p = one("", "mv $IN_x $OUT_o; touch $HOME/moved; sleep 60");
+    p.edit("output.o", "input.x = { path = \"x\" }\noutput.o");
+    let text = p.read("pipeline.toml");
+    p.write(
+        "pipeline.toml",
+        &format!("{text}[stage.b]\nkind = \"command\"\nrun = \"echo > $OUT_o\"\noutput.o = \"o\"\n"),
+    );
+    p.write("x", "a month of work\n").write("home/.keep", "");
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let mut child = p.command(&["run"]).env("HOME", p.path("home")).spawn().unwrap();
+    crate::cache::wait_for(&|| p.path("home/moved").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!p.path("x").exists());
+    let ran = p.run(&["--force", "b", "b"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(p.read("x"), "a month of work\n");
+}
+
+#[test]
+fn a_part_of_an_output_that_is_gone_is_no_reason_to_refuse_and_one_that_was_added_is_named() {
+    let p = one("", "mkdir -p $OUT_o/sub; echo 1 > $OUT_o/f; echo 1 > $OUT_o/sub/g");
+    p.run_ok(&[]);
+    std::fs::remove_file(p.path("out/a/o/sub/g")).unwrap();
+    assert_eq!(p.run_ok(&[]).counts(), [0, 1, 0, 0]);
+    assert_eq!(p.read("out/a/o/sub/g"), "1\n");
+    std::fs::remove_dir_all(p.path("out/a/o/sub")).unwrap();
+    p.edit("echo 1 > $OUT_o/f", "echo 2 > $OUT_o/f");
+    p.run_ok(&[]);
+    p.write("out/a/o/sub/mine", "mine");
+    p.edit("echo 2", "echo 3");
+    refused(&p, &p.run(&[]), "out/a/o/sub/mine");
+    // `clean` takes the rest, and leaves that.
+    let said = p.call(&["clean"]);
+    assert!(said.out.contains("left    out/a/o/sub/mine"), "{}", said.out);
+    assert_eq!(crate::support::files(&p.path("out/a")), [p.path("out/a/o/sub/mine")]);
+}
+
+#[test]
+fn an_output_may_become_a_folder_and_a_folder_an_output() {
+    let p = one("", "echo 1 > $OUT_o");
+    for path in ["res", "res/deep/x.txt", "res", "res/x.txt", "o"] {
+        let text = p.read("pipeline.toml");
+        let at = text.find("output.o").unwrap();
+        p.write("pipeline.toml", &format!("{}output.o = \"{path}\"\n", &text[..at]));
+        p.run_ok(&[]);
+        assert_eq!(p.read(&format!("out/a/{path}")), "1\n", "{path}");
+    }
+}
+
+#[test]
+fn cleaning_beside_runs_breaks_nothing() {
+    let p = one("", "mkdir $OUT_o; echo ${vars.n} > $OUT_o/f");
+    let text = p.read("pipeline.toml");
+    p.write("pipeline.toml", &format!("[vars]\nn = 0\n{text}"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..15 {
+                // Its output may be gone again, but the run is a run.
+                let ran = p.call(&["run", "-q", "--set", &format!("n={n}")]);
+                assert!([0, 1].contains(&ran.code), "{}", ran.err);
+            }
+        });
+        scope.spawn(|| (0..15).for_each(|_| assert_eq!(p.call(&["clean"]).code, 0)));
+    });
+    p.run_ok(&[]);
+    assert_eq!(p.read("out/a/o/f"), "0\n");
 }
 
 #[test]

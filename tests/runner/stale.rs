@@ -42,6 +42,7 @@ fn a_path_in_the_output_folder_or_in_the_cache_that_is_no_output_is_a_mistake() 
         ("cache/records", "lies in the cache"),
         ("cache/objects/*/*", "lies in the cache"),
         (".", "holds the output folder, which the run itself writes"),
+        ("out/**", "lies in the output folder"),
     ] {
         let p = by_path(path);
         for args in [&["run"][..], &["plan"]] {
@@ -58,6 +59,32 @@ fn a_path_in_the_output_folder_or_in_the_cache_that_is_no_output_is_a_mistake() 
     p.write("all/f", "");
     let ran = p.run(&[]);
     assert!(ran.err.contains("`all` holds the cache, which the run itself writes"), "{}", ran.err);
+}
+
+#[test]
+fn a_link_in_an_input_folder_that_leads_into_what_the_run_writes_is_a_mistake() {
+    for target in ["../out/b", "../out", "../cache"] {
+        let p = by_path("in");
+        p.write("in/f", "1\n");
+        p.edit("cat $IN_x", "cat $IN_x/*");
+        p.run_ok(&["b"]);
+        std::os::unix::fs::symlink(target, p.path("in/latest")).unwrap();
+        let ran = p.run(&[]);
+        assert!(
+            ran.code == 2 && ran.err.contains("in/latest leads into what the run itself writes"),
+            "{}",
+            ran.err
+        );
+    }
+    // The output folder may become such a link after the plan was made.
+    let p = by_path("in");
+    p.write("in/f", "1\n");
+    p.edit("cat $IN_x", "cat $IN_x/*");
+    p.run_ok(&[]);
+    std::fs::remove_dir_all(p.path("out")).unwrap();
+    std::os::unix::fs::symlink("in", p.path("out")).unwrap();
+    let ran = p.run(&[]);
+    assert!(ran.code == 2 && ran.err.contains("`in` lies in the output folder"), "{}", ran.err);
 }
 
 #[test]
