@@ -10,19 +10,15 @@ use lfs_pipe::remote::protocol::{MOST_TEXT, Outcome};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::guard::{Bounds, Odd};
-use crate::jobs::{Doer, End, PIECE, PIECES};
+use crate::jobs::{Doer, End, PIECE, PIECES, Text};
 use crate::{folder, here};
 
 /// Larger texts are few, and are held few at a time: each may be as large as [`MOST_TEXT`].
 const LARGE_TEXT: usize = 1 << 20;
 /// What is read at once from a file.
 const CHUNK: usize = 1 << 20;
-
-/// A text, and what keeps other large ones from being held beside it.
-pub type Text = (Outcome, Option<OwnedSemaphorePermit>);
 
 impl Doer {
     /// Gives a text.

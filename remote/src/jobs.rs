@@ -13,7 +13,6 @@ use object_store::{Error, ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use crate::fetch::Text;
 use crate::store::Store;
 
 /// What is asked for at once, and up to which size a file goes in one piece. S3 takes no smaller pieces.
@@ -54,6 +53,9 @@ const PATIENCE_WITH_FOLDERS: Duration = Duration::from_secs(30);
 
 /// What ends a job early.
 pub(crate) struct End(pub Outcome);
+
+/// A text, and what keeps other large ones from being held beside it.
+pub type Text = (Outcome, Option<OwnedSemaphorePermit>);
 
 impl Doer {
     pub fn new(store: Store, answers: UnboundedSender<Said>) -> Self {

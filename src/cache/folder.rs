@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{is_name_of_run, remove};
+use super::remove;
 use crate::fault::{At, Fault, Result};
 use crate::manifest::shown;
 
@@ -125,6 +125,17 @@ pub(super) fn is_made_by_a_cache(part: &str, name: &str, is_folder: bool) -> boo
         "damaged" => begins_with_hex(12) || name.starts_with(KEPT),
         "trash" => is_folder && name.starts_with(".tmp"),
         _ => false,
+    }
+}
+
+/// Whether a folder below that of [`super::Scratch`] is called as runs are, or as transfers to and from a store.
+pub(super) fn is_name_of_run(name: &str) -> bool {
+    let digits =
+        |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    let mut parts = name.split(['-', '.']);
+    match name.strip_prefix("remote-") {
+        Some(rest) => rest.split('-').all(|part| digits(Some(part))),
+        None => (0..3).all(|_| digits(parts.next())),
     }
 }
 

@@ -13,6 +13,9 @@ use super::Copied;
 use super::journal::{Entry, Journal, Reader};
 use crate::digest::Digest;
 
+/// The folder below the output folder in which copies are made, and in which the journal is.
+pub const PLACING: &str = ".lfs-pipe";
+
 /// The journal of an output folder.
 pub struct Placed {
     file: PathBuf,

@@ -13,11 +13,10 @@ use std::sync::OnceLock;
 pub use claim::{Foreign, Sorted, refuse_foreign};
 pub use place::Trouble;
 
+pub use crate::cache::PLACING;
+
 use crate::cache::Placed;
 use crate::digest::Digest;
-
-/// The folder below the output folder in which copies are made, and which says what was placed.
-pub const PLACING: &str = ".lfs-pipe";
 
 /// An output folder.
 pub struct Folder {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Node, Output};
-use crate::cache::PARTS;
-use crate::outputs::PLACING;
+use crate::cache::{PARTS, PLACING};
 use crate::paths::{overlap, plain};
 
 /// The folders that the runner writes in, as they are compared.

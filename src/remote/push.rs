@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::layout::{self, Listing};
 use super::pack::{Packed, pack};
 use super::protocol::{Job, MOST_TEXT, Outcome};
-use super::transfer::{BATCH, Held, Moved, Remote, Wanted, told};
+use super::transfer::{BATCH, DAMAGED_HERE, Held, Moved, Remote, Wanted, told};
 use crate::cache::{Scratch, Stored, remove};
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
@@ -183,9 +183,6 @@ impl Remote<'_> {
         Ok(wrong)
     }
 }
-
-pub(super) const DAMAGED_HERE: &str =
-    "the bytes here are not what they were: `lfs-pipe cache verify --repair`, and run again";
 
 fn too_large(what: &str) -> String {
     format!("{what} has more than {}, and a store takes no larger one", crate::show::bytes(MOST_TEXT))

@@ -218,6 +218,9 @@ const LATER: &str =
     "nothing local depends on it; when it answers again, repeat the command: what has been moved is kept";
 const RIGHTS: &str =
     "the key must have the rights to read, to write and to list (s3:GetObject, s3:PutObject, s3:ListBucket)";
+/// Why bytes of this cache cannot be sent.
+pub(super) const DAMAGED_HERE: &str =
+    "the bytes here are not what they were: `lfs-pipe cache verify --repair`, and run again";
 const DAMAGED_RECORD: &str = "its record in the store is damaged";
 
 /// Why something could not be sent.
@@ -226,6 +229,6 @@ pub(super) fn told(outcome: &Outcome) -> String {
         Outcome::Here(why) | Outcome::Refused(why) | Outcome::Broken(why) | Outcome::Failed(why) => {
             why.clone()
         }
-        _ => super::push::DAMAGED_HERE.to_owned(),
+        _ => DAMAGED_HERE.to_owned(),
     }
 }
