@@ -1,5 +1,6 @@
 mod archives;
 mod as_found;
+mod landmarks;
 mod layouts;
 mod real;
 

@@ -45,7 +45,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     }
     if own_landmarks && tree.is_file("landmarks.tsv") {
         let entries = read(&tree.text("landmarks.tsv")?, "landmarks.tsv")?;
-        assign(&mut plan.faces, &entries, "landmarks.tsv", &mut plan.left_out)?;
+        assign(&mut plan.faces, &entries, "landmarks.tsv", tree, &mut plan.left_out)?;
     }
     Ok(plan)
 }

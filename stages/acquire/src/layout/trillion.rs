@@ -14,7 +14,7 @@ const LIST: &str = "testdata_lmk.txt";
 const LABELS: &str = "labels.tsv";
 
 pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
-    let entries = list::read(&tree.text(LIST)?).map_err(landmark_failure(LIST))?;
+    let entries = list::read_all(&tree.text(LIST)?).map_err(landmark_failure(LIST))?;
     let mut plan = Plan { lists: vec![LIST.to_owned()], ..Plan::default() };
     let labels = if tree.is_file(LABELS) {
         plan.lists.push(LABELS.to_owned());
@@ -42,7 +42,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
             None => name.strip_prefix("elfw/").and_then(|n| n.split_once('/')).map(|(id, _)| id.to_owned()),
         };
         let identity = celebrity.unwrap_or_else(|| format!("distractor:{name}"));
-        let points = own_landmarks.then_some(points);
+        let points = points.filter(|_| own_landmarks);
         plan.faces.push(Planned { identity, file, name, points, group: None });
     }
     let there = tree.images("testdata", None, &mut plan.left_out)?.len();
