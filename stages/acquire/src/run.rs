@@ -38,6 +38,9 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     }
     refuse_fractions(plan.faces.iter().filter_map(|f| f.points.as_ref()))
         .map_err(|e| Failure::new(e.to_string()))?;
+    if let Some(text) = alike(&plan) {
+        plan.left_out.say(text);
+    }
     let without = plan.faces.iter().filter(|f| f.points.is_none()).count();
     if without > 0 {
         let text = format!("{without} of {} images have no landmarks", plan.faces.len());
@@ -54,6 +57,28 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     }
     copy_lists(&tree, &plan, cx.output("lists")?)?;
     write(options, &tree, plan, &pool, cx)
+}
+
+/// Identities whose names differ in case, or in how accents are written: perhaps one person each.
+fn alike(plan: &Plan) -> Option<String> {
+    let identities: BTreeSet<&str> = plan.faces.iter().map(|f| f.identity.as_str()).collect();
+    let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for identity in identities {
+        let plain = landmarks::composed(&landmarks::composed(identity).to_lowercase()).into_owned();
+        same.entry(plain).or_default().push(identity);
+    }
+    let several: Vec<String> = same
+        .into_values()
+        .filter(|names| names.len() > 1)
+        .map(|names| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" and "))
+        .collect();
+    (!several.is_empty()).then(|| {
+        format!(
+            "{} names stand for several identities that differ in case, or in how letters with accents are written: {}",
+            several.len(),
+            crate::left_out::some(&several)
+        )
+    })
 }
 
 /// The folder that is the root of the set.

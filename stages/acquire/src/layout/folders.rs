@@ -166,8 +166,8 @@ fn check_two_lines(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut n = 0_usize;
     for (at, line) in lines(text) {
         // A label may follow the path in some copies, as `evaluate` knows.
-        let path = line.split('\t').next().unwrap_or(line);
-        known.need(&names::tidy(path.trim()), list, format_args!("line {at}"))?;
+        let (path, _) = lists::image(line);
+        known.need(&names::tidy(path), list, format_args!("line {at}"))?;
         n += 1;
     }
     if n == 0 || !n.is_multiple_of(2) {
