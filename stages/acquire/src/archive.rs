@@ -172,10 +172,21 @@ impl Unpack<'_> {
 /// The entry's path, when it stays below the target.
 fn safe(name: &str) -> Result<PathBuf> {
     let name = name.replace('\\', "/");
+    if name.starts_with('/') {
+        return Err(Failure::new(format!(
+            "the entry `{name}` starts with a slash: it is a place on the machine that packed it, not in the archive, and so leads out of \
+             the archive"
+        ))
+        .help("pack the files again with paths below their folder"));
+    }
+    // `C:` is a drive; any other colon is a letter like others.
+    let is_drive = |part: &str| matches!(part.as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic());
     let mut path = PathBuf::new();
     for part in Path::new(&name).components() {
+        let text = part.as_os_str().to_string_lossy();
+        let leads_out = text.contains('\0') || path.as_os_str().is_empty() && is_drive(&text);
         match part {
-            Component::Normal(part) if !part.to_string_lossy().contains(['\0', ':']) => path.push(part),
+            Component::Normal(part) if !leads_out => path.push(part),
             Component::CurDir => {}
             _ => {
                 return Err(Failure::new(format!("the entry `{name}` leads out of the archive"))

@@ -1,38 +1,57 @@
 //! Landmarks of a whole set, from a list.
 
+mod ends;
+
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lfs_faces::dataset::Points;
 use lfs_formats::landmarks::list;
-use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::left_out::{LeftOut, some};
 use crate::planned::Planned;
+use crate::tree::Tree;
+use ends::{Ends, Found};
 
-/// The lines of a landmark list.
-pub(crate) type Entries = Vec<(String, Points)>;
+/// The lines of a landmark list; no points where a detector found none.
+pub(crate) type Entries = Vec<(String, Option<Points>)>;
+
+/// Parts of a set that lists of the whole set keep in folders of their own.
+const PARTS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "testing"];
 
 /// Reads a landmark list.
 pub(crate) fn read(text: &str, what: &str) -> Result<Entries> {
-    list::read(text).map_err(|e| Failure::new(format!("{what}: {e}")))
+    list::read_all(text).map_err(|e| Failure::new(format!("{what}: {e}")))
+}
+
+/// A line that fits a face.
+struct Line<'a> {
+    path: &'a str,
+    /// What stands in the path before the face's name.
+    before: &'a str,
+    exact: bool,
+    points: Option<Points>,
 }
 
 /// Gives every face its points from a list, by the end of the path that the list writes: `/data/lfw/A/A_0001.jpg` is the face
-/// `A/A_0001.jpg`, and so is `A_0001.jpg` where no other face is called so. An image may have another ending than the list writes.
+/// `A/A_0001.jpg`, and so is `A_0001.jpg` where no other face is called so. An image may have another ending than the list writes,
+/// but a line that names a file that is there is of that file. Of several lines for a face, those count that write its name as it
+/// is, and of these, those whose path agrees best with `within`, the face's folder in the source.
+///
 /// Faces that the list does not have get none.
 pub(crate) fn assign(
     faces: &mut [Planned],
     entries: &Entries,
     what: &str,
+    tree: &Tree,
     left_out: &mut LeftOut,
 ) -> Result<()> {
     let names: Vec<Cow<'_, str>> = faces.iter().map(|f| composed(&f.name)).collect();
-    let index = Ends::new(&names);
-    let mut given: HashMap<usize, Points> = HashMap::new();
+    let passed_over: BTreeSet<String> = left_out.files().map(|f| composed(f).into_owned()).collect();
+    let index = Ends::new(&names, &passed_over);
+    let mut lines: BTreeMap<usize, Vec<Line<'_>>> = BTreeMap::new();
     let mut strangers = Vec::new();
     for (path, points) in entries {
         let found = index.find(path).map_err(|both| {
@@ -42,15 +61,14 @@ pub(crate) fn assign(
             ))
             .help("write the paths in the list as far as they tell the images apart, endings included")
         })?;
-        let Some(face) = found else {
+        let Some(Found { face, exact, parts }) = found else {
             strangers.push(format!("`{path}`"));
             continue;
         };
-        if given.insert(face, *points).is_some_and(|p| p != *points) {
-            return Err(Failure::new(format!("{what} has two different lines for `{}`", faces[face].name)));
-        }
+        let line = Line { path, before: before(path, parts), exact, points: *points };
+        lines.entry(face).or_default().push(line);
     }
-    if given.is_empty() && !faces.is_empty() {
+    if lines.is_empty() && !faces.is_empty() {
         let listed = entries.first().map_or("nothing", |e| e.0.as_str());
         return Err(Failure::new(format!(
             "{what} has no line for any of the {} images: it lists `{listed}`, the first image is `{}`",
@@ -58,6 +76,18 @@ pub(crate) fn assign(
             faces[0].name
         ))
         .help("give the landmark list of this set, with paths that end as the images' names do"));
+    }
+    let mut given: BTreeMap<usize, Option<Points>> = BTreeMap::new();
+    let within = tree.within();
+    let (mut elsewhere, mut perhaps) = (Vec::new(), Vec::new());
+    for (face, lines) in lines {
+        let chosen = choose(&faces[face].name, lines, what, within, &mut strangers)?;
+        if contradicts(chosen.before, within) {
+            elsewhere.push(format!("`{}`", chosen.path));
+        } else if contradicts(chosen.before, tree.source()) {
+            perhaps.push(format!("`{}`", chosen.path));
+        }
+        given.insert(face, chosen.points);
     }
     if !strangers.is_empty() {
         left_out.other(
@@ -70,85 +100,94 @@ pub(crate) fn assign(
             ),
         );
     }
+    if !elsewhere.is_empty() {
+        left_out.other(
+            "landmark-lines-of-another-part",
+            format!(
+                "{} images have their landmarks from lines of {what} that name another part of the set than `{}`, where the images \
+                 are: {}",
+                elsewhere.len(),
+                within.unwrap_or_default(),
+                some(&elsewhere)
+            ),
+        );
+    }
+    if let (false, Some(source)) = (perhaps.is_empty(), tree.source()) {
+        left_out.say(format!(
+            "{} images have their landmarks from lines of {what} that name another part of the set than the source, which is called \
+             `{source}`: {}",
+            perhaps.len(),
+            some(&perhaps)
+        ));
+    }
+    let undetected = given.values().filter(|p| p.is_none()).count();
+    if undetected > 0 {
+        left_out.other(
+            "landmark-lines-without-points",
+            format!("{undetected} images have a line in {what} that says that no face was found"),
+        );
+    }
     for (k, face) in faces.iter_mut().enumerate() {
-        face.points = given.get(&k).copied();
+        face.points = given.get(&k).copied().flatten();
     }
     Ok(())
+}
+
+/// The line of a face; the paths of those that are not it but are of another image go to the strangers.
+fn choose<'a>(
+    face: &str,
+    mut lines: Vec<Line<'a>>,
+    what: &str,
+    within: Option<&str>,
+    strangers: &mut Vec<String>,
+) -> Result<Line<'a>> {
+    let exact = lines.iter().any(|l| l.exact);
+    let best =
+        lines.iter().filter(|l| l.exact == exact).map(|l| agreement(l.before, within)).max().unwrap_or(0);
+    lines.retain(|line| {
+        let kept = line.exact == exact && agreement(line.before, within) == best;
+        if !kept {
+            strangers.push(format!("`{}`", line.path));
+        }
+        kept
+    });
+    let chosen = lines.swap_remove(0);
+    if let Some(other) = lines.iter().find(|l| l.points != chosen.points) {
+        return Err(Failure::new(format!(
+            "{what} has two different lines for `{face}`: `{}` and `{}`",
+            chosen.path, other.path
+        ))
+        .help(
+            "leave the line that is meant; where the list is one for several parts of a set, give the folder of all parts as the source \
+             and the part as `within`",
+        ));
+    }
+    Ok(chosen)
+}
+
+/// A path without its last parts.
+fn before(path: &str, parts: usize) -> &str {
+    path.rmatch_indices('/').nth(parts.saturating_sub(1)).map_or("", |(i, _)| &path[..i])
+}
+
+/// How many of the last parts of two folders are the same.
+fn agreement(before: &str, within: Option<&str>) -> usize {
+    let within = within.unwrap_or_default();
+    before.rsplit('/').zip(within.rsplit('/')).take_while(|(a, b)| a == b && !a.is_empty()).count()
+}
+
+/// Whether a path names another part of a set than the one in which the images are.
+fn contradicts(before: &str, within: Option<&str>) -> bool {
+    let part = |path: &str| path.rsplit('/').map(str::to_lowercase).find(|p| PARTS.contains(&p.as_str()));
+    // `train` and `training` are one.
+    let same = |a: &str, b: &str| a.starts_with(&b[..b.len().min(3)]);
+    match (part(before), within.and_then(part)) {
+        (Some(a), Some(b)) => !same(&a, &b),
+        _ => false,
+    }
 }
 
 /// How a path is compared: composed letters, so that the two ways to write an accent are one.
 pub(crate) fn composed(path: &str) -> Cow<'_, str> {
     if path.is_ascii() { Cow::Borrowed(path) } else { Cow::Owned(path.nfc().collect()) }
-}
-
-/// The two first of the faces that something means.
-type Two = [Option<usize>; 2];
-
-/// Faces by the last parts of their names without endings.
-type Stems<'a> = HashMap<&'a str, Two>;
-
-/// Faces by the ends of their names.
-struct Ends<'a> {
-    names: &'a [Cow<'a, str>],
-    whole: HashMap<&'a str, usize>,
-    depths: BTreeSet<usize>,
-    /// By number of parts, and whether names have so many or more: faces by the last parts of their names without endings. Made
-    /// when a list first asks for them.
-    stems: RefCell<BTreeMap<(usize, bool), Stems<'a>>>,
-}
-
-impl<'a> Ends<'a> {
-    fn new(names: &'a [Cow<'a, str>]) -> Self {
-        let whole = names.iter().enumerate().map(|(k, n)| (&**n, k)).collect();
-        let depths = names.iter().map(|n| n.split('/').count()).collect();
-        Self { names, whole, depths, stems: RefCell::default() }
-    }
-
-    /// The face that a path means; an error with two names where it may mean several.
-    fn find(&self, path: &str) -> Result<Option<usize>, [String; 2]> {
-        let path = composed(path);
-        let deepest_first = || self.depths.iter().rev();
-        if let Some(k) = deepest_first().filter_map(|&d| tail(&path, d)).find_map(|end| self.whole.get(end)) {
-            return Ok(Some(*k));
-        }
-        let stem = names::stem(&path);
-        let parts = stem.split('/').count();
-        let by_name = deepest_first().filter(|d| **d <= parts).map(|&d| (d, false));
-        // A path that is shorter than names are means the one face whose name ends so.
-        for (depth, deeper) in by_name.chain([(parts, true)]) {
-            match tail(stem, depth).map(|end| self.stem(depth, deeper, end)).unwrap_or_default() {
-                [Some(a), Some(b)] => return Err([a, b].map(|k| self.names[k].to_string())),
-                [Some(k), None] => return Ok(Some(k)),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    fn stem(&self, depth: usize, deeper: bool, end: &str) -> Two {
-        let mut all = self.stems.borrow_mut();
-        let of_depth = all.entry((depth, deeper)).or_insert_with(|| {
-            let mut ends: HashMap<&str, Two> = HashMap::new();
-            for (k, name) in self.names.iter().enumerate() {
-                let parts = name.split('/').count();
-                if parts == depth || deeper && parts > depth {
-                    let Some(end) = tail(names::stem(name), depth) else { continue };
-                    if let Some(free) = ends.entry(end).or_default().iter_mut().find(|b| b.is_none()) {
-                        *free = Some(k);
-                    }
-                }
-            }
-            ends
-        });
-        of_depth.get(end).copied().unwrap_or_default()
-    }
-}
-
-/// The last `depth` parts of a path.
-fn tail(path: &str, depth: usize) -> Option<&str> {
-    let mut starts = path.rmatch_indices('/').map(|(i, _)| i + 1);
-    match starts.nth(depth - 1) {
-        Some(start) => Some(&path[start..]),
-        None => (path.split('/').count() == depth).then_some(path),
-    }
 }

@@ -9,7 +9,7 @@ mod rfw;
 mod trillion;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use lfs_formats::names;
 use lfs_stage::{Failure, Result};
@@ -58,7 +58,7 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: boo
 
 /// The images that there are, to hold lists against.
 struct Known {
-    names: HashSet<String>,
+    names: HashMap<String, usize>,
     /// By name without its ending: the images, by their place.
     stems: HashMap<String, Vec<usize>>,
     /// What lists call an image whose file has another ending.
@@ -67,7 +67,7 @@ struct Known {
 
 impl Known {
     fn new(faces: &[Planned]) -> Self {
-        let names = faces.iter().map(|f| f.name.clone()).collect();
+        let names = faces.iter().enumerate().map(|(k, f)| (f.name.clone(), k)).collect();
         let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
         for (k, face) in faces.iter().enumerate() {
             stems.entry(composed(names::stem(&face.name)).into_owned()).or_default().push(k);
@@ -77,13 +77,12 @@ impl Known {
 
     /// Refuses a name that there is no image for. An image whose file has another ending will be called as the list calls it.
     fn need(&self, name: &str, list: &str, line: impl std::fmt::Display) -> Result<()> {
-        if self.names.contains(name) {
-            return Ok(());
-        }
         let both = |what: &str, help: &str| {
             Err(Failure::new(format!("{list}, {line}: the image `{name}` {what}")).help(help.to_owned()))
         };
-        match self.stems.get(&*composed(names::stem(name))).map(Vec::as_slice) {
+        // The name as it is goes before another ending; under both, one image would lose one of its names.
+        let own = self.names.get(name).map(std::slice::from_ref);
+        match own.or_else(|| self.stems.get(&*composed(names::stem(name))).map(Vec::as_slice)) {
             Some(&[k]) => match self.called.borrow_mut().entry(k).or_insert_with(|| name.to_owned()) {
                 before if before == name => Ok(()),
                 before => {
@@ -128,6 +127,36 @@ impl Stems {
         }
         let found = self.0.as_ref().and_then(|s| s.get(&*composed(names::stem(path))));
         Ok(found.filter(|f| f.len() == 1).map(|f| format!("{folder}/{}", f[0])))
+    }
+}
+
+/// The files that lists have named, each with the entry that did.
+#[derive(Default)]
+struct Used(HashMap<String, String>);
+
+impl Used {
+    /// Refuses a second entry for one file.
+    fn take(&mut self, file: &str, name: &str, list: &str, entry: usize) -> Result<()> {
+        match self.0.insert(file.to_owned(), name.to_owned()) {
+            None => Ok(()),
+            Some(before) => Err(Failure::new(format!(
+                "{list}, entry {entry}: `{name}` is the file `{file}`, and so is the entry `{before}`"
+            ))
+            .help("each entry must have an image of its own: leave one of the two, or add the file that is missing")),
+        }
+    }
+
+    /// Tells how many images of some folders no list names.
+    fn tell_others(&self, tree: &Tree, folders: &[&str], left_out: &mut LeftOut) -> Result<()> {
+        let mut others = 0;
+        for folder in folders {
+            let images = tree.images(folder, None, left_out)?;
+            others += images.iter().filter(|i| !self.0.contains_key(&format!("{folder}/{i}"))).count();
+        }
+        if others > 0 {
+            left_out.other("in-no-list", format!("{others} images are in no list and are left out"));
+        }
+        Ok(())
     }
 }
 

@@ -7,10 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct LeftOut {
     /// Files that are no images by their ending, counted by ending (none: without one).
     files: BTreeMap<Option<String>, usize>,
+    /// Their names.
+    names: BTreeSet<String>,
     /// Persons' folders in which there is no image.
     persons: BTreeSet<String>,
     /// Other things, by what they are called in the data set's notes.
     others: BTreeMap<&'static str, String>,
+    /// What is said but not noted, as it depends on more than the source's content.
+    said: Vec<String>,
 }
 
 /// How many of something are named.
@@ -19,6 +23,12 @@ const NAMED: usize = 10;
 impl LeftOut {
     pub(crate) fn file(&mut self, name: &str) {
         *self.files.entry(lfs_formats::names::ending(name)).or_default() += 1;
+        self.names.insert(name.to_owned());
+    }
+
+    /// The files that were passed over.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     pub(crate) fn person(&mut self, folder: &str) {
@@ -27,6 +37,15 @@ impl LeftOut {
 
     pub(crate) fn other(&mut self, key: &'static str, text: String) {
         self.others.insert(key, text);
+    }
+
+    pub(crate) fn say(&mut self, text: String) {
+        self.said.push(text);
+    }
+
+    /// Sentences that are no part of the data set's notes.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
     }
 
     /// Sentences, each with its key in the data set's notes.

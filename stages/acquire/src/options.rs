@@ -62,6 +62,11 @@ pub enum Layout {
 }
 
 impl Options {
+    /// The root of the set in the source, without a slash at its end.
+    pub(crate) fn within(&self) -> Option<&str> {
+        self.within.as_deref().map(|w| w.trim_end_matches('/'))
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         for (name, digest) in [("sha256", &self.sha256), ("blake3", &self.blake3)] {
             if let Some(d) = digest
@@ -70,7 +75,7 @@ impl Options {
                 return Err(Failure::new(format!("`{name}` must be 64 hexadecimal digits, found `{d}`")));
             }
         }
-        if let Some(within) = &self.within
+        if let Some(within) = self.within()
             && (within.is_empty()
                 || within.split('/').any(|p| matches!(p, "" | "." | ".."))
                 || within.contains('\\'))

@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     }
     pool.install(|| pins::verify(options, source))?;
     let root = root(options, source, cx)?;
-    let tree = Tree::new(&root).named(options.within.as_deref());
+    let tree = Tree::new(&root).named(options.within(), source);
     let list = cx.input_opt("landmarks")?;
     let mut plan = plan(options.layout, &tree, list.is_none(), options.nested)?;
     if let Some(path) = list {
@@ -34,19 +34,51 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         let text = lfs_formats::text::decode(&std::fs::read(path).doing("read", path)?);
         let text = text.map_err(|e| Failure::new(format!("{WHAT}: {e}")))?;
         let entries = landmarks::read(&text, WHAT)?;
-        landmarks::assign(&mut plan.faces, &entries, WHAT, &mut plan.left_out)?;
+        landmarks::assign(&mut plan.faces, &entries, WHAT, &tree, &mut plan.left_out)?;
     }
     refuse_fractions(plan.faces.iter().filter_map(|f| f.points.as_ref()))
         .map_err(|e| Failure::new(e.to_string()))?;
-    for note in plan.notes.iter().cloned().chain(plan.left_out.told().into_values()) {
-        cx.warn(note);
+    if let Some(text) = alike(&plan) {
+        plan.left_out.say(text);
     }
     let without = plan.faces.iter().filter(|f| f.points.is_none()).count();
     if without > 0 {
-        cx.note(format!("{without} of {} images have no landmarks", plan.faces.len()));
+        let text = format!("{without} of {} images have no landmarks", plan.faces.len());
+        if list.is_some() || without < plan.faces.len() {
+            plan.left_out.other("without-landmarks", text);
+        } else {
+            cx.note(text);
+        }
+    }
+    for note in
+        plan.notes.iter().chain(plan.left_out.said()).cloned().chain(plan.left_out.told().into_values())
+    {
+        cx.warn(note);
     }
     copy_lists(&tree, &plan, cx.output("lists")?)?;
     write(options, &tree, plan, &pool, cx)
+}
+
+/// Identities whose names differ in case, or in how accents are written: perhaps one person each.
+fn alike(plan: &Plan) -> Option<String> {
+    let identities: BTreeSet<&str> = plan.faces.iter().map(|f| f.identity.as_str()).collect();
+    let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for identity in identities {
+        let plain = landmarks::composed(&landmarks::composed(identity).to_lowercase()).into_owned();
+        same.entry(plain).or_default().push(identity);
+    }
+    let several: Vec<String> = same
+        .into_values()
+        .filter(|names| names.len() > 1)
+        .map(|names| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" and "))
+        .collect();
+    (!several.is_empty()).then(|| {
+        format!(
+            "{} names stand for several identities that differ in case, or in how letters with accents are written: {}",
+            several.len(),
+            crate::left_out::some(&several)
+        )
+    })
 }
 
 /// The folder that is the root of the set.
@@ -65,7 +97,7 @@ fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
             None => one_image(source, &root)?,
         }
     }
-    if let Some(within) = &options.within {
+    if let Some(within) = options.within() {
         let tree = Tree::new(&root);
         if !tree.is_dir(within) {
             return Err(Failure::new(format!("the source has no folder `{within}` (`within`)"))

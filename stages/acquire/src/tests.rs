@@ -1,6 +1,8 @@
 mod archives;
 mod as_found;
+mod landmarks;
 mod layouts;
+mod lists;
 mod real;
 
 use std::collections::BTreeMap;

@@ -20,16 +20,23 @@ struct Found {
 pub(crate) struct Tree {
     root: PathBuf,
     within: Option<String>,
+    source: Option<String>,
 }
 
 impl Tree {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), within: None }
+        Self { root: root.to_owned(), within: None, source: None }
     }
 
-    /// The same, for messages: the folder's path inside of the source.
-    pub(crate) fn named(self, within: Option<&str>) -> Self {
-        Self { within: within.map(str::to_owned), ..self }
+    /// The same, for messages: the folder's path inside of the source, and what the source is called.
+    pub(crate) fn named(self, within: Option<&str>, source: &Path) -> Self {
+        let source = source.file_stem().and_then(|n| n.to_str()).map(str::to_owned);
+        Self { within: within.map(str::to_owned), source, ..self }
+    }
+
+    /// What the source is called. Nothing that is written may depend on it.
+    pub(crate) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The folder's path inside of the source.

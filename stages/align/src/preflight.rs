@@ -13,7 +13,12 @@
 //!   Once with its landmarks, once with the mean position of all landmarks in its place. Landmarks that fit leave
 //!   less than two pixels or at least beat the mean position; landmarks that do neither say nothing about the images.
 //! - *eyes*: in the mean crop, the places of the eyes are darker than what surrounds them. When they are not but some place
-//!   nearby is, all landmarks are off by the same amount.
+//!   nearby is, all landmarks are off by the same amount. When crops agree on nothing, and no eyes are where they should be, there
+//!   are no faces in them.
+//! - *turn*: hardly anybody's head is turned by more than 60 degrees in the plane of the picture. Landmarks that were made before
+//!   the picture was turned as its EXIF data says are.
+//!
+//! Heads seen from the side do not fit the template, either, and are no fault: they are told by their shape and counted apart.
 
 use lfs_faces::dataset::{Dataset, Points, known};
 use lfs_faces::image::{Pixels, decode};
@@ -25,15 +30,13 @@ use crate::transform::Similarity;
 use crate::warp::warp;
 
 mod crops;
+mod shape;
+mod verdict;
 
 /// How many images are looked at.
 const SAMPLE: usize = 400;
 /// With fewer images, a mean crop says little.
 const ENOUGH: usize = 40;
-/// Crops that agree less with their mean than this (correlation, median) are not comparable: nothing is concluded.
-const COMPARABLE: f64 = 0.45;
-/// The share of images whose landmarks may be off.
-const TAIL: f64 = 0.1;
 
 /// What a look at a sample showed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -51,9 +54,12 @@ pub struct Look {
     /// How many images were looked at for these two.
     #[serde(skip)]
     pub placed: usize,
-    /// The residuals of all images.
+    /// In how many images the landmarks are turned by more than 60 degrees, of all that have some.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub turned: usize,
+    /// The residuals of all images, each with whether the points have the shape of a head seen from the side.
     #[serde(skip)]
-    pub residuals: Vec<f64>,
+    pub residuals: Vec<(f64, bool)>,
     /// Median shift to the best agreement with the mean crop, with the landmarks.
     pub wander: Option<f64>,
     /// The same with the mean position in the landmarks' place.
@@ -71,9 +77,12 @@ pub fn look(dataset: &Dataset) -> Look {
     let with: Vec<(usize, Points)> =
         (0..dataset.len()).filter_map(|i| Some((i, dataset.face(i).points?))).collect();
     let target = template::points(template::SIDE as u32);
-    let residuals = with.iter().filter_map(|(_, p)| Some(Similarity::fit(p, &target)?.residual(p, &target)));
-    let residuals: Vec<f64> = residuals.collect();
-    let residual = median(residuals.clone());
+    let fits: Vec<(Similarity, &Points)> =
+        with.iter().filter_map(|(_, p)| Some((Similarity::fit(p, &target)?, p))).collect();
+    let residuals: Vec<(f64, bool)> =
+        fits.iter().map(|(fit, p)| (fit.residual(p, &target), shape::is_profile(p))).collect();
+    let residual = median(residuals.iter().map(|r| r.0).collect());
+    let turned = fits.iter().filter(|(fit, _)| fit.is_turned()).count();
     let whole: Vec<&(usize, Points)> = with.iter().filter(|(_, p)| known(p).count() == 5).collect();
     let sampled = |from: &[&(usize, Points)]| -> Vec<(Pixels, Points)> {
         let n = from.len().min(SAMPLE);
@@ -84,7 +93,7 @@ pub fn look(dataset: &Dataset) -> Look {
         (0..n).into_par_iter().filter_map(one).collect()
     };
     let sample = sampled(&whole);
-    let mut look = Look { images: sample.len(), residual, residuals, ..Look::default() };
+    let mut look = Look { images: sample.len(), residual, turned, residuals, ..Look::default() };
     // Profile photographs, of which no more than three points are known, have a place and a size, too.
     let some = if whole.is_empty() { sampled(&with.iter().collect::<Vec<_>>()) } else { Vec::new() };
     for (pixels, points) in sample.iter().chain(&some) {
@@ -112,68 +121,6 @@ pub fn look(dataset: &Dataset) -> Look {
     let (centre, best) = crops::eyes(&real);
     (look.eyes, look.eyes_elsewhere) = (Some(centre), Some(best));
     look
-}
-
-impl Look {
-    /// What is wrong, in one sentence, or nothing.
-    pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
-        if let Some(r) = self.residual.filter(|&r| r > max_residual) {
-            return Some(format!(
-                "the landmarks do not have the shape of faces: fitted to the template they are {r:.1} pixels off \
-                 (median, in a 112-pixel crop; at most {max_residual} are accepted): are points in another order, or x and y swapped?"
-            ));
-        }
-        if too_many(self.small, self.placed) {
-            return Some(format!(
-                "the landmarks are no faces by their size: in {} of {} images all points lie within a few pixels; are they fractions of \
-                 width and height, or made for smaller images?",
-                self.small, self.placed
-            ));
-        }
-        if too_many(self.outside, self.placed) {
-            return Some(format!(
-                "the landmarks do not lie in these images: in {} of {} they are around a place outside of the picture; were they made \
-                 for larger images?",
-                self.outside, self.placed
-            ));
-        }
-        let off = self.residuals.iter().filter(|r| **r > max_residual).count();
-        if too_many(off, self.residuals.len()) {
-            return Some(format!(
-                "the landmarks of {off} of {} images do not have the shape of faces: fitted to the template they are more than \
-                 {max_residual} pixels off (in a 112-pixel crop; at most {} % of the images may be); are they of another source, or not \
-                 corrected?",
-                self.residuals.len(),
-                100.0 * TAIL
-            ));
-        }
-        if self.agreement? < COMPARABLE {
-            return None;
-        }
-        let (wander, mean) = (self.wander?, self.wander_of_mean_position?);
-        if wander > max_wander && wander > 0.8 * mean {
-            return Some(format!(
-                "the landmarks do not belong to these images: eyes lie {wander:.1} pixels from where the landmarks put them \
-                 (median of {} images, in a 112-pixel crop; at most {max_wander} are accepted), while one mean position for all \
-                 images leaves {mean:.1}: are they of another variant of the set (other crop, other alignment)?",
-                self.images
-            ));
-        }
-        let (eyes, best) = (self.eyes?, self.eyes_elsewhere?);
-        if best > 0.5 && eyes < 0.1 * best {
-            return Some(format!(
-                "the landmarks are all off by the same amount: the mean crop of {} images shows no eyes where the landmarks \
-                 put them, but does beside that place: are the images of another size than those that were marked?",
-                self.images
-            ));
-        }
-        None
-    }
-}
-
-/// Whether so many are more than a few that are off; one alone is never.
-fn too_many(off: usize, of: usize) -> bool {
-    off as f64 > TAIL * of as f64 && (off > 1 || of < 3)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

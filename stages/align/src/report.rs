@@ -25,6 +25,9 @@ pub(crate) struct Report {
     /// Faces whose landmarks fit worse than `max-residual`.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) above_max_residual: usize,
+    /// Of these, the ones whose points have the shape of a head seen from the side, where `check` looked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) profiles: usize,
     /// Faces whose points lie within a few pixels, or around a place outside of the image.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) misplaced: usize,

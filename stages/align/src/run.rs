@@ -42,7 +42,17 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
                 ));
             }
             cx.warn(fault);
+        } else if let Some(doubt) = look.doubt() {
+            cx.warn(doubt);
         }
+        if look.turned > 0 {
+            cx.warn(format!(
+                "the landmarks of {} of {} images are turned by more than 60 degrees",
+                look.turned,
+                look.residuals.len()
+            ));
+        }
+        report.profiles = look.far_off(options.max_residual).1;
         report.preflight = Some(look);
     }
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
@@ -91,11 +101,15 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     report.above_max_residual = residuals.iter().filter(|r| r.0 > options.max_residual).count();
     if report.above_max_residual > 0 {
         cx.warn(format!(
-            "the landmarks of {} of {} images fit the template worse than `max-residual`, {} pixels; the worst are in residuals.json of \
-             the report",
+            "the landmarks of {} of {} images fit the template worse than `max-residual`, {} pixels{}; the worst are in residuals.json \
+             of the report",
             report.above_max_residual,
             residuals.len(),
-            options.max_residual
+            options.max_residual,
+            match report.profiles {
+                0 => String::new(),
+                n => format!(" ({n} of them have the shape of heads seen from the side)"),
+            }
         ));
     }
     if report.misplaced > 0 {

@@ -34,6 +34,11 @@ impl Similarity {
         (self.a * self.a + self.b * self.b).sqrt()
     }
 
+    /// Whether it turns by more than 60 degrees.
+    pub fn is_turned(&self) -> bool {
+        self.a < 0.5 * self.scale()
+    }
+
     /// The transform of least squares from the known points of `from` to the same points of `to` (Umeyama, PAMI 1991, in two
     /// dimensions): with both sets centred on their means, `(a, b) = (sum S.D, sum S x D) / sum |S|^2`.
     ///

@@ -1,5 +1,7 @@
 //! Lines of the protocols' lists. Fields are separated by tabs, else by commas, else by blanks.
 
+use crate::names;
+
 /// The fields of a line without blanks around them; none is empty at the line's end.
 pub fn fields(line: &str) -> Vec<&str> {
     let line = line.trim_start_matches('\u{feff}').trim();
@@ -14,6 +16,26 @@ pub fn fields(line: &str) -> Vec<&str> {
 
 fn parted<'a>(line: &'a str, at: &[char]) -> Vec<&'a str> {
     line.trim_end_matches(at).split(at).map(str::trim).collect()
+}
+
+/// The path of an image at the start of a line, and the rest: `Ann Lee/1.jpg 1`. The path goes up to an image's ending, so that names
+/// may have blanks and commas in them; without an ending, up to a tab, or to a number at the line's end.
+pub fn image(line: &str) -> (&str, &str) {
+    const SEPARATORS: [char; 4] = ['\t', ',', ';', ' '];
+    let line = line.trim_start_matches('\u{feff}').trim();
+    let part = |at: usize| (line[..at].trim_end(), line[at..].trim_start_matches(SEPARATORS));
+    let ends = line.char_indices().filter(|(_, c)| SEPARATORS.contains(c)).map(|(at, _)| at);
+    let whole = |&at: &usize| names::is_any_image(line[..at].trim_end()) && !line[at..].contains(['/', '\\']);
+    if let Some(at) = ends.chain([line.len()]).find(whole) {
+        return part(at);
+    }
+    if let Some(at) = line.find('\t') {
+        return part(at);
+    }
+    match last(line) {
+        Some((path, label)) if label.parse::<i64>().is_ok() => (path, label),
+        _ => (line, ""),
+    }
 }
 
 /// What stands before the first separator of a line, and the rest: `1 ../Data/a b.jpg`.
@@ -82,11 +104,25 @@ mod tests {
         assert_eq!(last("a b.jpg, 1"), Some(("a b.jpg", "1")));
     }
 
+    #[test]
+    fn a_path_goes_up_to_an_images_ending_whatever_stands_behind_it() {
+        for path in ["Ann/Ann_0001.jpg", "Ann Lee/Ann Lee_0001.JPG", "Lee, Ann/a b.png", "x.jpg y/1.bmp"] {
+            for rest in ["", "1", "-1", "same 0.5"] {
+                for separator in ["\t", " ", ",", ", ", ";"] {
+                    assert_eq!(image(&format!("{path}{separator}{rest}")), (path, rest), "{separator:?}");
+                }
+            }
+        }
+        assert_eq!(image("Ann Lee/Ann_0001 1"), ("Ann Lee/Ann_0001", "1"));
+        assert_eq!(image("Ann Lee/Ann_0001\tsame"), ("Ann Lee/Ann_0001", "same"));
+        assert_eq!((image("Ann Lee/1"), image("")), (("Ann Lee/1", ""), ("", "")));
+    }
+
     proptest! {
         #[test]
         fn any_line_is_read_or_refused(line in any::<String>(), short in "[A1,\t; ]{0,12}") {
             for line in [line, short] {
-                let _ = (pair(&line), first(&line), last(&line), fields(&line));
+                let _ = (pair(&line), first(&line), last(&line), fields(&line), image(&line));
             }
         }
     }

@@ -31,7 +31,8 @@ pub(super) fn first(file: &mut (impl Read + Seek)) -> Option<String> {
     while rest.starts_with(b"PK\x01\x02") {
         let two = |at: usize| Some(usize::from(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?)));
         let name = rest.get(46..46 + two(28)?)?;
-        if !seen.insert(name) {
+        // Folders may be there as often as one likes: they hold nothing themselves.
+        if !name.ends_with(b"/") && !name.ends_with(b"\\") && !seen.insert(name) {
             return Some(String::from_utf8_lossy(name).into_owned());
         }
         rest = rest.get(46 + two(28)? + two(30)? + two(32)?..)?;

@@ -27,8 +27,7 @@ pub(super) fn plan(
     own_landmarks: bool,
     nested: bool,
 ) -> Result<Plan> {
-    // An identity may well be called `lfw`: only the protocols' own archives have such a folder.
-    let folder = FOLDERS.into_iter().find(|f| protocol.is_some() && tree.is_dir(f)).unwrap_or("");
+    let folder = if protocol.is_some() { images_folder(tree)? } else { "" };
     let mut plan = Plan::default();
     let images = tree.images(folder, Some(1), &mut plan.left_out)?;
     if !nested {
@@ -46,7 +45,7 @@ pub(super) fn plan(
     }
     if own_landmarks && tree.is_file("landmarks.tsv") {
         let entries = read(&tree.text("landmarks.tsv")?, "landmarks.tsv")?;
-        assign(&mut plan.faces, &entries, "landmarks.tsv", &mut plan.left_out)?;
+        assign(&mut plan.faces, &entries, "landmarks.tsv", tree, &mut plan.left_out)?;
     }
     if let Some(protocol) = protocol {
         let known = Known::new(&plan.faces);
@@ -57,34 +56,66 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// Refuses a tree in which every image lies equally deep and deeper than `identity/image.jpg`: the first folders are hardly persons.
-/// Where only some lie deeper, a note says so.
+/// The folder of the images in a protocol's own archive; the source itself where there is none. Only there: an identity may well be
+/// called `lfw`.
+fn images_folder(tree: &Tree) -> Result<&'static str> {
+    let there: Vec<&'static str> = FOLDERS.into_iter().filter(|f| tree.is_dir(f)).collect();
+    match there.as_slice() {
+        [] => Ok(""),
+        [one] => {
+            // Packed twice, as some archives are: `lfw-deepfunneled/lfw-deepfunneled/Ann`.
+            let inside = FOLDERS.into_iter().find(|f| tree.is_dir(&format!("{one}/{f}")));
+            match inside {
+                Some(inside) if tree.entries(one)?.iter().all(|e| e == inside || !tree.is_dir(&format!("{one}/{e}"))) => {
+                    Err(Failure::new(format!("the images lie in a folder of a folder, `{one}/{inside}`")).help(format!(
+                        "move the folder `{inside}` out of `{one}`, so that it lies beside the list of pairs, or give a source with the \
+                         list and the persons' folders in one folder"
+                    )))
+                }
+                _ => Ok(one),
+            }
+        }
+        several => Err(Failure::new(format!(
+            "the source has several folders of images: {}",
+            several.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ")
+        ))
+        .help(
+            "which is meant cannot be told: leave one of them, or put the list of pairs into the folder that is meant and name it as \
+             `within`",
+        )),
+    }
+}
+
+/// Refuses a tree in which most images lie deeper than `identity/image.jpg`: the first folders are hardly persons. Where no more than
+/// half do, a note says so.
 fn deeper(images: &[String], tree: &Tree) -> Result<Option<String>> {
     let depth = |name: &String| name.split('/').count();
-    let depths: BTreeSet<usize> = images.iter().map(depth).collect();
-    let (Some(&least), Some(&most)) = (depths.first(), depths.last()) else { return Ok(None) };
-    if most <= 2 {
-        return Ok(None);
-    }
-    if least < most {
-        let n = images.iter().filter(|i| depth(i) > 2).count();
+    let deep: Vec<&String> = images.iter().filter(|i| depth(i) > 2).collect();
+    let Some(first) = deep.first() else { return Ok(None) };
+    let n = deep.len();
+    if 2 * n <= images.len() {
         return Ok(Some(format!(
             "{n} of {} images lie deeper than identity/image; the first folder of their path is taken for the identity",
             images.len()
         )));
     }
-    let above: BTreeSet<String> =
-        images.iter().map(|i| i.split('/').take(most - 2).collect::<Vec<_>>().join("/")).collect();
+    let holder =
+        |i: &str| i.rsplit('/').skip(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("/");
+    let above: BTreeSet<String> = deep.iter().map(|i| holder(i)).collect();
     let above: Vec<String> = above.iter().map(|a| format!("`{a}`")).collect();
     let outer = tree.within().map_or_else(String::new, |w| format!("{w}/"));
-    let first = images[0].split('/').take(most - 2).collect::<Vec<_>>().join("/");
+    let example = holder(first);
+    let depths: BTreeSet<usize> = images.iter().map(depth).collect();
+    let how = if depths.len() == 1 {
+        format!("every image lies {} folders deep", depth(first) - 1)
+    } else {
+        format!("{n} of {} images lie deeper than identity/image.jpg", images.len())
+    };
     Err(Failure::new(format!(
-        "every image lies {} folders deep, like `{}`; this layout has one folder for each identity: identity/image.jpg",
-        most - 1,
-        images[0]
+        "{how}, like `{first}`; this layout has one folder for each identity: identity/image.jpg"
     ))
     .help(format!(
-        "name the folder that holds the persons, like `within = \"{outer}{first}\"` (there are: {}); if the first folders are the \
+        "name the folder that holds the persons, like `within = \"{outer}{example}\"` (there are: {}); if the first folders are the \
          persons, set `nested = true`",
         crate::left_out::some(&above)
     )))
@@ -135,8 +166,8 @@ fn check_two_lines(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut n = 0_usize;
     for (at, line) in lines(text) {
         // A label may follow the path in some copies, as `evaluate` knows.
-        let path = line.split('\t').next().unwrap_or(line);
-        known.need(&names::tidy(path.trim()), list, format_args!("line {at}"))?;
+        let (path, _) = lists::image(line);
+        known.need(&names::tidy(path), list, format_args!("line {at}"))?;
         n += 1;
     }
     if n == 0 || !n.is_multiple_of(2) {

@@ -1,12 +1,12 @@
 //! MegaFace: FaceScrub's probes and a million distractors, in JSON lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 use serde::Deserialize;
 
-use super::{Plan, Planned, Stems};
+use super::{Plan, Planned, Stems, Used};
 use crate::landmarks::{assign, read};
 use crate::tree::Tree;
 
@@ -23,10 +23,11 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     let top = tree.entries("")?;
     let mut plan = Plan::default();
     let mut faces: BTreeMap<String, Planned> = BTreeMap::new();
-    add(tree, PROBES, "facescrub", "", &mut faces)?;
+    let mut used = Used::default();
+    add(tree, PROBES, "facescrub", "", &mut faces, &mut used)?;
     plan.lists.push(PROBES.to_owned());
     for list in top.iter().filter(|n| n.starts_with(DISTRACTORS)) {
-        add(tree, list, "distractors", "distractor:", &mut faces)?;
+        add(tree, list, "distractors", "distractor:", &mut faces, &mut used)?;
         plan.lists.push(list.clone());
     }
     if plan.lists.len() == 1 {
@@ -35,17 +36,10 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     }
     plan.faces = faces.into_values().collect();
     plan.lists.extend(top.iter().filter(|n| n.ends_with("_noises.txt")).cloned());
-    let mut there = 0;
-    for folder in ["facescrub", "distractors"] {
-        there += tree.images(folder, None, &mut plan.left_out)?.len();
-    }
-    if there > plan.faces.len() {
-        let text = format!("{} images are in no list and are left out", there - plan.faces.len());
-        plan.left_out.other("in-no-list", text);
-    }
+    used.tell_others(tree, &["facescrub", "distractors"], &mut plan.left_out)?;
     if own_landmarks && tree.is_file("landmarks.tsv") {
         let entries = read(&tree.text("landmarks.tsv")?, "landmarks.tsv")?;
-        assign(&mut plan.faces, &entries, "landmarks.tsv", &mut plan.left_out)?;
+        assign(&mut plan.faces, &entries, "landmarks.tsv", tree, &mut plan.left_out)?;
     }
     Ok(plan)
 }
@@ -56,6 +50,7 @@ fn add(
     folder: &str,
     prefix: &str,
     faces: &mut BTreeMap<String, Planned>,
+    used: &mut Used,
 ) -> Result<()> {
     let read: List = serde_json::from_str(&tree.text(list)?)
         .map_err(|e| Failure::new(format!("{list}: expected {{\"path\": [..], \"id\": [..]}}: {e}")))?;
@@ -63,9 +58,22 @@ fn add(
         return Err(Failure::new(format!("{list}: {} paths but {} ids", read.path.len(), read.id.len())));
     }
     let mut stems = Stems::default();
+    let mut here: HashMap<String, String> = HashMap::new();
     for (k, (path, id)) in read.path.into_iter().zip(read.id).enumerate() {
         let path = names::tidy(&path);
         let name = format!("{folder}/{path}");
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        let identity = format!("{prefix}{id}");
+        // Lists of several sizes share their images; each may number them in its own way.
+        if let Some(before) = here.insert(name.clone(), identity.clone())
+            && before != identity
+        {
+            return Err(Failure::new(format!(
+                "{list}, entry {}: the image `{name}` has the id `{identity}`, and `{before}` in an entry before",
+                k + 1
+            ))
+            .help("an image is of one person: correct the list"));
+        }
         if faces.contains_key(&name) {
             continue;
         }
@@ -73,8 +81,7 @@ fn add(
             return Err(Failure::new(format!("{list}, entry {}: the image `{name}` is missing", k + 1))
                 .help("the list and the images must be of the same set, and the set complete"));
         };
-        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-        let identity = format!("{prefix}{id}");
+        used.take(&file, &name, list, k + 1)?;
         faces.insert(name.clone(), Planned { identity, file, name, ..Planned::default() });
     }
     Ok(())

@@ -39,7 +39,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
             }
         }
         if !entries.is_empty() {
-            assign(&mut plan.faces, &entries, "txts/*/*_lmk.txt", &mut plan.left_out)?;
+            assign(&mut plan.faces, &entries, "txts/*/*_lmk.txt", tree, &mut plan.left_out)?;
         }
     }
     Ok(plan)

@@ -6,7 +6,7 @@ use lfs_formats::landmarks::list;
 use lfs_formats::{lists, names};
 use lfs_stage::{Failure, Result};
 
-use super::{Plan, Planned, Stems, landmark_failure, lines, off};
+use super::{Plan, Planned, Stems, Used, landmark_failure, lines, off};
 use crate::tree::Tree;
 
 const LIST: &str = "testdata_lmk.txt";
@@ -14,7 +14,7 @@ const LIST: &str = "testdata_lmk.txt";
 const LABELS: &str = "labels.tsv";
 
 pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
-    let entries = list::read(&tree.text(LIST)?).map_err(landmark_failure(LIST))?;
+    let entries = list::read_all(&tree.text(LIST)?).map_err(landmark_failure(LIST))?;
     let mut plan = Plan { lists: vec![LIST.to_owned()], ..Plan::default() };
     let labels = if tree.is_file(LABELS) {
         plan.lists.push(LABELS.to_owned());
@@ -23,7 +23,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
         plan.notes.push(format!("there is no {LABELS}: identities are the folders of `elfw`"));
         None
     };
-    let mut stems = Stems::default();
+    let (mut stems, mut used) = (Stems::default(), Used::default());
     for (k, (name, points)) in entries.into_iter().enumerate() {
         let Some(file) = stems.file(tree, "testdata", &name)? else {
             return Err(Failure::new(format!(
@@ -32,6 +32,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
             ))
             .help("the list and the images must be of the same set, and the set complete"));
         };
+        used.take(&file, &name, LIST, k + 1)?;
         let celebrity = match &labels {
             Some(labels) => {
                 let label = labels.get(&name);
@@ -42,14 +43,10 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
             None => name.strip_prefix("elfw/").and_then(|n| n.split_once('/')).map(|(id, _)| id.to_owned()),
         };
         let identity = celebrity.unwrap_or_else(|| format!("distractor:{name}"));
-        let points = own_landmarks.then_some(points);
+        let points = points.filter(|_| own_landmarks);
         plan.faces.push(Planned { identity, file, name, points, group: None });
     }
-    let there = tree.images("testdata", None, &mut plan.left_out)?.len();
-    if there > plan.faces.len() {
-        let text = format!("{} images are in no list and are left out", there - plan.faces.len());
-        plan.left_out.other("in-no-list", text);
-    }
+    used.tell_others(tree, &["testdata"], &mut plan.left_out)?;
     Ok(plan)
 }
 
@@ -61,7 +58,10 @@ fn labels(text: &str) -> Result<HashMap<String, Option<String>>> {
         let &[path, "probe" | "gallery", identity] = fields.as_slice() else {
             return Err(off(LABELS, at, "`path`, `probe` or `gallery`, `identity`, separated by tabs", line));
         };
-        labels.insert(names::tidy(path), (!identity.starts_with('-')).then(|| identity.to_owned()));
+        let identity = (!identity.starts_with('-')).then(|| identity.to_owned());
+        if labels.insert(names::tidy(path), identity.clone()).is_some_and(|before| before != identity) {
+            return Err(off(LABELS, at, "one identity for each path, as in a line before", line));
+        }
     }
     Ok(labels)
 }

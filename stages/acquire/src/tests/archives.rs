@@ -111,6 +111,10 @@ fn try_unpack(bytes: &[u8], ratio: u32) -> (tempfile::TempDir, Result<(), String
 
 #[test]
 fn entries_that_lead_out_are_refused() {
+    for name in ["/tmp/evil.jpg", "\\evil.jpg"] {
+        let (_dir, result) = try_unpack(&tar(&[(name, b"x")]), 100);
+        assert!(result.unwrap_err().contains("starts with a slash"), "{name}");
+    }
     for name in ["../../evil.jpg", "/tmp/evil.jpg", "a/../../evil.jpg", "a\\..\\..\\evil.jpg", "C:/evil.jpg"]
     {
         let (dir, result) = try_unpack(&tar(&[(name, b"x")]), 100);
@@ -120,6 +124,37 @@ fn entries_that_lead_out_are_refused() {
         zip(&path, &[(name, b"x")]);
         let (_dir, result) = try_unpack(&std::fs::read(path).unwrap(), 100);
         assert!(result.unwrap_err().contains("leads out of the archive"), "{name}");
+    }
+}
+
+#[test]
+fn colons_in_names_and_folders_that_are_there_twice_do_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "set/Ann/2012-01-01 12:30:01.jpg";
+    let path = dir.path().join("a.zip");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for folder in ["set/", "set/Ann/", "sex/", "set/Bnn/"] {
+        zip.add_directory(folder, options).unwrap();
+    }
+    zip.start_file(name, options).unwrap();
+    zip.write_all(b"x").unwrap();
+    zip.finish().unwrap();
+    // Another writer's archive: the folders have one name.
+    let bytes = std::fs::read(&path).unwrap();
+    let mut twice = bytes.clone();
+    for (from, to) in [(b"sex/", b"set/"), (b"Bnn/", b"Ann/")] {
+        for at in 0..twice.len() - 4 {
+            if &twice[at..at + 4] == from {
+                twice[at..at + 4].copy_from_slice(to);
+            }
+        }
+    }
+    assert_ne!(bytes, twice);
+    for bytes in [twice, tar(&[(name, b"x")])] {
+        let (dir, result) = try_unpack(&bytes, 100);
+        result.unwrap();
+        assert_eq!(std::fs::read(dir.path().join("deep/target").join(name)).unwrap(), b"x");
     }
 }
 

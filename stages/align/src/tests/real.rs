@@ -80,6 +80,37 @@ fn landmarks_that_are_all_off_by_the_same_amount_are_refused() {
 }
 
 #[test]
+fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
+    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    type Change = fn([f32; 2]) -> [f32; 2];
+    let wrong: [(&str, Change, &str); 9] = [
+        ("half", |q| q.map(|v| v * 0.5), ""),
+        ("three-quarters", |q| q.map(|v| v * 0.75), ""),
+        ("down", |q| [q[0], q[1] + 20.0], ""),
+        ("aside", |q| [q[0] + 12.0, q[1]], ""),
+        ("smaller", |q| q.map(|v| (v - 125.0) * 0.7 + 125.0), ""),
+        ("larger", |q| q.map(|v| (v - 125.0) * 1.4 + 125.0), ""),
+        ("sideways", |q| [249.0 - q[1], q[0]], "EXIF"),
+        ("other-side", |q| [q[1], 249.0 - q[0]], "EXIF"),
+        ("upside-down", |q| q.map(|v| 249.0 - v), "EXIF"),
+    ];
+    for (name, change, says) in wrong {
+        let folder = dir.path().join(name);
+        lfw(&folder.join("in"), &list, |p| *p = p.map(change));
+        let look = crate::preflight::Look {
+            residuals: Vec::new(),
+            ..look(&Dataset::open(&folder.join("in")).unwrap())
+        };
+        println!("{name} {look:?}");
+        let done = align(&folder.join("in"), &folder, json!({}), 2).0;
+        let text = done.unwrap_err().to_string();
+        println!("  {text}");
+        assert!(text.contains(says), "{name}: {text}");
+    }
+}
+
+#[test]
 fn cfp_fiducials_fit_frontal_and_profile_photographs() {
     let Some(root) = data("cfp/Data") else { return };
     let dir = tempfile::tempdir().unwrap();

@@ -170,6 +170,52 @@ fn a_share_of_bad_landmarks_is_seen_behind_a_good_median_and_counted_whatever_th
 }
 
 #[test]
+fn landmarks_made_without_turning_the_pictures_are_refused_and_a_few_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    let upright = shifted(10.0);
+    let turns: [fn([f32; 2]) -> [f32; 2]; 3] =
+        [|q| [130.0 - q[1], q[0]], |q| [q[1], 130.0 - q[0]], |q| [130.0 - q[0], 130.0 - q[1]]];
+    for turn in turns {
+        let faces = |turned: usize| {
+            (0..30)
+                .map(|k| face(k, Some(if k < turned { upright.map(turn) } else { upright })))
+                .collect::<Vec<_>>()
+        };
+        write(&input, &faces(4));
+        let text = align(&input, &dir.path().join("a"), json!({}), 1).0.unwrap_err().to_string();
+        assert!(text.contains("4 of 30 images are turned") && text.contains("EXIF"), "{text}");
+        write(&input, &faces(3));
+        let (done, said) = align(&input, &dir.path().join("b"), json!({}), 1);
+        done.unwrap();
+        let (warnings, report) = told(&dir.path().join("b"), &said);
+        assert!(warnings.iter().any(|w| w.contains("3 of 30 images are turned")), "{warnings:?}");
+        assert_eq!(report["preflight"]["turned"], 3);
+        std::fs::remove_dir_all(dir.path().join("b")).unwrap();
+    }
+}
+
+#[test]
+fn heads_seen_from_the_side_are_counted_and_do_not_refuse_a_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    let side: Points = [[58.0, 61.0], [60.0, 61.0], [80.0, 81.0], [63.0, 102.0], [64.0, 102.0]];
+    for profiles in [8, 20] {
+        let faces: Vec<Face> =
+            (0..20).map(|k| face(k, Some(if k < profiles { side } else { shifted(10.0) }))).collect();
+        write(&input, &faces);
+        let out = dir.path().join(profiles.to_string());
+        let (done, said) = align(&input, &out, json!({}), 1);
+        done.unwrap();
+        let (warnings, report) = told(&out, &said);
+        assert!(
+            warnings[0].contains(&format!("({profiles} of them have the shape of heads seen from the side)"))
+        );
+        assert_eq!(report["profiles"], profiles);
+    }
+}
+
+#[test]
 fn a_photograph_on_its_side_is_cropped_as_it_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let seen = face(0, Some(shifted(20.0)));

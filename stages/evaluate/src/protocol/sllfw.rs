@@ -3,7 +3,7 @@
 //! No header; two lines a pair, each `Name/Name_0001.jpg`; one person when both are in one folder. Folds as LFW
 //! has them: ten, each n pairs of one person and then n of two. Officially n = 300.
 
-use lfs_formats::names;
+use lfs_formats::{lists as lines_of, names};
 use lfs_stage::Result;
 
 use super::{Lists, Pair, balanced};
@@ -26,7 +26,7 @@ pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
         let mut images = [const { String::new() }; 2];
         for (line, image) in two.iter().zip(&mut images) {
             // A label may follow the path in some copies; the folder says the same.
-            *image = names::tidy(line.text.split(['\t', ' ']).next().unwrap_or_default());
+            *image = names::tidy(lines_of::image(line.text).0);
             if !image.contains('/') {
                 return Err(line.fault("`Name/Name_0001.jpg`"));
             }

@@ -73,6 +73,18 @@ fn a_list_reads_the_same_in_every_form_in_which_people_save_it() {
 }
 
 #[test]
+fn sllfw_reads_names_with_blanks_and_whatever_stands_behind_them() {
+    let fold =
+        ["Ann Lee/Ann Lee_0001.jpg", "Ann Lee/Ann Lee_0002.jpg", "Ann Lee/Ann Lee_0001.jpg", "Ann Ray/1.jpg"];
+    for label in ["", " 1", "\t1", ",1"] {
+        let text = fold.map(|l| format!("{l}{label}\n")).concat().repeat(10);
+        let pairs = sllfw::read(&lists(&[("pair_SLLFW.txt", text)]).1).unwrap();
+        assert_eq!((pairs[0].b.as_str(), pairs[0].same), ("Ann Lee/Ann Lee_0002.jpg", true), "{label:?}");
+        assert_eq!((pairs[1].b.as_str(), pairs[1].same), ("Ann Ray/1.jpg", false), "{label:?}");
+    }
+}
+
+#[test]
 fn sllfw_takes_the_label_from_the_folders() {
     let fold = "Ann/Ann_0001.jpg\nAnn/Ann_0002.jpg\nAnn/Ann_0001.jpg\nBob/Bob_0001.jpg\n";
     let (_dir, found) = lists(&[("pair_SLLFW.txt", fold.repeat(10))]);

@@ -4,34 +4,44 @@ use super::{fractions, number, shorten};
 use crate::{DataError, names};
 use lfs_faces::dataset::Points;
 
+mod columns;
+
 /// What may stand between fields.
 const SEPARATORS: [char; 4] = ['\t', ' ', ',', ';'];
 
-/// The five points of a face at 112 pixels, against which the order of numbers is told.
-const FACE: [[f64; 2]; 5] = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]];
+/// Reads a list, in file order, without the lines that say that no face was found; else as [`read_all`].
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read(text: &str) -> Result<Vec<(String, Points)>, DataError> {
+    Ok(read_all(text)?.into_iter().filter_map(|(path, points)| Some((path, points?))).collect())
+}
 
 /// Reads a list, in file order.
 ///
 /// Fields are separated by tabs, blanks, commas or semicolons. The ten numbers are the last ten, what stands before them is the path,
-/// which may have blanks in it and ends as the name of an image does. Empty lines and lines that start with `#` are passed over.
-/// Also read are:
+/// which may have blanks in it. Empty lines and lines that start with `#` and have no ten numbers are passed over. Also read are:
 ///
 /// - a field between path and numbers (RFW), or a number behind them (the score of a detector): which of the two an 11th number is
-///   is told by which reading gives the shape of faces;
+///   is told by which reading gives the shape of faces; also both;
+/// - a box, `x1 y1 x2 y2` or `x y width height`, perhaps with a score, before the ten numbers or behind them: told by the shape of
+///   faces, which lie in it;
+/// - no points, where a detector found no face: the path alone, empty fields, ten times `nan`, or five points in one place;
+/// - a whole number before the path: a column of it, or a flag that a tab or comma parts from the path;
 /// - a first line with the number of lines, and one with the names of the columns (CelebA);
-/// - `\` for `/` in paths, and paths in quotation marks.
+/// - paths without an image's ending, `\` for `/` in paths, and paths in quotation marks.
 ///
 /// Coordinates are pixels. Fractions of width and height are not converted but refused, as nothing in a list says for sure that they
 /// are such.
 ///
 /// # Errors
 /// A message with the number of the line that does not fit, or about the list as a whole.
-pub fn read(text: &str) -> Result<Vec<(String, Points)>, DataError> {
+pub fn read_all(text: &str) -> Result<Vec<(String, Option<Points>)>, DataError> {
     let mut lines: Vec<Line> = Vec::new();
     let (mut promised, mut header) = (None, false);
     for (n, line) in text.lines().enumerate() {
         let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() || line.starts_with('#') {
+        if line.is_empty() || line.starts_with('#') && parted(line).1.len() < 10 {
             continue;
         }
         if lines.is_empty() && !header {
@@ -52,11 +62,31 @@ pub fn read(text: &str) -> Result<Vec<(String, Points)>, DataError> {
             lines.len()
         )));
     }
-    let skip = usize::from(has_field_before(&lines)?);
-    let entries: Vec<(String, Points)> =
-        lines.into_iter().map(|l| (l.points(skip), l.path)).map(|(p, n)| (n, p)).collect();
-    refuse_fractions(entries.iter().map(|e| &e.1))?;
+    let starts = columns::starts(&lines)?;
+    let counted = is_counted(&lines);
+    let mut entries = Vec::with_capacity(lines.len());
+    for line in lines {
+        let start = starts.get(&line.numbers.len()).copied().unwrap_or(0);
+        let points = (!line.numbers.is_empty()).then(|| line.points(start));
+        // Five points in one place are how a list says that it found no face.
+        let points = points.filter(|p| p.iter().any(|q| *q != p[0]));
+        let path = if counted { after_count(&line.path).unwrap_or(&line.path) } else { &line.path };
+        entries.push((path.trim_matches('"').to_owned(), points));
+    }
+    refuse_fractions(entries.iter().filter_map(|e| e.1.as_ref()))?;
     Ok(entries)
+}
+
+/// Whether paths stand behind a column of whole numbers that count the lines.
+fn is_counted(lines: &[Line]) -> bool {
+    let number = |line: &Line| line.path.split_once(' ')?.0.parse::<u64>().ok();
+    let first = lines.first().and_then(number).filter(|n| *n <= 1);
+    lines.len() > 1
+        && first.is_some_and(|first| (first..).zip(lines).all(|(n, line)| number(line) == Some(n)))
+}
+
+fn after_count(path: &str) -> Option<&str> {
+    path.split_once(' ').map(|(_, rest)| rest.trim_start())
 }
 
 /// Refuses landmarks most of which lie within a pixel or so of the image's corner.
@@ -82,15 +112,26 @@ pub fn refuse_fractions<'a>(all: impl Iterator<Item = &'a Points>) -> Result<(),
 /// A line as it is written.
 struct Line {
     path: String,
-    /// Ten or eleven.
+    /// None where no face was found, else ten or more.
     numbers: Vec<f32>,
     /// Whether the first of the numbers is written as a whole one.
     whole: bool,
 }
 
+/// How lists write a number that there is not.
+fn is_missing(word: &str) -> bool {
+    ["nan", "none", "null", "na", "n/a"].iter().any(|m| word.eq_ignore_ascii_case(m))
+}
+
 impl Line {
     fn read(line: &str) -> Result<Self, DataError> {
         let (head, words) = parted(line);
+        if let Some(nothing) = nothing(head, line, &words) {
+            return Ok(nothing);
+        }
+        if let Some(odd) = words.iter().find(|w| is_missing(w)) {
+            number(odd)?;
+        }
         if words.len() < 10 {
             let fields: Vec<&str> = line.split(SEPARATORS).filter(|f| !f.is_empty()).collect();
             let last = &fields[fields.len().saturating_sub(10)..];
@@ -103,26 +144,36 @@ impl Line {
                 shorten(line)
             )));
         }
-        if words.len() > 11 {
+        if !matches!(words.len(), 10..=12 | 14..=16) {
             return Err(DataError::new(format!(
-                "expected a path, ten coordinates and at most one number more, found {} numbers: `{}`",
+                "expected a path, ten coordinates and at most a label, a score and a box, found {} numbers: `{}`",
                 words.len(),
                 shorten(line)
             )));
         }
-        let whole = words.len() == 11 && words[0].parse::<i64>().is_ok();
+        let whole = words[0].parse::<i64>().is_ok();
         let numbers = words.into_iter().map(number).collect::<Result<_, _>>()?;
-        Ok(Self { path: path(head)?, numbers, whole })
+        Ok(Self { path: path(head, line)?, numbers, whole })
     }
 
-    fn points(&self, skip: usize) -> Points {
+    /// The ten numbers from one of them on.
+    fn points(&self, start: usize) -> Points {
         let mut points = Points::default();
-        let skip = skip.min(self.numbers.len() - 10);
-        for (place, value) in points.as_flattened_mut().iter_mut().zip(&self.numbers[skip..]) {
+        let start = start.min(self.numbers.len().saturating_sub(10));
+        for (place, value) in points.as_flattened_mut().iter_mut().zip(&self.numbers[start..]) {
             *place = *value;
         }
         points
     }
+}
+
+/// A line that says that no face was found: a path with nothing behind it, or with what stands for missing numbers.
+fn nothing(head: &str, line: &str, words: &[&str]) -> Option<Line> {
+    let empty = words.is_empty() || words.len() >= 10 && words.iter().filter(|w| is_missing(w)).count() >= 10;
+    let path = path(head, line).ok().filter(|_| empty)?;
+    // One word that is no path may be anything.
+    let named = !words.is_empty() || names::is_any_image(&path) || path.contains('/') && !path.contains(' ');
+    named.then(|| Line { path, numbers: Vec::new(), whole: false })
 }
 
 /// What stands before the numbers at the end of a line, and these.
@@ -132,7 +183,7 @@ fn parted(line: &str) -> (&str, Vec<&str>) {
     // The first field is never a number.
     while let Some(at) = rest.rfind(SEPARATORS) {
         let word = rest[at + 1..].trim_matches('"');
-        if number(word).is_err() {
+        if number(word).is_err() && !is_missing(word) {
             break;
         }
         words.push(word);
@@ -142,21 +193,38 @@ fn parted(line: &str) -> (&str, Vec<&str>) {
     (rest, words)
 }
 
-/// The path out of what stands before the numbers: perhaps with another field behind it.
-fn path(head: &str) -> Result<String, DataError> {
+/// The path out of what stands before the numbers: perhaps with another field behind it, or a whole number before it.
+fn path(head: &str, line: &str) -> Result<String, DataError> {
     let tidy = |path: &str| names::tidy(path.trim().trim_matches('"').trim());
+    // A flag or a number of a line, and a path. With a blank between them it may be a person's name.
+    let behind = line.get(head.len()..).unwrap_or_default();
+    let behind = &behind[..behind.find(|c| !SEPARATORS.contains(&c)).unwrap_or(behind.len())];
+    let apart = |c: char| c != ' ' && SEPARATORS.contains(&c) && (behind.is_empty() || behind.contains(c));
+    let head = match head.split_once(apart) {
+        Some((n, rest))
+            if !rest.trim().is_empty() && !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest.trim_start_matches(SEPARATORS)
+        }
+        _ => head,
+    };
     let whole = tidy(head);
     if names::is_any_image(&whole) && !whole.contains('\t') {
         return Ok(whole);
     }
     if let Some((first, field)) = head.rsplit_once('\t').or_else(|| head.rsplit_once(SEPARATORS)) {
         let first = tidy(first);
-        if names::is_any_image(&first) && !first.contains('\t') && !field.contains(['/', '\\']) {
+        let parted = head.contains('\t') && !first.is_empty();
+        if (parted || names::is_any_image(&first)) && !first.contains('\t') && !field.contains(['/', '\\']) {
             return Ok(first);
         }
     }
+    // Without an image's ending: which image it is, if any, is told by the images.
+    if !whole.is_empty() && !whole.contains('\t') {
+        return Ok(whole);
+    }
     Err(DataError::new(format!(
-        "expected the path of an image before the coordinates, which ends in .jpg, .png or the like; found `{}`",
+        "expected the path of an image before the coordinates; found `{}`",
         shorten(head)
     )))
 }
@@ -164,46 +232,12 @@ fn path(head: &str) -> Result<String, DataError> {
 /// Whether a line has the names of columns: ten or more words, none of which is a number or a path.
 fn is_header(line: &str) -> bool {
     let words: Vec<&str> = line.split(SEPARATORS).filter(|w| !w.is_empty()).collect();
-    words.len() >= 10
-        && words.iter().all(|w| number(w).is_err() && !w.contains(['/', '\\']) && !names::is_any_image(w))
-}
-
-/// Whether the one number too many stands before the coordinates, and not behind them.
-fn has_field_before(lines: &[Line]) -> Result<bool, DataError> {
-    let more: Vec<&Line> = lines.iter().filter(|l| l.numbers.len() == 11).collect();
-    if more.is_empty() {
-        return Ok(false);
-    }
-    let mean = |skip: usize| more.iter().map(|l| unlike(&l.points(skip))).sum::<f64>() / more.len() as f64;
-    let (behind, before) = (mean(0), mean(1));
-    if before.min(behind) < 0.25 && before.min(behind) < 0.5 * before.max(behind) {
-        return Ok(before < behind);
-    }
-    // No shape of faces either way: by how the numbers are written.
-    let whole = more.iter().all(|l| l.whole);
-    let score = more.iter().all(|l| (0.0..=1.0).contains(&l.numbers[10]));
-    match (whole, score) {
-        (true, false) => Ok(true),
-        (false, true) => Ok(false),
-        _ => Err(DataError::new(
-            "lines have eleven numbers, and neither the first ten nor the last ten have the shape of faces; leave a path and ten \
-             coordinates",
-        )),
-    }
-}
-
-/// How unlike a face five points are, whatever their place, size and turn: 0 to 1, the part of their spread that no similarity
-/// transform of [`FACE`] explains.
-fn unlike(points: &Points) -> f64 {
-    let centred = |p: [[f64; 2]; 5]| {
-        let mean = [0, 1].map(|c| p.iter().map(|q| q[c]).sum::<f64>() / 5.0);
-        p.map(|q| [q[0] - mean[0], q[1] - mean[1]])
-    };
-    let (s, d) = (centred(points.map(|p| p.map(f64::from))), centred(FACE));
-    let sum = |of: &dyn Fn(usize) -> f64| (0..5).map(of).sum::<f64>();
-    let dot = sum(&|k| s[k][0] * d[k][0] + s[k][1] * d[k][1]);
-    let cross = sum(&|k| s[k][0] * d[k][1] - s[k][1] * d[k][0]);
-    let spread = |p: [[f64; 2]; 5]| p.iter().map(|q| q[0] * q[0] + q[1] * q[1]).sum::<f64>();
-    let all = spread(s) * spread(d);
-    if all > 0.0 { 1.0 - (dot * dot + cross * cross) / all } else { 1.0 }
+    let numbers: Vec<u32> = words.iter().filter_map(|w| w.trim_matches('"').parse().ok()).collect();
+    // Columns without names are numbered.
+    let numbered = numbers.len() >= 10 && numbers.windows(2).all(|w| w[1] == w[0].wrapping_add(1));
+    numbered
+        && words.len() <= numbers.len() + 1
+        && words.iter().all(|w| !w.contains(['/', '\\']) && !names::is_any_image(w))
+        || words.len() >= 10
+            && words.iter().all(|w| number(w).is_err() && !w.contains(['/', '\\']) && !names::is_any_image(w))
 }

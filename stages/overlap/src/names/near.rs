@@ -1,5 +1,8 @@
 //! Near misses: names that are one letter apart, which a person must look at.
 //!
+//! Titles (`Dr.`, `Sir`), what stands in parentheses (`(actor)`), `Jr.` and the like, and digits behind a name are passed
+//! over.
+//!
 //! Two texts that are one letter apart (one more, one less, another one, two exchanged) have a text in common once each loses at
 //! most one letter. So every name is kept under itself and itself without each of its letters, and found by the same.
 
@@ -18,11 +21,47 @@ pub struct Near {
     kept: Vec<(u64, u32)>,
 }
 
-/// What is compared: the words without `Jr.` and the like, as they stand and with the last one first. None for what is no name of
-/// several words, or has digits: ids are one letter apart without meaning anything.
+/// Words that are no part of a name.
+const TITLES: [&str; 14] = [
+    "dr",
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "mister",
+    "prof",
+    "professor",
+    "sir",
+    "dame",
+    "lord",
+    "lady",
+    "rev",
+    "hon",
+];
+
+/// A name without what stands in parentheses.
+fn without_remarks(text: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::new();
+    for c in text.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => kept.push(c),
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// What is compared: the words without titles, `Jr.` and the like, as they stand and with the last one first. None for what is no name
+/// of several words, or has digits but at its end: ids are one letter apart without meaning anything.
 fn forms(name: &Name) -> Vec<Vec<char>> {
     let Some(plain) = name.spellings.first() else { return Vec::new() };
-    let words: Vec<&str> = plain.split_whitespace().filter(|w| !is_suffix(w)).collect();
+    let plain = without_remarks(plain);
+    let plain = plain.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
+    let words = plain.split_whitespace().filter(|w| !is_suffix(w));
+    let words: Vec<&str> = words.filter(|w| !TITLES.contains(w)).collect();
     let letters = words.iter().flat_map(|w| w.chars());
     if words.len() < 2 || letters.clone().count() < SHORTEST || letters.clone().any(|c| c.is_ascii_digit()) {
         return Vec::new();
@@ -133,6 +172,15 @@ mod tests {
             ("Robert_Donwey", vec![1]),
             ("Gerald Schroeter", vec![2]),
             ("Mario Kurnowa", vec![]),
+            ("Maria Kurnova (actor)", vec![0]),
+            ("Dr. Maria Kurnova", vec![0]),
+            ("Prof._Dr._Kurnova,_Maria", vec![0]),
+            ("Sir Robert Downey", vec![1]),
+            ("Mr Robert Downey", vec![1]),
+            ("Gerald_Schroter_0001", vec![2]),
+            ("Gerald Schroter2", vec![2]),
+            ("(actor)", vec![]),
+            ("Dr. 2", vec![]),
             ("n000003", vec![]),
             ("Ju Li", vec![]),
             ("Anna 13 Belo", vec![]),

@@ -44,11 +44,73 @@ fn names_with_blanks_are_the_path_whatever_separates_the_fields() {
 }
 
 #[test]
-fn a_path_that_ends_as_no_images_does_is_told() {
-    for head in ["John", "John Smith/0", "000001", "a.txt", "John\tSmith/0.jpg"] {
-        let text = says(&format!("{head} {}", numbers(0, " ")));
-        assert!(text.contains("line 1: expected") && text.contains("path"), "{head}: {text}");
+fn a_path_may_end_as_no_images_does_and_have_a_whole_number_before_it() {
+    for head in ["John", "John Smith/0", "000001", "a.txt", "50 Cent/1.jpg"] {
+        assert_eq!(paths(&format!("{head} {}", numbers(0, " "))), [head]);
     }
+    assert_eq!(paths(&format!("Ann/1\tAfrican\t{}", numbers(0, "\t"))), ["Ann/1"]);
+    for separator in ["\t", ",", ", "] {
+        let line = |k: usize| format!("{k}{separator}A b/{k}.jpg{separator}{}\n", numbers(k, separator));
+        assert_eq!(paths(&(line(7) + &line(7))), ["A b/7.jpg", "A b/7.jpg"]);
+    }
+    for first in [0, 1] {
+        let text: String = (first..4).map(|k| format!("{k} A b/{k}.jpg {}\n", numbers(k, " "))).collect();
+        assert_eq!(paths(&text)[0], format!("A b/{first}.jpg"));
+    }
+    let columns = format!(",path,{}\n", (0..10).map(|k| k.to_string()).collect::<Vec<_>>().join(","));
+    let text = columns + &format!("0,a/1.jpg,{}\n1,a/2.jpg,{}\n", numbers(0, ","), numbers(1, ","));
+    assert_eq!(paths(&text.replace(",path,", "path,")), ["a/1.jpg", "a/2.jpg"]);
+    assert!(says(&format!("John\tSmith/0.jpg {}", numbers(0, " "))).contains("line 1: expected the path"));
+}
+
+#[test]
+fn a_box_a_label_and_a_score_are_told_from_the_points_by_the_shape_of_faces() {
+    for (before, behind) in [
+        ("10 10 120 130 ", ""),
+        ("10 10 120 130 0.998 ", ""),
+        ("0.998 10 10 120 130 ", ""),
+        ("10.5 10.25 100 110 ", ""),
+        ("", " 10 10 120 130"),
+        ("10 10 120 130 ", " 0.998"),
+        ("7 10 10 120 130 0.998 ", ""),
+        ("7 ", " 0.998"),
+    ] {
+        let text: String =
+            (0..5).map(|k| format!("a b/{k}.jpg {before}{}{behind}\n", numbers(k, " "))).collect();
+        let got = list::read(&text).unwrap();
+        assert_eq!((got[3].0.as_str(), got[3].1.as_flattened()), ("a b/3.jpg", &face(3)[..]), "{text}");
+    }
+    for more in ["500 500 600 600", "1 2 3 4", "0 0 0 0 0", "3 4"] {
+        assert!(says(&format!("a.jpg {more} {}", numbers(0, " "))).contains("numbers"), "{more}");
+    }
+}
+
+#[test]
+fn a_line_without_a_detection_is_an_image_without_points() {
+    for nothing in [
+        "a/1.jpg",
+        "a/1",
+        "a/1.jpg,,,,,,,,,,",
+        "a/1.jpg nan nan nan nan nan nan nan nan nan nan",
+        "a/1.jpg NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN 0.1",
+        "a/1.jpg 0 0 0 0 0 0 0 0 0 0",
+        "a/1.jpg -1 -1 -1 -1 -1 -1 -1 -1 -1 -1",
+    ] {
+        let got = list::read_all(&format!("{nothing}\na/2.jpg {}\n", numbers(0, " "))).unwrap();
+        assert!(
+            got[0].0.starts_with("a/1") && got[0].1.is_none() && got[1].1.is_some(),
+            "{nothing}: {got:?}"
+        );
+    }
+    assert!(says("a/1.jpg 1 2 3 4 5 nan 7 8 9 10").contains("`nan`"));
+    assert!(says("nothing at all").contains("line 1"));
+}
+
+#[test]
+fn a_number_sign_starts_a_comment_only_where_no_points_follow() {
+    let text =
+        format!("# made by hand, 2 images\n#1 Fan/1.jpg {}\n#\nb.jpg {}\n", numbers(0, " "), numbers(1, " "));
+    assert_eq!(paths(&text), ["#1 Fan/1.jpg", "b.jpg"]);
 }
 
 #[test]
@@ -92,7 +154,7 @@ fn fractions_of_width_and_height_are_refused_with_a_question() {
         numbers(0, " "),
         numbers(1, " ")
     );
-    assert_eq!(list::read(&zeros).unwrap().len(), 4);
+    assert_eq!(list::read_all(&zeros).unwrap().len(), 4);
 }
 
 proptest! {
@@ -105,6 +167,8 @@ proptest! {
         before in prop::sample::select(vec!["", "\u{feff}", "# made by hand\n", "\n"]),
         end in prop::sample::select(vec!["\n", "\r\n", ""]),
     ) {
+        // A whole number before the path.
+        prop_assume!(!folders[0].split_once(',').is_some_and(|(n, _)| n.bytes().all(|b| b.is_ascii_digit())));
         prop_assume!(folders.iter().all(|f| !f.starts_with(['.', ','])));
         let name = format!("{}/x.{ending}", folders.join("/"));
         let text = format!("{before}{name}{separator}{}{end}", coordinates.map(|v| v.to_string()).join(separator));
