@@ -15,6 +15,8 @@
 //! - *eyes*: in the mean crop, the places of the eyes are darker than what surrounds them. When they are not but some place
 //!   nearby is, all landmarks are off by the same amount. When crops agree on nothing, and no eyes are where they should be, there
 //!   are no faces in them.
+//! - *scale*: in a crop that shows something else than most do, are there eyes when its landmarks are multiplied by some factor? When
+//!   one factor does that for several images, their landmarks were made for another size, however few they are.
 //! - *turn*: hardly anybody's head is turned by more than 60 degrees in the plane of the picture. Landmarks that were made before
 //!   the picture was turned as its EXIF data says are.
 //!
@@ -30,6 +32,7 @@ use crate::transform::Similarity;
 use crate::warp::warp;
 
 mod crops;
+mod scale;
 mod shape;
 mod verdict;
 
@@ -70,6 +73,23 @@ pub struct Look {
     pub eyes: Option<f64>,
     /// The same at the place within 12 pixels where it is largest.
     pub eyes_elsewhere: Option<f64>,
+    /// Which images' landmarks fit at another scale, when these are more than a few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_scale: Option<scale::Other>,
+}
+
+/// One image that is looked at.
+struct Sampled {
+    /// Its number in the data set.
+    face: usize,
+    pixels: Pixels,
+    points: Points,
+}
+
+/// The crop of 112 by 112 pixels that landmarks make; none when they fit no transform.
+fn cut(pixels: &Pixels, points: &Points) -> Option<crops::Grey> {
+    let fit = Similarity::fit(points, &template::points(template::SIDE as u32))?;
+    warp(pixels, &fit, template::SIDE as u32).map(|p| crops::Grey::new(&p))
 }
 
 /// Looks at up to 400 images, evenly spread over the data set.
@@ -84,11 +104,11 @@ pub fn look(dataset: &Dataset) -> Look {
     let residual = median(residuals.iter().map(|r| r.0).collect());
     let turned = fits.iter().filter(|(fit, _)| fit.is_turned()).count();
     let whole: Vec<&(usize, Points)> = with.iter().filter(|(_, p)| known(p).count() == 5).collect();
-    let sampled = |from: &[&(usize, Points)]| -> Vec<(Pixels, Points)> {
+    let sampled = |from: &[&(usize, Points)]| -> Vec<Sampled> {
         let n = from.len().min(SAMPLE);
         let one = |k: usize| {
             let (i, points) = from[k * from.len() / n];
-            Some((decode(dataset.face(*i).image).ok()?, *points))
+            Some(Sampled { face: *i, pixels: decode(dataset.face(*i).image).ok()?, points: *points })
         };
         (0..n).into_par_iter().filter_map(one).collect()
     };
@@ -96,7 +116,7 @@ pub fn look(dataset: &Dataset) -> Look {
     let mut look = Look { images: sample.len(), residual, turned, residuals, ..Look::default() };
     // Profile photographs, of which no more than three points are known, have a place and a size, too.
     let some = if whole.is_empty() { sampled(&with.iter().collect::<Vec<_>>()) } else { Vec::new() };
-    for (pixels, points) in sample.iter().chain(&some) {
+    for Sampled { pixels, points, .. } in sample.iter().chain(&some) {
         look.placed += 1;
         match place(points, pixels.width, pixels.height) {
             Some(Misplaced::Small) => look.small += 1,
@@ -108,12 +128,13 @@ pub fn look(dataset: &Dataset) -> Look {
         return look;
     }
     let mean = mean_position(&sample);
-    let cut = |pixels: &Pixels, points: &Points| {
-        Similarity::fit(points, &target).and_then(|t| warp(pixels, &t, 112)).map(|p| crops::Grey::new(&p))
-    };
-    let real: Vec<crops::Grey> = sample.par_iter().filter_map(|(i, p)| cut(i, p)).collect();
+    let real: Vec<(usize, crops::Grey)> =
+        sample.par_iter().enumerate().filter_map(|(k, s)| Some((k, cut(&s.pixels, &s.points)?))).collect();
     let constant: Vec<crops::Grey> =
-        sample.par_iter().filter_map(|(i, _)| cut(i, &scaled(&mean, i, false))).collect();
+        sample.par_iter().filter_map(|s| cut(&s.pixels, &scaled(&mean, &s.pixels, false))).collect();
+    let (places, real): (Vec<usize>, Vec<crops::Grey>) = real.into_iter().unzip();
+    let sampled: Vec<&Sampled> = places.iter().map(|&k| &sample[k]).collect();
+    look.other_scale = scale::other(&sampled, &real, |face| dataset.face(face).name.to_owned());
     let wander = crops::wander(&real);
     look.wander = median(wander.iter().map(|w| w.shift).collect());
     look.agreement = median(wander.iter().map(|w| w.agreement).collect());
@@ -159,10 +180,10 @@ fn scaled(points: &Points, image: &Pixels, to_parts: bool) -> Points {
     points.map(|p| [0, 1].map(|c| if to_parts { p[c] / side[c] } else { p[c] * side[c] }))
 }
 
-fn mean_position(sample: &[(Pixels, Points)]) -> Points {
+fn mean_position(sample: &[Sampled]) -> Points {
     let mut mean = Points::default();
-    for (image, points) in sample {
-        let parts = scaled(points, image, true);
+    for Sampled { pixels, points, .. } in sample {
+        let parts = scaled(points, pixels, true);
         for (m, v) in mean.as_flattened_mut().iter_mut().zip(parts.as_flattened()) {
             *m += v / sample.len() as f32;
         }

@@ -90,15 +90,40 @@ fn best_shift(crop: &Grey, wanted: &[f32]) -> (i64, i64, f64) {
     let mut best = (0, 0, f64::MIN);
     for dy in -REACH..=REACH {
         for dx in -REACH..=REACH {
-            let part = crop.part(dx, dy);
-            let agreement =
-                f64::from(part.iter().zip(wanted).map(|(a, b)| a * b).sum::<f32>()) / CELLS as f64;
+            let agreement = correlation(&crop.part(dx, dy), wanted);
             if agreement > best.2 {
                 best = (dx, dy, agreement);
             }
         }
     }
     best
+}
+
+/// The part around the eyes that most of the crops show: the median of each cell.
+pub(super) struct Typical(Vec<f32>);
+
+impl Typical {
+    /// None without crops.
+    pub(super) fn of(crops: &[Grey]) -> Option<Self> {
+        let parts: Vec<_> = crops.iter().map(|c| c.part(0, 0)).collect();
+        let median = |k: usize| {
+            let mut values: Vec<f32> = parts.iter().map(|p| p[k]).collect();
+            values.sort_by(f32::total_cmp);
+            values[values.len() / 2]
+        };
+        let mut typical: Vec<f32> = (!parts.is_empty()).then(|| (0..CELLS).map(median).collect())?;
+        standardise(&mut typical);
+        Some(Self(typical))
+    }
+
+    /// How well a crop agrees with it: correlation.
+    pub(super) fn agreement(&self, crop: &Grey) -> f64 {
+        correlation(&crop.part(0, 0), &self.0)
+    }
+}
+
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()) / CELLS as f64
 }
 
 /// How much darker than its surroundings the mean crop is at both eyes, and the largest such figure when both are

@@ -14,7 +14,7 @@ const EYES: f64 = 0.1;
 impl Look {
     /// What is wrong, in one sentence, or nothing.
     pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
-        self.by_points(max_residual).or_else(|| self.by_crops(max_wander))
+        self.by_points(max_residual).or_else(|| self.by_scale()).or_else(|| self.by_crops(max_wander))
     }
 
     /// What cannot be said for sure, though nothing is known to be wrong.
@@ -90,6 +90,20 @@ impl Look {
                 100.0 * TAIL
             )
         })
+    }
+
+    /// What is right at another scale; where most crops show no eyes, another scale explains nothing.
+    fn by_scale(&self) -> Option<String> {
+        let other = self.other_scale.as_ref().filter(|_| self.eyes.is_some_and(|eyes| eyes > 2.0 * EYES))?;
+        let some: Vec<String> = other.images.iter().take(3).map(|n| format!("`{n}`")).collect();
+        Some(format!(
+            "the landmarks of a part of the images were made for another size: in at least {} of {} images eyes are where the landmarks \
+             would be if they were multiplied by about {:.2}, and not where they are; among them {}",
+            other.images.len(),
+            self.images,
+            other.factor,
+            some.join(", ")
+        ))
     }
 
     /// What crops of a sample say.

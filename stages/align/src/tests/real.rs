@@ -28,7 +28,7 @@ fn write(folder: &Path, faces: impl IntoIterator<Item = (String, Vec<u8>, Points
     writer.finish(Info { identities: vec!["all".to_owned()], ..Info::default() }).unwrap();
 }
 
-fn lfw(folder: &Path, landmarks: &Path, change: impl Fn(&mut Points)) -> Option<()> {
+fn lfw(folder: &Path, landmarks: &Path, mut change: impl FnMut(&mut Points)) -> Option<()> {
     let images = data("lfw-subset/images")?;
     let text = std::fs::read_to_string(landmarks).unwrap();
     let points: HashMap<String, Points> = list::read(&text).unwrap().into_iter().collect();
@@ -107,6 +107,31 @@ fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
         let text = done.unwrap_err().to_string();
         println!("  {text}");
         assert!(text.contains(says), "{name}: {text}");
+    }
+}
+
+/// No median tells, nor does a mean.
+#[test]
+fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_factor() {
+    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (name, factor, back) in
+        [("half", 0.5, "2.01"), ("three-quarters", 0.75, "1.34"), ("larger", 1.25, "0.79")]
+    {
+        for part in [3, 7] {
+            let folder = dir.path().join(format!("{name}-{part}"));
+            let mut n = 0;
+            lfw(&folder.join("in"), &list, |p| {
+                n += 1;
+                if n % part == 0 {
+                    *p = p.map(|q| q.map(|v| v * factor));
+                }
+            });
+            let text = align(&folder.join("in"), &folder, json!({}), 2).0.unwrap_err().to_string();
+            println!("{name}, one in {part}: {text}");
+            assert!(text.contains("a part of the images were made for another size"), "{name}: {text}");
+            assert!(text.contains(&format!("multiplied by about {back}")), "{name}: {text}");
+        }
     }
 }
 

@@ -264,3 +264,70 @@ fn the_number_of_threads_changes_no_byte() {
         assert_eq!(read("1"), read("3"), "{file}");
     }
 }
+
+/// A head with eyes and a mouth on a mottled ground, at a place of its own.
+fn drawn(k: usize) -> (Pixels, Points) {
+    let (x0, y0) = (30.0 + (k * 37 % 60) as f32, 30.0 + (k * 53 % 50) as f32);
+    let points = template::POINTS.map(|p| [p[0] as f32 + x0, p[1] as f32 + y0]);
+    let near = |p: [f32; 2], x: f32, y: f32, w: f32, h: f32| {
+        ((x - p[0]) / w).powi(2) + ((y - p[1]) / h).powi(2) < 1.0
+    };
+    let (mut seed, mut rgb) = (k as u32 + 1, Vec::new());
+    for y in 0..250_u32 {
+        for x in 0..250_u32 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = (seed >> 28) as u8 + 8 * ((x / 25 * 7 + y / 25 * 3 + k as u32) % 5) as u8;
+            let (fx, fy) = (x as f32, y as f32);
+            let [left, right, nose, ..] = points;
+            let dark = near(left, fx, fy, 7.0, 4.0) || near(right, fx, fy, 7.0, 4.0);
+            let brow = near([left[0], left[1] - 10.0], fx, fy, 12.0, 2.5)
+                || near([right[0], right[1] - 10.0], fx, fy, 12.0, 2.5);
+            let mouth = near([nose[0], nose[1] + 21.0], fx, fy, 15.0, 4.0);
+            let value = if dark {
+                20
+            } else if brow || mouth {
+                70
+            } else if near(nose, fx, fy, 40.0, 52.0) {
+                190
+            } else {
+                90
+            };
+            rgb.extend([value + noise; 3]);
+        }
+    }
+    (Pixels { width: 250, height: 250, rgb }, points)
+}
+
+#[test]
+fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_factor() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    let faces = |every: usize, factor: f32| {
+        let one = |k: usize| {
+            let (pixels, points) = drawn(k);
+            let factor = if k % every == 0 { factor } else { 1.0 };
+            let image = encode_jpeg(&pixels, 95).unwrap();
+            Face { image, ..face(k, Some(points.map(|p| p.map(|v| v * factor)))) }
+        };
+        (0..60).map(one).collect::<Vec<_>>()
+    };
+    write(&input, &faces(1, 1.0));
+    align(&input, &dir.path().join("right"), json!({}), 2).0.unwrap();
+    for (every, factor, back) in [(3, 0.5, "2.01"), (6, 0.5, "2.01"), (3, 0.8, "1.26"), (6, 1.25, "0.79")] {
+        write(&input, &faces(every, factor));
+        let text = align(&input, &dir.path().join("wrong"), json!({}), 2).0.unwrap_err().to_string();
+        assert!(text.contains("made for another size"), "{every} {factor}: {text}");
+        assert!(text.contains(&format!("multiplied by about {back}")), "{every} {factor}: {text}");
+        assert!(text.contains("`a/0000.jpg`"), "{text}");
+        let (done, said) = align(&input, &dir.path().join("warned"), json!({"check": "warn"}), 2);
+        done.unwrap();
+        let (warnings, report) = told(&dir.path().join("warned"), &said);
+        assert!(warnings.iter().any(|w| w.contains("made for another size")), "{warnings:?}");
+        assert!(
+            report["preflight"]["other_scale"]["images"].as_array().is_some_and(|i| i.len() > 60 / every / 2)
+        );
+        for folder in ["warned", "wrong"] {
+            std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
+        }
+    }
+}
