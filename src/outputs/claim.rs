@@ -1,5 +1,6 @@
 //! Whether what lies at an output's path was put there by a run.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Folder, Of};
@@ -8,6 +9,9 @@ use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::shown;
 use crate::plan::Plan;
+
+/// How often a place is looked at again because it changed meanwhile.
+const TRIES: usize = 16;
 
 /// What stands in the way of an output, and is not ours to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +148,16 @@ impl Folder {
 
     /// Whether what lies at `there`, which is or was the place of an output, was not put there by a run.
     pub(super) fn is_not_ours(&self, of: Of<'_>, there: &Path, cache: &Cache) -> Option<Foreign> {
-        let sorted = self.sort_out(of.path, there, cache);
-        let first = sorted.foreign.first()?;
+        // While it was looked at another run may have put something else there, or `clean` have taken it away: that says nothing.
+        let seen = || std::fs::symlink_metadata(there).ok().map(|m| (m.ino(), m.ctime(), m.ctime_nsec()));
+        let mut tries = 0..TRIES;
+        let first = loop {
+            let before = seen()?;
+            let first = self.sort_out(of.path, there, cache).foreign.into_iter().next()?;
+            if seen()? == before || tries.next().is_none() {
+                break first;
+            }
+        };
         let below = first.strip_prefix(there).unwrap_or(Path::new(""));
         let path: PathBuf = self.path().join(of.path).join(below).components().collect();
         let why = if self.placed.objects(of.path).is_empty() { Why::NotPlaced } else { Why::Edited };
