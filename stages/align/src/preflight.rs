@@ -1,7 +1,7 @@
 //! Do these landmarks belong to these images?
 //!
 //! Landmarks of another variant of a data set (LFW before and after deep funnelling) differ by a few pixels, fit the
-//! template as well as the right ones, and cost a percent of accuracy without any other sign. Four looks, all but the
+//! template as well as the right ones, and cost a percent of accuracy without any other sign. Five looks, all but the
 //! second in pixels of a 112-pixel crop and at a sample:
 //!
 //! - *residual*: the distance between template and fitted landmarks. Large when points are in another order

@@ -120,10 +120,10 @@ fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_fact
     {
         for part in [3, 7] {
             let folder = dir.path().join(format!("{name}-{part}"));
-            let mut n = 0;
+            let mut n = 0_u32;
             lfw(&folder.join("in"), &list, |p| {
                 n += 1;
-                if n % part == 0 {
+                if n.is_multiple_of(part) {
                     *p = p.map(|q| q.map(|v| v * factor));
                 }
             });

@@ -305,7 +305,7 @@ fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_fact
     let faces = |every: usize, factor: f32| {
         let one = |k: usize| {
             let (pixels, points) = drawn(k);
-            let factor = if k % every == 0 { factor } else { 1.0 };
+            let factor = if k.is_multiple_of(every) { factor } else { 1.0 };
             let image = encode_jpeg(&pixels, 95).unwrap();
             Face { image, ..face(k, Some(points.map(|p| p.map(|v| v * factor)))) }
         };
