@@ -195,26 +195,22 @@ impl Doer {
 
 /// Whether nobody is there who answers, whatever is asked for.
 fn is_unreachable(e: &Error) -> bool {
-    let mut next = std::error::Error::source(e);
-    while let Some(inner) = next {
-        if inner.downcast_ref::<HttpError>().is_some_and(|e| e.kind() == HttpErrorKind::Connect) {
-            return true;
-        }
-        next = inner.source();
-    }
-    false
+    causes(e).filter_map(|e| e.downcast_ref::<HttpError>()).any(|e| e.kind() == HttpErrorKind::Connect)
+}
+
+/// What is behind an error, the innermost last.
+fn causes(e: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(e), |e| e.source())
 }
 
 /// The innermost reason says most; the outer ones say which request it was.
 pub(crate) fn reason(e: &Error) -> String {
     let mut all = e.to_string();
-    let mut next = std::error::Error::source(e);
-    while let Some(inner) = next {
+    for inner in causes(e) {
         let text = inner.to_string();
         if !all.contains(&text) {
             all = format!("{all}: {text}");
         }
-        next = inner.source();
     }
     all
 }

@@ -42,8 +42,7 @@ pub fn claim(root: &Path) -> Result<()> {
     }
     let there: Vec<&str> =
         PARTS.into_iter().filter(|part| root.join(part).symlink_metadata().is_ok()).collect();
-    // A cache from before there was a mark has both of these.
-    let is_old = root.join("records").is_file() && root.join("objects").is_dir();
+    let is_old = is_unmarked(root);
     // Descriptions of workers may be there before all else.
     if !is_old && there.iter().any(|part| *part != "workers.json" || !is_description(&root.join(part))) {
         return Err(Fault::usage(format!(
@@ -74,8 +73,8 @@ pub fn remove_all(root: &Path) -> Result<Vec<PathBuf>> {
     if !root.is_dir() {
         return Ok(vec![]);
     }
-    let (mark, is_old) = (root.join(MARK), root.join("records").is_file() && root.join("objects").is_dir());
-    if !is_ours(&mark) && !is_old {
+    let mark = root.join(MARK);
+    if !is_ours(&mark) && !is_unmarked(root) {
         return Err(Fault::usage(format!("{} is no cache", shown(root)))
             .with_help("a cache has a file `CACHEDIR.TAG`; name yours with --cache"));
     }
@@ -148,6 +147,11 @@ fn is_description(file: &Path) -> bool {
     read.is_some_and(|json| {
         json.as_object().is_some_and(|all| all.values().all(|v| v.get("description").is_some()))
     })
+}
+
+/// Whether a folder is a cache from before there was a mark.
+fn is_unmarked(root: &Path) -> bool {
+    root.join("records").is_file() && root.join("objects").is_dir()
 }
 
 /// Whether a mark is one of this program.

@@ -30,10 +30,10 @@ pub(super) fn clean(common: &Common, args: &CleanArgs) -> Result<()> {
 
 /// Removes what runs put below the folders of this pipeline's stages, and names what else lies there.
 fn outputs(project: &Project) -> Result<String> {
-    let folder = Folder::new(&project.out, false);
+    let (folder, aside) = (Folder::new(&project.out, false), project.out.join(PLACING));
     let stages: BTreeSet<&str> = project.plan.nodes.iter().map(|n| n.stage.as_str()).collect();
     if stages.iter().all(|stage| project.out.join(stage).symlink_metadata().is_err()) {
-        remove_empty(&project.out, &project.out.join(PLACING));
+        remove_empty(&project.out, &aside);
         return Ok(String::new());
     }
     let cache = project.cache()?;
@@ -42,7 +42,6 @@ fn outputs(project: &Project) -> Result<String> {
     for node in &project.plan.nodes {
         paths.extend(node.outputs.iter().map(|output| node.folder().join(&output.path)));
     }
-    let aside = project.out.join(PLACING);
     let (mut removed, mut text) = (BTreeSet::new(), String::new());
     for path in &paths {
         let Some(stage) = path.iter().next().and_then(|s| s.to_str()).filter(|s| stages.contains(s)) else {
@@ -75,19 +74,19 @@ fn outputs(project: &Project) -> Result<String> {
     if left.len() > NAMED {
         text += &format!("left    {} more\n", left.len() - NAMED);
     }
-    remove_empty(&project.out, &project.out.join(PLACING));
+    remove_empty(&project.out, &aside);
     Ok(text)
 }
 
 /// Removes something that a run put there, if it is still that when it is out of everybody's reach.
 fn take_away(folder: &Folder, path: &Path, ours: &Path, aside: &Path, cache: &Cache) -> Result<()> {
     std::fs::create_dir_all(aside.parent().unwrap_or(aside)).at("create", aside)?;
-    if ours.is_dir() && folder.path().join(path) != *ours {
+    let whole = folder.path().join(path) == *ours;
+    if ours.is_dir() && !whole {
         // An empty folder of an output.
         let _ = std::fs::remove_dir(ours);
         return Ok(());
     }
-    let whole = folder.path().join(path) == *ours;
     match std::fs::rename(ours, aside) {
         // Another file system begins there.
         Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {

@@ -39,9 +39,7 @@ impl Shop<'_> {
             threads: task.threads(),
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
-        // That a worker cannot be started is a fault of the nodes that need it.
-        let worker = self.worker(program, task.gpus());
-        let mut worker = worker.map_err(|fault| End::Failed(Failed::of(fault)))?;
+        let mut worker = self.worker(program, task.gpus())?;
         worker.log_to(Some(open_log(&place.log)?));
         worker.measure();
         // What a check computes is named by no record.
@@ -403,8 +401,7 @@ impl Shop<'_> {
         log: &Path,
         timeout: Option<Duration>,
     ) -> Result<(), End> {
-        let worker = self.worker(program, gpus);
-        let mut worker = worker.map_err(|fault| End::Failed(Failed::of(fault)))?;
+        let mut worker = self.worker(program, gpus)?;
         worker.log_to(Some(open_log(log)?));
         worker.say(request);
         let entered = self.stop.enter(worker.group(), timeout);

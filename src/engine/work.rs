@@ -348,7 +348,7 @@ impl Shop<'_> {
             let make = || Scratch::new(&self.out.path().join(PLACING), &self.run);
             // That it cannot be made is a fault of the output folder.
             let placing = lazily(&self.placing, &make).map_err(|fault| End::Failed(Failed::of(fault)))?;
-            let of = Of { node: &node.name, output: &output.name, path: &path };
+            let of = Of { node: &node.name, path: &path };
             match self.out.place(self.cache, of, stored, &placing) {
                 Ok(there) => placed.push(there),
                 Err(Trouble::Damaged) => {
@@ -513,7 +513,7 @@ impl Shop<'_> {
     }
 
     /// A worker that sees these GPUs: an idle one, or a new one.
-    pub fn worker(&self, program: usize, gpus: &[String]) -> Result<Worker, Fault> {
+    pub fn worker(&self, program: usize, gpus: &[String]) -> Result<Worker, End> {
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = idle.iter().position(|w| w.program == program && w.gpus == gpus) {
@@ -521,7 +521,9 @@ impl Shop<'_> {
         }
         drop(idle);
         // A node without a GPU of its own must not touch one.
-        Worker::start(&self.workers.programs[program], Some(gpus.as_deref().unwrap_or("")))
+        let worker = Worker::start(&self.workers.programs[program], Some(gpus.as_deref().unwrap_or("")));
+        // That it cannot be started is a fault of the nodes that need it.
+        worker.map_err(|fault| End::Failed(Failed::of(fault)))
     }
 
     /// Keeps a worker for the next node.

@@ -82,7 +82,7 @@ pub fn refuse_foreign(
         let below = node.folder();
         for output in &node.outputs {
             let path = below.join(&output.path);
-            let of = Of { node: &node.name, output: &output.name, path: &path };
+            let of = Of { node: &node.name, path: &path };
             found.extend(folder.foreign(of, cache));
         }
     }

@@ -33,8 +33,6 @@ pub struct Folder {
 pub struct Of<'a> {
     /// The node's name.
     pub node: &'a str,
-    /// The output's name.
-    pub output: &'a str,
     /// The path below the output folder.
     pub path: &'a Path,
 }

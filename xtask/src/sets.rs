@@ -228,7 +228,7 @@ pub const TABLES: [Table; 7] = [
         passes: 408,
         sum: CASIA_SUM,
         models: 8,
-        rehearsal: Some(Rehearsal { settings: &[], minutes: "3 to 6" }),
+        rehearsal: Some(Rehearsal { settings: &[], minutes: "2 to 6" }),
     },
     Table {
         name: "table3",

@@ -1,10 +1,12 @@
 //! A web server over a folder of results that answers wrongly wherever it is told to.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::server::Request;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,26 +121,7 @@ impl Faulty {
 impl Serving {
     /// Answers one request; `None` when the line is done with.
     fn answer(&self, reader: &mut BufReader<TcpStream>) -> Option<()> {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-        let mut words = line.split_whitespace();
-        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let (mut length, mut range) = (0, None);
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).ok()?;
-            let header = header.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(n) = header.strip_prefix("content-length:") {
-                length = n.trim().parse().ok()?;
-            }
-            if let Some((from, to)) = header.strip_prefix("range: bytes=").and_then(|r| r.split_once('-')) {
-                range = Some((from.parse::<usize>().ok()?, to.parse::<usize>().ok()?));
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).ok()?;
+        let Request { method, path, range, .. } = Request::read(reader)?;
         let name = path.strip_prefix("/of/").unwrap_or_default();
         let is_wrong = self.kind == "any"
             || name.split('/').next() == Some(self.kind.as_str())

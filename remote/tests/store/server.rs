@@ -91,27 +91,49 @@ impl Web {
     }
 }
 
+/// What a client asks of a web server.
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// The first and the last byte that are wanted, if not all are.
+    pub range: Option<(usize, usize)>,
+    /// What came with it.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Reads one; `None` when nobody asks any more.
+    pub fn read(reader: &mut std::io::BufReader<std::net::TcpStream>) -> Option<Self> {
+        use std::io::{BufRead, Read};
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+        let mut words = line.split_whitespace();
+        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let (mut length, mut range) = (0, None);
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).ok()?;
+            let header = header.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(n) = header.strip_prefix("content-length:") {
+                length = n.trim().parse().ok()?;
+            }
+            if let Some((from, to)) = header.strip_prefix("range: bytes=").and_then(|r| r.split_once('-')) {
+                range = Some((from.parse().ok()?, to.parse().ok()?));
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        Some(Self { method, path, range, body })
+    }
+}
+
 /// Answers one request; `None` when nobody asks any more.
 fn answer(reader: &mut std::io::BufReader<std::net::TcpStream>, files: &Files) -> Option<()> {
-    use std::io::{BufRead, Read, Write};
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(n) = header.strip_prefix("content-length:") {
-            length = n.trim().parse().ok()?;
-        }
-    }
-    let mut sent = vec![0; length];
-    reader.read_exact(&mut sent).ok()?;
+    use std::io::Write;
+    let Request { method, path, body: sent, .. } = Request::read(reader)?;
     let (status, body) = match (method.as_str(), files.lock().unwrap().get(&path)) {
         ("GET" | "HEAD", Some(file)) => ("200 OK", file.clone()),
         ("GET" | "HEAD", None) => ("404 Not Found", vec![]),

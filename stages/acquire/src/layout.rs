@@ -8,6 +8,7 @@ mod megaface;
 mod rfw;
 mod trillion;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -56,6 +57,20 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: boo
     Ok(plan)
 }
 
+/// A name without its ending, as names are compared.
+fn stem(name: &str) -> Cow<'_, str> {
+    composed(names::stem(name))
+}
+
+/// What belongs to names, by these without their endings.
+fn by_stem<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> HashMap<String, Vec<T>> {
+    let mut stems: HashMap<String, Vec<T>> = HashMap::new();
+    for (name, of) in all {
+        stems.entry(stem(name).into_owned()).or_default().push(of);
+    }
+    stems
+}
+
 /// The images that there are, to hold lists against.
 struct Known {
     names: HashMap<String, usize>,
@@ -68,10 +83,7 @@ struct Known {
 impl Known {
     fn new(faces: &[Planned]) -> Self {
         let names = faces.iter().enumerate().map(|(k, f)| (f.name.clone(), k)).collect();
-        let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
-        for (k, face) in faces.iter().enumerate() {
-            stems.entry(composed(names::stem(&face.name)).into_owned()).or_default().push(k);
-        }
+        let stems = by_stem(faces.iter().enumerate().map(|(k, f)| (f.name.as_str(), k)));
         Self { names, stems, called: RefCell::default() }
     }
 
@@ -82,7 +94,7 @@ impl Known {
         };
         // The name as it is goes before another ending; under both, one image would lose one of its names.
         let own = self.names.get(name).map(std::slice::from_ref);
-        match own.or_else(|| self.stems.get(&*composed(names::stem(name))).map(Vec::as_slice)) {
+        match own.or_else(|| self.stems.get(&*stem(name)).map(Vec::as_slice)) {
             Some(&[k]) => match self.called.borrow_mut().entry(k).or_insert_with(|| name.to_owned()) {
                 before if before == name => Ok(()),
                 before => {
@@ -119,13 +131,10 @@ impl Stems {
             return Ok(Some(name));
         }
         if self.0.is_none() {
-            let mut stems: HashMap<String, Vec<String>> = HashMap::new();
-            for image in tree.images(folder, None, &mut LeftOut::default())? {
-                stems.entry(composed(names::stem(&image)).into_owned()).or_default().push(image);
-            }
-            self.0 = Some(stems);
+            let images = tree.images(folder, None, &mut LeftOut::default())?;
+            self.0 = Some(by_stem(images.iter().map(|image| (image.as_str(), image.clone()))));
         }
-        let found = self.0.as_ref().and_then(|s| s.get(&*composed(names::stem(path))));
+        let found = self.0.as_ref().and_then(|s| s.get(&*stem(path)));
         Ok(found.filter(|f| f.len() == 1).map(|f| format!("{folder}/{}", f[0])))
     }
 }

@@ -39,17 +39,17 @@ pub(super) fn other(sample: &[&Sampled], crops: &[Grey], name: impl Fn(usize) ->
         .filter(|(_, agreement)| *agreement < ODD)
         .collect();
     let factors: Vec<f64> = (-STEPS..=STEPS).filter(|k| k.abs() > 1).map(|k| STEP.powi(k)).collect();
-    let fits = |factor: f64| -> Vec<usize> {
-        let fits = |(s, before): &&(&Sampled, f64)| {
-            let points = s.points.map(|p| p.map(|v| (f64::from(v) * factor) as f32));
-            cut(&s.pixels, &points).is_some_and(|crop| {
-                let agreement = typical.agreement(&crop);
-                agreement > EYES && agreement > before + GAIN
-            })
-        };
-        odd.iter().filter(fits).map(|(s, _)| s.face).collect()
+    let fits = |s: &Sampled, before: f64, factor: f64| {
+        let points = s.points.map(|p| p.map(|v| (f64::from(v) * factor) as f32));
+        let agreement = cut(&s.pixels, &points).map(|crop| typical.agreement(&crop));
+        agreement.is_some_and(|now| now > EYES && now > before + GAIN)
     };
-    let found: Vec<Vec<usize>> = factors.par_iter().map(|f| fits(*f)).collect();
+    let found: Vec<Vec<usize>> = factors
+        .par_iter()
+        .map(|&factor| {
+            odd.iter().filter(|(s, before)| fits(s, *before, factor)).map(|(s, _)| s.face).collect()
+        })
+        .collect();
     let (factor, images) = factors.into_iter().zip(found).max_by_key(|(_, images)| images.len())?;
     (images.len() >= FEW && images.len() as f64 > SHARE * sample.len() as f64)
         .then(|| Other { factor, images: images.into_iter().map(name).collect() })
