@@ -46,6 +46,8 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: boo
         Layout::Rfw => rfw::plan(tree, own_landmarks),
         Layout::Megaface => megaface::plan(tree, own_landmarks),
         Layout::TrillionPairs => trillion::plan(tree, own_landmarks),
+        // Read elsewhere, in one pass.
+        Layout::Container | Layout::Pairs => Ok(Plan::default()),
     }?;
     if plan.faces.is_empty() {
         let told = plan.left_out.told().into_values().fold(String::new(), |all, t| format!("{all}; {t}"));

@@ -9,6 +9,7 @@
 //! the image is then called as the list calls it.
 
 mod archive;
+mod container;
 mod landmarks;
 mod layout;
 mod left_out;
@@ -20,7 +21,7 @@ mod tree;
 
 use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 
-pub use options::{Layout, Options};
+pub use options::{Colours, Index, Layout, Options};
 
 #[allow(missing_docs)]
 mod source {
@@ -34,10 +35,13 @@ pub struct Acquire;
 impl Stage for Acquire {
     const KIND: &'static str = "acquire";
     const SUMMARY: &'static str =
-        "Brings a data set in from a folder, a file or an archive, in the set's own layout";
+        "Brings a data set in from a folder, an archive or a container, in the set's own layout";
     const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
-        lfs_stage::one("source", "a folder, an archive (.zip, .tar, .tar.gz) or one image"),
+        lfs_stage::one(
+            "source",
+            "a folder, an archive (.zip, .tar, .tar.gz), a container of images or one image",
+        ),
         lfs_stage::optional(
             "landmarks",
             "a list, a line `path x1 y1 .. x5 y5` an image, in pixels of the picture as it is seen; instead of the set's own landmarks",

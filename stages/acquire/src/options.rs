@@ -25,6 +25,18 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(extend("x-when" = {"layout": ["folders", "lfw", "sllfw"]}))]
     pub nested: bool,
+    /// Whether the images of a container are aligned crops, ready to train on: square, and all of one size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("x-when" = {"layout": ["container", "pairs"]}))]
+    pub crops: bool,
+    /// Where red and blue stand in the images of a container.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"layout": ["container", "pairs"]}))]
+    pub colours: Colours,
+    /// What to do when the index of a RecordIO container is missing.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"layout": ["container"]}))]
+    pub index: Index,
     /// How many times larger than the archive its content may be (beyond the first gibibyte, which is free): more is taken for an attack.
     #[serde(default = "ratio")]
     #[schemars(range(min = 1, max = 100_000))]
@@ -59,6 +71,35 @@ pub enum Layout {
     Megaface,
     /// Trillion-Pairs: `testdata/`, `testdata_lmk.txt`, perhaps `labels.tsv`.
     TrillionPairs,
+    /// What holds images with their identities: RecordIO as InsightFace packs it, Parquet, WebDataset, LMDB, NumPy, zip, tar, folders; told
+    /// apart by content.
+    Container,
+    /// Sets of pairs, each file in the folder one: `lfw.bin` and the like as InsightFace packs them, Parquet with two columns of images.
+    Pairs,
+}
+
+/// Where red and blue stand in the images of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colours {
+    /// Where they should be; of crops that is looked at: faces that are blue are refused.
+    #[default]
+    Rgb,
+    /// Exchanged: they are put right here, and the images become PNG.
+    Bgr,
+    /// Nobody looks.
+    AsFound,
+}
+
+/// What to do when the index of a RecordIO container is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Index {
+    /// Stop and say so.
+    #[default]
+    Required,
+    /// Read the records one after the other.
+    Scan,
 }
 
 impl Options {

@@ -10,9 +10,9 @@ use lfs_stage::{Context, Failure, IoContext, Progress, Result};
 use rayon::prelude::*;
 
 use crate::layout::{Plan, plan};
-use crate::options::Options;
+use crate::options::{Layout, Options};
 use crate::tree::Tree;
-use crate::{archive, landmarks, pins};
+use crate::{archive, container, landmarks, pins};
 
 /// How many images are read before they are written.
 const CHUNK: usize = 256;
@@ -25,6 +25,15 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         return Err(Failure::new(format!("the source {} does not exist", source.display())));
     }
     pool.install(|| pins::verify(options, source))?;
+    if matches!(options.layout, Layout::Container | Layout::Pairs) {
+        if cx.input_opt("landmarks")?.is_some() {
+            return Err(Failure::new(
+                "a list of landmarks goes with folders and archives alone, not with a container",
+            )
+            .help("take `input.landmarks` out; a container has its landmarks inside"));
+        }
+        return container::run(options, source, cx);
+    }
     let root = root(options, source, cx)?;
     let tree = Tree::new(&root).named(options.within(), source);
     let list = cx.input_opt("landmarks")?;

@@ -1,7 +1,7 @@
 //! The one table that joins sets, protocols, default definitions and official counts.
 
 use crate::definition::Verification;
-use crate::protocol::{Set, Split, Task, task};
+use crate::protocol::{Pair, Set, Split, Task, task};
 
 /// What is known of a test set.
 #[derive(Clone, Copy)]
@@ -33,6 +33,14 @@ pub enum Official {
     Probes(u64, u64),
     /// The counts are not published exactly.
     Unknown,
+}
+
+impl Official {
+    /// Whether a list of pairs has this size.
+    pub fn is(self, pairs: &[Pair]) -> bool {
+        let Self::PairsPerFold(each) = self else { return false };
+        pairs.len() as u64 == 20 * each && pairs.iter().map(|p| p.fold).max() == Some(9)
+    }
 }
 
 const VERIFICATION: Verification = Verification::Exact;
@@ -81,7 +89,43 @@ pub const CATALOG: &[Entry] = &[
         fars: &[1e-9],
         identification_fars: &[1e-3],
     },
+    Entry {
+        set: Set::Pairs,
+        split: None,
+        label: "Pairs",
+        protocol: "pairs in one list, folds as it has them",
+        definition: VERIFICATION,
+        official: Official::Unknown,
+        fars: &[],
+        identification_fars: &[],
+    },
 ];
+
+/// What files of pairs are called, and the set whose pairs they hold.
+const FILES: &[(&str, Set, Split)] = &[
+    ("lfw", Set::Lfw, Split::Fp),
+    ("sllfw", Set::Sllfw, Split::Fp),
+    ("calfw", Set::Calfw, Split::Fp),
+    ("cplfw", Set::Cplfw, Split::Fp),
+    ("agedb_30", Set::Agedb, Split::Fp),
+    ("agedb", Set::Agedb, Split::Fp),
+    ("cfp_fp", Set::Cfp, Split::Fp),
+    ("cfp_ff", Set::Cfp, Split::Ff),
+];
+
+/// The row of the set whose pairs a file of this name holds.
+pub fn called(file: &str) -> Option<&'static Entry> {
+    let plain = file.to_lowercase().replace('-', "_");
+    FILES.iter().find(|f| f.0 == plain).map(|f| entry(f.1, f.2))
+}
+
+/// Where a column of this name stands.
+pub fn place(column: &str) -> usize {
+    let starts = |e: &&Entry| {
+        column == e.label || column.strip_prefix(e.label).is_some_and(|rest| rest.starts_with(' '))
+    };
+    CATALOG.iter().filter(|e| e.set != Set::Pairs).position(|e| starts(&e)).unwrap_or(CATALOG.len())
+}
 
 /// The row of a set.
 pub fn entry(set: Set, split: Split) -> &'static Entry {
@@ -102,8 +146,8 @@ mod tests {
 
     #[test]
     fn every_set_has_its_own_row() {
-        use Set::{Agedb, Calfw, Cfp, Cplfw, Lfw, Megaface, Rfw, Sllfw, TrillionPairs};
-        for set in [Lfw, Sllfw, Calfw, Cplfw, Agedb, Cfp, Rfw, Megaface, TrillionPairs] {
+        use Set::{Agedb, Calfw, Cfp, Cplfw, Lfw, Megaface, Pairs, Rfw, Sllfw, TrillionPairs};
+        for set in [Lfw, Sllfw, Calfw, Cplfw, Agedb, Cfp, Rfw, Megaface, TrillionPairs, Pairs] {
             for split in [Split::Fp, Split::Ff] {
                 let row = entry(set, split);
                 assert_eq!(row.set, set);

@@ -21,7 +21,7 @@ pub struct Params {
     pub split: Split,
     /// How a verification accuracy is computed. It is printed with every number.
     #[serde(default)]
-    #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw"]}))]
+    #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "pairs"]}))]
     pub definition: Verification,
     /// What is done with the embeddings of the mirror images.
     #[serde(default)]

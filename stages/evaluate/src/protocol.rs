@@ -1,4 +1,4 @@
-//! The protocols of the nine test sets: from a set's own list files to pairs and folds, or to probes, gallery
+//! The protocols of the nine test sets, and of pairs in one list: from a set's own list files to pairs and folds, or to probes, gallery
 //! and distractors. One file each; the byte layouts stand in their docs.
 
 mod agedb;
@@ -9,6 +9,7 @@ mod labelled;
 mod lfw;
 mod megaface;
 mod named;
+mod pairs;
 mod rfw;
 mod sllfw;
 mod trillion_pairs;
@@ -59,6 +60,8 @@ pub struct Search {
 pub enum Task {
     /// Pairs in folds.
     Verification(fn(&Lists) -> Result<Vec<Pair>>),
+    /// Pairs in folds, of several sets.
+    Bundle(fn(&Lists) -> Result<Vec<Group>>),
     /// Pairs in folds for each group.
     Groups(fn(&Lists) -> Result<Vec<Group>>),
     /// Mates among the probes, against distractors: rank and verification. The number is that of the distractors
@@ -90,6 +93,8 @@ pub enum Set {
     Megaface,
     /// Trillion-Pairs: celebrities against a large gallery.
     TrillionPairs,
+    /// Sets of pairs in one list, as `acquire` brings them from `lfw.bin` and its like.
+    Pairs,
 }
 
 /// The pairs of CFP.
@@ -117,6 +122,7 @@ pub fn task(set: Set, split: Split) -> Task {
         (Set::Rfw, _) => Task::Groups(rfw::read),
         (Set::Megaface, _) => Task::Distractors(megaface::read),
         (Set::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
+        (Set::Pairs, _) => Task::Bundle(pairs::read),
     }
 }
 

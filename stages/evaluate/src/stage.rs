@@ -53,6 +53,7 @@ impl Stage for Evaluate {
             ("rfw", protocol("rfw", &["named"])),
             ("megaface", blocked(protocol("megaface", &[]))),
             ("trillion-pairs", blocked(protocol("trillion_pairs", &[]))),
+            ("pairs", protocol("pairs", &[])),
         ];
         // `exact` is left out: its cut also serves the error rates by group.
         let definitions = ["insightface", "facexzoo", "paper"]

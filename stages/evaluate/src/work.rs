@@ -1,5 +1,6 @@
 //! From a job's inputs to [`Metrics`], by task.
 
+mod bundle;
 mod groups;
 mod pairs;
 mod search;
@@ -35,7 +36,7 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     let lists = Lists::open(cx.input("lists")?)?;
     let rows = Rows::open(cx.input("dataset")?)?;
     let definition = match task {
-        Task::Verification(_) | Task::Groups(_) => params.definition.rule().definition,
+        Task::Verification(_) | Task::Groups(_) | Task::Bundle(_) => params.definition.rule().definition,
         Task::Distractors(_) | Task::AllPairs(_) => Definition::MateRank,
     };
     let flip = params.flip(definition);
@@ -51,6 +52,7 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     let desk = Desk { params, entry, rows, embeddings, flip, watch: Watch::new(cx.threads())? };
     let metrics = match task {
         Task::Verification(read) => desk.verification(read(&lists)?, cx),
+        Task::Bundle(read) => desk.bundle(read(&lists)?, cx),
         Task::Groups(read) => desk.groups(read(&lists)?, cx),
         Task::Distractors(read) => desk.distractors(read(&lists, params.distractors)?, cx),
         Task::AllPairs(read) => desk.all_pairs(read(&lists)?, cx),

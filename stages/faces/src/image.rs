@@ -7,6 +7,9 @@ use ::image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 mod jpeg;
 mod orientation;
+mod size;
+
+pub use size::size;
 
 /// The widest and highest image that is decoded, in pixels: bounds what a made-up header can ask for.
 const MAX_SIDE: u32 = 16_384;

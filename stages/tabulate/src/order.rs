@@ -18,8 +18,8 @@ const METHODS: [(&str, &str); 8] = [
 ];
 
 /// Test sets in the order of the paper's tables.
-const SETS: [&str; 9] =
-    ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "megaface", "trillion-pairs"];
+const SETS: [&str; 10] =
+    ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "megaface", "trillion-pairs", "pairs"];
 
 /// Labels that never make a row: they choose the column, or are averaged over.
 const NOT_ROWS: [&str; 4] = ["set", "seed", "split", "definition"];

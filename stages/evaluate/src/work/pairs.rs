@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use lfs_stage::{Context, Result};
 
 use super::{Desk, tpr_name};
-use crate::catalog::Official;
 use crate::definition::{Definition, Trials, Verified, verify};
 use crate::interval::Trial;
 use crate::metrics::{Column, Details, Folds, Metrics};
@@ -60,7 +59,7 @@ impl Desk<'_> {
             persons: Vec::with_capacity(pairs.len()),
             listed: pairs.len(),
             missing: 0,
-            official: self.is_official(pairs),
+            official: self.entry.official.is(pairs),
         };
         let mut first = "";
         for ((pair, rows), names) in pairs.iter().zip(found.chunks_exact(2)).zip(names.chunks_exact(2)) {
@@ -80,11 +79,6 @@ impl Desk<'_> {
         }
         self.missing(cx, out.missing, pairs.len(), "pairs need images that", first)?;
         Ok(out)
-    }
-
-    fn is_official(&self, pairs: &[Pair]) -> bool {
-        let Official::PairsPerFold(each) = self.entry.official else { return false };
-        pairs.len() as u64 == 20 * each && pairs.iter().map(|p| p.fold).max() == Some(9)
     }
 
     /// The column of a k-fold accuracy.
@@ -110,7 +104,7 @@ impl Desk<'_> {
     }
 
     /// The column of a TPR at a FAR over all folds together.
-    fn pair_tpr(&self, label: &str, far: f64, scored: &Scored, cx: &Context<'_>) -> Column {
+    pub(super) fn pair_tpr(&self, label: &str, far: f64, scored: &Scored, cx: &Context<'_>) -> Column {
         let (at, trials) = pair_tpr(far, scored);
         let bootstrap = self.params.bootstrap();
         let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));

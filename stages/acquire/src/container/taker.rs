@@ -1,0 +1,194 @@
+//! Takes what a container gives, looks at it, and writes it.
+
+use std::collections::{HashMap, HashSet};
+
+use lfs_faces::DataError;
+use lfs_faces::dataset::{FaceRef, Info, Writer};
+use lfs_formats::container::{Item, Sink};
+use lfs_stage::{Context, Progress, Result};
+
+use super::colours::{Colours, exchanged};
+use super::crops::Crops;
+use super::failure;
+use crate::left_out::some;
+use crate::options::{self, Options};
+
+/// How many images lie between two reports of progress.
+const CHUNK: u64 = 4096;
+
+/// Writes faces as they come.
+pub(super) struct Taker<'a> {
+    options: &'a Options,
+    writer: Writer,
+    cx: &'a Context<'a>,
+    identities: Vec<String>,
+    numbers: HashMap<String, u32>,
+    /// Digests of the names that were given, to notice a second one.
+    seen: HashSet<[u8; 16]>,
+    pub(super) crops: Crops,
+    colours: Colours,
+    set: Option<Set>,
+    total: Option<u64>,
+    pub(super) images: u64,
+    pub(super) nameless: u64,
+    passed_over: Vec<String>,
+}
+
+/// The set of pairs that is being read.
+struct Set {
+    name: String,
+    /// The identity of each of its images, in order.
+    persons: Vec<u32>,
+    at: usize,
+}
+
+impl<'a> Taker<'a> {
+    pub(super) fn new(options: &'a Options, writer: Writer, cx: &'a Context<'a>) -> Self {
+        Self {
+            options,
+            writer,
+            cx,
+            identities: Vec::new(),
+            numbers: HashMap::new(),
+            seen: HashSet::new(),
+            crops: Crops::default(),
+            colours: Colours::default(),
+            set: None,
+            total: None,
+            images: 0,
+            nameless: 0,
+            passed_over: Vec::new(),
+        }
+    }
+
+    /// Begins a container of so many images.
+    pub(super) fn begin(&mut self, total: Option<u64>) {
+        self.total = total.map(|n| self.images + n);
+        self.colours = Colours::default();
+    }
+
+    /// Begins a set of pairs, of whose images `persons` are the identities, counted from 0 in this set.
+    pub(super) fn begin_set(&mut self, name: &str, persons: &[u32]) {
+        self.begin(Some(persons.len() as u64));
+        let before = self.identities.len() as u32;
+        let count = persons.iter().max().map_or(0, |k| k + 1);
+        self.identities.extend((0..count).map(|k| format!("{name}:{k}")));
+        let persons = persons.iter().map(|k| before + k).collect();
+        self.set = Some(Set { name: name.to_owned(), persons, at: 0 });
+    }
+
+    /// Ends a container: its colours are judged.
+    pub(super) fn end(&mut self, who: &str) -> Result<()> {
+        self.set = None;
+        self.progress();
+        if self.options.crops && self.options.colours == options::Colours::Rgb {
+            self.colours.verdict(who).map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    /// How many identities there are.
+    pub(super) fn identities(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Says what was passed over and ends the data set.
+    pub(super) fn finish(self, layout: &str, format: &str) -> Result<()> {
+        let mut notes =
+            vec![("layout".to_owned(), layout.to_owned()), ("format".to_owned(), format.to_owned())];
+        if !self.passed_over.is_empty() {
+            let text = format!("{} passed over: {}", self.passed_over.len(), some(&self.passed_over));
+            self.cx.warn(text.clone());
+            notes.push(("passed-over".to_owned(), text));
+        }
+        if self.crops.unreadable() > 0 {
+            let text = format!(
+                "{} images cannot be read, by their headers; `clean` drops them",
+                self.crops.unreadable()
+            );
+            self.cx.warn(text.clone());
+            notes.push(("unreadable".to_owned(), text));
+        }
+        let crop = self.crops.describe().filter(|_| self.options.crops);
+        let info =
+            Info { identities: self.identities, crop, notes: notes.into_iter().collect(), ..Info::default() };
+        self.writer.finish(info).map_err(failure)
+    }
+
+    fn progress(&self) {
+        self.cx.progress(Progress {
+            doing: "reading".to_owned(),
+            done: self.images,
+            total: self.total,
+            unit: "images".to_owned(),
+            ..Progress::default()
+        });
+    }
+
+    /// The number of an identity that is met again and again.
+    fn number(&mut self, identity: &str) -> u32 {
+        if let Some(number) = self.numbers.get(identity) {
+            return *number;
+        }
+        let number = self.identities.len() as u32;
+        self.identities.push(identity.to_owned());
+        self.numbers.insert(identity.to_owned(), number);
+        number
+    }
+}
+
+impl Sink for Taker<'_> {
+    fn item(&mut self, item: Item<'_>) -> Result<(), DataError> {
+        let name = match &self.set {
+            Some(set) => format!("{}/{}", set.name, item.name),
+            None => item.name.to_owned(),
+        };
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..16]);
+        if !self.seen.insert(digest) {
+            return Err(DataError::new(format!(
+                "two images are called `{name}`; which is meant cannot be told"
+            )));
+        }
+        let own;
+        let image = if self.options.colours == options::Colours::Bgr {
+            own = exchanged(item.image).map_err(|e| e.within(format!("`{name}`")))?;
+            &own
+        } else {
+            item.image
+        };
+        if self.options.crops {
+            self.crops.see(&name, image)?;
+            self.colours.see(image);
+        }
+        let identity = match &mut self.set {
+            Some(set) => {
+                set.at += 1;
+                set.persons.get(set.at - 1).copied().unwrap_or_default()
+            }
+            None => match item.identity {
+                Some(identity) => self.number(identity),
+                None => {
+                    self.nameless += 1;
+                    self.number("")
+                }
+            },
+        };
+        let group = self.set.as_ref().map(|s| s.name.as_str()).or(item.group);
+        self.writer.push(FaceRef { image, identity, name: &name, points: item.points, group, flags: 0 })?;
+        self.images += 1;
+        if self.images.is_multiple_of(CHUNK) {
+            self.progress();
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, _: &str, _: &str, _: bool) -> Result<(), DataError> {
+        // Known from the look before.
+        Ok(())
+    }
+
+    fn passed_over(&mut self, name: &str, why: &str) {
+        self.passed_over.push(format!("`{name}` ({why})"));
+    }
+}

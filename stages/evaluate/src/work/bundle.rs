@@ -1,0 +1,47 @@
+//! Sets of pairs in one list: each an accuracy of its own, called as the field calls it.
+
+use std::collections::BTreeMap;
+
+use lfs_stage::{Context, Failure, Result};
+
+use super::Desk;
+use super::pairs::folds;
+use crate::catalog;
+use crate::definition::verify;
+use crate::metrics::{Details, Metrics};
+use crate::protocol::Group;
+
+impl Desk<'_> {
+    pub(super) fn bundle(&self, sets: Vec<Group>, cx: &Context<'_>) -> Result<Metrics> {
+        let rule = self.params.definition.rule();
+        let (mut columns, mut details) = (Vec::new(), Details { official: true, ..Details::default() });
+        let mut missing = 0;
+        for set in sets {
+            let known = catalog::called(&set.name);
+            let label = known.map_or_else(|| set.name.clone(), |e| e.label.to_owned());
+            let within = |e: Failure| Failure { message: format!("{}: {}", set.name, e.message), ..e };
+            let scored = self.score(&set.pairs, cx).map_err(within)?;
+            let verified = verify(rule, &scored.trials).map_err(within)?;
+            details.official &= known.is_some_and(|e| e.official.is(&set.pairs));
+            details.folds.push(folds(&label, &verified));
+            missing += scored.missing;
+            columns.push(self.accuracy(label.clone(), &verified, &scored, cx));
+            for far in self.fars() {
+                columns.push(self.pair_tpr(&label, far, &scored, cx));
+            }
+        }
+        details.counts = BTreeMap::from([
+            ("images".to_owned(), self.rows.names.len() as u64),
+            ("missing-pairs".to_owned(), missing as u64),
+        ]);
+        // The paper's order; sets that it does not have come behind, as the list has them.
+        columns.sort_by_key(|c| catalog::place(&c.name));
+        Ok(Metrics {
+            protocol: self.entry.protocol.to_owned(),
+            set: self.entry.set,
+            confidence: self.params.confidence,
+            columns,
+            details,
+        })
+    }
+}
