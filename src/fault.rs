@@ -25,6 +25,13 @@ pub enum Fault {
         /// How many.
         failed: usize,
     },
+    /// A kind that was run outside of a pipeline failed (exit code 1).
+    Failed {
+        /// Why.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
     /// Results differ from those that are locked (exit code 3).
     Differ {
         /// In what.
@@ -71,7 +78,7 @@ impl Fault {
     /// The exit code of this class, as `docs/manifest.md` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages { .. } => 1,
+            Self::Stages { .. } | Self::Failed { .. } => 1,
             Self::Manifest(_) | Self::Usage { .. } => 2,
             Self::Differ { .. } => 3,
             Self::Machine { .. } => 4,
@@ -85,6 +92,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Manifest(problems) => problems.fmt(f),
             Self::Usage { message, help }
+            | Self::Failed { message, help }
             | Self::Machine { message, help }
             | Self::Differ { message, help } => {
                 write!(f, "error: {message}")?;

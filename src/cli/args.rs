@@ -75,6 +75,8 @@ pub enum Command {
     Who(WhoArgs),
     /// List the kinds of stages, or the parameters, inputs and outputs of one.
     Kinds(KindsArgs),
+    /// Say what a data set holds: a folder, an archive, a container of images, a matrix or a list.
+    Describe(DescribeArgs),
     /// Look after the cache: its size, its soundness, what may go.
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -254,6 +256,19 @@ pub struct WhoArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write text, JSON, a page, a list of the images and a Croissant file into this new folder; print nothing.
+    #[arg(long, value_name = "DIR", conflicts_with = "json")]
+    pub to: Option<PathBuf>,
 }
 
 /// Options of `kinds`.

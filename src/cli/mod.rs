@@ -3,6 +3,7 @@
 mod args;
 mod cache;
 mod clean;
+mod describe;
 mod drawing;
 mod execute;
 mod explain;
@@ -67,6 +68,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Diff(args) => history::diff(common, args),
         Command::Who(args) => history::who(common, args),
         Command::Kinds(args) => kinds::kinds(common, args),
+        Command::Describe(args) => describe::describe(args),
         Command::Cache(command) => cache::cache(common, command),
         Command::Clean(args) => clean::clean(common, args),
         Command::Completions { shell } => {

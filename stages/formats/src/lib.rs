@@ -4,6 +4,7 @@
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
 //! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
+//! - [`matrix`]: matrices of embeddings.
 //! - [`names`]: names of files: which are images, which belong to nobody.
 //! - [`text`]: text files in the encodings in which people save them.
 //!
@@ -14,6 +15,7 @@ pub mod container;
 pub mod landmarks;
 pub mod lists;
 pub mod mat;
+pub mod matrix;
 pub mod names;
 pub mod text;
 

@@ -1,0 +1,174 @@
+//! What a data set holds, as numbers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a data set holds; `description.json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// What it is called, where somebody said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What kind of container or list it is.
+    pub format: String,
+    /// Images, whether they can be decoded or not.
+    pub images: u64,
+    /// Identities; none where nothing says whose the images are.
+    pub identities: Option<u64>,
+    /// Pairs of a verification set.
+    pub pairs: u64,
+    /// How many of the pairs show one person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs_of_one_person: Option<u64>,
+    /// Images that cannot be decoded.
+    pub unreadable: u64,
+    /// Bytes of all images.
+    pub bytes: u64,
+    /// Images with five landmarks.
+    pub landmarks: u64,
+    /// Images an identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_identity: Option<Spread>,
+    /// Widths in pixels, of those that can be decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widths: Option<Spread>,
+    /// Heights in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heights: Option<Spread>,
+    /// Images of each group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, u64>,
+    /// Images of each encoding.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encodings: BTreeMap<String, u64>,
+    /// How unequally images are shared among identities: the Gini coefficient, 0 (equal) to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<f64>,
+    /// Images that are byte for byte an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<Duplicates>,
+    /// `rgb`, `bgr` (red and blue exchanged, it seems), `grey`, or `unknown`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub colour_order: String,
+    /// Rows and columns of a matrix, or of the one array of a MATLAB file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<[u64; 2]>,
+    /// The licence, where somebody said it.
+    pub licence: Option<String>,
+    /// Where it is from, where somebody said it.
+    pub source: Option<String>,
+    /// BLAKE3 over the names, identities and digests of all images in their order: the same for the same content, whatever container.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    /// Further things to know, by what they are called.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, String>,
+    /// Images that cannot be decoded, with why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable_images: Vec<Odd>,
+    /// What was found and is no image, with why it was not taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<Odd>,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Odd {
+    /// Its name.
+    pub name: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// Exact duplicates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicates {
+    /// Of an image of the same identity.
+    pub within_identities: u64,
+    /// Of an image of another identity.
+    pub across_identities: u64,
+}
+
+/// How numbers are spread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The least.
+    pub min: u64,
+    /// The one in the middle; of an even number of them the lower.
+    pub median: u64,
+    /// The mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: u64,
+    /// How many are 1.
+    pub ones: u64,
+    /// Bars: from, to (both included), how many.
+    pub histogram: Vec<[u64; 3]>,
+}
+
+/// At most so many bars.
+const BARS: u64 = 24;
+
+impl Spread {
+    /// Of some numbers; none of none.
+    pub fn of(mut all: Vec<u64>) -> Option<Self> {
+        all.sort_unstable();
+        let (min, max) = (*all.first()?, *all.last()?);
+        let wide = (max - min + 1).div_ceil(BARS);
+        let mut histogram = Vec::new();
+        let mut from = min;
+        while from <= max {
+            let to = from.saturating_add(wide - 1);
+            let below = |n: u64| all.partition_point(|x| *x < n) as u64;
+            histogram.push([from, to.min(max), below(to.saturating_add(1)) - below(from)]);
+            let Some(next) = from.checked_add(wide) else { break };
+            from = next;
+        }
+        let sum: u128 = all.iter().map(|x| u128::from(*x)).sum();
+        Some(Self {
+            min,
+            median: all[(all.len() - 1) / 2],
+            mean: sum as f64 / all.len() as f64,
+            max,
+            ones: all.iter().filter(|x| **x == 1).count() as u64,
+            histogram,
+        })
+    }
+}
+
+/// The Gini coefficient of counts, 0 where all are equal (C. Gini, 1912; over sorted counts x_i: (2 sum i x_i / (n sum x)) - (n + 1) / n).
+pub fn gini(counts: &[u64]) -> Option<f64> {
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    let (n, sum) = (sorted.len() as f64, sorted.iter().sum::<u64>() as f64);
+    if sum == 0.0 {
+        return None;
+    }
+    let weighted: f64 = sorted.iter().zip(1_u64..).map(|(x, i)| *x as f64 * i as f64).sum();
+    Some((2.0 * weighted / (n * sum) - (n + 1.0) / n).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spread_over_bars_that_hold_all_of_them() {
+        for all in [vec![5], vec![1, 1, 2, 9], (0..1000).collect(), vec![0, u64::MAX]] {
+            let n = all.len() as u64;
+            let spread = Spread::of(all).unwrap();
+            assert_eq!(spread.histogram.iter().map(|b| b[2]).sum::<u64>(), n);
+            assert!(spread.histogram.len() as u64 <= BARS + 1);
+        }
+        assert_eq!(Spread::of(vec![1, 1, 2, 9]).unwrap().median, 1);
+        assert_eq!(Spread::of(vec![]), None);
+    }
+
+    #[test]
+    fn shares_are_equal_or_one_has_all() {
+        assert_eq!(gini(&[4, 4, 4]), Some(0.0));
+        assert!((gini(&[0, 0, 0, 8]).unwrap() - 0.75).abs() < 1e-12);
+        assert_eq!(gini(&[]), None);
+    }
+}
