@@ -5,6 +5,7 @@
 //! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
 //! - [`matrix`]: matrices of embeddings.
+//! - [`pack`]: writers of containers.
 //! - [`names`]: names of files: which are images, which belong to nobody.
 //! - [`text`]: text files in the encodings in which people save them.
 //!
@@ -17,6 +18,7 @@ pub mod lists;
 pub mod mat;
 pub mod matrix;
 pub mod names;
+pub mod pack;
 pub mod text;
 
 use lfs_faces::DataError;

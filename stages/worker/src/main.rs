@@ -8,7 +8,7 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 11] = [
+static KINDS: [&dyn Kind; 12] = [
     &lfs_synthesize::Synthesize,
     &lfs_acquire::Acquire,
     &lfs_describe::Describe,
@@ -19,6 +19,7 @@ static KINDS: [&dyn Kind; 11] = [
     &lfs_embed::Embed,
     &lfs_evaluate::Evaluate,
     &lfs_export::Export,
+    &lfs_publish::Publish,
     &lfs_tabulate::Tabulate,
 ];
 

@@ -81,10 +81,15 @@ impl<'a> Taker<'a> {
     pub(super) fn end(&mut self, who: &str) -> Result<()> {
         self.set = None;
         self.progress();
-        if self.options.crops && self.options.colours == options::Colours::Rgb {
+        if self.options.crops && self.wants_rgb() {
             self.colours.verdict(who).map_err(failure)?;
         }
         Ok(())
+    }
+
+    /// Whether faces must not be blue.
+    pub(super) fn wants_rgb(&self) -> bool {
+        self.options.colours == options::Colours::Rgb
     }
 
     /// How many identities there are.
