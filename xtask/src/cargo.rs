@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::host::Host;
 use crate::libtorch;
+use crate::referees;
 use crate::stop::{Doing, Result, Stop};
 
 /// Gets libtorch, builds, and runs `lfs-pipe run`.
@@ -63,15 +64,16 @@ pub fn build(host: &Host) -> Result<PathBuf> {
 /// When something is missing or a test fails.
 pub fn test(host: &Host, args: &[&str]) -> Result<ExitCode> {
     ready(host)?;
+    let python = referees::python(host);
     let mut probe = cargo(host);
     let nextest = probe.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if nextest.is_ok_and(|s| s.success()) {
-        call(host, &["nextest", "run", "--release", "--workspace"], args)?;
+        call_with(host, &["nextest", "run", "--release", "--workspace"], args, python.as_deref())?;
         if args.is_empty() {
             call(host, &["test", "--release", "--doc", "--workspace"], &[])?;
         }
     } else {
-        call(host, &["test", "--release", "--workspace"], args)?;
+        call_with(host, &["test", "--release", "--workspace"], args, python.as_deref())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -94,7 +96,16 @@ fn ready(host: &Host) -> Result<()> {
 }
 
 fn call(host: &Host, words: &[&str], more: &[&str]) -> Result<()> {
-    let status = cargo(host).args(words).args(more).status().doing("start", Path::new("cargo"))?;
+    call_with(host, words, more, None)
+}
+
+/// The same, with a Python for tests to compare with.
+fn call_with(host: &Host, words: &[&str], more: &[&str], python: Option<&Path>) -> Result<()> {
+    let mut command = cargo(host);
+    if let Some(python) = python {
+        command.env(referees::VARIABLE, python);
+    }
+    let status = command.args(words).args(more).status().doing("start", Path::new("cargo"))?;
     if status.success() { Ok(()) } else { Err(Stop::new(format!("`cargo {}` failed", words.join(" ")))) }
 }
 

@@ -6,6 +6,7 @@ mod fetch;
 mod host;
 mod libtorch;
 mod recipe;
+mod referees;
 mod reproduce;
 mod sets;
 mod stop;

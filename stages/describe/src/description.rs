@@ -115,7 +115,7 @@ impl Spread {
     pub fn of(mut all: Vec<u64>) -> Option<Self> {
         all.sort_unstable();
         let (min, max) = (*all.first()?, *all.last()?);
-        let wide = (max - min + 1).div_ceil(BARS);
+        let wide = (max - min) / BARS + 1;
         let mut histogram = Vec::new();
         let mut from = min;
         while from <= max {

@@ -103,7 +103,7 @@ impl std::fmt::Debug for Format {
 }
 
 /// Every kind, in the order in which they are tried.
-pub const FORMATS: &[Format] = &[
+pub static FORMATS: &[Format] = &[
     Format {
         name: "dataset",
         about: "faces.arrow and dataset.json, as stages hand them on",

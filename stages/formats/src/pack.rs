@@ -70,7 +70,7 @@ pub struct Format {
 }
 
 /// Every kind.
-pub const PACKS: &[Format] = &[
+pub static PACKS: &[Format] = &[
     Format {
         name: "folders",
         about: "identity/image.jpg, and landmarks.tsv",

@@ -112,7 +112,8 @@ fn every_container_that_is_written_is_read_back_image_for_image() {
             "parquet" => wanted(|f| names[f.identity as usize].to_owned()),
             // The number in `key.cls`, and the class of the record; the JSON beside it has the name.
             "webdataset" => {
-                let both = [wanted(|f| f.identity.to_string()), wanted(|f| names[f.identity as usize].to_owned())];
+                let both =
+                    [wanted(|f| f.identity.to_string()), wanted(|f| names[f.identity as usize].to_owned())];
                 both.into_iter().find(|w| *w == keep.0).unwrap_or_default()
             }
             _ => wanted(|f| f.identity.to_string()),
@@ -129,7 +130,10 @@ fn the_same_faces_give_the_same_bytes() {
         for entry in std::fs::read_dir(out.unwrap()).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
-                files.push((path.display().to_string().rsplit('/').next().unwrap().to_owned(), std::fs::read(&path).unwrap()));
+                files.push((
+                    path.display().to_string().rsplit('/').next().unwrap().to_owned(),
+                    std::fs::read(&path).unwrap(),
+                ));
             }
         }
         files.sort();
