@@ -2,6 +2,7 @@
 
 pub mod hash;
 mod judge;
+mod near;
 mod options;
 mod report;
 mod run;
