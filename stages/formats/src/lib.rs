@@ -1,5 +1,6 @@
 //! Files that data sets bring along beside their images.
 //!
+//! - [`embeddings`]: one row an image, as the kind `embed` writes them.
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
 //! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
@@ -9,6 +10,7 @@
 //! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
 //! trainings valid: what reads datasets alone is not built on it.
 
+pub mod embeddings;
 pub mod landmarks;
 pub mod lists;
 pub mod mat;
