@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image::decode;
 
-use crate::hash::difference_hash;
+use crate::hash::{Hasher, Look};
 use crate::near::near;
 use crate::options::{Near, Options};
 
@@ -36,17 +36,17 @@ impl Reason {
 
 /// What one image is.
 pub(crate) enum Seen {
-    Picture { width: u32, height: u32, content: [u8; 32], look: u64 },
+    Picture { width: u32, height: u32, content: [u8; 32], look: Look },
     Broken(String),
 }
 
-pub(crate) fn see(face: &FaceRef<'_>) -> Seen {
+pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
     match decode(face.image) {
         Ok(p) => Seen::Picture {
             width: p.width,
             height: p.height,
             content: *blake3::hash(face.image).as_bytes(),
-            look: difference_hash(&p),
+            look: hasher.look(&p, face.points.as_ref()),
         },
         Err(e) => Seen::Broken(e.to_string()),
     }
@@ -86,7 +86,7 @@ pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verd
         };
     }
     if options.near_duplicates != Near::Off {
-        near(options, dataset, seen, &mut verdict);
+        near(options, dataset, seen, &|_, _| false, &mut verdict);
     }
     too_few(options, dataset, &mut verdict);
     let kept = |i: &usize| verdict.dropped[*i].is_none();

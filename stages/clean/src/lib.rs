@@ -6,6 +6,7 @@ mod near;
 mod options;
 mod report;
 mod run;
+pub mod search;
 
 use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 
