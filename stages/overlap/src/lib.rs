@@ -46,12 +46,12 @@ impl Stage for Overlap {
         lfs_stage::one("dataset", "the training set"),
         lfs_stage::several("tests", "the test sets"),
         lfs_stage::optional("embeddings", "embeddings of the training set, to match faces"),
-        lfs_stage::several(
+        lfs_stage::any(
             "test-embeddings",
             "embeddings of the test sets by the same model, by label `set`, else in the order of `tests`",
         ),
-        lfs_stage::several("names", "text files of lines `id name`: names of identities that are ids"),
-        lfs_stage::several(
+        lfs_stage::any("names", "text files of lines `id name`: names of identities that are ids"),
+        lfs_stage::any(
             "lists",
             "text files of training identities that somebody published as shared, one a line; the label `set` says with which test set",
         ),

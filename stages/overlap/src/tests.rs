@@ -1,3 +1,5 @@
+mod faces;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
