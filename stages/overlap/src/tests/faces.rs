@@ -221,9 +221,7 @@ fn published_lists_are_evidence_like_any_other() {
     let lists = [("lists", Binding::Several(vec![member("lfw", dir.join("list.txt"))]))];
     overlap(dir, json!({}), &lists, 2).unwrap();
     let rows = text(dir, "matches.csv");
-    let row = |start: &str| {
-        rows.lines().find(|r| r.starts_with(start)).unwrap_or_else(|| panic!("{start}: {rows}"))
-    };
+    let row = |start: &str| rows.lines().find(|r| r.starts_with(start)).unwrap();
     assert!(
         row("t0003,lfw,lfw001x,list").contains("embedding: 0.") && row("t0003,lfw").contains("list: lfw ")
     );
