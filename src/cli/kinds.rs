@@ -45,6 +45,7 @@ pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
             Shape::One => "",
             Shape::Optional => " (optional)",
             Shape::Several => " (several)",
+            Shape::Any => " (optional, several)",
         };
         text += &format!("  {}{shape}: {}\n", input.name, input.about);
     }

@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
             let (mut sources, list) = self.sources(&entry.value, &entry.key, stages, nodes);
             sources.dedup();
             let several = match shape {
-                Some(Shape::Several) => true,
+                Some(Shape::Several | Shape::Any) => true,
                 Some(_) => false,
                 None => list || sources.len() > 1,
             };
@@ -273,7 +273,8 @@ impl<'a> Builder<'a> {
             inputs.push(Input { name: entry.key.clone(), several, sources });
         }
         for info in known.into_iter().flatten() {
-            if info.shape != Shape::Optional && table.get(&info.name).is_none() {
+            let needed = !matches!(info.shape, Shape::Optional | Shape::Any);
+            if needed && table.get(&info.name).is_none() {
                 let problem = Problem::new(
                     format!("stage `{}` lacks the input `{}`", rest.draft.stage, info.name),
                     &rest.draft.place,

@@ -1,88 +1,203 @@
-//! A perceptual hash: alike pictures have alike bits.
+//! A perceptual hash of a face: alike pictures have alike bits, whatever their size, place, turn and side.
+//!
+//! The face is brought onto a small upright grey square by its landmarks, so that a picture that was cropped, padded, turned or
+//! scaled gives the same square again; without landmarks the whole picture is squeezed onto it. Each bit is the sign of one of the
+//! 16 x 16 lowest frequencies of the square's cosine transform (none of them constant along a side), which change little with
+//! compression, brightness and contrast. The template is symmetric, so that the mirrored picture has the same hash with the bits of
+//! the odd horizontal frequencies flipped.
+//!
+//! All arithmetic on pixels and frequencies is in integers: the same image has the same hash on every machine.
 
+use lfs_faces::dataset::{Points, known};
 use lfs_faces::image::Pixels;
 
-/// The difference hash of 64 bits: the picture's brightness is averaged over a grid of 9 by 8 cells; each bit says whether a cell is darker
-/// than its right neighbour. It does not change with size, and little with compression, brightness and contrast. All in integers.
-pub fn difference_hash(pixels: &Pixels) -> u64 {
-    let cells = grid(pixels);
-    let mut hash = 0;
-    for row in &cells {
-        for pair in row.windows(2) {
-            hash = hash << 1 | u64::from(pair[0] < pair[1]);
-        }
-    }
-    hash
+/// The side of the square.
+const SIDE: usize = 64;
+/// Frequencies along a side.
+const WAVES: usize = 16;
+/// Bits in a hash.
+pub const BITS: u32 = (WAVES * WAVES) as u32;
+
+/// A hash: bits in the order of rising frequency, so that the first words are the surest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Look(pub [u64; 4]);
+
+/// The template of 112 pixels that the field uses, made symmetric, from the middle of the crop.
+const TEMPLATE: [[f64; 2]; 5] =
+    [[-17.6186, -17.901], [17.6186, -17.901], [0.0, 2.2367], [-14.5903, 22.785], [14.5903, 22.785]];
+
+/// Makes hashes; holds the tables of the transform.
+pub struct Hasher {
+    /// `waves[k][i]`: the cosine of frequency `k + 1` at pixel `i`, times 1024.
+    waves: Vec<[i64; SIDE]>,
+    /// Vertical and horizontal frequency of each bit.
+    order: Vec<(usize, usize)>,
 }
 
-/// Mean brightness of 9 x 8 cells, in 1/256 of a step; cells of a picture smaller than the grid share pixels.
-fn grid(pixels: &Pixels) -> [[u64; 9]; 8] {
-    let (w, h) = (pixels.width as usize, pixels.height as usize);
-    let mut cells = [[0; 9]; 8];
-    for (r, row) in cells.iter_mut().enumerate() {
-        let (top, bottom) = span(r, 8, h);
-        for (c, cell) in row.iter_mut().enumerate() {
-            let (left, right) = span(c, 9, w);
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hasher {
+    /// Makes the tables.
+    pub fn new() -> Self {
+        let wave = |k: usize| {
+            let angle = |i: usize| std::f64::consts::PI * (2 * i + 1) as f64 * k as f64 / (2 * SIDE) as f64;
+            std::array::from_fn(|i| (1024.0 * angle(i).cos()).round() as i64)
+        };
+        Self { waves: (1..=WAVES).map(wave).collect(), order: order() }
+    }
+
+    /// The hash of a picture, of its face where two landmarks or more are known.
+    pub fn look(&self, pixels: &Pixels, points: Option<&Points>) -> Look {
+        let back = points.and_then(fit).unwrap_or_else(|| whole(pixels));
+        let square = square(pixels, back);
+        // Rows first: [SIDE][WAVES], then columns.
+        let mut rows = [[0_i64; WAVES]; SIDE];
+        for (out, line) in rows.iter_mut().zip(square.chunks_exact(SIDE)) {
+            for (o, wave) in out.iter_mut().zip(&self.waves) {
+                *o = wave.iter().zip(line).map(|(w, g)| w * g).sum();
+            }
+        }
+        let mut bits = [0; 4];
+        for (n, &(v, u)) in self.order.iter().enumerate() {
+            let sum: i64 = self.waves[v].iter().zip(&rows).map(|(w, row)| w * row[u]).sum();
+            bits[n / 64] |= u64::from(sum > 0) << (n % 64);
+        }
+        Look(bits)
+    }
+}
+
+/// Vertical and horizontal frequency of each bit, less one, by rising sum.
+fn order() -> Vec<(usize, usize)> {
+    let mut all: Vec<(usize, usize)> = (0..WAVES).flat_map(|v| (0..WAVES).map(move |u| (v, u))).collect();
+    all.sort_by_key(|&(v, u)| (v + u, v));
+    all
+}
+
+/// The bits that a mirror flips: those of odd horizontal frequencies.
+pub const MIRROR: Look = mirror();
+
+const fn mirror() -> Look {
+    let (mut bits, mut n, mut sum) = ([0_u64; 4], 0, 0);
+    while sum < 2 * WAVES - 1 {
+        let mut v = 0;
+        while v < WAVES {
+            if sum >= v && sum - v < WAVES {
+                // Frequencies are counted from 1.
+                if (sum - v).is_multiple_of(2) {
+                    bits[n / 64] |= 1 << (n % 64);
+                }
+                n += 1;
+            }
+            v += 1;
+        }
+        sum += 1;
+    }
+    Look(bits)
+}
+
+impl Look {
+    /// The hash of the mirrored picture.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self(std::array::from_fn(|k| self.0[k] ^ MIRROR.0[k]))
+    }
+
+    /// The number of bits in which two pictures differ, the second one as it is or mirrored, whichever is nearer.
+    pub fn distance(self, other: Self) -> u32 {
+        let apart = |flip: &[u64; 4]| -> u32 {
+            (0..4).map(|k| (self.0[k] ^ other.0[k] ^ flip[k]).count_ones()).sum()
+        };
+        apart(&[0; 4]).min(apart(&MIRROR.0))
+    }
+}
+
+/// From the square's pixels to the picture's: `(x, y)` to `(a x - b y + tx, b x + a y + ty)`, and for the whole picture its own scale
+/// along each side.
+struct Back {
+    x: [f64; 3],
+    y: [f64; 3],
+}
+
+/// The similarity of least squares from the template, in the square's pixels, to the known points.
+fn fit(points: &Points) -> Option<Back> {
+    let n = known(points).count();
+    if n < 2 {
+        return None;
+    }
+    let unit = SIDE as f64 / 112.0;
+    let middle = (SIDE as f64 - 1.0) / 2.0;
+    let from = |k: usize| TEMPLATE[k].map(|c| c * unit + middle);
+    let to = |k: usize| points[k].map(f64::from);
+    let mean = |get: &dyn Fn(usize) -> [f64; 2]| {
+        let sum = known(points).map(get).fold([0.0, 0.0], |s, p| [s[0] + p[0], s[1] + p[1]]);
+        sum.map(|v| v / n as f64)
+    };
+    let (ms, md) = (mean(&from), mean(&to));
+    let (mut dot, mut cross, mut norm) = (0.0, 0.0, 0.0);
+    for k in known(points) {
+        let (s, d) = (from(k), to(k));
+        let (sx, sy, dx, dy) = (s[0] - ms[0], s[1] - ms[1], d[0] - md[0], d[1] - md[1]);
+        dot += sx * dx + sy * dy;
+        cross += sx * dy - sy * dx;
+        norm += sx * sx + sy * sy;
+    }
+    let (a, b) = (dot / norm, cross / norm);
+    let back =
+        Back { x: [a, -b, md[0] - (a * ms[0] - b * ms[1])], y: [b, a, md[1] - (b * ms[0] + a * ms[1])] };
+    let sound = back.x.iter().chain(&back.y).all(|v| v.is_finite() && v.abs() < 1e6);
+    (sound && a * a + b * b > 1e-6).then_some(back)
+}
+
+/// The whole picture, edges onto edges.
+fn whole(pixels: &Pixels) -> Back {
+    let step = |side: u32| f64::from(side) / SIDE as f64;
+    let (w, h) = (step(pixels.width), step(pixels.height));
+    Back { x: [w, 0.0, w / 2.0 - 0.5], y: [0.0, h, h / 2.0 - 0.5] }
+}
+
+/// The grey square, in 1/1000 of a step: each pixel the mean of a grid of places, as many as the picture has pixels there; black
+/// outside of the picture.
+fn square(pixels: &Pixels, back: Back) -> Vec<i64> {
+    const POINT: u32 = 16;
+    let fixed = |v: f64| (v * f64::from(1 << POINT)).round() as i64;
+    let widest = [back.x[0], back.x[1], back.y[0], back.y[1]].iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    let n = (widest.ceil() as i64).clamp(2, 8);
+    let (x, y) = (back.x.map(fixed), back.y.map(fixed));
+    let (w, h) = (i64::from(pixels.width), i64::from(pixels.height));
+    let mut out = Vec::with_capacity(SIDE * SIDE);
+    for row in 0..SIDE as i64 {
+        for column in 0..SIDE as i64 {
             let mut sum = 0;
-            for y in top..bottom {
-                for p in pixels.rgb[(y * w + left) * 3..(y * w + right) * 3].as_chunks::<3>().0 {
-                    // Rec. 601 luma in 1/1000.
-                    sum += 299 * u64::from(p[0]) + 587 * u64::from(p[1]) + 114 * u64::from(p[2]);
-                }
+            for (q, p) in (0..n).flat_map(|q| (0..n).map(move |p| (q, p))) {
+                // Places within the pixel, in 1/(2n): centres of a grid of n by n around the pixel's own.
+                let (u, v) = (2 * n * column + 2 * p + 1 - n, 2 * n * row + 2 * q + 1 - n);
+                let at = |c: [i64; 3]| (c[0] * u + c[1] * v) / (2 * n) + c[2];
+                sum += grey(pixels, at(x), at(y), w, h, POINT);
             }
-            *cell = sum * 256 / 1000 / ((bottom - top) * (right - left)).max(1) as u64;
+            out.push(sum / (n * n));
         }
     }
-    cells
+    out
 }
 
-/// The pixels of part `k` of `of`: at least one.
-fn span(k: usize, of: usize, side: usize) -> (usize, usize) {
-    let start = (k * side / of).min(side.saturating_sub(1));
-    (start, ((k + 1) * side / of).clamp((start + 1).min(side), side))
-}
-
-/// The number of bits in which two hashes differ.
-pub fn distance(a: u64, b: u64) -> u32 {
-    (a ^ b).count_ones()
-}
-
-/// All pairs `(i, j)`, `i < j`, of hashes at most `reach` bits apart, in order, and whether more than `most` were found (then only the
-/// first ones of the search are given).
-///
-/// Two hashes that differ in at most `reach` bits agree in at least one of `reach + 1` runs of bits: only hashes that share a run are compared.
-pub fn near_pairs(hashes: &[u64], reach: u32, most: usize) -> (Vec<(usize, usize)>, bool) {
-    let runs = reach + 1;
-    let mut pairs = Vec::new();
-    for run in 0..runs {
-        let (low, high) = (64 * run / runs, 64 * (run + 1) / runs);
-        let mask = (u64::MAX >> (64 - (high - low))) << low;
-        let mut order: Vec<usize> = (0..hashes.len()).collect();
-        order.sort_by_key(|&i| (hashes[i] & mask, i));
-        for same in order.chunk_by(|&a, &b| hashes[a] & mask == hashes[b] & mask) {
-            for (k, &i) in same.iter().enumerate() {
-                for &j in &same[k + 1..] {
-                    // A pair that shares an earlier run was found there.
-                    if distance(hashes[i], hashes[j]) <= reach
-                        && !shares_earlier(hashes[i] ^ hashes[j], run, runs)
-                    {
-                        if pairs.len() == most {
-                            pairs.sort_unstable();
-                            return (pairs, true);
-                        }
-                        pairs.push((i, j));
-                    }
-                }
-            }
+/// Rec. 601 luma in 1/1000 at a place between pixels, bilinear.
+fn grey(pixels: &Pixels, x: i64, y: i64, w: i64, h: i64, point: u32) -> i64 {
+    let (x0, y0) = (x >> point, y >> point);
+    let (fx, fy) = ((x >> (point - 8)) & 255, (y >> (point - 8)) & 255);
+    let mut sum = 0;
+    for (dx, dy, weight) in
+        [(0, 0, (256 - fx) * (256 - fy)), (1, 0, fx * (256 - fy)), (0, 1, (256 - fx) * fy), (1, 1, fx * fy)]
+    {
+        let (x, y) = (x0 + dx, y0 + dy);
+        if (0..w).contains(&x) && (0..h).contains(&y) {
+            let at = (y * w + x) as usize * 3;
+            let p = &pixels.rgb[at..at + 3];
+            sum += weight * (299 * i64::from(p[0]) + 587 * i64::from(p[1]) + 114 * i64::from(p[2]));
         }
     }
-    pairs.sort_unstable();
-    (pairs, false)
-}
-
-fn shares_earlier(differing: u64, run: u32, runs: u32) -> bool {
-    (0..run).any(|r| {
-        let (low, high) = (64 * r / runs, 64 * (r + 1) / runs);
-        differing & ((u64::MAX >> (64 - (high - low))) << low) == 0
-    })
+    sum >> 16
 }

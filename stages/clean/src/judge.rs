@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image::decode;
 
-use crate::hash::{difference_hash, distance, near_pairs};
+use crate::hash::{Hasher, Look};
+use crate::near::near;
 use crate::options::{Near, Options};
 
 /// Why an image is dropped.
@@ -35,17 +36,17 @@ impl Reason {
 
 /// What one image is.
 pub(crate) enum Seen {
-    Picture { width: u32, height: u32, content: [u8; 32], look: u64 },
+    Picture { width: u32, height: u32, content: [u8; 32], look: Look },
     Broken(String),
 }
 
-pub(crate) fn see(face: &FaceRef<'_>) -> Seen {
+pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
     match decode(face.image) {
         Ok(p) => Seen::Picture {
             width: p.width,
             height: p.height,
             content: *blake3::hash(face.image).as_bytes(),
-            look: difference_hash(&p),
+            look: hasher.look(&p, face.points.as_ref()),
         },
         Err(e) => Seen::Broken(e.to_string()),
     }
@@ -63,9 +64,6 @@ pub(crate) struct Verdict {
     /// Whether there are more of these than are listed.
     pub(crate) across_cut: bool,
 }
-
-/// How many near duplicates under two identities are listed.
-const MOST: usize = 100_000;
 
 pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verdict {
     let mut verdict = Verdict { dropped: vec![None; seen.len()], ..Verdict::default() };
@@ -88,48 +86,13 @@ pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verd
         };
     }
     if options.near_duplicates != Near::Off {
-        near(options, dataset, seen, &mut verdict);
+        near(options, dataset, seen, &|_, _| false, &mut verdict);
     }
     too_few(options, dataset, &mut verdict);
     let kept = |i: &usize| verdict.dropped[*i].is_none();
     verdict.across =
         std::mem::take(&mut verdict.across).into_iter().filter(|(i, j, _)| kept(i) && kept(j)).collect();
     verdict
-}
-
-fn look(seen: &Seen) -> u64 {
-    match seen {
-        Seen::Picture { look, .. } => *look,
-        Seen::Broken(_) => 0,
-    }
-}
-
-fn near(options: &Options, dataset: &Dataset, seen: &[Seen], verdict: &mut Verdict) {
-    let rows: Vec<usize> = (0..seen.len()).filter(|&i| verdict.dropped[i].is_none()).collect();
-    let identity = |i: usize| dataset.face(i).identity;
-    let mut by_identity: HashMap<u32, Vec<usize>> = HashMap::new();
-    for &i in &rows {
-        let kept = by_identity.entry(identity(i)).or_default();
-        let alike = kept.iter().find(|&&k| distance(look(&seen[i]), look(&seen[k])) <= options.near_distance);
-        match alike {
-            Some(&k) if options.near_duplicates == Near::Drop => {
-                let bits = distance(look(&seen[i]), look(&seen[k]));
-                let detail = format!("of {} ({bits} of 64 bits differ)", dataset.face(k).name);
-                verdict.dropped[i] = Some((Reason::NearDuplicate, detail));
-            }
-            Some(_) => verdict.near_kept += 1,
-            None => kept.push(i),
-        }
-    }
-    let rows: Vec<usize> = rows.into_iter().filter(|&i| verdict.dropped[i].is_none()).collect();
-    let hashes: Vec<u64> = rows.iter().map(|&i| look(&seen[i])).collect();
-    let (pairs, cut) = near_pairs(&hashes, options.near_distance, MOST);
-    let pairs = pairs.into_iter().map(|(a, b)| (rows[a], rows[b]));
-    verdict.across = pairs
-        .filter(|&(i, j)| identity(i) != identity(j))
-        .map(|(i, j)| (i, j, distance(look(&seen[i]), look(&seen[j]))))
-        .collect();
-    verdict.across_cut = cut;
 }
 
 fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict) {

@@ -2,9 +2,11 @@
 
 pub mod hash;
 mod judge;
+mod near;
 mod options;
 mod report;
 mod run;
+pub mod search;
 
 use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
 

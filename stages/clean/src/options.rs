@@ -13,8 +13,9 @@ pub struct Options {
     pub exact_duplicates: bool,
     /// What to do with an image that looks like an earlier one of the same identity.
     pub near_duplicates: Near,
-    /// How many of the 64 bits of two perceptual hashes may differ between near duplicates.
-    #[schemars(range(max = 16))]
+    /// How many of the 256 bits of two perceptual hashes may differ between near duplicates. The hash is of the face, brought upright by
+    /// its landmarks, and without landmarks of the whole image; mirrored images are duplicates, too.
+    #[schemars(range(max = 64))]
     pub near_distance: u32,
     /// Identities that keep fewer images than this are dropped.
     pub min_images: u32,
@@ -26,7 +27,7 @@ impl Default for Options {
             min_side: 32,
             exact_duplicates: true,
             near_duplicates: Near::Drop,
-            near_distance: 3,
+            near_distance: 48,
             min_images: 2,
         }
     }

@@ -4,6 +4,7 @@ use lfs_faces::dataset::{Dataset, FaceRef, Writer};
 use lfs_stage::{Context, Failure, Progress, Result};
 use rayon::prelude::*;
 
+use crate::hash::Hasher;
 use crate::judge::{Seen, judge, see};
 use crate::options::Options;
 use crate::report;
@@ -16,11 +17,12 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
     let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let hasher = Hasher::new();
     let mut seen: Vec<Seen> = Vec::with_capacity(dataset.len());
     while seen.len() < dataset.len() {
         let end = (seen.len() + CHUNK).min(dataset.len());
         let range = seen.len()..end;
-        pool.install(|| seen.par_extend(range.into_par_iter().map(|i| see(&dataset.face(i)))));
+        pool.install(|| seen.par_extend(range.into_par_iter().map(|i| see(&hasher, &dataset.face(i)))));
         cx.progress(Progress {
             doing: "looking at images".to_owned(),
             done: end as u64,
@@ -29,7 +31,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             ..Progress::default()
         });
     }
-    let verdict = judge(options, &dataset, &seen);
+    let verdict = pool.install(|| judge(options, &dataset, &seen));
     let mut info = dataset.info().clone();
     let mut kept = vec![false; info.identities.len()];
     for (face, _) in dataset.iter().zip(&verdict.dropped).filter(|(_, d)| d.is_none()) {

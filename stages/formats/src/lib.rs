@@ -1,6 +1,7 @@
 //! Files in which face data is handed out.
 //!
 //! - [`container`]: images with their identities, in every container that people hold.
+//! - [`embeddings`]: one row an image, as the kind `embed` writes them.
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
 //! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
@@ -13,6 +14,7 @@
 //! trainings valid: what reads datasets alone is not built on it.
 
 pub mod container;
+pub mod embeddings;
 pub mod landmarks;
 pub mod lists;
 pub mod mat;

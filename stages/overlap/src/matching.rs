@@ -1,6 +1,6 @@
 //! Which identities of two sets are the same person.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::names::near::Near;
 use crate::names::{How, Index, Name};
@@ -30,6 +30,7 @@ impl Rule {
 /// The identities of the training set, to be asked.
 pub(crate) struct Train<'a> {
     options: &'a Options,
+    known: &'a BTreeMap<String, String>,
     /// Positions in the training set of the names that the index holds.
     named: Vec<usize>,
     names: Index,
@@ -76,11 +77,18 @@ fn parted(text: &str) -> Option<String> {
 }
 
 impl<'a> Train<'a> {
-    pub(crate) fn new(options: &'a Options, identities: &'a [String]) -> Self {
-        let named: Vec<usize> = (0..identities.len()).filter(|&k| is_name(&identities[k])).collect();
+    /// `known` gives names to ids.
+    pub(crate) fn new(
+        options: &'a Options,
+        identities: &'a [String],
+        known: &'a BTreeMap<String, String>,
+    ) -> Self {
+        let called: Vec<&str> =
+            identities.iter().map(|k| known.get(k).map_or(k.as_str(), String::as_str)).collect();
+        let named: Vec<usize> = (0..identities.len()).filter(|&k| is_name(called[k])).collect();
         let mut joined: HashMap<String, Vec<usize>> = HashMap::new();
         for &k in &named {
-            for together in Name::new(&identities[k]).together() {
+            for together in Name::new(called[k]).together() {
                 joined.entry(together).or_default().push(k);
             }
         }
@@ -94,23 +102,24 @@ impl<'a> Train<'a> {
         let texts: Vec<String> = named
             .iter()
             .map(|&k| {
-                parted(&identities[k])
-                    .filter(|_| options.joined_names)
-                    .unwrap_or_else(|| identities[k].clone())
+                parted(called[k]).filter(|_| options.joined_names).unwrap_or_else(|| called[k].to_owned())
             })
             .collect();
         let names = Index::new(texts.iter().map(String::as_str));
         let near = Near::new(texts.iter().map(String::as_str));
-        Self { options, named, names, ids, joined, near }
+        Self { options, known, named, names, ids, joined, near }
     }
 
-    /// The training identities that are, or may be, the same person as a test identity, each with the rule that found it first.
+    /// The training identities that are, or may be, the same person as a test identity, each with every rule that found it, the surest
+    /// first.
     pub(crate) fn matches(&self, test: &str) -> Vec<Shared> {
         let mut found: Vec<Shared> = Vec::new();
         let key =
             if self.options.ids == Ids::Any { Some(freebase(test).unwrap_or(test)) } else { freebase(test) };
         let by_id = key.and_then(|k| self.ids.get(k));
         found.extend(by_id.map(|&train| Shared { train, rule: Rule::Id, how: How::SameId }));
+        // A number is a set's own; a Freebase id is the same everywhere, and so is its name.
+        let test = freebase(test).and_then(|_| self.known.get(test)).map_or(test, String::as_str);
         if is_name(test) {
             let of = |(n, how), rule| Shared { train: self.named[n], rule, how };
             if self.options.names {
@@ -127,7 +136,13 @@ impl<'a> Train<'a> {
         }
         // What was matched is no near miss as well.
         found.sort_unstable_by_key(|m| (m.train, m.how == How::NearMiss, m.rule, m.how));
-        found.dedup_by_key(|m| m.train);
+        found.dedup_by(|later, first| later.train == first.train && later.how == How::NearMiss);
+        // Nor is a name that is the same as it stands written together as well.
+        found.dedup_by(|later, first| {
+            let again =
+                later.rule == first.rule || (first.rule, later.rule) == (Rule::Name, Rule::JoinedName);
+            later.train == first.train && again
+        });
         found
     }
 

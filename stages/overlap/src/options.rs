@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The parameters of `overlap`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
     /// What happens to a shared identity.
@@ -19,6 +19,13 @@ pub struct Options {
     pub joined_names: bool,
     /// Which equal ids mean the same person.
     pub ids: Ids,
+    /// With embeddings: the largest chance that the least sure match by embedding is none. On average over all of them it is at most
+    /// two fifths of this. How alike two identities then have to be follows from the scores of all others.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub doubt: f64,
+    /// With embeddings: the largest chance of being two persons for which a pair is listed, for a person to decide.
+    #[schemars(range(min = 0.0, max = 0.95))]
+    pub review_doubt: f64,
 }
 
 impl Default for Options {
@@ -29,6 +36,8 @@ impl Default for Options {
             initials: Initials::Match,
             joined_names: true,
             ids: Ids::Freebase,
+            doubt: 0.05,
+            review_doubt: 0.5,
         }
     }
 }
@@ -41,6 +50,8 @@ pub enum Policy {
     DropFromTrain,
     /// Its images leave the test set (whose protocol must bear that).
     DropFromTest,
+    /// Its images leave the training set and are written to the output `moved`.
+    Move,
     /// Nothing: it is listed.
     Report,
 }

@@ -108,6 +108,8 @@ pub enum Shape {
     Optional,
     /// Any number above none: all nodes of a matrix stage, or a list of references.
     Several,
+    /// Any number, or none.
+    Any,
 }
 
 /// An output of a kind.

@@ -118,6 +118,11 @@ pub const fn several(name: &'static str, about: &'static str) -> Input {
     Input { name, about, shape: Shape::Several }
 }
 
+/// An input that may be missing, and behind which several outputs may stand.
+pub const fn any(name: &'static str, about: &'static str) -> Input {
+    Input { name, about, shape: Shape::Any }
+}
+
 /// A choice that brings these source files along (names as in `SOURCE`: `train/src/loss/am_softmax.rs`).
 pub fn choice(files: &[&str]) -> Choice {
     let code = files.iter().map(|f| ((*f).to_owned(), String::new())).collect();

@@ -19,6 +19,6 @@ mod serve;
 pub use context::{Context, Progress, StepFolder, StepSpec};
 pub use describe::{Choice, Cpu, Description, Gpus, InputInfo, KindInfo, OutputInfo, PROTOCOL, Shape};
 pub use failure::{Failure, IoContext, Result};
-pub use kind::{Input, Kind, Output, Source, Stage, choice, one, optional, several};
+pub use kind::{Input, Kind, Output, Source, Stage, any, choice, one, optional, several};
 pub use protocol::{Binding, Job, Labels, Member, NOTE_FILE, Reply, Request, Step, StepAnswer};
 pub use serve::{run_in_place, worker_main};

@@ -4,6 +4,7 @@
 //! JSON (the source), Markdown, CSV, LaTeX and a self-contained HTML page. Every cell knows the nodes behind it.
 
 mod assemble;
+mod certificate;
 mod findings;
 mod input;
 mod order;

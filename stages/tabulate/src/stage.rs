@@ -1,9 +1,9 @@
 //! The kind `tabulate`.
 
-use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, several};
+use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, any, several};
 
 use crate::params::Params;
-use crate::{assemble, input, render};
+use crate::{assemble, certificate, input, render};
 
 /// The kind `tabulate`: results of evaluate stages to one table.
 pub struct Tabulate;
@@ -12,8 +12,10 @@ impl Stage for Tabulate {
     const KIND: &'static str = "tabulate";
     const SUMMARY: &'static str = "Sets results side by side with the paper's";
     const CODE: &'static [&'static [Source]] = &[crate::SOURCE];
-    const INPUTS: &'static [Input] =
-        &[several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows")];
+    const INPUTS: &'static [Input] = &[
+        several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows"),
+        any("certificates", "matches of overlap stages: a finding says which persons were in both sets"),
+    ];
     const OUTPUTS: &'static [Output] = &[
         Output {
             name: "table",
@@ -32,7 +34,8 @@ impl Stage for Tabulate {
     type Params = Params;
 
     fn run(params: &Params, cx: &mut Context<'_>) -> Result<()> {
-        let table = assemble::assemble(params, &input::read(cx.inputs("results"))?)?;
+        let mut table = assemble::assemble(params, &input::read(cx.inputs("results"))?)?;
+        table.findings.extend(certificate::notes(cx.inputs("certificates"))?);
         for note in &table.notes {
             cx.warn(note.clone());
         }

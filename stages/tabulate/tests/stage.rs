@@ -33,6 +33,14 @@ fn result(labels: &[(&str, &str)], metrics: Value) -> (BTreeMap<String, String>,
 type Results = Vec<(BTreeMap<String, String>, Value)>;
 
 fn run(parameters: Value, results: Results) -> Result<(Table, BTreeMap<String, String>), Failure> {
+    run_with(parameters, results, None)
+}
+
+fn run_with(
+    parameters: Value,
+    results: Results,
+    certificate: Option<&std::path::Path>,
+) -> Result<(Table, BTreeMap<String, String>), Failure> {
     let dir = tempfile::tempdir().unwrap();
     let members = results.into_iter().enumerate().map(|(i, (labels, metrics))| {
         let path = dir.path().join(format!("{i}.json"));
@@ -46,7 +54,11 @@ fn run(parameters: Value, results: Results) -> Result<(Table, BTreeMap<String, S
         node: "table".into(),
         kind: "tabulate".into(),
         parameters,
-        inputs: BTreeMap::from([("results".to_owned(), Binding::Several(members.collect()))]),
+        inputs: certificate
+            .map(|path| ("certificates".to_owned(), Binding::One(path.to_owned())))
+            .into_iter()
+            .chain([("results".to_owned(), Binding::Several(members.collect()))])
+            .collect(),
         outputs: outputs.clone(),
         scratch: dir.path().join("scratch"),
         threads: 1,
@@ -298,4 +310,29 @@ fn an_accuracy_by_another_definition_than_the_papers_is_not_set_against_it() {
         table.notes
     );
     assert!(run_with("paper").rows[0].cells[0].as_ref().unwrap().difference.is_some());
+}
+
+#[test]
+fn a_certificate_of_shared_persons_stands_beside_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |form: &str| {
+        let set =
+            |name: &str, n: u64| json!({"name": name, "identities": n, "images": 9, "identities-blake3": ""});
+        let certificate = json!({
+            "form": form, "training-set": set("", 200), "test-sets": [set("lfw", 60)], "methods": ["name", "embedding"],
+            "policy": "drop-from-train", "shared-training-identities": 12, "left-in-training-set": 0, "undecided": 3,
+        });
+        fs::write(dir.path().join("certificate.json"), certificate.to_string()).unwrap();
+    };
+    let results = || {
+        vec![result(&[("method", "softmax")], metrics("LFW", vec![column("LFW", "exact", Some(0.9), 0.01)]))]
+    };
+    write("overlap-certificate-1");
+    let (table, texts) = run_with(json!({}), results(), Some(dir.path())).unwrap();
+    let said = "Of 200 training identities 12 were found in lfw (by name, embedding; policy drop-from-train), 0 are still trained on. 3 pairs are undecided.";
+    assert!(table.findings.iter().any(|f| f.starts_with(said)), "{:?}", table.findings);
+    assert!(texts["markdown"].contains(said) && texts["html"].contains("are still trained on"));
+    write("something else");
+    let text = run_with(json!({}), results(), Some(dir.path())).unwrap_err().to_string();
+    assert!(text.contains("overlap-certificate-1") && text.contains("something else"), "{text}");
 }

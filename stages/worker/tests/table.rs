@@ -315,7 +315,19 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
         ),
         ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
         ("clean", &[("dataset", Shape::One)], &["dataset", "report"]),
-        ("overlap", &[("dataset", Shape::One), ("tests", Shape::Several)], &["dataset", "matches", "tests"]),
+        (
+            "overlap",
+            &[
+                ("dataset", Shape::One),
+                ("tests", Shape::Several),
+                ("embeddings", Shape::Optional),
+                ("test-embeddings", Shape::Any),
+                ("names", Shape::Any),
+                ("lists", Shape::Any),
+                ("decisions", Shape::Optional),
+            ],
+            &["dataset", "matches", "tests", "moved"],
+        ),
         ("align", &[("dataset", Shape::One)], &["dataset", "report"]),
         ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
@@ -325,7 +337,11 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             &["metrics"],
         ),
         ("export", &[("model", Shape::One)], &["exported"]),
-        ("tabulate", &[("results", Shape::Several)], &["table", "markdown", "csv", "latex", "html"]),
+        (
+            "tabulate",
+            &[("results", Shape::Several), ("certificates", Shape::Any)],
+            &["table", "markdown", "csv", "latex", "html"],
+        ),
     ];
     let kinds = kinds();
     assert_eq!(kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), wanted.map(|w| w.0));

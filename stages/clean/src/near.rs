@@ -1,0 +1,58 @@
+//! Near duplicates: images that look alike, as they are or mirrored.
+
+use std::collections::HashMap;
+
+use lfs_faces::dataset::Dataset;
+
+use crate::hash::{BITS, Look};
+use crate::judge::{Reason, Seen, Verdict};
+use crate::options::{Near, Options};
+use crate::search::near_pairs;
+
+/// How many near duplicates under two identities are listed.
+const MOST: usize = 100_000;
+
+fn look(seen: &Seen) -> Look {
+    match seen {
+        Seen::Picture { look, .. } => *look,
+        Seen::Broken(_) => Look::default(),
+    }
+}
+
+/// Drops or counts near duplicates within identities, and lists those across. `is_apart` says of two images that they are no
+/// duplicates, however much they look alike: a person said so, or their embeddings do.
+pub(crate) fn near(
+    options: &Options,
+    dataset: &Dataset,
+    seen: &[Seen],
+    is_apart: &dyn Fn(usize, usize) -> bool,
+    verdict: &mut Verdict,
+) {
+    let rows: Vec<usize> = (0..seen.len()).filter(|&i| verdict.dropped[i].is_none()).collect();
+    let identity = |i: usize| dataset.face(i).identity;
+    let mut by_identity: HashMap<u32, Vec<usize>> = HashMap::new();
+    for &i in &rows {
+        let kept = by_identity.entry(identity(i)).or_default();
+        let alike = kept
+            .iter()
+            .find(|&&k| look(&seen[i]).distance(look(&seen[k])) <= options.near_distance && !is_apart(i, k));
+        match alike {
+            Some(&k) if options.near_duplicates == Near::Drop => {
+                let bits = look(&seen[i]).distance(look(&seen[k]));
+                let detail = format!("of {} ({bits} of {BITS} bits differ)", dataset.face(k).name);
+                verdict.dropped[i] = Some((Reason::NearDuplicate, detail));
+            }
+            Some(_) => verdict.near_kept += 1,
+            None => kept.push(i),
+        }
+    }
+    let rows: Vec<usize> = rows.into_iter().filter(|&i| verdict.dropped[i].is_none()).collect();
+    let looks: Vec<Look> = rows.iter().map(|&i| look(&seen[i])).collect();
+    let (pairs, cut) = near_pairs(&looks, options.near_distance, MOST);
+    let pairs = pairs.into_iter().map(|(a, b)| (rows[a], rows[b]));
+    verdict.across = pairs
+        .filter(|&(i, j)| identity(i) != identity(j) && !is_apart(i, j))
+        .map(|(i, j)| (i, j, look(&seen[i]).distance(look(&seen[j]))))
+        .collect();
+    verdict.across_cut = cut;
+}
