@@ -1,5 +1,6 @@
 //! Drops what cannot be used, and says why of every image.
 
+pub mod decisions;
 pub mod hash;
 mod judge;
 mod options;
