@@ -6,7 +6,9 @@ use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image::decode;
 
 use crate::hash::{difference_hash, distance, near_pairs};
+use crate::labels::Doubt;
 use crate::options::{Near, Options};
+use crate::sharpness::sharpness;
 
 /// Why an image is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,12 +17,27 @@ pub(crate) enum Reason {
     TooSmall,
     ExactDuplicate,
     NearDuplicate,
+    Label(Doubt),
+    Blur,
+    Decided,
     TooFewImages,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Undecodable, Self::TooSmall, Self::ExactDuplicate, Self::NearDuplicate, Self::TooFewImages];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Undecodable,
+        Self::TooSmall,
+        Self::ExactDuplicate,
+        Self::NearDuplicate,
+        Self::Label(Doubt::Flip),
+        Self::Label(Doubt::LookAlike),
+        Self::Label(Doubt::Merged),
+        Self::Label(Doubt::Stranger),
+        Self::Label(Doubt::NonFace),
+        Self::Blur,
+        Self::Decided,
+        Self::TooFewImages,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -28,6 +45,9 @@ impl Reason {
             Self::TooSmall => "too-small",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::Label(doubt) => doubt.name(),
+            Self::Blur => "blur",
+            Self::Decided => "decided",
             Self::TooFewImages => "too-few-images",
         }
     }
@@ -35,7 +55,7 @@ impl Reason {
 
 /// What one image is.
 pub(crate) enum Seen {
-    Picture { width: u32, height: u32, content: [u8; 32], look: u64 },
+    Picture { width: u32, height: u32, content: [u8; 32], look: u64, sharpness: f64 },
     Broken(String),
 }
 
@@ -46,6 +66,7 @@ pub(crate) fn see(face: &FaceRef<'_>) -> Seen {
             height: p.height,
             content: *blake3::hash(face.image).as_bytes(),
             look: difference_hash(&p),
+            sharpness: sharpness(&p),
         },
         Err(e) => Seen::Broken(e.to_string()),
     }
@@ -56,6 +77,8 @@ pub(crate) fn see(face: &FaceRef<'_>) -> Seen {
 pub(crate) struct Verdict {
     /// For each row: why it goes, and a detail.
     pub(crate) dropped: Vec<Option<(Reason, String)>>,
+    /// For each row: the identity that it gets in place of its own.
+    pub(crate) moved: Vec<Option<u32>>,
     /// Near duplicates within an identity that are kept.
     pub(crate) near_kept: usize,
     /// Rows that are near duplicates under two identities, with the distance.
@@ -67,8 +90,15 @@ pub(crate) struct Verdict {
 /// How many near duplicates under two identities are listed.
 const MOST: usize = 100_000;
 
-pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verdict {
-    let mut verdict = Verdict { dropped: vec![None; seen.len()], ..Verdict::default() };
+pub(crate) fn judge(
+    options: &Options,
+    dataset: &Dataset,
+    seen: &[Seen],
+    extra: &mut dyn FnMut(&mut Verdict),
+    spared: &dyn Fn(usize) -> bool,
+) -> Verdict {
+    let mut verdict =
+        Verdict { dropped: vec![None; seen.len()], moved: vec![None; seen.len()], ..Verdict::default() };
     let mut first: HashMap<[u8; 32], usize> = HashMap::new();
     for (i, seen) in seen.iter().enumerate() {
         verdict.dropped[i] = match seen {
@@ -90,7 +120,8 @@ pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verd
     if options.near_duplicates != Near::Off {
         near(options, dataset, seen, &mut verdict);
     }
-    too_few(options, dataset, &mut verdict);
+    extra(&mut verdict);
+    too_few(options, dataset, &mut verdict, spared);
     let kept = |i: &usize| verdict.dropped[*i].is_none();
     verdict.across =
         std::mem::take(&mut verdict.across).into_iter().filter(|(i, j, _)| kept(i) && kept(j)).collect();
@@ -132,14 +163,14 @@ fn near(options: &Options, dataset: &Dataset, seen: &[Seen], verdict: &mut Verdi
     verdict.across_cut = cut;
 }
 
-fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict) {
+fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict, spared: &dyn Fn(usize) -> bool) {
     let mut counts = vec![0_u32; dataset.info().identities.len()];
     for i in (0..dataset.len()).filter(|&i| verdict.dropped[i].is_none()) {
-        counts[dataset.face(i).identity as usize] += 1;
+        counts[verdict.moved[i].unwrap_or(dataset.face(i).identity) as usize] += 1;
     }
     for i in 0..dataset.len() {
-        let count = counts[dataset.face(i).identity as usize];
-        if verdict.dropped[i].is_none() && count < options.min_images {
+        let count = counts[verdict.moved[i].unwrap_or(dataset.face(i).identity) as usize];
+        if verdict.dropped[i].is_none() && !spared(i) && count < options.min_images {
             let detail = format!("the identity keeps {count}, at least {} wanted", options.min_images);
             verdict.dropped[i] = Some((Reason::TooFewImages, detail));
         }

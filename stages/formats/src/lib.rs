@@ -5,6 +5,7 @@
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
 //! - [`names`]: names of files: which are images, which belong to nobody.
 //! - [`text`]: text files in the encodings in which people save them.
+//! - [`vectors`]: embeddings, a row an image.
 //!
 //! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
 //! trainings valid: what reads datasets alone is not built on it.
@@ -14,6 +15,7 @@ pub mod lists;
 pub mod mat;
 pub mod names;
 pub mod text;
+pub mod vectors;
 
 use lfs_faces::DataError;
 
