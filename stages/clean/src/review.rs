@@ -86,9 +86,10 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
         let score = |i: usize| findings[i].judged.score;
         a.0.cmp(b.0).then(score(b.1).total_cmp(&score(a.1))).then(a.1.cmp(&b.1))
     });
-    // Each group has its part of the room, so that one with thousands leaves something to the others.
+    // Each group has its part of the room that is left, so that one with thousands leaves something to the others.
     let groups: BTreeSet<&str> = order.iter().map(|(g, _)| *g).collect();
-    let room = MOST / (groups.len() + usize::from(!verdict.across.is_empty())).max(1);
+    let mut parts = groups.len() + usize::from(!verdict.across.is_empty());
+    let mut room = 0;
     let examples = examples(dataset, verdict, findings);
     let mut pictures = Pictures { dataset, places: HashMap::new(), all: Vec::new(), bytes: 0 };
     let mut cards = Vec::new();
@@ -96,6 +97,8 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
     for (name, i) in order {
         if name != group {
             (group, from) = (name, pictures.bytes);
+            room = (MOST - from.min(MOST)) / parts.max(1);
+            parts -= 1;
         }
         let (face, f) = (dataset.face(i), &findings[i]);
         // Room for a card and what it shows, at the size of the largest pictures.
@@ -123,6 +126,7 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
         });
     }
     let from = pictures.bytes;
+    let room = MOST - from.min(MOST);
     for &(i, j, bits) in &verdict.across {
         if pictures.bytes - from + 2 * 12_000 > room {
             left_out += 1;
