@@ -3,7 +3,7 @@
 //! The file is mapped, never held: it may be larger than memory.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors};
 
@@ -43,7 +43,7 @@ impl Vectors {
         Self::open_file(&file).map_err(|e| e.within(file.display()))
     }
 
-    fn open_file(path: &PathBuf) -> Result<Self, DataError> {
+    fn open_file(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|e| DataError::new(format!("cannot read it: {e}")))?;
         // SAFETY: the map is read only, and an input is not changed while a stage runs; a file that is cut short meanwhile ends
         // the process, it gives no wrong numbers.

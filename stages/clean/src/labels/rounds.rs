@@ -215,13 +215,10 @@ impl Step<'_> {
         let others = self.state.others(i);
         let mut score = [f64::NEG_INFINITY; 1 + OTHERS];
         score[0] = (1.0 - wrong).ln() + self.weight * evidence[0];
-        for k in 0..OTHERS {
-            if others[k] == NONE {
-                continue;
-            }
-            let came = to.binary_search_by_key(&others[k], |(c, _)| *c).map_or(0.0, |at| to[at].1);
-            let each = PRIOR_OTHERS / (self.classes as f64 - 1.0).max(1.0);
-            let share = (each + (came - before[k]).max(0.0)) / (PRIOR_OTHERS + off);
+        let each = PRIOR_OTHERS / (self.classes as f64 - 1.0).max(1.0);
+        for (k, (other, before)) in others.iter().zip(before).enumerate().filter(|(_, (c, _))| **c != NONE) {
+            let came = to.binary_search_by_key(other, |(c, _)| *c).map_or(0.0, |at| to[at].1);
+            let share = (each + (came - before).max(0.0)) / (PRIOR_OTHERS + off);
             score[1 + k] = (share * wrong).ln() + self.weight * evidence[1 + k];
         }
         let most = score[likeliest(&score)];

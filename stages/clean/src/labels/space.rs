@@ -55,9 +55,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, ra), (b, rb)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut lanes = [0.0; 8];
     for (a, b) in a.iter().zip(b) {
-        for k in 0..8 {
-            lanes[k] += a[k] * b[k];
-        }
+        lanes.iter_mut().zip(a).zip(b).for_each(|((lane, x), y)| *lane += x * y);
     }
     let rest: f64 = ra.iter().zip(rb).map(|(x, y)| x * y).sum();
     lanes.iter().sum::<f64>() + rest

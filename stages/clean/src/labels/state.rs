@@ -76,7 +76,7 @@ pub(crate) struct Sums {
 
 impl Sums {
     pub(crate) fn new(space: &Space<'_>, labels: &[u32], state: &State, classes: usize) -> Self {
-        let (n, d) = (space.len(), space.width());
+        let d = space.width();
         let mut start = vec![0_usize; classes + 1];
         for (i, &y) in labels.iter().enumerate() {
             state.shares(i, y).for_each(|(c, _)| start[c as usize + 1] += 1);
@@ -86,8 +86,8 @@ impl Sums {
         }
         let mut next = start.clone();
         let mut entries = vec![(0_u32, 0.0_f32); start[classes]];
-        for i in 0..n {
-            for (c, s) in state.shares(i, labels[i]) {
+        for (i, &y) in labels.iter().enumerate() {
+            for (c, s) in state.shares(i, y) {
                 entries[next[c as usize]] = (i as u32, s);
                 next[c as usize] += 1;
             }
