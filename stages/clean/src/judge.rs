@@ -7,7 +7,9 @@ use lfs_faces::image::decode;
 
 use crate::hash::{Hasher, Look};
 use crate::near::near;
+use crate::labels::Doubt;
 use crate::options::{Near, Options};
+use crate::sharpness::sharpness;
 
 /// Why an image is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,12 +18,27 @@ pub(crate) enum Reason {
     TooSmall,
     ExactDuplicate,
     NearDuplicate,
+    Label(Doubt),
+    Blur,
+    Decided,
     TooFewImages,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Undecodable, Self::TooSmall, Self::ExactDuplicate, Self::NearDuplicate, Self::TooFewImages];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Undecodable,
+        Self::TooSmall,
+        Self::ExactDuplicate,
+        Self::NearDuplicate,
+        Self::Label(Doubt::Flip),
+        Self::Label(Doubt::LookAlike),
+        Self::Label(Doubt::Merged),
+        Self::Label(Doubt::Stranger),
+        Self::Label(Doubt::NonFace),
+        Self::Blur,
+        Self::Decided,
+        Self::TooFewImages,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -29,6 +46,9 @@ impl Reason {
             Self::TooSmall => "too-small",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::Label(doubt) => doubt.name(),
+            Self::Blur => "blur",
+            Self::Decided => "decided",
             Self::TooFewImages => "too-few-images",
         }
     }
@@ -36,7 +56,7 @@ impl Reason {
 
 /// What one image is.
 pub(crate) enum Seen {
-    Picture { width: u32, height: u32, content: [u8; 32], look: Look },
+    Picture { width: u32, height: u32, content: [u8; 32], look: Look, sharpness: f64 },
     Broken(String),
 }
 
@@ -47,6 +67,7 @@ pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
             height: p.height,
             content: *blake3::hash(face.image).as_bytes(),
             look: hasher.look(&p, face.points.as_ref()),
+            sharpness: sharpness(&p),
         },
         Err(e) => Seen::Broken(e.to_string()),
     }
@@ -57,6 +78,8 @@ pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
 pub(crate) struct Verdict {
     /// For each row: why it goes, and a detail.
     pub(crate) dropped: Vec<Option<(Reason, String)>>,
+    /// For each row: the identity that it gets in place of its own.
+    pub(crate) moved: Vec<Option<u32>>,
     /// Near duplicates within an identity that are kept.
     pub(crate) near_kept: usize,
     /// Rows that are near duplicates under two identities, with the distance.
@@ -65,8 +88,19 @@ pub(crate) struct Verdict {
     pub(crate) across_cut: bool,
 }
 
-pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verdict {
-    let mut verdict = Verdict { dropped: vec![None; seen.len()], ..Verdict::default() };
+/// Judges every image. `is_apart`: of which pairs a person said that they are no duplicates; `extra`: further judgements, before identities
+/// with too few images go; `spared`: images that a person keeps.
+pub(crate) fn judge(
+    options: &Options,
+    dataset: &Dataset,
+    seen: &[Seen],
+    pool: &rayon::ThreadPool,
+    is_apart: &(dyn Fn(usize, usize) -> bool + Sync),
+    extra: &mut dyn FnMut(&mut Verdict),
+    spared: &dyn Fn(usize) -> bool,
+) -> Verdict {
+    let mut verdict =
+        Verdict { dropped: vec![None; seen.len()], moved: vec![None; seen.len()], ..Verdict::default() };
     let mut first: HashMap<[u8; 32], usize> = HashMap::new();
     for (i, seen) in seen.iter().enumerate() {
         verdict.dropped[i] = match seen {
@@ -86,23 +120,24 @@ pub(crate) fn judge(options: &Options, dataset: &Dataset, seen: &[Seen]) -> Verd
         };
     }
     if options.near_duplicates != Near::Off {
-        near(options, dataset, seen, &|_, _| false, &mut verdict);
+        pool.install(|| near(options, dataset, seen, is_apart, &mut verdict));
     }
-    too_few(options, dataset, &mut verdict);
+    extra(&mut verdict);
+    too_few(options, dataset, &mut verdict, spared);
     let kept = |i: &usize| verdict.dropped[*i].is_none();
     verdict.across =
         std::mem::take(&mut verdict.across).into_iter().filter(|(i, j, _)| kept(i) && kept(j)).collect();
     verdict
 }
 
-fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict) {
+fn too_few(options: &Options, dataset: &Dataset, verdict: &mut Verdict, spared: &dyn Fn(usize) -> bool) {
     let mut counts = vec![0_u32; dataset.info().identities.len()];
     for i in (0..dataset.len()).filter(|&i| verdict.dropped[i].is_none()) {
-        counts[dataset.face(i).identity as usize] += 1;
+        counts[verdict.moved[i].unwrap_or(dataset.face(i).identity) as usize] += 1;
     }
     for i in 0..dataset.len() {
-        let count = counts[dataset.face(i).identity as usize];
-        if verdict.dropped[i].is_none() && count < options.min_images {
+        let count = counts[verdict.moved[i].unwrap_or(dataset.face(i).identity) as usize];
+        if verdict.dropped[i].is_none() && !spared(i) && count < options.min_images {
             let detail = format!("the identity keeps {count}, at least {} wanted", options.min_images);
             verdict.dropped[i] = Some((Reason::TooFewImages, detail));
         }

@@ -1,16 +1,22 @@
 //! Drops what cannot be used, and says why of every image.
 
+mod apply;
+pub mod decisions;
 pub mod hash;
 mod judge;
+mod labels;
+mod listing;
 mod near;
 mod options;
 mod report;
+mod review;
 mod run;
 pub mod search;
+mod sharpness;
 
-use lfs_stage::{Context, Cpu, Input, Output, Result, Source, Stage};
+use lfs_stage::{Context, Cpu, Failure, Input, Output, Result, Source, Stage};
 
-pub use options::{Near, Options};
+pub use options::{Blur, Few, Labels, Near, Options, Strangers};
 
 #[allow(missing_docs)]
 mod source {
@@ -23,10 +29,17 @@ pub struct Clean;
 
 impl Stage for Clean {
     const KIND: &'static str = "clean";
-    const SUMMARY: &'static str =
-        "Drops unreadable, small and duplicate images and identities with too few, each with its reason";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, SOURCE];
-    const INPUTS: &'static [Input] = &[lfs_stage::one("dataset", "faces")];
+    const SUMMARY: &'static str = "Drops unreadable, small, duplicate and wrongly labelled images and identities with too few, each with its reason";
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
+    const INPUTS: &'static [Input] = &[
+        lfs_stage::one("dataset", "faces"),
+        lfs_stage::optional(
+            "embeddings",
+            "turns on the judging of labels: embeddings of these very faces, from an embed stage or an .npy file",
+        ),
+        lfs_stage::optional("decisions", "what a person decided on the review page: name,other,decision"),
+        lfs_stage::optional("truth", "who is in each image, to score the judging: name,identity"),
+    ];
     const OUTPUTS: &'static [Output] = &[
         Output {
             name: "dataset",
@@ -36,13 +49,20 @@ impl Stage for Clean {
         Output {
             name: "report",
             path: "report",
-            about: "dropped.csv: a row with a reason for every dropped image; across.csv: near duplicates under two identities; summary.json",
+            about: "dropped.csv: a row with a reason for every dropped image; across.csv: near duplicates under two identities; summary.json; with embeddings labels.csv, a score and a reason for every image, and review.html",
         },
     ];
     type Params = Options;
 
     fn cpu() -> Cpu {
         Cpu::All
+    }
+
+    fn check(options: &Options) -> Result<()> {
+        if !(0.05..=0.999).contains(&options.sure) {
+            return Err(Failure::new(format!("sure is {}, but must be from 0.05 to 0.999", options.sure)));
+        }
+        Ok(())
     }
 
     fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {

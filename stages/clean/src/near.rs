@@ -25,7 +25,7 @@ pub(crate) fn near(
     options: &Options,
     dataset: &Dataset,
     seen: &[Seen],
-    is_apart: &dyn Fn(usize, usize) -> bool,
+    is_apart: &(dyn Fn(usize, usize) -> bool + Sync),
     verdict: &mut Verdict,
 ) {
     let rows: Vec<usize> = (0..seen.len()).filter(|&i| verdict.dropped[i].is_none()).collect();

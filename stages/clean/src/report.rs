@@ -8,7 +8,9 @@ use lfs_faces::dataset::Dataset;
 use lfs_stage::{IoContext, Result};
 use serde::Serialize;
 
+use crate::apply::Finding;
 use crate::judge::{Reason, Verdict};
+use crate::listing::{Scores, reason};
 
 #[derive(Serialize)]
 struct Summary {
@@ -20,6 +22,42 @@ struct Summary {
     near_duplicates_kept: usize,
     near_duplicates_across_identities: usize,
     near_duplicates_across_identities_complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Labels>,
+}
+
+/// What judging labels came to.
+#[derive(Default, Serialize)]
+pub(crate) struct Labels {
+    /// By reason.
+    doubtful: BTreeMap<&'static str, usize>,
+    /// Of identities with one image.
+    doubtful_singletons: usize,
+    /// Of identities with two.
+    doubtful_pairs: usize,
+    actions: BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scores: Option<Scores>,
+}
+
+impl Labels {
+    pub(crate) fn new(findings: &[Finding], scores: Option<Scores>) -> Self {
+        let mut labels = Self { scores, ..Self::default() };
+        for f in findings {
+            *labels.actions.entry(f.action.name()).or_default() += 1;
+            let reason = reason(f);
+            if !reason.is_empty() {
+                *labels.doubtful.entry(reason).or_default() += 1;
+            }
+            let doubtful = usize::from(f.judged.doubt.is_some());
+            match f.judged.images {
+                1 => labels.doubtful_singletons += doubtful,
+                2 => labels.doubtful_pairs += doubtful,
+                _ => {}
+            }
+        }
+        labels
+    }
 }
 
 pub(crate) fn write(
@@ -27,6 +65,7 @@ pub(crate) fn write(
     dataset: &Dataset,
     verdict: &Verdict,
     identities_kept: usize,
+    judged: Option<Labels>,
 ) -> Result<()> {
     std::fs::create_dir_all(folder).doing("create", folder)?;
     let mut rows = "name,identity,reason,detail\n".to_owned();
@@ -57,6 +96,7 @@ pub(crate) fn write(
         near_duplicates_kept: verdict.near_kept,
         near_duplicates_across_identities: verdict.across.len(),
         near_duplicates_across_identities_complete: !verdict.across_cut,
+        labels: judged,
     };
     let path = folder.join("summary.json");
     let text = serde_json::to_string_pretty(&summary).doing("write", &path)?;
@@ -68,7 +108,7 @@ fn save(path: &Path, text: &str) -> Result<()> {
 }
 
 /// A CSV field.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

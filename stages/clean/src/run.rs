@@ -1,13 +1,23 @@
 //! The work: see every image, judge, write what is kept.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
 use lfs_faces::dataset::{Dataset, FaceRef, Writer};
-use lfs_stage::{Context, Failure, Progress, Result};
+use lfs_formats::vectors::Vectors;
+use lfs_stage::{Context, Failure, IoContext, Progress, Result};
 use rayon::prelude::*;
 
+use crate::apply;
+use crate::decisions::{Decisions, Fate};
 use crate::hash::Hasher;
-use crate::judge::{Seen, judge, see};
+use crate::judge::{Seen, Verdict, judge, see};
+use crate::labels::Judged;
+use crate::listing;
 use crate::options::Options;
-use crate::report;
+use crate::report::{self, Labels};
+use crate::review;
 
 /// How many images are seen between two reports of progress.
 const CHUNK: usize = 1024;
@@ -31,11 +41,28 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             ..Progress::default()
         });
     }
-    let verdict = pool.install(|| judge(options, &dataset, &seen));
+    let decisions = cx.input_opt("decisions")?.map(Decisions::read).transpose()?.unwrap_or_default();
+    let judged = match cx.input_opt("embeddings")? {
+        Some(path) => Some(judge_labels(options, &dataset, path, &pool, cx)?),
+        None => None,
+    };
+    let is_apart = |i: usize, k: usize| decisions.are_apart(dataset.face(i).name, dataset.face(k).name);
+    let mut findings = Vec::new();
+    let spared = |i: usize| decisions.of(dataset.face(i).name) == Some(Fate::Keep);
+    let mut extra = |verdict: &mut Verdict| {
+        if let Some(judged) = &judged {
+            findings = apply::apply(options, &dataset, &seen, judged, verdict);
+        }
+        apply::decide(&decisions, &dataset, verdict, &mut findings);
+    };
+    let verdict = judge(options, &dataset, &seen, &pool, &is_apart, &mut extra, &spared);
+    unknown(&decisions, &dataset, cx);
     let mut info = dataset.info().clone();
     let mut kept = vec![false; info.identities.len()];
-    for (face, _) in dataset.iter().zip(&verdict.dropped).filter(|(_, d)| d.is_none()) {
-        kept[face.identity as usize] = true;
+    let stays = |i: &usize| verdict.dropped[*i].is_none();
+    let identity = |i: usize| verdict.moved[i].unwrap_or(dataset.face(i).identity);
+    for i in (0..dataset.len()).filter(stays) {
+        kept[identity(i) as usize] = true;
     }
     // Identities are numbered anew, so that a number is a class and every class has images.
     let mut next = 0;
@@ -48,8 +75,9 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     info.identities.retain(|_| is_kept.next() == Some(&true));
     let identities_kept = info.identities.len();
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
-    for (face, _) in dataset.iter().zip(&verdict.dropped).filter(|(_, d)| d.is_none()) {
-        writer.push(FaceRef { identity: numbers[face.identity as usize], ..face }).map_err(failed)?;
+    for i in (0..dataset.len()).filter(stays) {
+        let identity = numbers[identity(i) as usize];
+        writer.push(FaceRef { identity, ..dataset.face(i) }).map_err(failed)?;
     }
     writer.finish(info).map_err(failed)?;
     let gone = verdict.dropped.iter().filter(|d| d.is_some()).count();
@@ -58,5 +86,83 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         return Err(Failure::new(format!("every one of {gone} images would be dropped"))
             .help("look at `min-side`, `min-images` and `near-distance`, and whether the images are what they should be"));
     }
-    report::write(cx.output("report")?, &dataset, &verdict, identities_kept)
+    let folder = cx.output("report")?;
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let mut labels = None;
+    if judged.is_some() {
+        let truth = cx.input_opt("truth")?;
+        let scores = truth.map(|path| listing::compare(path, &dataset, &findings)).transpose()?;
+        if let Some(all) = scores.as_ref().and_then(|s| s.get("all")) {
+            cx.metric("precision", all.precision);
+            cx.metric("recall", all.recall);
+        }
+        listing::write(folder, &dataset, &findings)?;
+        labels = Some(Labels::new(&findings, scores));
+        review::write(folder, &dataset, &verdict, &findings)?;
+    }
+    report::write(folder, &dataset, &verdict, identities_kept, labels)
+}
+
+fn judge_labels(
+    options: &Options,
+    dataset: &Dataset,
+    path: &std::path::Path,
+    pool: &rayon::ThreadPool,
+    cx: &Context<'_>,
+) -> Result<Vec<Judged>> {
+    let vectors = Vectors::open(path).map_err(|e| Failure::new(e.to_string()))?;
+    if vectors.len() != dataset.len() {
+        return Err(Failure::new(format!(
+            "{} embeddings for a data set of {} images",
+            vectors.len(),
+            dataset.len()
+        ))
+        .help("`embeddings` has a row an image, in the order of `dataset`: embed that very data set"));
+    }
+    let labels: Vec<u32> = dataset.iter().map(|f| f.identity).collect();
+    let classes = dataset.info().identities.len();
+    let (done, all) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let seen = |now: usize, total: usize| {
+        done.store(now, Ordering::Relaxed);
+        all.store(total, Ordering::Relaxed);
+    };
+    let (answer, wait) = mpsc::channel();
+    let (seen, vectors, labels) = (&seen, &vectors, labels.as_slice());
+    std::thread::scope(|scope| {
+        // This thread speaks with the runner while the others work.
+        scope.spawn(move || {
+            let judged = pool.install(|| crate::labels::judge(vectors, labels, classes, options.sure, seen));
+            let _ = answer.send(judged);
+        });
+        loop {
+            match wait.recv_timeout(Duration::from_millis(200)) {
+                Ok(judged) => return Ok(judged),
+                Err(RecvTimeoutError::Timeout) => cx.progress(Progress {
+                    doing: "comparing with identities".to_owned(),
+                    done: done.load(Ordering::Relaxed) as u64,
+                    total: Some(all.load(Ordering::Relaxed) as u64),
+                    unit: "images".to_owned(),
+                    ..Progress::default()
+                }),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new("the judging of labels broke off"));
+                }
+            }
+        }
+    })
+}
+
+/// Names in decisions that the data set does not have: the file may be of another one.
+fn unknown(decisions: &Decisions, dataset: &Dataset, cx: &Context<'_>) {
+    let mut names = decisions.names();
+    let all = names.len();
+    for face in dataset.iter() {
+        names.remove(face.name);
+    }
+    if let Some(first) = names.first() {
+        cx.warn(format!(
+            "{} of {all} images in `decisions` are not in the data set: {first} ..",
+            names.len()
+        ));
+    }
 }

@@ -9,6 +9,7 @@
 //! - [`pack`]: writers of containers.
 //! - [`names`]: names of files: which are images, which belong to nobody.
 //! - [`text`]: text files in the encodings in which people save them.
+//! - [`vectors`]: embeddings, a row an image.
 //!
 //! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
 //! trainings valid: what reads datasets alone is not built on it.
@@ -22,6 +23,7 @@ pub mod matrix;
 pub mod names;
 pub mod pack;
 pub mod text;
+pub mod vectors;
 
 use lfs_faces::DataError;
 

@@ -8,11 +8,12 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 12] = [
+static KINDS: [&dyn Kind; 13] = [
     &lfs_synthesize::Synthesize,
     &lfs_acquire::Acquire,
     &lfs_describe::Describe,
     &lfs_clean::Clean,
+    &lfs_noise::Noise,
     &lfs_overlap::Overlap,
     &lfs_align::Align,
     &lfs_train::Train,

@@ -14,6 +14,7 @@ macro_rules! for_each_kind {
         $check::<lfs_synthesize::Synthesize>();
         $check::<lfs_acquire::Acquire>();
         $check::<lfs_clean::Clean>();
+        $check::<lfs_noise::Noise>();
         $check::<lfs_overlap::Overlap>();
         $check::<lfs_align::Align>();
         $check::<lfs_train::Train>();
@@ -314,7 +315,17 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             ],
         ),
         ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
-        ("clean", &[("dataset", Shape::One)], &["dataset", "report"]),
+        (
+            "clean",
+            &[
+                ("dataset", Shape::One),
+                ("embeddings", Shape::Optional),
+                ("decisions", Shape::Optional),
+                ("truth", Shape::Optional),
+            ],
+            &["dataset", "report"],
+        ),
+        ("noise", &[("dataset", Shape::One), ("embeddings", Shape::Optional)], &["dataset", "truth"]),
         (
             "overlap",
             &[

@@ -1,0 +1,268 @@
+//! Rows of numbers, one an image: what the kind `embed` writes, and NumPy's `.npy`.
+//!
+//! The file is mapped, never held: it may be larger than memory.
+
+use std::fs::File;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors};
+
+use crate::DataError;
+
+/// The file that a folder of embeddings holds.
+pub const FILE: &str = "embeddings.safetensors";
+/// The tensor in it.
+const TENSOR: &str = "embeddings";
+/// The most numbers of a row.
+const WIDEST: usize = 65_536;
+/// The longest description in an `.npy` file, in bytes.
+const LONGEST: usize = 65_536;
+/// How many faulty rows are named.
+const NAMED: usize = 10;
+
+/// Rows of `width` numbers, each with a direction.
+pub struct Vectors {
+    map: memmap2::Mmap,
+    /// Where the first row begins.
+    start: usize,
+    /// Of eight bytes a number, not four.
+    wide: bool,
+    width: usize,
+    /// The length of each row, as it is in the file.
+    norms: Vec<f64>,
+}
+
+impl Vectors {
+    /// Opens a folder that holds `embeddings.safetensors` (tensor `embeddings`, float32 [n, d]), such a file itself, or an `.npy`
+    /// file of float32 or float64 [n, d] in C order. Every row is looked at once.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged or of another form, or when rows are not finite or have no direction; the first ten are named.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+        Self::open_file(&file).map_err(|e| e.within(file.display()))
+    }
+
+    fn open_file(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|e| DataError::new(format!("cannot read it: {e}")))?;
+        // SAFETY: the map is read only, and an input is not changed while a stage runs; a file that is cut short meanwhile ends
+        // the process, it gives no wrong numbers.
+        #[allow(unsafe_code)]
+        let map = unsafe { memmap2::Mmap::map(&file) }
+            .map_err(|e| DataError::new(format!("cannot read it: {e}")))?;
+        let (start, wide, n, width) =
+            if map.starts_with(b"\x93NUMPY") { npy(&map)? } else { safetensors(&map)? };
+        let size = if wide { 8 } else { 4 };
+        let fits = n.checked_mul(width).and_then(|x| x.checked_mul(size)).and_then(|x| x.checked_add(start));
+        if !(1..=WIDEST).contains(&width) || fits.is_none_or(|end| end > map.len()) {
+            return Err(form(&format!("{n} rows of {width} numbers in {} bytes", map.len())));
+        }
+        let mut vectors = Self { map, start, wide, width, norms: Vec::new() };
+        let mut faulty = Vec::new();
+        let mut norms = Vec::with_capacity(n);
+        let mut row = vec![0.0; width];
+        for i in 0..n {
+            vectors.raw(i, &mut row);
+            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if !norm.is_finite() || norm == 0.0 {
+                faulty.push(i);
+            }
+            norms.push(norm);
+        }
+        if let [first, ..] = faulty.as_slice() {
+            let named: Vec<String> = faulty.iter().take(NAMED).map(usize::to_string).collect();
+            let found = if norms[*first] == 0.0 { "all its numbers are 0" } else { "it is not finite" };
+            return Err(DataError::new(format!(
+                "{} of {n} rows have no direction (row {first}: {found}): rows {}{}; did the training diverge, or were images not read?",
+                faulty.len(),
+                named.join(", "),
+                if faulty.len() > NAMED { " .." } else { "" }
+            )));
+        }
+        vectors.norms = norms;
+        Ok(vectors)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.norms.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.norms.is_empty()
+    }
+
+    /// How many numbers a row has.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The length of row `i` before it was brought to 1.
+    ///
+    /// # Panics
+    /// When there is no such row, as a slice does.
+    pub fn norm(&self, i: usize) -> f64 {
+        self.norms[i]
+    }
+
+    /// Writes row `i`, brought to length 1, to `out` ([`Vectors::width`] numbers). The same file gives the same bits on every machine.
+    ///
+    /// # Panics
+    /// When there is no such row, as a slice does.
+    pub fn unit(&self, i: usize, out: &mut [f64]) {
+        let norm = self.norms[i];
+        self.raw(i, out);
+        out.iter_mut().for_each(|x| *x /= norm);
+    }
+
+    fn raw(&self, i: usize, out: &mut [f64]) {
+        let size = if self.wide { 8 } else { 4 };
+        let at = self.start + i * self.width * size;
+        let bytes = &self.map[at..at + self.width * size];
+        if self.wide {
+            let numbers = bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b));
+            out.iter_mut().zip(numbers).for_each(|(o, x)| *o = x);
+        } else {
+            let numbers = bytes.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b)));
+            out.iter_mut().zip(numbers).for_each(|(o, x)| *o = x);
+        }
+    }
+}
+
+fn form(found: &str) -> DataError {
+    DataError::new(format!(
+        "expected a folder of an `embed` stage, or an .npy file of float32 or float64 [n, d], a row an image: {found}"
+    ))
+}
+
+/// Start, float64 or not, rows and numbers of a row.
+type Layout = (usize, bool, usize, usize);
+
+fn safetensors(bytes: &[u8]) -> Result<Layout, DataError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| form(&e.to_string()))?;
+    let tensor = file.tensor(TENSOR).map_err(|_| form(&format!("there is no tensor `{TENSOR}`")))?;
+    match (tensor.dtype(), tensor.shape()) {
+        (Dtype::F32, &[n, d]) => {
+            let start = tensor.data().as_ptr() as usize - bytes.as_ptr() as usize;
+            Ok((start, false, n, d))
+        }
+        (dtype, shape) => Err(form(&format!("`{TENSOR}` is {dtype:?} {shape:?}"))),
+    }
+}
+
+/// The header of NumPy's format, versions 1 to 3: a Python dictionary of three entries.
+fn npy(bytes: &[u8]) -> Result<Layout, DataError> {
+    let short = || form("the .npy file is cut short");
+    let (length, at) = match bytes.get(6).ok_or_else(short)? {
+        1 => (bytes.get(8..10).map(|b| usize::from(b[0]) | usize::from(b[1]) << 8).ok_or_else(short)?, 10),
+        2 | 3 => {
+            let b = bytes.get(8..12).and_then(|b| b.first_chunk::<4>()).ok_or_else(short)?;
+            (u32::from_le_bytes(*b) as usize, 12)
+        }
+        other => return Err(form(&format!("version {other} of the .npy format"))),
+    };
+    if length > LONGEST {
+        return Err(form("the description in the .npy file is too long"));
+    }
+    let text = bytes.get(at..at + length).and_then(|b| std::str::from_utf8(b).ok()).ok_or_else(short)?;
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let after = |key: &str| text.split_once(key).map(|(_, rest)| rest);
+    let wide = match after("'descr':'").and_then(|t| t.split_once('\'')) {
+        Some(("<f4", _)) => false,
+        Some(("<f8", _)) => true,
+        other => return Err(form(&format!("numbers of type {}", other.map_or("?", |(t, _)| t)))),
+    };
+    if !after("'fortran_order':").is_some_and(|t| t.starts_with("False")) {
+        return Err(form("the array is in Fortran order; save `numpy.ascontiguousarray(x)`"));
+    }
+    let shape = after("'shape':(").and_then(|t| t.split_once(')')).map(|(t, _)| t).unwrap_or_default();
+    let sides: Vec<usize> =
+        shape.split(',').filter(|t| !t.is_empty()).filter_map(|t| t.parse().ok()).collect();
+    match sides.as_slice() {
+        &[n, d] if shape.split(',').filter(|t| !t.is_empty()).count() == 2 => Ok((at + length, wide, n, d)),
+        _ => Err(form(&format!("an array of shape ({shape})"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use safetensors::tensor::{TensorView, serialize};
+
+    use super::*;
+
+    fn npy_file(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let head = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut out = b"\x93NUMPY\x01\x00".to_vec();
+        out.extend((head.len() as u16).to_le_bytes());
+        out.extend(head.as_bytes());
+        out.extend(data);
+        out
+    }
+
+    fn open(bytes: &[u8]) -> Result<Vectors, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("v");
+        std::fs::write(&path, bytes).unwrap();
+        Vectors::open(&path)
+    }
+
+    fn floats(rows: &[f32]) -> Vec<u8> {
+        rows.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn rows_of_every_form_have_length_one_and_keep_their_own() {
+        let f8: Vec<u8> = [3.0_f64, 4.0, 0.0, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let data = floats(&[3.0, 4.0, 0.0, -2.0]);
+        let view = TensorView::new(Dtype::F32, vec![2, 2], &data).unwrap();
+        let tensors = serialize([(TENSOR, view)], None).unwrap();
+        for bytes in [npy_file("<f4", "(2, 2)", &data), npy_file("<f8", "(2, 2)", &f8), tensors] {
+            let v = open(&bytes).unwrap();
+            let mut row = [0.0; 2];
+            v.unit(0, &mut row);
+            assert_eq!((v.len(), v.width(), row, v.norm(0), v.norm(1)), (2, 2, [0.6, 0.8], 5.0, 2.0));
+            v.unit(1, &mut row);
+            assert_eq!(row, [0.0, -1.0]);
+        }
+    }
+
+    #[test]
+    fn rows_without_direction_are_named_the_first_ten() {
+        let mut rows = vec![1.0_f32; 40];
+        rows[6] = f32::NAN;
+        rows[10..40].fill(0.0);
+        let text = open(&npy_file("<f4", "(20, 2)", &floats(&rows))).err().unwrap().to_string();
+        assert!(
+            text.contains("16 of 20 rows") && text.contains("rows 3, 5, 6, 7, 8, 9, 10, 11, 12, 13 .."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_form_is_refused() {
+        let data = floats(&[1.0; 4]);
+        for bytes in [
+            npy_file("<f2", "(2, 2)", &data),
+            npy_file("<f4", "(4,)", &data),
+            npy_file("<f4", "(3, 2)", &data),
+            npy_file("<f4", "(2, 0)", &data),
+            npy_file("<f4", "(18446744073709551615, 2)", &data),
+            b"some text".to_vec(),
+            b"\x93NUMPY".to_vec(),
+        ] {
+            let text = open(&bytes).err().unwrap().to_string();
+            assert!(text.contains("expected a folder of an `embed` stage"), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, head: bool, at in 0_usize..90, value: u8) {
+            let mut file = if head { npy_file("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, 4.0])) } else { bytes };
+            if let Some(b) = file.get_mut(at) { *b = value; }
+            if !file.is_empty() { let _ = open(&file); }
+        }
+    }
+}
