@@ -41,25 +41,19 @@ pub(crate) async fn fetch(job: &Arc<Job>, url: &Url) -> Result<Fetched> {
     let chosen = job.patterns.choose(metas.iter().map(|(name, _)| name.as_str()), None)?;
     let chosen: Vec<_> =
         metas.iter().filter(|(name, _)| chosen.binary_search(&name.as_str()).is_ok()).cloned().collect();
-    chosen.iter().for_each(|(_, meta)| job.count.want(meta.size));
-    let (store, address) = (Arc::new(store), Arc::new(url.clone()));
-    let tasks = chosen.into_iter().map(|(name, meta)| {
-        let (job, store, address) = (Arc::clone(job), Arc::clone(&store), Arc::clone(&address));
-        async move {
-            let task = tokio::spawn(async move {
-                let kept = one(&job, &store, &address, &meta).await?;
-                Ok(Item { name, path: kept.path, bytes: kept.bytes, sha256: kept.sha256 })
-            });
-            task.await.unwrap_or_else(|e| Err(Failure::new(format!("a transfer was ended: {e}"))))
-        }
-    });
-    let mut items: Vec<Item> = stream::iter(tasks).buffer_unordered(AT_ONCE).try_collect().await?;
-    items.sort_by(|a, b| a.name.cmp(&b.name));
-    let digest = match items.as_slice() {
+    let place = Arc::new(Place { store, url: url.clone() });
+    let pin = job.options.pin();
+    let digest_of = |items: &[Item]| match items {
         [only] if single => only.sha256.clone(),
         several => folder_digest(several),
     };
-    match job.options.pin() {
+    let (mut items, gone_on) = all(job, &place, &chosen, pin.is_some()).await?;
+    // What an ended run left may be damaged. Without a pin nothing could tell, so none is gone on with then.
+    if gone_on && pin.as_ref().is_some_and(|pin| *pin != digest_of(&items)) {
+        (items, _) = all(job, &place, &chosen, false).await?;
+    }
+    let digest = digest_of(&items);
+    match pin {
         None => Err(unpinned(&format!("`{url}`"), &digest)),
         Some(pin) if pin != digest => Err(Failure::new(format!(
             "`{url}` is not what `sha256` pins:\n  pinned {pin}\n  found  {digest}"
@@ -67,6 +61,38 @@ pub(crate) async fn fetch(job: &Arc<Job>, url: &Url) -> Result<Fetched> {
         .help("if what is there now is meant, set `sha256` to the digest found; it is kept and not fetched again")),
         Some(_) => Ok(Fetched { commit: None, package: None, items }),
     }
+}
+
+/// Where objects are.
+struct Place {
+    store: Store,
+    url: Url,
+}
+
+/// Brings objects, several at once; says whether any was gone on with that an earlier run had begun. Without `go_on` only those
+/// count as here that were brought in one go.
+async fn all(
+    job: &Arc<Job>,
+    place: &Arc<Place>,
+    chosen: &[(String, ObjectMeta)],
+    go_on: bool,
+) -> Result<(Vec<Item>, bool)> {
+    chosen.iter().for_each(|(_, meta)| job.count.want(meta.size));
+    let tasks = chosen.iter().cloned().map(|(name, meta)| {
+        let (job, place) = (Arc::clone(job), Arc::clone(place));
+        async move {
+            let task = tokio::spawn(async move {
+                let (kept, gone_on) = one(&job, &place, &meta, go_on).await?;
+                Ok((Item { name, path: kept.path, bytes: kept.bytes, sha256: kept.sha256 }, gone_on))
+            });
+            task.await.unwrap_or_else(|e| Err(Failure::new(format!("a transfer was ended: {e}"))))
+        }
+    });
+    let both: Vec<(Item, bool)> = stream::iter(tasks).buffer_unordered(AT_ONCE).try_collect().await?;
+    let gone_on = both.iter().any(|(_, gone_on)| *gone_on);
+    let mut items: Vec<Item> = both.into_iter().map(|(item, _)| item).collect();
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((items, gone_on))
 }
 
 enum Found {
@@ -106,18 +132,18 @@ async fn found(store: &Store, url: &Url) -> Result<Found> {
     }
 }
 
-/// One object: from the downloads, where it is the same still, or from the store.
-async fn one(job: &Job, store: &Store, url: &Url, meta: &ObjectMeta) -> Result<Kept> {
+/// One object: from the downloads, where it is the same still, or from the store; and whether it was gone on with.
+async fn one(job: &Job, place: &Place, meta: &ObjectMeta, go_on: bool) -> Result<(Kept, bool)> {
     let options: String = ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AZURE_STORAGE_ACCOUNT_NAME"]
         .iter()
         .map(|name| job.settings.first(&[name]).unwrap_or_default().to_owned() + " ")
         .collect();
-    let host = url.host_str().unwrap_or_default();
+    let host = place.url.host_str().unwrap_or_default();
     let tag = meta.e_tag.as_deref().unwrap_or_default();
-    // Without a tag, when it was written is what tells an object from the next of its name.
+    // When it was written, too: not every store has tags.
     let key = format!(
         "{options}{}://{host}/{} {} {tag} {}",
-        url.scheme(),
+        place.url.scheme(),
         meta.location,
         meta.size,
         meta.last_modified.timestamp_millis()
@@ -129,18 +155,24 @@ async fn one(job: &Job, store: &Store, url: &Url, meta: &ObjectMeta) -> Result<K
         && let Some(kept) = tokio::task::block_in_place(|| job.downloads.held(&digest))?
     {
         job.count.add(kept.bytes);
-        return Ok(kept);
+        return Ok((kept, false));
     }
-    let sha256 = pieces(job, store, url, meta, &part).await?;
+    if !go_on && part.exists() {
+        std::fs::remove_file(&part).doing("remove", &part)?;
+    }
+    let (sha256, gone_on) = pieces(job, place, meta, &part).await?;
     let kept = job.downloads.keep(&part, &sha256)?;
-    let written =
-        note.parent().map(std::fs::create_dir_all).transpose().and_then(|_| std::fs::write(&note, &sha256));
-    written.doing("write", &note)?;
-    Ok(kept)
+    // Of one that was gone on with the digest is not yet known to be right.
+    if !gone_on {
+        let folder = note.parent().map(std::fs::create_dir_all).transpose();
+        folder.and_then(|_| std::fs::write(&note, &sha256)).doing("write", &note)?;
+    }
+    Ok((kept, gone_on))
 }
 
-/// Brings an object piece by piece behind the pieces that are there, and gives its digest.
-async fn pieces(job: &Job, store: &Store, url: &Url, meta: &ObjectMeta, part: &Local) -> Result<String> {
+/// Brings an object piece by piece behind the pieces that are there; gives its digest, and whether there were some.
+async fn pieces(job: &Job, place: &Place, meta: &ObjectMeta, part: &Local) -> Result<(String, bool)> {
+    let Place { store, url } = place;
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(part);
     let mut file = opened.doing("write", part)?;
     let mut hashes = Hashes::new(None, None);
@@ -150,6 +182,7 @@ async fn pieces(job: &Job, store: &Store, url: &Url, meta: &ObjectMeta, part: &L
         (len, hashes) = (0, Hashes::new(None, None));
     }
     job.count.add(len);
+    let gone_on = len > 0;
     let mut tries = 0;
     while len < meta.size {
         let end = meta.size.min(len + PIECE);
@@ -186,7 +219,7 @@ async fn pieces(job: &Job, store: &Store, url: &Url, meta: &ObjectMeta, part: &L
         }
     }
     file.sync_all().doing("write", part)?;
-    Ok(hashes.finish().sha256)
+    Ok((hashes.finish().sha256, gone_on))
 }
 
 fn changed(url: &Url, object: &Path) -> Failure {

@@ -1,6 +1,6 @@
 //! One file of a web server.
 
-use lfs_stage::{Failure, Result};
+use lfs_stage::{Failure, IoContext, Result};
 use url::Url;
 
 use crate::digest::Pin;
@@ -50,6 +50,10 @@ pub(crate) async fn file(
     // Somebody else may have brought it meanwhile.
     if let Some(kept) = held()? {
         return Ok(kept);
+    }
+    // The file may be another since an earlier run began it, and without a pin nothing could tell.
+    if pin.is_none() && part.exists() {
+        std::fs::remove_file(&part).doing("remove", &part)?;
     }
     let origin = Origin { url, secret, explain: &|refused| refused.failure(), judge: &|_| Ok(()) };
     let wanted = Wanted { name, size: None, pin };

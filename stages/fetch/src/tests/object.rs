@@ -85,7 +85,6 @@ fn an_object_that_is_kept_or_begun_is_not_fetched_again() {
     let (server, machine, files) = store();
     let parameters = at("faces/a.bin", &sha256(&files[0].1));
     machine.fetch(parameters.clone()).unwrap();
-    // Its bytes change, though not for whoever asks about it: what is kept is what comes.
     let kept = machine.at(".cache/lfs-pipe/downloads/sha256").join(sha256(&files[0].1));
     assert!(kept.is_file());
     // As an ended process leaves it: the beginning of the object, and nothing else.
@@ -94,13 +93,25 @@ fn an_object_that_is_kept_or_begun_is_not_fetched_again() {
         .map(|e| e.unwrap().path())
         .collect();
     let part = parts[0].with_extension("");
-    std::fs::write(&part, &files[0].1[..8_500_000]).unwrap();
-    std::fs::remove_file(&kept).unwrap();
-    std::fs::remove_dir_all(machine.at(".cache/lfs-pipe/downloads/notes")).unwrap();
+    let forget = |laid: &[u8]| {
+        std::fs::write(&part, laid).unwrap();
+        let _ = std::fs::remove_file(&kept);
+        let _ = std::fs::remove_dir_all(machine.at(".cache/lfs-pipe/downloads/notes"));
+    };
+    forget(&files[0].1[..8_500_000]);
     let out = machine.fetch(parameters.clone()).unwrap();
     assert!(out.files["a.bin"] == files[0].1);
-    // Bytes that were begun are counted at once, the others as they come.
+    // What was begun counts at once. Had it come again, twice as much would have been wanted.
     assert_eq!(out.progress.last(), Some(&(9_000_000, Some(9_000_000))));
+    // A damaged beginning costs time alone.
+    forget(&bytes(64, 8_500_000));
+    let out = machine.fetch(parameters.clone()).unwrap();
+    assert!(out.files["a.bin"] == files[0].1);
+    assert_eq!(out.progress.last(), Some(&(18_000_000, Some(18_000_000))));
+    // Without a pin it would be told as what is meant.
+    forget(&bytes(64, 8_500_000));
+    let failure = machine.fails(json!({ "from": format!("s3://{BUCKET}/faces/a.bin") }));
+    says(&failure, &[&format!("sha256 = \"{}\"", sha256(&files[0].1))]);
     // An object that was written again is another.
     std::fs::write(server.root().join("faces/a.bin"), bytes(63, 9_000_000)).unwrap();
     says(&machine.fails(parameters), &["not what `sha256` pins", &sha256(&bytes(63, 9_000_000))]);
