@@ -11,9 +11,9 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::guard::{Bounds, Odd};
 use crate::jobs::{Doer, End, PIECE, PIECES, Text};
 use crate::{folder, here};
+use lfs_store::{Bounds, Odd};
 
 /// Larger texts are few, and are held few at a time: each may be as large as [`MOST_TEXT`].
 const LARGE_TEXT: usize = 1 << 20;

@@ -13,7 +13,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use crate::store::Store;
+use lfs_store::Store;
 
 /// What is asked for at once, and up to which size a file goes in one piece. S3 takes no smaller pieces.
 pub(crate) const PIECE: u64 = 5 << 20;

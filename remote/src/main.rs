@@ -3,10 +3,8 @@
 
 mod fetch;
 mod folder;
-mod guard;
 mod jobs;
 mod send;
-mod store;
 
 use std::io::{BufRead, Write};
 use std::panic::AssertUnwindSafe;
@@ -19,6 +17,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 use jobs::{Doer, Said};
 
+// Both sides of the runner's messages hold to one bound, and the store's answers with them.
+const _: () = assert!(lfs_store::MOST_TEXT == lfs_pipe::remote::protocol::MOST_TEXT);
+
 /// How many jobs go on at once. Most wait for the network.
 const AT_ONCE: usize = 32;
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         eprintln!("lfs-remote URL\n\nStarted by lfs-pipe: see `lfs-pipe cache --help`.");
         return ExitCode::from(2);
     };
-    let store = match store::open(&url) {
+    let store = match lfs_store::open(&url, &variables()) {
         Ok(store) => store,
         Err(why) => {
             line(&Greeting::Unusable(why));
@@ -80,6 +81,14 @@ fn main() -> ExitCode {
     let _ = saying.join();
     // A file system that does not answer still has threads of ours; nobody waits for them.
     std::process::exit(0)
+}
+
+/// Those of the environment that are text.
+fn variables() -> Vec<(String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// Says a line; if nobody listens any more, nobody needs the rest either.

@@ -13,9 +13,9 @@ use object_store::{
 use tokio::io::AsyncReadExt;
 
 use crate::folder::{self, Held};
-use crate::guard::{Bounds, Odd};
 use crate::here;
 use crate::jobs::{Doer, End, PIECE, PIECES};
+use lfs_store::{Bounds, Odd};
 
 /// No store takes more pieces of a file.
 const MOST_PIECES: u64 = 10_000;

@@ -8,8 +8,9 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 13] = [
+static KINDS: [&dyn Kind; 14] = [
     &lfs_synthesize::Synthesize,
+    &lfs_fetch::Fetch,
     &lfs_acquire::Acquire,
     &lfs_describe::Describe,
     &lfs_clean::Clean,

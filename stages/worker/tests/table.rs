@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 macro_rules! for_each_kind {
     ($check:ident) => {
         $check::<lfs_synthesize::Synthesize>();
+        $check::<lfs_fetch::Fetch>();
         $check::<lfs_acquire::Acquire>();
         $check::<lfs_clean::Clean>();
         $check::<lfs_noise::Noise>();
@@ -296,7 +297,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 10] = [
+    let wanted: [Promise; 11] = [
         (
             "synthesize",
             &[],
@@ -314,6 +315,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
                 "truth",
             ],
         ),
+        ("fetch", &[], &["files", "report"]),
         ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
         (
             "clean",

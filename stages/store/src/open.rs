@@ -16,7 +16,9 @@ use crate::guard::Guarding;
 
 /// A store, and the place in it below which all names are.
 pub struct Store {
+    /// The store.
     pub store: Arc<dyn ObjectStore>,
+    /// The place in it.
     pub base: Path,
     /// The same, if it is a folder of a file system: what lies there may be no file.
     pub folder: Option<Arc<LocalFileSystem>>,
@@ -46,15 +48,17 @@ fn retry() -> RetryConfig {
     RetryConfig { backoff, max_retries: 2, retry_timeout: RETRY }
 }
 
-/// Options and secrets come from the environment, under the names that the stores' own tools use.
-fn environment(begin: &'static str) -> impl Iterator<Item = (String, String)> {
-    std::env::vars()
-        .filter(move |(name, _)| name.starts_with(begin))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+/// Those of the variables whose names begin so, as options.
+fn chosen<'a>(
+    variables: &'a [(String, String)],
+    begin: &'a str,
+) -> impl Iterator<Item = (String, &'a String)> {
+    let those = variables.iter().filter(move |(name, _)| name.starts_with(begin));
+    those.map(|(name, value)| (name.to_ascii_lowercase(), value))
 }
 
 macro_rules! cloud {
-    ($builder:ty, $url:expr, $begin:literal) => {{
+    ($builder:ty, $url:expr, $variables:expr, $begin:literal) => {{
         // Options of the connection among the variables count; all others of it are these.
         let options = ClientOptions::new()
             .with_connect_timeout(CONNECT)
@@ -65,7 +69,7 @@ macro_rules! cloud {
             .with_client_options(options)
             .with_url($url.to_string())
             .with_retry(retry());
-        for (name, value) in environment($begin) {
+        for (name, value) in chosen($variables, $begin) {
             if let Ok(key) = name.parse() {
                 builder = builder.with_config(key, value);
             }
@@ -74,8 +78,12 @@ macro_rules! cloud {
     }};
 }
 
-/// Opens the store of an address. Nothing is sent yet.
-pub fn open(text: &str) -> Result<Store, String> {
+/// Opens the store of an address. Options and secrets are among `variables`, those of the environment, under the names that the
+/// stores' own tools use. Nothing is sent yet.
+///
+/// # Errors
+/// When there is no such kind of store, or something is missing that it needs.
+pub fn open(text: &str, variables: &[(String, String)]) -> Result<Store, String> {
     if text.starts_with('/') {
         let base = Path::from_absolute_path(text).map_err(|e| e.to_string())?;
         return Ok(Store::folder(base));
@@ -85,9 +93,9 @@ pub fn open(text: &str) -> Result<Store, String> {
     let base = Path::parse(path).map_err(|e| e.to_string())?;
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::Local => return Ok(Store::folder(base)),
-        ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url, "AWS_"),
-        ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url, "GOOGLE_"),
-        ObjectStoreScheme::MicrosoftAzure => cloud!(MicrosoftAzureBuilder, url, "AZURE_"),
+        ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url, variables, "AWS_"),
+        ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url, variables, "GOOGLE_"),
+        ObjectStoreScheme::MicrosoftAzure => cloud!(MicrosoftAzureBuilder, url, variables, "AZURE_"),
         ObjectStoreScheme::Http => {
             let options = ClientOptions::new()
                 .with_connect_timeout(CONNECT)
@@ -109,15 +117,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_store_is_known_and_others_are_refused_by_name() {
-        assert_eq!(open("file:///tmp/results").unwrap().base.as_ref(), "tmp/results");
-        assert_eq!(open("/tmp/my results #1").unwrap().base.as_ref(), "tmp/my results #1");
-        assert_eq!(open("s3://bucket/a/b").unwrap().base.as_ref(), "a/b");
-        assert_eq!(open("https://example.org/results").unwrap().base.as_ref(), "results");
+        assert_eq!(open("file:///tmp/results", &[]).unwrap().base.as_ref(), "tmp/results");
+        assert_eq!(open("/tmp/my results #1", &[]).unwrap().base.as_ref(), "tmp/my results #1");
+        assert_eq!(open("s3://bucket/a/b", &[]).unwrap().base.as_ref(), "a/b");
+        assert_eq!(open("https://example.org/results", &[]).unwrap().base.as_ref(), "results");
         // Without a key there is no such store; the message says what is missing.
-        let why = open("az://container/a").err().unwrap();
+        let why = open("az://container/a", &[]).err().unwrap();
         assert!(why.to_lowercase().contains("account"), "{why}");
-        let why = open("carrier-pigeon://a/b").err().unwrap();
+        let why = open("carrier-pigeon://a/b", &[]).err().unwrap();
         assert!(why.contains("carrier-pigeon"), "{why}");
-        assert!(open("results").err().unwrap().contains("no address"));
+        assert!(open("results", &[]).err().unwrap().contains("no address"));
     }
 }

@@ -35,7 +35,7 @@ pub struct Bounds {
 impl Bounds {
     /// Those of a text: a record, a list, an answer of the store itself.
     pub fn text() -> Self {
-        Self { bytes: lfs_pipe::remote::protocol::MOST_TEXT, patience: PATIENCE, rate: 512 << 10 }
+        Self { bytes: crate::MOST_TEXT, patience: PATIENCE, rate: 512 << 10 }
     }
 
     /// Those of so many bytes of a blob. Several come at once over one line.
@@ -96,7 +96,7 @@ impl Odd {
 
 /// Connects as usual, and holds what answers to its bounds.
 #[derive(Debug)]
-pub struct Guarding;
+pub(crate) struct Guarding;
 
 impl HttpConnector for Guarding {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {

@@ -1,0 +1,77 @@
+//! Brings bytes from elsewhere into a pipeline, verified and pinned.
+//!
+//! What comes is chosen by the parameters alone: a commit of the Hugging Face Hub, whose digests the hub gives, or a SHA-256
+//! digest. Where it comes from (a mirror, a proxy, a cache) is chosen by the environment and is no part of a result.
+//!
+//! ```text
+//! options -> source --+-- hub      (api, licence, cache) --+
+//!                     +-- web                              +-- transfer -- client
+//!                     +-- registry (pypi, npm, members) ---+
+//!                     +-- object   (lfs-store)
+//!                            all -> downloads, place, report
+//! ```
+//!
+//! What has arrived stays where it was put: in the cache that Python's `huggingface_hub` has, or in a folder of downloads. So a
+//! run that was ended, or failed, goes on with the bytes that it has.
+
+mod client;
+mod digest;
+mod downloads;
+mod hub;
+mod names;
+mod object;
+mod options;
+mod place;
+mod refusal;
+mod registry;
+mod run;
+mod secret;
+mod settings;
+mod source;
+mod transfer;
+mod web;
+
+use lfs_stage::{Context, Input, Output, Result, Source, Stage};
+
+pub use options::Options;
+
+#[allow(missing_docs)]
+mod sources {
+    include!(concat!(env!("OUT_DIR"), "/source.rs"));
+}
+pub use sources::SOURCE;
+
+/// The kind `fetch`.
+pub struct Fetch;
+
+impl Stage for Fetch {
+    const KIND: &'static str = "fetch";
+    const SUMMARY: &'static str =
+        "Brings files from the Hugging Face Hub, the web, an object store or a package registry, by digest";
+    const CODE: &'static [&'static [Source]] = &[lfs_store::SOURCE, SOURCE];
+    const INPUTS: &'static [Input] = &[];
+    const OUTPUTS: &'static [Output] = &[
+        Output {
+            name: "files",
+            path: "files",
+            about: "the files, in the paths that they have at their source",
+        },
+        Output {
+            name: "report",
+            path: "source.json",
+            about: "the address, the commit, the licence, and each file's size and SHA-256 digest",
+        },
+    ];
+    type Params = Options;
+
+    fn check(options: &Options) -> Result<()> {
+        options.check()
+    }
+
+    fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
+        run::run(options, cx, settings::Settings::of_environment())
+    }
+}
+
+#[cfg(test)]
+mod tests;
