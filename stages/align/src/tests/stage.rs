@@ -78,6 +78,32 @@ fn crops_show_the_place_that_the_landmarks_mark_at_any_size() {
 }
 
 #[test]
+fn templates_put_the_points_where_they_say_and_the_data_set_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("in"), &[face(0, Some(shifted(20.0)))]);
+    for (name, width, height, nose) in [
+        ("arcface-112", 112, 112, [56.0252, 71.7366]),
+        ("arcface-96x112", 96, 112, [48.0252, 71.7366]),
+        ("arcface-144", 144, 144, [56.0252 * 9.0 / 7.0, 71.7366 * 9.0 / 7.0]),
+    ] {
+        let out = dir.path().join(name);
+        align(&dir.path().join("in"), &out, json!({"template": name, "encoding": "png"}), 1).0.unwrap();
+        let set = Dataset::open(&out.join("dataset")).unwrap();
+        let info = set.info().crop.clone().unwrap();
+        assert_eq!((info.template.as_str(), info.width(), info.size), (name, width, height));
+        let crop = decode(set.face(0).image).unwrap();
+        assert_eq!((crop.width, crop.height), (width, height));
+        let found = set.face(0).points.unwrap()[2].map(f64::from);
+        assert!((found[0] - nose[0]).abs() < 0.01 && (found[1] - nose[1]).abs() < 0.01, "{name}: {found:?}");
+        // The picture says where its pixels are: the nose shows the place that was marked.
+        let at = (nose[1].round() as u32 * width + nose[0].round() as u32) as usize * 3;
+        assert!(
+            (f64::from(crop.rgb[at]) - 76.0).abs() < 3.0 && (f64::from(crop.rgb[at + 1]) - 92.0).abs() < 3.0
+        );
+    }
+}
+
+#[test]
 fn images_without_landmarks_fail_drop_or_are_cropped_around_the_centre() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in");
