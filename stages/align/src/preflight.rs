@@ -110,21 +110,28 @@ fn shown(points: &Points) -> Area {
 
 /// Looks at up to 400 images, evenly spread over the data set.
 pub fn look(dataset: &Dataset) -> Look {
-    let with: Vec<(usize, Points)> =
-        (0..dataset.len()).filter_map(|i| Some((i, dataset.face(i).points?))).collect();
     let target = Layout::square(SIDE).points;
-    let fits: Vec<(Similarity, &Points)> =
-        with.iter().filter_map(|(_, p)| Some((Similarity::fit(p, &target)?, p))).collect();
-    let residuals: Vec<(f64, bool)> =
-        fits.iter().map(|(fit, p)| (fit.residual(p, &target), shape::is_profile(p))).collect();
+    // A few bytes an image, as there may be very many.
+    let (mut residuals, mut turned) = (Vec::new(), 0);
+    let (mut with, mut whole): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+    for (row, face) in (0..).zip(dataset.iter()) {
+        let Some(points) = face.points else { continue };
+        with.push(row);
+        if known(&points).count() == 5 {
+            whole.push(row);
+        }
+        if let Some(fit) = Similarity::fit(&points, &target) {
+            residuals.push((fit.residual(&points, &target), shape::is_profile(&points)));
+            turned += usize::from(fit.is_turned());
+        }
+    }
     let residual = median(residuals.iter().map(|r| r.0).collect());
-    let turned = fits.iter().filter(|(fit, _)| fit.is_turned()).count();
-    let whole: Vec<&(usize, Points)> = with.iter().filter(|(_, p)| known(p).count() == 5).collect();
     // Crops are kept, not pictures: however large these are, memory is the same.
-    let sampled = |from: &[&(usize, Points)]| -> Vec<(Sampled, Option<crops::Grey>)> {
+    let sampled = |from: &[u32]| -> Vec<(Sampled, Option<crops::Grey>)> {
         let n = from.len().min(SAMPLE);
         let one = |k: usize| {
-            let (face, points) = *from[k * from.len() / n];
+            let face = from[k * from.len() / n] as usize;
+            let points = dataset.face(face).points?;
             let part = decode_part(dataset.face(face).image, &shown(&points)).ok()?;
             let sampled = Sampled { face, width: part.width, height: part.height, points };
             Some((sampled, cut(&part, &points)))
@@ -134,7 +141,7 @@ pub fn look(dataset: &Dataset) -> Look {
     let sample = sampled(&whole);
     let mut look = Look { images: sample.len(), residual, turned, residuals, ..Look::default() };
     // Profile photographs, of which no more than three points are known, have a place and a size, too.
-    let some = if whole.is_empty() { sampled(&with.iter().collect::<Vec<_>>()) } else { Vec::new() };
+    let some = if whole.is_empty() { sampled(&with) } else { Vec::new() };
     for (Sampled { width, height, points, .. }, _) in sample.iter().chain(&some) {
         look.placed += 1;
         match place(points, *width, *height) {

@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
                 Done::Dropped(reason) => dropped.push((face.name.to_owned(), reason)),
                 Done::Cropped { image, points, residual, outside, misplaced } => {
                     match residual {
-                        Some(r) => residuals.push((r, face.name.to_owned())),
+                        Some(r) => residuals.push((r, i as u32)),
                         None => report.centre_cropped += 1,
                     }
                     report.aligned += usize::from(residual.is_some());
@@ -125,7 +125,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             residuals.len()
         ));
     }
-    report.residuals(residuals);
+    report.residuals(residuals, |i| dataset.face(i as usize).name);
     report.write(cx.output("report")?, &dropped)
 }
 

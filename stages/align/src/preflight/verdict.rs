@@ -16,8 +16,8 @@ impl Look {
     pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
         self.by_points(max_residual)
             .or_else(|| self.by_scale())
-            .or_else(|| self.by_crops(max_wander))
             .or_else(|| self.by_shift())
+            .or_else(|| self.by_crops(max_wander))
     }
 
     /// What cannot be said for sure, though nothing is known to be wrong.

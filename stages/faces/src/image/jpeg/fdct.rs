@@ -1,5 +1,7 @@
 //! From samples to quantised coefficients: the forward cosine transform of libjpeg in integers ("islow"; Loeffler, Ligtenberg and
 //! Moschytz, ICASSP 1989), rows first, and a division by multiplication, both as `jpeg-encoder` has them.
+//!
+//! This software is based in part on the work of the Independent JPEG Group.
 
 use super::encode::zigzag;
 use super::idct::transposed;
