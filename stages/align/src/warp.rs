@@ -92,11 +92,9 @@ fn between(source: &Part, x: i64, y: i64, fx: i32, fy: i32) -> [u8; 4] {
 
 #[inline(always)]
 fn mixed([a, b, c, d]: [&[u8; 4]; 4], fx: i32, fy: i32) -> [u8; 4] {
-    let mut out = [0; 4];
-    for k in 0..4 {
+    std::array::from_fn(|k| {
         let top = i32::from(a[k]) * (256 - fx) + i32::from(b[k]) * fx;
         let bottom = i32::from(c[k]) * (256 - fx) + i32::from(d[k]) * fx;
-        out[k] = ((top * (256 - fy) + bottom * fy + (1 << 15)) >> 16) as u8;
-    }
-    out
+        ((top * (256 - fy) + bottom * fy + (1 << 15)) >> 16) as u8
+    })
 }

@@ -37,7 +37,8 @@ pub(super) fn spread(
 ) {
     let near = plane.row(y / down);
     let between = if down == 2 {
-        let far = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(plane.height() - 1) };
+        let far =
+            if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(plane.height() - 1) };
         for ((to, a), b) in low.iter_mut().zip(near).zip(plane.row(far)) {
             *to = mix(*a, *b) as u8;
         }

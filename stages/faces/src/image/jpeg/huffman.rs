@@ -54,9 +54,7 @@ impl Table {
             table.ends[length as usize] = code << (16 - length);
             code <<= 1;
         }
-        for at in 0..1 << LONG_LOOK {
-            table.skip[at] = table.several(at as u32);
-        }
+        table.skip = Box::new(std::array::from_fn(|at| table.several(at as u32)));
         (number == symbols.len()).then_some(table)
     }
 

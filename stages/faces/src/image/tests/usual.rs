@@ -11,7 +11,7 @@ fn busy(width: u32, height: u32, seed: u32) -> Pixels {
         for x in 0..width {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 27) as u8;
-            let edge = if (x / 9 + y / 7) % 3 == 0 { 190 } else { 20 };
+            let edge = if (x / 9 + y / 7).is_multiple_of(3) { 190 } else { 20 };
             rgb.extend([edge + noise, (x * 3) as u8 ^ noise, (y * 5 + x) as u8]);
         }
     }
@@ -123,7 +123,8 @@ fn crops_have_the_bytes_of_the_library_with_and_without_vectors() {
         [(1, 1), (7, 3), (8, 8), (112, 112), (96, 112), (250, 131)].map(|(w, h)| busy(w, h, w)).to_vec();
     pictures.push(Pixels { width: 64, height: 64, rgb: vec![255; 64 * 64 * 3] });
     // The greatest coefficients that there are.
-    let checks = (0..64 * 64).flat_map(|k| [if (k + k / 64) % 2 == 0 { 255 } else { 0 }; 3]).collect();
+    let checks =
+        (0..64 * 64_usize).flat_map(|k| [if (k + k / 64).is_multiple_of(2) { 255 } else { 0 }; 3]).collect();
     pictures.push(Pixels { width: 64, height: 64, rgb: checks });
     pictures.extend(photographs().iter().step_by(5).map(|b| decode(b).unwrap()));
     for p in &pictures {
