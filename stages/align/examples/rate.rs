@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lfs_align::transform::Similarity;
-use lfs_align::{Options, crop, template};
-use lfs_faces::image::decode;
+use lfs_align::{Options, crop, warp};
+use lfs_faces::image::decode_part;
 use lfs_formats::landmarks::list;
 use rayon::prelude::*;
 
@@ -23,15 +23,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         images.push((std::fs::read(folder.join(name))?, points));
     }
     let options = Options::default();
-    let target = template::points(options.size);
+    let layout = options.layout();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let mut best = 0.0_f64;
     for _ in 0..5 {
         let start = Instant::now();
         let crops: Vec<Vec<u8>> = pool.install(|| {
             let one = |(image, points): &(Vec<u8>, _)| {
-                let fit = Similarity::fit(points, &target)?;
-                crop(&decode(image).ok()?, &fit, &options).ok()
+                let fit = Similarity::fit(points, &layout.points)?;
+                let area = warp::needed(&fit, layout.width, layout.height)?;
+                crop(&decode_part(image, &area).ok()?, &fit, &options).ok()
             };
             images.par_iter().filter_map(one).collect()
         });

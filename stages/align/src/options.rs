@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::template::{Layout, Template};
+
 /// The parameters of `align`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
+    /// Where the points of a face go, and the crop's size. Networks here take squares alone.
+    pub template: Template,
     /// Width and height of the crops in pixels. The template is that of 112 pixels, scaled by `size / 112`.
-    #[schemars(range(min = 24, max = 224))]
+    #[schemars(range(min = 24, max = 224), extend("x-when" = {"template": ["arcface-112"]}))]
     pub size: u32,
     /// How crops are encoded.
     pub encoding: Encoding,
@@ -38,6 +42,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            template: Template::Arcface112,
             size: 112,
             encoding: Encoding::Jpeg,
             quality: 95,
@@ -47,6 +52,13 @@ impl Default for Options {
             max_residual: 12.0,
             max_wander: 3.0,
         }
+    }
+}
+
+impl Options {
+    /// The crop that is made.
+    pub fn layout(&self) -> Layout {
+        Layout::of(self.template, self.size)
     }
 }
 

@@ -54,16 +54,19 @@ pub(crate) struct Worst {
 const WORST: usize = 20;
 
 impl Report {
-    pub(crate) fn residuals(&mut self, mut all: Vec<(f64, String)>) {
-        all.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    /// Takes in the residuals with the numbers of their images.
+    pub(crate) fn residuals<'a>(&mut self, mut all: Vec<(f64, u32)>, name: impl Fn(u32) -> &'a str) {
+        all.sort_unstable_by(|a, b| {
+            a.0.total_cmp(&b.0).then_with(|| name(a.1).cmp(name(b.1))).then(a.1.cmp(&b.1))
+        });
         let at = |part: f64| all[((all.len() - 1) as f64 * part).round() as usize].0;
         if let Some((max, _)) = all.last() {
             let mean = all.iter().map(|r| r.0).sum::<f64>() / all.len() as f64;
             self.residual =
                 Some(Spread { mean, p5: at(0.05), p50: at(0.5), p95: at(0.95), p99: at(0.99), max: *max });
         }
-        self.worst =
-            all.into_iter().rev().take(WORST).map(|(residual, name)| Worst { name, residual }).collect();
+        let worst = |(residual, image): (f64, u32)| Worst { name: name(image).to_owned(), residual };
+        self.worst = all.into_iter().rev().take(WORST).map(worst).collect();
     }
 
     pub(crate) fn write(&self, folder: &Path, dropped: &[(String, String)]) -> Result<()> {

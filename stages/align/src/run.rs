@@ -1,16 +1,16 @@
 //! The work: look, crop, write.
 
 use lfs_faces::dataset::{Crop, Dataset, FaceRef, Writer, known};
-use lfs_faces::image::{Pixels, decode, encode_jpeg, encode_png};
+use lfs_faces::image::{Area, Part, Pixels, decode_part, encode_jpeg_part, encode_png};
 use lfs_stage::{Context, Failure, Progress, Result};
 use rayon::prelude::*;
 
 use crate::options::{Check, Encoding, Options, Unreadable, WithoutLandmarks};
 use crate::preflight;
 use crate::report::Report;
-use crate::template;
+use crate::template::{Layout, SIDE};
 use crate::transform::Similarity;
-use crate::warp::warp;
+use crate::warp::{needed, warp};
 
 /// How many images are cropped before they are written: what is held in memory.
 const CHUNK: usize = 512;
@@ -32,6 +32,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
     let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let layout = options.layout();
     let mut report = Report { images: dataset.len(), ..Report::default() };
     if options.check != Check::Off {
         let look = pool.install(|| preflight::look(&dataset));
@@ -59,15 +60,16 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let (mut residuals, mut dropped) = (Vec::new(), Vec::new());
     for start in (0..dataset.len()).step_by(CHUNK) {
         let end = (start + CHUNK).min(dataset.len());
-        let done: Vec<Result<Done>> =
-            pool.install(|| (start..end).into_par_iter().map(|i| one(options, &dataset.face(i))).collect());
+        let done: Vec<Result<Done>> = pool.install(|| {
+            (start..end).into_par_iter().map(|i| one(options, &layout, &dataset.face(i))).collect()
+        });
         for (i, done) in (start..end).zip(done) {
             let face = dataset.face(i);
             match done? {
                 Done::Dropped(reason) => dropped.push((face.name.to_owned(), reason)),
                 Done::Cropped { image, points, residual, outside, misplaced } => {
                     match residual {
-                        Some(r) => residuals.push((r, face.name.to_owned())),
+                        Some(r) => residuals.push((r, i as u32)),
                         None => report.centre_cropped += 1,
                     }
                     report.aligned += usize::from(residual.is_some());
@@ -87,8 +89,12 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         });
     }
     let mut info = dataset.info().clone();
-    info.crop =
-        Some(Crop { size: options.size, template: template::NAME.to_owned(), encoding: encoding(options) });
+    info.crop = Some(Crop {
+        size: layout.height,
+        width: (layout.width != layout.height).then_some(layout.width),
+        template: layout.name.to_owned(),
+        encoding: encoding(options),
+    });
     writer.finish(info).map_err(failed)?;
     report.dropped = dropped.len();
     if !dropped.is_empty() {
@@ -119,7 +125,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
             residuals.len()
         ));
     }
-    report.residuals(residuals);
+    report.residuals(residuals, |i| dataset.face(i as usize).name);
     report.write(cx.output("report")?, &dropped)
 }
 
@@ -130,21 +136,23 @@ fn encoding(options: &Options) -> String {
     }
 }
 
-fn one(options: &Options, face: &FaceRef<'_>) -> Result<Done> {
+fn one(options: &Options, layout: &Layout, face: &FaceRef<'_>) -> Result<Done> {
     let fit = match &face.points {
         None => None,
         Some(points) => {
-            let Some(fit) = Similarity::fit(points, &template::points(options.size)) else {
-                return without(options, face, "its landmarks are fewer than two places");
+            let Some(fit) = Similarity::fit(points, &layout.points) else {
+                return without(options, layout, face, "its landmarks are fewer than two places");
             };
             Some((fit, points))
         }
     };
     if fit.is_none() && options.without_landmarks != WithoutLandmarks::CentreCrop {
-        return without(options, face, "it has no landmarks");
+        return without(options, layout, face, "it has no landmarks");
     }
-    let pixels = match decode(face.image) {
-        Ok(pixels) => pixels,
+    let (width, height) = (layout.width, layout.height);
+    let area = fit.and_then(|(fit, _)| needed(&fit, width, height)).unwrap_or(Area::ALL);
+    let source = match decode_part(face.image, &area) {
+        Ok(source) => source,
         Err(e) if options.unreadable == Unreadable::Drop => return Ok(Done::Dropped(e.to_string())),
         Err(e) => {
             return Err(Failure::new(format!("the image `{}` cannot be read: {e}", face.name))
@@ -153,55 +161,56 @@ fn one(options: &Options, face: &FaceRef<'_>) -> Result<Done> {
     };
     let transform = match fit {
         Some((fit, _)) => fit,
-        None => Similarity::centre(pixels.width, pixels.height, options.size),
+        None => Similarity::centre(source.width, source.height, (width, height)),
     };
     let image =
-        crop(&pixels, &transform, options).map_err(|e| Failure::new(format!("`{}`: {e}", face.name)))?;
-    let to_112 = template::SIDE / f64::from(options.size);
+        crop(&source, &transform, options).map_err(|e| Failure::new(format!("`{}`: {e}", face.name)))?;
+    let to_112 = SIDE / f64::from(height);
     Ok(Done::Cropped {
         image,
         points: face.points.map(|p| {
             // Where the points are in the crop; an unknown point stays unknown.
             p.map(|q| if q[0].is_finite() { transform.apply(q.map(f64::from)).map(|v| v as f32) } else { q })
         }),
-        residual: fit.map(|(fit, points)| fit.residual(points, &template::points(options.size)) * to_112),
-        misplaced: fit.is_some_and(|(_, p)| preflight::place(p, pixels.width, pixels.height).is_some()),
-        outside: reaches_outside(&transform, &pixels, options.size),
+        residual: fit.map(|(fit, points)| fit.residual(points, &layout.points) * to_112),
+        misplaced: fit.is_some_and(|(_, p)| preflight::place(p, source.width, source.height).is_some()),
+        outside: reaches_outside(&transform, &source, (width, height)),
     })
 }
 
 /// An image whose landmarks are of no use.
-fn without(options: &Options, face: &FaceRef<'_>, why: &str) -> Result<Done> {
+fn without(options: &Options, layout: &Layout, face: &FaceRef<'_>, why: &str) -> Result<Done> {
     match options.without_landmarks {
         WithoutLandmarks::Drop => Ok(Done::Dropped(why.to_owned())),
-        WithoutLandmarks::CentreCrop => one(options, &FaceRef { points: None, ..*face }),
+        WithoutLandmarks::CentreCrop => one(options, layout, &FaceRef { points: None, ..*face }),
         WithoutLandmarks::Fail => Err(Failure::new(format!("the image `{}` cannot be aligned: {why}", face.name))
             .help("set `without-landmarks` to \"drop\" or \"centre-crop\", or give landmarks to the `acquire` stage")),
     }
 }
 
-/// A crop of one picture, encoded.
+/// A crop of one picture, of which at least what the crop shows was decoded, encoded.
 ///
 /// # Errors
 /// When the transform has no inverse.
 pub fn crop(
-    pixels: &Pixels,
+    source: &Part,
     transform: &Similarity,
     options: &Options,
 ) -> Result<Vec<u8>, lfs_faces::DataError> {
-    let crop = warp(pixels, transform, options.size)
+    let layout = options.layout();
+    let crop = warp(source, transform, layout.width, layout.height)
         .ok_or_else(|| lfs_faces::DataError::new("the landmarks give no transform that can be inverted"))?;
     match options.encoding {
-        Encoding::Jpeg => encode_jpeg(&crop, options.quality),
-        Encoding::Png => encode_png(&crop),
+        Encoding::Jpeg => encode_jpeg_part(&crop, options.quality),
+        Encoding::Png => encode_png(&Pixels::from(&crop)),
     }
 }
 
-fn reaches_outside(transform: &Similarity, pixels: &Pixels, size: u32) -> bool {
-    let far = f64::from(size - 1);
+fn reaches_outside(transform: &Similarity, source: &Part, (width, height): (u32, u32)) -> bool {
+    let (right, bottom) = (f64::from(width - 1), f64::from(height - 1));
     let Some(back) = transform.inverse() else { return true };
-    [[0.0, 0.0], [far, 0.0], [0.0, far], [far, far]].iter().any(|&corner| {
+    [[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]].iter().any(|&corner| {
         let [x, y] = back.apply(corner);
-        x < 0.0 || y < 0.0 || x > f64::from(pixels.width - 1) || y > f64::from(pixels.height - 1)
+        x < 0.0 || y < 0.0 || x > f64::from(source.width - 1) || y > f64::from(source.height - 1)
     })
 }

@@ -1,3 +1,4 @@
 mod geometry;
+mod opencv;
 mod real;
 mod stage;

@@ -78,11 +78,12 @@ impl Similarity {
         if n > 0.0 { (sum / n).sqrt() } else { 0.0 }
     }
 
-    /// The transform that puts the largest centred square of a `width` by `height` image onto `size` by `size` pixels.
-    pub fn centre(width: u32, height: u32, size: u32) -> Self {
-        let (w, h, s) = (f64::from(width), f64::from(height), f64::from(size));
-        let a = s / w.min(h);
+    /// The transform that puts the largest centred part of a `width` by `height` image that has the shape of the crop onto all of it.
+    pub fn centre(width: u32, height: u32, crop: (u32, u32)) -> Self {
+        let (w, h) = (f64::from(width), f64::from(height));
+        let (cw, ch) = (f64::from(crop.0), f64::from(crop.1));
+        let a = (cw / w).max(ch / h);
         // Edges onto edges: pixel centres are at integers, so that an image spans -0.5 to width - 0.5.
-        Self { a, b: 0.0, tx: (s - a * w) / 2.0 + (a - 1.0) / 2.0, ty: (s - a * h) / 2.0 + (a - 1.0) / 2.0 }
+        Self { a, b: 0.0, tx: (cw - a * w) / 2.0 + (a - 1.0) / 2.0, ty: (ch - a * h) / 2.0 + (a - 1.0) / 2.0 }
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const CPU: tch::Device = tch::Device::Cpu;
 
 fn crop(size: u32) -> Crop {
-    Crop { size, template: "arcface-112".into(), encoding: "png".into() }
+    Crop { size, width: None, template: "arcface-112".into(), encoding: "png".into() }
 }
 
 /// `mirrored`: every image turned left to right.

@@ -133,12 +133,22 @@ pub struct Info {
 /// How images were cropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crop {
-    /// Width and height in pixels.
+    /// Height in pixels, and width where that is not said.
     pub size: u32,
-    /// The template onto which the landmarks were brought: `arcface-112`.
+    /// Width in pixels, where it is not the height.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// The template onto which the landmarks were brought: `arcface-112`, `arcface-96x112`.
     pub template: String,
     /// How the crops are encoded: `jpeg-95`, `png`.
     pub encoding: String,
+}
+
+impl Crop {
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width.unwrap_or(self.size)
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,72 @@ pub struct Pixels {
     pub rgb: Vec<u8>,
 }
 
+/// A part of a picture: columns from `left` to before `right`, rows from `top` to before `bottom`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    /// The first column.
+    pub left: u32,
+    /// The first row.
+    pub top: u32,
+    /// The column behind the last one.
+    pub right: u32,
+    /// The row below the last one.
+    pub bottom: u32,
+}
+
+impl Area {
+    /// Every picture.
+    pub const ALL: Self = Self { left: 0, top: 0, right: u32::MAX, bottom: u32::MAX };
+
+    /// What of it lies in a picture of a size.
+    pub fn within(&self, width: u32, height: u32) -> Self {
+        let (right, bottom) = (self.right.min(width), self.bottom.min(height));
+        Self { left: self.left.min(right), top: self.top.min(bottom), right, bottom }
+    }
+}
+
+/// A part of an RGB image, in a shape that is fast to compute with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The whole picture's width in pixels.
+    pub width: u32,
+    /// The whole picture's height in pixels.
+    pub height: u32,
+    /// Which part it is, within the picture.
+    pub area: Area,
+    /// Rows from the top, pixels from the left: red, green, blue, and a byte that means nothing.
+    pub pixels: Vec<[u8; 4]>,
+}
+
+impl From<&Pixels> for Part {
+    /// All of a picture.
+    fn from(p: &Pixels) -> Self {
+        let pixels = p.rgb.as_chunks::<3>().0.iter().map(|&[r, g, b]| [r, g, b, 0]).collect();
+        let area = Area { left: 0, top: 0, right: p.width, bottom: p.height };
+        Self { width: p.width, height: p.height, area, pixels }
+    }
+}
+
+impl From<&Part> for Pixels {
+    /// What the part shows, as a picture of its own.
+    fn from(p: &Part) -> Self {
+        let (width, height) = (p.area.right - p.area.left, p.area.bottom - p.area.top);
+        Self { width, height, rgb: p.pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect() }
+    }
+}
+
+/// Decodes as [`decode`] does, but at least the part that is asked for: it costs less than the whole picture. What the part shows is
+/// what the whole picture shows there, and damage is an error wherever it is.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_part(bytes: &[u8], area: &Area) -> Result<Part, DataError> {
+    if let Some(part) = jpeg::part(bytes, area) {
+        return Ok(part);
+    }
+    decode(bytes).map(|whole| Part::from(&whole))
+}
+
 /// Decodes JPEG, PNG, PNM, BMP or WebP, told apart by their first bytes. Grey and CMYK become RGB, transparency is
 /// dropped.
 ///
@@ -101,14 +167,37 @@ fn sized(width: u32, height: u32, rgb: Vec<u8>) -> Result<Pixels, DataError> {
 /// # Errors
 /// When the sizes do not fit the pixels, or a side is above 65,535.
 pub fn encode_jpeg(p: &Pixels, quality: u8) -> Result<Vec<u8>, DataError> {
-    let fail =
-        |e: &dyn std::fmt::Display| DataError::new(format!("the image cannot be written as JPEG: {e}"));
-    let side = |n: u32| u16::try_from(n).map_err(|e| fail(&e));
-    let (width, height) = (side(p.width)?, side(p.height)?);
+    let size = sides(p.width, p.height)?;
+    if let Some(bytes) = jpeg::encode(size, p.rgb.as_chunks::<3>().0, quality.clamp(1, 100), true) {
+        return Ok(bytes);
+    }
+    let fail = |e| DataError::new(format!("the image cannot be written as JPEG: {e}"));
     let mut out = Vec::with_capacity(p.rgb.len() / 4 + 1024);
     let encoder = jpeg_encoder::Encoder::new(&mut out, quality.clamp(1, 100));
-    encoder.encode(&p.rgb, width, height, jpeg_encoder::ColorType::Rgb).map_err(|e| fail(&e))?;
+    encoder.encode(&p.rgb, size.0, size.1, jpeg_encoder::ColorType::Rgb).map_err(fail)?;
     Ok(out)
+}
+
+/// Encodes what a part shows, as [`encode_jpeg`] does.
+///
+/// # Errors
+/// As [`encode_jpeg`].
+pub fn encode_jpeg_part(p: &Part, quality: u8) -> Result<Vec<u8>, DataError> {
+    let size = sides(p.area.right - p.area.left, p.area.bottom - p.area.top)?;
+    match jpeg::encode(size, &p.pixels, quality.clamp(1, 100), true) {
+        Some(bytes) => Ok(bytes),
+        None => encode_jpeg(&Pixels::from(p), quality),
+    }
+}
+
+/// Width and height as JPEG has them.
+fn sides(width: u32, height: u32) -> Result<(u16, u16), DataError> {
+    match (u16::try_from(width), u16::try_from(height)) {
+        (Ok(width), Ok(height)) => Ok((width, height)),
+        _ => Err(DataError::new(format!(
+            "the image cannot be written as JPEG: it is {width}x{height} pixels, and a side has 65,535 at most"
+        ))),
+    }
 }
 
 /// Encodes as PNG, without loss.

@@ -89,6 +89,14 @@ impl Crops {
     pub fn of(dataset: Dataset, threads: usize, available: Option<u64>) -> Result<Self> {
         let info = dataset.info();
         let crop = info.crop.clone().ok_or_else(Self::not_aligned)?;
+        if crop.width() != crop.size {
+            return Err(Failure::new(format!(
+                "the crops are {} pixels wide and {} high, but networks here take squares",
+                crop.width(),
+                crop.size
+            ))
+            .help("leave `template` of the `align` stage at \"arcface-112\", with any `size`"));
+        }
         let names = info.identities.clone();
         let identities = dataset.iter().map(|face| face.identity).collect();
         let images = dataset.iter().map(|face| face.name.to_owned()).collect();
@@ -300,7 +308,12 @@ mod tests {
     fn dataset(dir: &Path, faces: &[Face], crop: Option<u32>) -> Dataset {
         let mut writer = Writer::create(dir).unwrap();
         faces.iter().for_each(|face| writer.push(face).unwrap());
-        let crop = crop.map(|size| Crop { size, template: "arcface-112".into(), encoding: "png".into() });
+        let crop = crop.map(|size| Crop {
+            size,
+            width: None,
+            template: "arcface-112".into(),
+            encoding: "png".into(),
+        });
         writer.finish(Info { identities: vec!["a".into()], crop, ..Info::default() }).unwrap();
         Dataset::open(dir).unwrap()
     }
@@ -357,6 +370,13 @@ mod tests {
         };
         assert!(refused("whole", &[face(4, 0)], None).contains("`align`"));
         assert!(refused("size", &[face(4, 0), face(5, 1)], Some(4)).contains("`a/1.png`) has 5 x 5 pixels"));
+        let mut writer = Writer::create(&dir.path().join("narrow")).unwrap();
+        writer.push(&face(4, 0)).unwrap();
+        let crop =
+            Crop { size: 4, width: Some(3), template: "arcface-96x112".into(), encoding: "png".into() };
+        writer.finish(Info { identities: vec!["a".into()], crop: Some(crop), ..Info::default() }).unwrap();
+        let narrow = Crops::of(Dataset::open(&dir.path().join("narrow")).unwrap(), 1, None);
+        assert!(narrow.err().unwrap().to_string().contains("3 pixels wide and 4 high"));
         let broken = Face { image: b"nothing".to_vec(), ..face(4, 2) };
         assert!(refused("broken", &[broken], Some(4)).contains("`a/2.png`) cannot be decoded"));
     }

@@ -235,7 +235,7 @@ mod tests {
             let model = Model::seeded(&plan, 7, CPU).unwrap();
             let _ = tch::no_grad(|| model.forward(&noise(32), true));
             let dir = tempfile::tempdir().unwrap();
-            let crop = Crop { size: 32, template: "arcface-112".into(), encoding: "png".into() };
+            let crop = Crop { size: 32, width: None, template: "arcface-112".into(), encoding: "png".into() };
             let info = ModelInfo {
                 network: plan,
                 crop,

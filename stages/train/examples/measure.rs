@@ -31,7 +31,7 @@ fn main() {
             })
             .unwrap();
     }
-    let crop = Some(Crop { size: side, template: "arcface-112".into(), encoding: "png".into() });
+    let crop = Some(Crop { size: side, width: None, template: "arcface-112".into(), encoding: "png".into() });
     let identities = (0..classes).map(|i| i.to_string()).collect();
     writer.finish(Info { identities, crop, ..Info::default() }).unwrap();
     let spec = serde_json::json!({

@@ -46,7 +46,7 @@ fn dataset(folder: &Path, identities: u32, images: u32) {
         }
     }
     let names = (0..identities).map(|i| format!("person{i}")).collect();
-    let crop = Some(Crop { size: SIDE, template: "arcface-112".into(), encoding: "png".into() });
+    let crop = Some(Crop { size: SIDE, width: None, template: "arcface-112".into(), encoding: "png".into() });
     writer.finish(Info { identities: names, crop, ..Info::default() }).unwrap();
 }
 

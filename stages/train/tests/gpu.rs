@@ -41,7 +41,7 @@ fn dataset(folder: &Path) {
             .unwrap();
     }
     let identities = (0..20).map(|i| i.to_string()).collect();
-    let crop = Some(Crop { size: SIDE, template: "arcface-112".into(), encoding: "png".into() });
+    let crop = Some(Crop { size: SIDE, width: None, template: "arcface-112".into(), encoding: "png".into() });
     writer.finish(Info { identities, crop, ..Info::default() }).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Comparing crops of 112 by 112 pixels with their mean.
 
-use lfs_faces::image::Pixels;
+use lfs_faces::image::Part;
 use rayon::prelude::*;
 
 use crate::template;
@@ -9,13 +9,22 @@ const SIDE: usize = 112;
 /// The rows and columns around both eyes that are compared, every second pixel of them.
 const ROWS: (usize, usize) = (38, 66);
 const COLUMNS: (usize, usize) = (22, 90);
-/// Every number of pixels in a part.
-const CELLS: usize = (ROWS.1 - ROWS.0) / 2 * ((COLUMNS.1 - COLUMNS.0) / 2);
+/// What is compared, in pixels.
+const HEIGHT: usize = (ROWS.1 - ROWS.0) / 2;
+const WIDTH: usize = (COLUMNS.1 - COLUMNS.0) / 2;
+const CELLS: usize = HEIGHT * WIDTH;
+/// How many sums are kept side by side.
+const LANES: usize = 16;
 /// How far a crop is shifted.
 const REACH: i64 = 8;
 
 /// A crop's brightness, less its mean, over its standard deviation.
-pub(super) struct Grey(Vec<f32>);
+pub(super) struct Grey {
+    values: Vec<f32>,
+    side: usize,
+    /// Every second row and column, from the first or the second on: `[row parity][column parity]`.
+    halves: [[Vec<f32>; 2]; 2],
+}
 
 /// The shift at which a crop agrees best with the mean.
 pub(super) struct Wander {
@@ -26,22 +35,52 @@ pub(super) struct Wander {
 }
 
 impl Grey {
-    pub(super) fn new(pixels: &Pixels) -> Self {
-        let sum = |p: &[u8; 3]| f32::from(p[0]) + 2.0 * f32::from(p[1]) + f32::from(p[2]);
-        let mut grey: Vec<f32> = pixels.rgb.as_chunks::<3>().0.iter().map(sum).collect();
-        standardise(&mut grey);
-        Self(grey)
+    /// From a square crop, of 112 by 112 pixels or more.
+    pub(super) fn new(crop: &Part) -> Self {
+        let side = crop.width as usize;
+        let sum = |p: &[u8; 4]| f32::from(p[0]) + 2.0 * f32::from(p[1]) + f32::from(p[2]);
+        let mut values: Vec<f32> = crop.pixels.iter().map(sum).collect();
+        standardise(&mut values);
+        let half = |y0: usize, x0: usize| {
+            let rows = values.chunks_exact(side).skip(y0).step_by(2);
+            rows.flat_map(|row| row.iter().skip(x0).step_by(2).copied()).collect()
+        };
+        let halves = [[half(0, 0), half(0, 1)], [half(1, 0), half(1, 1)]];
+        Self { values, side, halves }
+    }
+
+    /// The rows of the part around the eyes, shifted.
+    fn rows(&self, dx: i64, dy: i64) -> impl Iterator<Item = &[f32]> {
+        let (x, y) = ((COLUMNS.0 as i64 + dx) as usize, (ROWS.0 as i64 + dy) as usize);
+        let half = &self.halves[y % 2][x % 2];
+        (0..HEIGHT).map(move |row| &half[(y / 2 + row) * (self.side / 2) + x / 2..][..WIDTH])
     }
 
     /// The part around the eyes, shifted; standardised.
     fn part(&self, dx: i64, dy: i64) -> Vec<f32> {
-        let mut part = Vec::with_capacity(CELLS);
-        for y in (ROWS.0..ROWS.1).step_by(2) {
-            let row = &self.0[(y as i64 + dy) as usize * SIDE..][..SIDE];
-            part.extend((COLUMNS.0..COLUMNS.1).step_by(2).map(|x| row[(x as i64 + dx) as usize]));
-        }
+        let mut part: Vec<f32> = self.rows(dx, dy).flatten().copied().collect();
         standardise(&mut part);
         part
+    }
+
+    /// How well that part agrees with a standardised one: correlation.
+    fn agreement(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+        let (mut sums, mut squares, mut products) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+        for (row, wanted) in self.rows(dx, dy).zip(wanted.chunks_exact(WIDTH)) {
+            for (values, wanted) in row.chunks(LANES).zip(wanted.chunks(LANES)) {
+                for (k, (v, w)) in values.iter().zip(wanted).enumerate() {
+                    sums[k] += v;
+                    squares[k] += v * v;
+                    products[k] += v * w;
+                }
+            }
+        }
+        let total = |lanes: [f32; LANES]| lanes.iter().map(|v| f64::from(*v)).sum::<f64>();
+        let n = CELLS as f64;
+        let mean = total(sums) / n;
+        let deviation = (total(squares) / n - mean * mean).max(0.0).sqrt().max(1e-6);
+        // The mean of the wanted part is zero.
+        total(products) / n / deviation
     }
 }
 
@@ -90,7 +129,7 @@ fn best_shift(crop: &Grey, wanted: &[f32]) -> (i64, i64, f64) {
     let mut best = (0, 0, f64::MIN);
     for dy in -REACH..=REACH {
         for dx in -REACH..=REACH {
-            let agreement = correlation(&crop.part(dx, dy), wanted);
+            let agreement = crop.agreement(dx, dy, wanted);
             if agreement > best.2 {
                 best = (dx, dy, agreement);
             }
@@ -118,12 +157,13 @@ impl Typical {
 
     /// How well a crop agrees with it: correlation.
     pub(super) fn agreement(&self, crop: &Grey) -> f64 {
-        correlation(&crop.part(0, 0), &self.0)
+        self.agreement_at(crop, 0, 0)
     }
-}
 
-fn correlation(a: &[f32], b: &[f32]) -> f64 {
-    f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()) / CELLS as f64
+    /// The same where the crop is shifted.
+    pub(super) fn agreement_at(&self, crop: &Grey, dx: i64, dy: i64) -> f64 {
+        crop.agreement(dx, dy, &self.0)
+    }
 }
 
 /// How much darker than its surroundings the mean crop is at both eyes, and the largest such figure when both are
@@ -131,7 +171,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 pub(super) fn eyes(crops: &[Grey]) -> (f64, f64) {
     let mut mean = vec![0.0_f32; SIDE * SIDE];
     for crop in crops {
-        for (m, v) in mean.iter_mut().zip(&crop.0) {
+        for (m, v) in mean.iter_mut().zip(&crop.values) {
             *m += v / crops.len() as f32;
         }
     }

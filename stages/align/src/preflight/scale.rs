@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use lfs_faces::dataset::Dataset;
+use lfs_faces::image::{Area, Part, decode_part};
+
 use super::crops::{Grey, Typical};
 use super::{Sampled, cut};
 
@@ -30,27 +33,34 @@ pub struct Other {
 }
 
 /// The factor that puts most of the odd images' landmarks right, when these are more than a few.
-pub(super) fn other(sample: &[&Sampled], crops: &[Grey], name: impl Fn(usize) -> String) -> Option<Other> {
+pub(super) fn other(dataset: &Dataset, sample: &[Sampled], crops: &[Grey]) -> Option<Other> {
     let typical = Typical::of(crops)?;
     let odd: Vec<(&Sampled, f64)> = sample
         .iter()
         .zip(crops)
-        .map(|(s, crop)| (*s, typical.agreement(crop)))
+        .map(|(s, crop)| (s, typical.agreement(crop)))
         .filter(|(_, agreement)| *agreement < ODD)
         .collect();
     let factors: Vec<f64> = (-STEPS..=STEPS).filter(|k| k.abs() > 1).map(|k| STEP.powi(k)).collect();
-    let fits = |s: &Sampled, before: f64, factor: f64| {
+    let fits = |s: &Sampled, picture: &Part, before: f64, factor: f64| {
         let points = s.points.map(|p| p.map(|v| (f64::from(v) * factor) as f32));
-        let agreement = cut(&s.pixels, &points).map(|crop| typical.agreement(&crop));
+        let agreement = cut(picture, &points).map(|crop| typical.agreement(&crop));
         agreement.is_some_and(|now| now > EYES && now > before + GAIN)
     };
-    let found: Vec<Vec<usize>> = factors
+    // For each odd image, which factors put it right.
+    let found: Vec<Vec<bool>> = odd
         .par_iter()
-        .map(|&factor| {
-            odd.iter().filter(|(s, before)| fits(s, *before, factor)).map(|(s, _)| s.face).collect()
+        .map(|(s, before)| {
+            let picture = decode_part(dataset.face(s.face).image, &Area::ALL);
+            let one = |factor: &f64| picture.as_ref().is_ok_and(|p| fits(s, p, *before, *factor));
+            factors.iter().map(one).collect()
         })
         .collect();
-    let (factor, images) = factors.into_iter().zip(found).max_by_key(|(_, images)| images.len())?;
-    (images.len() >= FEW && images.len() as f64 > SHARE * sample.len() as f64)
-        .then(|| Other { factor, images: images.into_iter().map(name).collect() })
+    let images = |k: usize| odd.iter().zip(&found).filter(move |(_, fits)| fits[k]).map(|((s, _), _)| s.face);
+    let best = (0..factors.len()).max_by_key(|&k| images(k).count())?;
+    let n = images(best).count();
+    (n >= FEW && n as f64 > SHARE * sample.len() as f64).then(|| Other {
+        factor: factors[best],
+        images: images(best).map(|face| dataset.face(face).name.to_owned()).collect(),
+    })
 }

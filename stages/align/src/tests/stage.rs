@@ -78,6 +78,32 @@ fn crops_show_the_place_that_the_landmarks_mark_at_any_size() {
 }
 
 #[test]
+fn templates_put_the_points_where_they_say_and_the_data_set_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("in"), &[face(0, Some(shifted(20.0)))]);
+    for (name, width, height, nose) in [
+        ("arcface-112", 112, 112, [56.0252, 71.7366]),
+        ("arcface-96x112", 96, 112, [48.0252, 71.7366]),
+        ("arcface-144", 144, 144, [56.0252 * 9.0 / 7.0, 71.7366 * 9.0 / 7.0]),
+    ] {
+        let out = dir.path().join(name);
+        align(&dir.path().join("in"), &out, json!({"template": name, "encoding": "png"}), 1).0.unwrap();
+        let set = Dataset::open(&out.join("dataset")).unwrap();
+        let info = set.info().crop.clone().unwrap();
+        assert_eq!((info.template.as_str(), info.width(), info.size), (name, width, height));
+        let crop = decode(set.face(0).image).unwrap();
+        assert_eq!((crop.width, crop.height), (width, height));
+        let found = set.face(0).points.unwrap()[2].map(f64::from);
+        assert!((found[0] - nose[0]).abs() < 0.01 && (found[1] - nose[1]).abs() < 0.01, "{name}: {found:?}");
+        // The picture says where its pixels are: the nose shows the place that was marked.
+        let at = (nose[1].round() as u32 * width + nose[0].round() as u32) as usize * 3;
+        assert!(
+            (f64::from(crop.rgb[at]) - 76.0).abs() < 3.0 && (f64::from(crop.rgb[at + 1]) - 92.0).abs() < 3.0
+        );
+    }
+}
+
+#[test]
 fn images_without_landmarks_fail_drop_or_are_cropped_around_the_centre() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in");
@@ -326,6 +352,36 @@ fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_fact
         assert!(
             report["preflight"]["other_scale"]["images"].as_array().is_some_and(|i| i.len() > 60 / every / 2)
         );
+        for folder in ["warned", "wrong"] {
+            std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn landmarks_of_which_a_few_were_made_for_another_cut_are_refused_with_the_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in");
+    for (every, [dx, dy]) in [(3, [30.0_f32, 0.0]), (6, [0.0, -24.0]), (10, [-20.0, 22.0])] {
+        let one = |k: usize| {
+            let (pixels, points) = drawn(k);
+            let by = if k.is_multiple_of(every) { [dx, dy] } else { [0.0; 2] };
+            let image = encode_jpeg(&pixels, 95).unwrap();
+            Face { image, ..face(k, Some(points.map(|p| [p[0] + by[0], p[1] + by[1]]))) }
+        };
+        write(&input, &(0..60).map(one).collect::<Vec<_>>());
+        let text = align(&input, &dir.path().join("wrong"), json!({}), 2).0.unwrap_err().to_string();
+        assert!(text.contains("made for another cut"), "{every}: {text}");
+        let (done, said) = align(&input, &dir.path().join("warned"), json!({"check": "warn"}), 2);
+        done.unwrap();
+        let moved = told(&dir.path().join("warned"), &said).1["preflight"]["moved"].clone();
+        // Back, to within the steps of the search.
+        for (c, by) in [dx, dy].into_iter().enumerate() {
+            assert!((moved["by"][c].as_f64().unwrap() + f64::from(by)).abs() < 4.0, "{every}: {moved}");
+        }
+        let named = moved["images"].as_array().unwrap();
+        let wrong: Vec<String> = (0..60).step_by(every).map(|k| format!("a/{k:04}.jpg")).collect();
+        assert!(named.iter().all(|n| wrong.iter().any(|w| n == w)), "{every}: {moved}");
         for folder in ["warned", "wrong"] {
             std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
         }

@@ -4,8 +4,9 @@
 //! stray bytes between marker segments, metadata that is not whole, a missing end marker. Data that is cut short stays an error,
 //! where libjpeg fills the rest with grey: a partial picture is no picture.
 //!
-//! Two decoders, as the faster one reads some rare files wrongly or not at all: those whose first component is not the one with
-//! the most samples, or is sampled three times, and sequential ones with a scan for each component.
+//! Three decoders. Nearly all files are baseline, of one scan, without strays, upright: [`part`] reads these, and gives what
+//! `zune-jpeg` gives. That one reads the others, but some rare files wrongly or not at all, which are left to a third: those whose first
+//! component is not the one with the most samples, or is sampled three times, and sequential ones with a scan for each component.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,11 +19,60 @@ use zune_jpeg::JpegDecoder;
 
 use super::{MAX_SIDE, Pixels, check_size, orientation, sized};
 use crate::DataError;
+use crate::image::{Area, Part};
+
+mod colour;
+mod encode;
+mod fdct;
+mod frame;
+mod huffman;
+mod idct;
+mod part;
+
+/// A part of a usual file that needs no turning; none for all others, which [`decode`] reads or refuses.
+pub(super) fn part(bytes: &[u8], area: &Area) -> Option<Part> {
+    let walk = bytes.starts_with(&[0xff, 0xd8]).then(|| Walk::through(bytes))?;
+    if walk.orientation.is_some_and(|o| o != 1) {
+        return None;
+    }
+    let frame = walk.usual(bytes)?;
+    let (width, height) = (frame.width as u32, frame.height as u32);
+    let area = area.within(width, height);
+    Some(Part { width, height, area, pixels: part::decode(&frame, &area, true)? })
+}
+
+/// All of a usual file; none for others.
+#[cfg(test)]
+pub(super) fn usual_file(bytes: &[u8], vectors: bool) -> Option<Pixels> {
+    Walk::through(bytes).usual(bytes).and_then(|frame| all(&frame, vectors))
+}
+
+/// All of a usual file.
+fn all(frame: &frame::Frame<'_>, vectors: bool) -> Option<Pixels> {
+    let (width, height) = (frame.width as u32, frame.height as u32);
+    let rgb = part::decode::<3>(frame, &Area::ALL.within(width, height), vectors)?;
+    Some(Pixels { width, height, rgb: rgb.into_flattened() })
+}
+
+/// Encodes pixels whose first three bytes of `N` are red, green and blue, at a quality of 90 or more; none below.
+pub(super) fn encode<const N: usize>(
+    size: (u16, u16),
+    pixels: &[[u8; N]],
+    quality: u8,
+    vectors: bool,
+) -> Option<Vec<u8>> {
+    let fits = size.0 > 0 && size.1 > 0 && pixels.len() == usize::from(size.0) * usize::from(size.1);
+    let tables = encode::Tables::of(quality).filter(|_| fits)?;
+    Some(encode::encode(tables, size.0, size.1, pixels, vectors))
+}
 
 /// Decodes, and says how the picture is to be turned.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Pixels, u8), DataError> {
     let walk = Walk::through(bytes);
     let orientation = walk.orientation.unwrap_or(1);
+    if let Some(pixels) = walk.usual(bytes).and_then(|frame| all(&frame, true)) {
+        return Ok((pixels, orientation));
+    }
     let read = if walk.scans.rare() { rare } else { usual };
     let pixels =
         if walk.ended { whole(bytes, &walk, read) } else { without_end(&walk.tidy(bytes), &walk, read) };
@@ -176,6 +226,16 @@ impl Walk {
         }
     }
 
+    /// The headers, if the file is a usual one and the picture of a size that is decoded.
+    fn usual<'a>(&self, bytes: &'a [u8]) -> Option<frame::Frame<'a>> {
+        if self.strays || !self.ended || self.scans.progressive {
+            return None;
+        }
+        let frame = frame::Frame::read(bytes, &self.kept)?;
+        let (width, height) = (frame.width as u32, frame.height as u32);
+        (width.max(height) <= MAX_SIDE && check_size(width, height).is_ok()).then_some(frame)
+    }
+
     /// The file without strays and metadata.
     fn tidy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if let [whole] = self.kept.as_slice() {
@@ -187,16 +247,21 @@ impl Walk {
 
 /// The place of the next marker's last `ff` at or after a place, and its code.
 fn next_marker(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
-    (from..bytes.len().saturating_sub(1))
-        .find(|&i| bytes[i] == 0xff && !matches!(bytes[i + 1], 0 | 0xff))
-        .map(|i| (i, bytes[i + 1]))
+    marker_after(bytes, from, |code| !matches!(code, 0 | 0xff))
 }
 
 /// Where the data of a scan ends: at the next marker that is none of its own restarts.
 fn data_end(bytes: &[u8], from: usize) -> usize {
-    (from..bytes.len().saturating_sub(1))
-        .find(|&i| bytes[i] == 0xff && !matches!(bytes[i + 1], 0 | 0xff | 0xd0..=0xd7))
-        .unwrap_or(bytes.len())
+    marker_after(bytes, from, |code| !matches!(code, 0 | 0xff | 0xd0..=0xd7))
+        .map_or(bytes.len(), |found| found.0)
+}
+
+/// The first `ff` at or after a place that a code follows which will do, and the code.
+fn marker_after(bytes: &[u8], from: usize, will_do: fn(u8) -> bool) -> Option<(usize, u8)> {
+    let rest = bytes.get(from..)?;
+    memchr::memchr_iter(0xff, rest)
+        .filter_map(|i| Some((from + i, *rest.get(i + 1)?)))
+        .find(|(_, code)| will_do(*code))
 }
 
 /// Which bits of the coefficients the scans bring, by their headers.

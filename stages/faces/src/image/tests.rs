@@ -1,5 +1,6 @@
 mod jpeg_files;
 mod turned;
+mod usual;
 
 use proptest::prelude::*;
 

@@ -5,6 +5,7 @@ use crate::{DataError, names};
 use lfs_faces::dataset::Points;
 
 mod columns;
+mod order;
 
 /// What may stand between fields.
 const SEPARATORS: [char; 4] = ['\t', ' ', ',', ';'];
@@ -26,6 +27,8 @@ pub fn read(text: &str) -> Result<Vec<(String, Points)>, DataError> {
 ///   is told by which reading gives the shape of faces; also both;
 /// - a box, `x1 y1 x2 y2` or `x y width height`, perhaps with a score, before the ten numbers or behind them: told by the shape of
 ///   faces, which lie in it;
+/// - the ten numbers in another order, the same in all of three lines or more: all x before all y (MTCNN), y before x, left and right as
+///   the person has them, mouth before nose and the like: told by the shape of faces, and put into the order that is used;
 /// - no points, where a detector found no face: the path alone, empty fields, ten times `nan`, or five points in one place;
 /// - a whole number before the path: a column of it, or a flag that a tab or comma parts from the path;
 /// - a first line with the number of lines, and one with the names of the columns (CelebA);
@@ -73,6 +76,7 @@ pub fn read_all(text: &str) -> Result<Vec<(String, Option<Points>)>, DataError> 
         let path = if counted { after_count(&line.path).unwrap_or(&line.path) } else { &line.path };
         entries.push((path.trim_matches('"').to_owned(), points));
     }
+    order::put_right(entries.iter_mut().filter_map(|e| e.1.as_mut()));
     refuse_fractions(entries.iter().filter_map(|e| e.1.as_ref()))?;
     Ok(entries)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Line;
+use super::{Line, order};
 use crate::DataError;
 use lfs_faces::dataset::Points;
 
@@ -58,7 +58,7 @@ fn in_a_box(line: &Line, start: usize) -> bool {
 
 /// Whether the one number too many stands before the coordinates, and not behind them.
 fn has_field_before(more: &[&Line]) -> Result<bool, DataError> {
-    let mean = |skip: usize| more.iter().map(|l| unlike(&l.points(skip))).sum::<f64>() / more.len() as f64;
+    let mean = |skip: usize| order::least_unlike(&more.iter().map(|l| l.points(skip)).collect::<Vec<_>>());
     let (behind, before) = (mean(0), mean(1));
     if before.min(behind) < ALIKE && before.min(behind) < 0.5 * before.max(behind) {
         return Ok(before < behind);
@@ -78,7 +78,7 @@ fn has_field_before(more: &[&Line]) -> Result<bool, DataError> {
 
 /// How unlike a face five points are, whatever their place, size and turn: 0 to 1, the part of their spread that no similarity
 /// transform of [`FACE`] explains.
-fn unlike(points: &Points) -> f64 {
+pub(super) fn unlike(points: &Points) -> f64 {
     let centred = |p: [[f64; 2]; 5]| {
         let mean = [0, 1].map(|c| p.iter().map(|q| q[c]).sum::<f64>() / 5.0);
         p.map(|q| [q[0] - mean[0], q[1] - mean[1]])

@@ -129,6 +129,45 @@ fn an_eleventh_number_is_a_field_before_or_a_score_behind_as_the_shape_of_faces_
 }
 
 #[test]
+fn points_in_another_order_are_put_right_and_what_has_no_order_is_left_alone() {
+    // Where each of the ten numbers is written, by name.
+    let orders: [(&str, [usize; 10]); 12] = [
+        ("as used", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("all x, all y", [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]),
+        ("all y, all x", [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]),
+        ("y x", [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]),
+        ("the person's left and right", [2, 3, 0, 1, 4, 5, 8, 9, 6, 7]),
+        ("eyes the other way", [2, 3, 0, 1, 4, 5, 6, 7, 8, 9]),
+        ("mouth the other way", [0, 1, 2, 3, 4, 5, 8, 9, 6, 7]),
+        ("mouth before nose", [0, 1, 2, 3, 6, 7, 8, 9, 4, 5]),
+        ("the same, the person's", [2, 3, 0, 1, 8, 9, 6, 7, 4, 5]),
+        ("nose first", [4, 5, 0, 1, 2, 3, 6, 7, 8, 9]),
+        ("mouth, eyes, nose", [6, 7, 8, 9, 0, 1, 2, 3, 4, 5]),
+        ("mouth, nose, eyes", [6, 7, 8, 9, 4, 5, 0, 1, 2, 3]),
+    ];
+    let line = |k: usize, order: &[usize; 10], behind: &str| {
+        let written = order.map(|i| face(k)[i].to_string()).join(" ");
+        format!("a/{k}.jpg {written}{behind}\n")
+    };
+    for (name, order) in &orders {
+        for behind in ["", " 0.998"] {
+            let text: String = (0..6).map(|k| line(k, order, behind)).collect();
+            let got = list::read(&text).unwrap();
+            assert!((0..6).all(|k| got[k].1.as_flattened() == face(k)), "{name}{behind}: {got:?}");
+        }
+        // Two faces are too few to say so.
+        let text: String = (0..2).map(|k| line(k, order, "")).collect();
+        assert_eq!(list::read(&text).unwrap()[1].1.as_flattened(), order.map(|i| face(1)[i]), "{name}");
+    }
+    // No order makes a face of these.
+    let text: String = (0..5).map(|k| format!("a/{k}.jpg 1{k} 9 9 1 1 9 2 8{k} 3 7\n")).collect();
+    assert_eq!(
+        list::read(&text).unwrap()[4].1.as_flattened(),
+        [14.0, 9.0, 9.0, 1.0, 1.0, 9.0, 2.0, 84.0, 3.0, 7.0]
+    );
+}
+
+#[test]
 fn celebas_list_has_a_count_and_a_header() {
     let header = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y";
     let rows = format!("000001.jpg    {}\n000002.jpg    {}\n", numbers(0, "  "), numbers(1, "  "));

@@ -1,0 +1,127 @@
+//! Decoding the part of a usual file that is asked for.
+//!
+//! The whole scan is read, so that damage is found wherever it is, but only the blocks that the part shows are transformed. The pixels
+//! are those of `zune-jpeg`, to the last bit (there is a test), at more than twice its rate.
+
+use super::colour::{Plane, rgb, spread};
+use super::frame::{Frame, unstuffed};
+use super::huffman::Bits;
+use super::idct;
+use crate::image::Area;
+
+/// The pixels of an area, which lies in the picture: red, green and blue in the first three bytes of `N`. None where another decoder has
+/// to look at the file, or it is damaged.
+pub(super) fn decode<const N: usize>(frame: &Frame<'_>, area: &Area, vectors: bool) -> Option<Vec<[u8; N]>> {
+    #[cfg(target_arch = "x86_64")]
+    if vectors && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
+        #[allow(unsafe_code)]
+        return unsafe { decode_avx2(frame, area) };
+    }
+    let _ = vectors;
+    decode_any(frame, area)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+fn decode_avx2<const N: usize>(frame: &Frame<'_>, area: &Area) -> Option<Vec<[u8; N]>> {
+    decode_any(frame, area)
+}
+
+#[inline(always)]
+fn decode_any<const N: usize>(frame: &Frame<'_>, area: &Area) -> Option<Vec<[u8; N]>> {
+    let (units, planes) = planes(frame, area)?;
+    let unit = frame.unit();
+    let (left, top) = (area.left as usize, area.top as usize);
+    let (columns, rows) = ((area.right - area.left) as usize, (area.bottom - area.top) as usize);
+    let mut pixels = vec![[0_u8; N]; columns * rows];
+    if columns > 0 {
+        let x = left - units.0.0 * unit.0;
+        let wide = (units.0.1 - units.0.0) * unit.0;
+        let (mut low, mut blue, mut red) = (vec![0; wide], vec![0; wide], vec![0; wide]);
+        for (n, out) in pixels.chunks_exact_mut(columns).enumerate() {
+            let y = top + n - units.1.0 * unit.1;
+            let light = &planes[0].row(y)[x..x + columns];
+            if let [_, b, r] = planes.as_slice() {
+                let sampling = frame.components[0].blocks;
+                spread(b, sampling, y, &mut low, &mut blue);
+                spread(r, sampling, y, &mut low, &mut red);
+                let (blue, red) = (&blue[x..x + columns], &red[x..x + columns]);
+                for (((out, y), cb), cr) in out.iter_mut().zip(light).zip(blue).zip(red) {
+                    out[..3].copy_from_slice(&rgb(*y, *cb, *cr));
+                }
+            } else {
+                for (out, y) in out.iter_mut().zip(light) {
+                    out[..3].fill(*y);
+                }
+            }
+        }
+    }
+    Some(pixels)
+}
+
+/// First and behind the last unit, across and down.
+type Units = ((usize, usize), (usize, usize));
+
+/// The samples of the units that show an area and two pixels around it, between which colour is mixed.
+#[inline(always)]
+fn planes(frame: &Frame<'_>, area: &Area) -> Option<(Units, Vec<Plane>)> {
+    let unit = frame.unit();
+    let all = (frame.width.div_ceil(unit.0), frame.height.div_ceil(unit.1));
+    let range = |from: u32, to: u32, side: usize, all: usize| {
+        if from >= to {
+            return (0, 0);
+        }
+        ((from as usize).saturating_sub(2) / side, (to as usize + 2).div_ceil(side).min(all))
+    };
+    let across = range(area.left, area.right, unit.0, all.0);
+    let down = range(area.top, area.bottom, unit.1, all.1);
+    let (columns, rows) = (across.1 - across.0, down.1 - down.0);
+    let mut planes: Vec<Plane> = frame
+        .components
+        .iter()
+        .map(|c| Plane::new(columns * c.blocks.0 * 8, rows * c.blocks.1 * 8))
+        .collect();
+    let (bytes, ends) = unstuffed(frame.data)?;
+    let restart = if frame.restart == 0 { all.0 * all.1 } else { frame.restart };
+    if ends.len() != (all.0 * all.1).div_ceil(restart) {
+        return None;
+    }
+    let mut bits = Bits::new(&bytes, 0);
+    let mut means = [0_i32; 3];
+    let mut ends = ends.into_iter();
+    let mut end = ends.next()?;
+    let mut left = restart;
+    let mut block = [0_i32; 64];
+    for y in 0..all.1 {
+        for x in 0..all.0 {
+            if left == 0 {
+                if bits.used().div_ceil(8) != end {
+                    return None;
+                }
+                bits = Bits::new(&bytes, end);
+                (means, left, end) = ([0; 3], restart, ends.next()?);
+            }
+            left -= 1;
+            let wanted = (across.0..across.1).contains(&x) && (down.0..down.1).contains(&y);
+            for ((component, plane), mean) in frame.components.iter().zip(&mut planes).zip(&mut means) {
+                let tables = (&*component.means, &*component.rest);
+                let (h, v) = component.blocks;
+                if !wanted {
+                    for _ in 0..h * v {
+                        bits.skip(tables, mean)?;
+                    }
+                    continue;
+                }
+                for n in 0..h * v {
+                    block.fill(0);
+                    let reach = bits.block(tables, &component.quants, mean, &mut block)?;
+                    let (bx, by) = ((x - across.0) * h + n % h, (y - down.0) * v + n / h);
+                    let at = by * 8 * plane.width + bx * 8;
+                    idct::block(&block, reach, &mut plane.samples[at..], plane.width);
+                }
+            }
+        }
+    }
+    (bits.used().div_ceil(8) == end).then_some(((across, down), planes))
+}

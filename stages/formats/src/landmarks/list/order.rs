@@ -1,0 +1,85 @@
+//! In which order the ten numbers of a line stand.
+
+use super::columns::unlike;
+use lfs_faces::dataset::Points;
+
+/// Lists of fewer faces are taken as they are: one face may look like anything.
+const ENOUGH: usize = 3;
+/// How unlike a face points are, on the average, that are in another order than is read. Right ones are at 0.02 (LFW), what is listed
+/// below at 0.53 and more.
+const WRONG: f64 = 0.4;
+/// How unlike a face they may be in the order that is taken instead.
+const RIGHT: f64 = 0.15;
+
+/// For each number of the order that is used, where it stands in a line.
+type Order = [usize; 10];
+
+/// Points in another order, x before y.
+const fn points(of: [usize; 5]) -> Order {
+    let mut order = [0; 10];
+    let mut k = 0;
+    while k < 10 {
+        order[k] = 2 * of[k / 2] + k % 2;
+        k += 1;
+    }
+    order
+}
+
+/// The orders that are told apart.
+const OTHERS: [Order; 11] = [
+    // All x, then all y.
+    [0, 5, 1, 6, 2, 7, 3, 8, 4, 9],
+    // y before x; all y, then all x.
+    [1, 0, 3, 2, 5, 4, 7, 6, 9, 8],
+    [5, 0, 6, 1, 7, 2, 8, 3, 9, 4],
+    // Left and right as the person has them; of the eyes alone, of the mouth alone.
+    points([1, 0, 2, 4, 3]),
+    points([1, 0, 2, 3, 4]),
+    points([0, 1, 2, 4, 3]),
+    // Eyes, mouth, nose; the same with left and right as the person has them.
+    points([0, 1, 4, 2, 3]),
+    points([1, 0, 4, 3, 2]),
+    // Nose, eyes, mouth; mouth, eyes, nose; mouth, nose, eyes.
+    points([1, 2, 0, 3, 4]),
+    points([2, 3, 4, 0, 1]),
+    points([3, 4, 2, 0, 1]),
+];
+
+fn arranged(points: &Points, order: &Order) -> Points {
+    let mut out = Points::default();
+    for (to, from) in out.as_flattened_mut().iter_mut().zip(order) {
+        *to = points.as_flattened()[*from];
+    }
+    out
+}
+
+/// How unlike faces these are on the average, in the order that is the best for all.
+pub(super) fn least_unlike(all: &[Points]) -> f64 {
+    let mean = |order: Option<&Order>| {
+        all.iter().map(|p| order.map_or_else(|| unlike(p), |o| unlike(&arranged(p, o)))).sum::<f64>()
+            / all.len() as f64
+    };
+    let others = if all.len() < ENOUGH { &[][..] } else { &OTHERS[..] };
+    others.iter().map(|o| mean(Some(o))).fold(mean(None), f64::min)
+}
+
+/// Puts points that are in another order, all in the same, into the one that is used: left eye, right eye, nose, left and right corner of
+/// the mouth, x before y. The shape of faces tells which it is; where no order gives that shape, nothing is changed.
+pub(super) fn put_right<'a>(all: impl Iterator<Item = &'a mut Points>) {
+    let mut all: Vec<&mut Points> = all.collect();
+    let mean = |order: Option<&Order>| {
+        let one = |p: &&mut Points| order.map_or_else(|| unlike(p), |o| unlike(&arranged(p, o)));
+        all.iter().map(one).sum::<f64>() / all.len() as f64
+    };
+    if all.len() < ENOUGH || mean(None) <= WRONG {
+        return;
+    }
+    let best = OTHERS.iter().map(|o| (mean(Some(o)), o)).min_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((unlike, order)) = best
+        && unlike < RIGHT
+    {
+        for points in &mut all {
+            **points = arranged(points, order);
+        }
+    }
+}
