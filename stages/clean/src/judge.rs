@@ -6,8 +6,8 @@ use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image::decode;
 
 use crate::hash::{Hasher, Look};
-use crate::near::near;
 use crate::labels::Doubt;
+use crate::near::near;
 use crate::options::{Near, Options};
 use crate::sharpness::sharpness;
 

@@ -59,6 +59,11 @@ impl Crops {
     /// The description of the crops.
     pub(super) fn describe(&self) -> Option<Crop> {
         let ((size, _), _) = self.wanted.as_ref()?;
-        Some(Crop { size: *size, template: TEMPLATE.to_owned(), encoding: "as-found".to_owned() })
+        Some(Crop {
+            size: *size,
+            template: TEMPLATE.to_owned(),
+            encoding: "as-found".to_owned(),
+            width: None,
+        })
     }
 }

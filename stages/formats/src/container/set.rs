@@ -21,7 +21,7 @@ impl Container for Dataset {
     }
 
     fn side(&self) -> Option<(u32, u32)> {
-        self.info().crop.as_ref().map(|c| (c.size, c.size))
+        self.info().crop.as_ref().map(|c| (c.width.unwrap_or(c.size), c.size))
     }
 
     fn read(&self, sink: &mut dyn Sink) -> Result<(), DataError> {
