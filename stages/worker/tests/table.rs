@@ -14,6 +14,7 @@ macro_rules! for_each_kind {
         $check::<lfs_synthesize::Synthesize>();
         $check::<lfs_fetch::Fetch>();
         $check::<lfs_acquire::Acquire>();
+        $check::<lfs_describe::Describe>();
         $check::<lfs_clean::Clean>();
         $check::<lfs_noise::Noise>();
         $check::<lfs_overlap::Overlap>();
@@ -22,6 +23,7 @@ macro_rules! for_each_kind {
         $check::<lfs_embed::Embed>();
         $check::<lfs_evaluate::Evaluate>();
         $check::<lfs_export::Export>();
+        $check::<lfs_publish::Publish>();
         $check::<lfs_tabulate::Tabulate>();
     };
 }
@@ -297,7 +299,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 11] = [
+    let wanted: [Promise; 14] = [
         (
             "synthesize",
             &[],
@@ -317,6 +319,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
         ),
         ("fetch", &[], &["files", "report"]),
         ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
+        ("describe", &[("source", Shape::One)], &["description"]),
         (
             "clean",
             &[
@@ -350,6 +353,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             &["metrics"],
         ),
         ("export", &[("model", Shape::One)], &["exported"]),
+        ("publish", &[("dataset", Shape::One)], &["published"]),
         (
             "tabulate",
             &[("results", Shape::Several), ("certificates", Shape::Any)],
