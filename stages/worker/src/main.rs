@@ -8,11 +8,12 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 10] = [
+static KINDS: [&dyn Kind; 11] = [
     &lfs_synthesize::Synthesize,
     &lfs_acquire::Acquire,
     &lfs_clean::Clean,
     &lfs_overlap::Overlap,
+    &lfs_detect::Detect,
     &lfs_align::Align,
     &lfs_train::Train,
     &lfs_embed::Embed,

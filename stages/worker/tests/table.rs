@@ -15,6 +15,7 @@ macro_rules! for_each_kind {
         $check::<lfs_acquire::Acquire>();
         $check::<lfs_clean::Clean>();
         $check::<lfs_overlap::Overlap>();
+        $check::<lfs_detect::Detect>();
         $check::<lfs_align::Align>();
         $check::<lfs_train::Train>();
         $check::<lfs_embed::Embed>();
@@ -295,7 +296,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 10] = [
+    let wanted: [Promise; 11] = [
         (
             "synthesize",
             &[],
@@ -316,6 +317,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
         ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
         ("clean", &[("dataset", Shape::One)], &["dataset", "report"]),
         ("overlap", &[("dataset", Shape::One), ("tests", Shape::Several)], &["dataset", "matches", "tests"]),
+        ("detect", &[("dataset", Shape::One), ("model", Shape::One)], &["dataset", "report"]),
         ("align", &[("dataset", Shape::One)], &["dataset", "report"]),
         ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
