@@ -89,6 +89,3 @@ impl Stage for Detect {
         run::run(options, cx)
     }
 }
-
-#[cfg(test)]
-mod tests;
