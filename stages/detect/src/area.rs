@@ -77,3 +77,32 @@ pub(crate) fn resized(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pixel_is_the_mean_of_what_it_covers() {
+        let rgb: Vec<u8> = (0..7 * 5 * 3_u32).map(|i| (i * 37 % 251) as u8).collect();
+        let picture = Pixels { width: 7, height: 5, rgb };
+        let mut out = Vec::new();
+        resized(&picture, Part::whole(&picture), [3, 2], 0..2, &mut out);
+        let (columns, lines) = ([0..3, 2..5, 4..7], [0..3, 2..5]);
+        let mut wanted = Vec::new();
+        for c in 0..3 {
+            for ys in &lines {
+                for xs in &columns {
+                    let sum: u32 = ys
+                        .clone()
+                        .flat_map(|y| xs.clone().map(move |x| (y * 7 + x) * 3 + c))
+                        .map(|at| u32::from(picture.rgb[at]))
+                        .sum();
+                    wanted.push((sum as f32 / 9.0 - 127.5) / 128.0);
+                }
+            }
+        }
+        assert_eq!(out.len(), wanted.len());
+        assert!(out.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{out:?} {wanted:?}");
+    }
+}

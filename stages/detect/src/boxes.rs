@@ -61,3 +61,18 @@ pub(crate) fn moved(b: Box4, by: &[f32], extra: f32) -> Box4 {
     let by = |k: usize| by.get(k).copied().unwrap_or(0.0);
     [b[0] + by(0) * width, b[1] + by(1) * height, b[2] + by(2) * width, b[3] + by(3) * height]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_goes_when_a_better_one_hides_it() {
+        // The first two share 50 of 150; the third lies inside the second, and is 25 of its 100.
+        let boxes =
+            [([0.0, 0.0, 10.0, 10.0], 0.8), ([5.0, 0.0, 15.0, 10.0], 0.9), ([10.0, 0.0, 15.0, 5.0], 0.7)];
+        assert_eq!(suppressed(&boxes, 0.3, Overlap::Union), [1, 2]);
+        assert_eq!(suppressed(&boxes, 0.34, Overlap::Union), [1, 0, 2]);
+        assert_eq!(suppressed(&boxes, 0.7, Overlap::Smaller), [1, 0]);
+    }
+}

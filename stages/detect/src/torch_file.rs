@@ -198,3 +198,49 @@ fn tensor(
     }
     Ok(Plain { shape, values })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `{"w": tensor([1.5, -2.0])}` in the form before 1.6.
+    fn old() -> Vec<u8> {
+        let mut out = b"\x80\x02\x8a\x0a".to_vec();
+        out.extend(MAGIC);
+        out.extend(b".\x80\x02M\xe9\x03.\x80\x02}.");
+        out.extend(b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage");
+        out.extend(
+            b"ctorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02NtQK\0K\x02\x85K\x01\x85\x89}tRs.",
+        );
+        out.extend(b"\x80\x02]X\x01\0\0\x000a.");
+        out.extend(2_u64.to_le_bytes());
+        out.extend([1.5_f32, -2.0].iter().flat_map(|v| v.to_le_bytes()));
+        out
+    }
+
+    #[test]
+    fn the_old_form_is_read_and_cut_anywhere_refused() {
+        let read = parse(&old()).unwrap();
+        assert_eq!(read["w"], Plain { shape: vec![2], values: vec![1.5, -2.0] });
+        for end in 0..old().len() {
+            assert!(parse(&old()[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_it_panic() {
+        for at in 0..old().len() {
+            for value in 0..=255 {
+                let mut bytes = old();
+                bytes[at] = value;
+                let _ = parse(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_python_is_called() {
+        let call = b"cos\nsystem\nX\x02\0\0\0ls\x85R.";
+        assert!(Pickle::read(&[b"\x80\x02", &call[..]].concat()).is_err());
+    }
+}
