@@ -57,6 +57,9 @@ pub trait Pack {
     fn finish(self: Box<Self>) -> Result<(), DataError>;
 }
 
+/// Begins a container in a folder.
+pub type Begin = fn(&Path, &Set<'_>) -> Result<Box<dyn Pack>, DataError>;
+
 /// A kind of container that can be written.
 pub struct Format {
     /// Its name in parameters.
@@ -66,7 +69,7 @@ pub struct Format {
     /// Whether faces must come sorted by identity.
     pub sorted: bool,
     /// Begins one in a folder that is there and empty.
-    pub begin: fn(&Path, &Set<'_>) -> Result<Box<dyn Pack>, DataError>,
+    pub begin: Begin,
 }
 
 /// Every kind.

@@ -30,7 +30,7 @@ fn crop(n: u32, side: u32) -> Vec<u8> {
 /// Seven faces of three persons, not sorted; some with landmarks.
 fn faces() -> Vec<Face> {
     let persons = [2, 0, 1, 0, 2, 1, 0];
-    let points = |n: u32| (n % 2 == 0).then(|| std::array::from_fn(|k| [n as f32 + k as f32, 2.5]));
+    let points = |n: u32| n.is_multiple_of(2).then(|| std::array::from_fn(|k| [n as f32 + k as f32, 2.5]));
     let face = |(n, identity): (u32, u32)| Face {
         image: crop(n, 16),
         identity,

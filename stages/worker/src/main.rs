@@ -8,7 +8,7 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 14] = [
+static KINDS: [&dyn Kind; 15] = [
     &lfs_synthesize::Synthesize,
     &lfs_fetch::Fetch,
     &lfs_acquire::Acquire,
@@ -16,6 +16,7 @@ static KINDS: [&dyn Kind; 14] = [
     &lfs_clean::Clean,
     &lfs_noise::Noise,
     &lfs_overlap::Overlap,
+    &lfs_detect::Detect,
     &lfs_align::Align,
     &lfs_train::Train,
     &lfs_embed::Embed,

@@ -18,6 +18,7 @@ macro_rules! for_each_kind {
         $check::<lfs_clean::Clean>();
         $check::<lfs_noise::Noise>();
         $check::<lfs_overlap::Overlap>();
+        $check::<lfs_detect::Detect>();
         $check::<lfs_align::Align>();
         $check::<lfs_train::Train>();
         $check::<lfs_embed::Embed>();
@@ -299,7 +300,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 14] = [
+    let wanted: [Promise; 15] = [
         (
             "synthesize",
             &[],
@@ -344,6 +345,7 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             ],
             &["dataset", "matches", "tests", "moved"],
         ),
+        ("detect", &[("dataset", Shape::One), ("model", Shape::One)], &["dataset", "report"]),
         ("align", &[("dataset", Shape::One)], &["dataset", "report"]),
         ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),

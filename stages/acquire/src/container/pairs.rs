@@ -4,7 +4,7 @@
 //! person: what intervals over persons rest on.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lfs_faces::DataError;
 use lfs_formats::container::{self, Container, Item, Look, Sink, persons};
@@ -131,7 +131,7 @@ fn no_pairs(what: String) -> Failure {
 }
 
 /// A container of pairs at a path; none where there is something else.
-fn pairs_at(path: &PathBuf) -> Result<Option<Box<dyn Container>>> {
+fn pairs_at(path: &Path) -> Result<Option<Box<dyn Container>>> {
     let ending = path.to_str().and_then(names::ending);
     let is_bin = ending.as_deref() == Some("bin");
     let maybe = path.is_dir() || is_bin || ending.as_deref() == Some("parquet");

@@ -37,6 +37,9 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
     Ok(Box::new(Lmdb::open(path)?))
 }
 
+/// Takes a key and its value.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), DataError>;
+
 /// An opened file.
 pub struct Lmdb {
     path: PathBuf,
@@ -68,7 +71,7 @@ impl Lmdb {
     ///
     /// # Errors
     /// When the file is damaged, and what `take` returns.
-    pub fn walk(&self, take: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), DataError>) -> Result<(), DataError> {
+    pub fn walk(&self, take: Take<'_>) -> Result<(), DataError> {
         if self.root == NONE {
             return Ok(());
         }
@@ -77,13 +80,7 @@ impl Lmdb {
         self.visit(self.root, 0, &mut left, take)
     }
 
-    fn visit(
-        &self,
-        number: u64,
-        depth: usize,
-        left: &mut u64,
-        take: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
+    fn visit(&self, number: u64, depth: usize, left: &mut u64, take: Take<'_>) -> Result<(), DataError> {
         *left = left
             .checked_sub(1)
             .filter(|_| depth <= DEEPEST)

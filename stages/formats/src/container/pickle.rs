@@ -273,11 +273,11 @@ impl Machine<'_> {
             b')' => self.push(Value::Tuple(Vec::new())),
             b'}' => self.push(Value::Empty),
             b'l' => {
-                let of = self.to_mark()?;
+                let of = self.since_mark()?;
                 self.push(Value::List(of))
             }
             b't' => {
-                let of = self.to_mark()?;
+                let of = self.since_mark()?;
                 self.push(Value::Tuple(of))
             }
             0x85..=0x87 => self.tuple((code - 0x84).into()),
@@ -286,7 +286,7 @@ impl Machine<'_> {
                 self.append(vec![last])
             }
             b'e' => {
-                let of = self.to_mark()?;
+                let of = self.since_mark()?;
                 self.append(of)
             }
             b'q' => {
@@ -403,7 +403,7 @@ impl Machine<'_> {
         }
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>, DataError> {
+    fn since_mark(&mut self) -> Result<Vec<Id>, DataError> {
         let Some(at) = self.stack.iter().rposition(|s| *s == Slot::Mark) else {
             return fail("an instruction needs a mark, but there is none");
         };

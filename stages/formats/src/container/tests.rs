@@ -1,3 +1,5 @@
+#![allow(clippy::panic)] // helpers of tests
+
 mod bad;
 mod lmdb;
 mod npz;

@@ -1,0 +1,35 @@
+//! Where the files of weights lie in what was given.
+
+use std::path::{Path, PathBuf};
+
+use lfs_stage::{Failure, Result};
+use walkdir::WalkDir;
+
+/// The one file that is called so, at any depth of a folder.
+///
+/// # Errors
+/// When there is none, or there are several.
+pub(super) fn named(model: &Path, name: &str, help: &str) -> Result<PathBuf> {
+    let mut found = Vec::new();
+    for entry in WalkDir::new(model).sort_by_file_name() {
+        let entry = entry.map_err(|e| Failure::new(format!("cannot look for `{name}`: {e}")))?;
+        if entry.file_type().is_file() && entry.file_name() == name {
+            found.push(entry.into_path());
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] if model.is_dir() => {
+            Err(Failure::new(format!("there is no `{name}` in the folder of input `model`")).help(help))
+        }
+        [] => {
+            Err(Failure::new(format!("input `model` is a file, where a folder with `{name}` was expected"))
+                .help(help))
+        }
+        several => Err(Failure::new(format!(
+            "there are {} files `{name}` in the folder of input `model`",
+            several.len()
+        ))
+        .help("give the folder that holds one set of weights")),
+    }
+}

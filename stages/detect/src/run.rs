@@ -1,0 +1,126 @@
+//! The work: look at every image, choose, write.
+
+use std::sync::{Mutex, PoisonError};
+
+use lfs_faces::dataset::{Dataset, FaceRef, Points, Writer};
+use lfs_faces::image::decode;
+use lfs_network::device;
+use lfs_stage::{Context, Failure, Progress, Result};
+use rayon::prelude::*;
+
+use crate::choose::choose;
+use crate::detector::{self, Detector};
+use crate::options::{Options, Unreadable, WithoutFace};
+use crate::report::{self, Done, Row};
+
+/// How many images are looked at between two reports of progress.
+const CHUNK: usize = 128;
+
+pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
+    let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
+    let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
+    // Pictures are looked at beside each other, and each by one thread: its numbers are the same however many there are.
+    let device = device::prepare(options.device, 1)?;
+    let threads = if device == tch::Device::Cpu { cx.threads() } else { 1 };
+    let detectors = Detectors::open(options, cx, device, threads)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|e| Failure::new(format!("cannot start {threads} threads: {e}")))?;
+    let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
+    let (mut rows, mut kept) = (Vec::with_capacity(dataset.len()), 0_u64);
+    for start in (0..dataset.len()).step_by(CHUNK) {
+        let end = (start + CHUNK).min(dataset.len());
+        let looked: Vec<Result<(Row, Option<Points>)>> = pool.install(|| {
+            (start..end).into_par_iter().map(|i| look(options, &dataset.face(i), &detectors)).collect()
+        });
+        for (i, looked) in (start..end).zip(looked) {
+            let (row, points) = looked?;
+            if row.done != Done::Dropped {
+                writer.push(FaceRef { points, ..dataset.face(i) }).map_err(failed)?;
+                kept += 1;
+            }
+            rows.push(row);
+        }
+        cx.progress(Progress {
+            doing: "looking for faces".to_owned(),
+            done: end as u64,
+            total: Some(dataset.len() as u64),
+            unit: "images".to_owned(),
+            ..Progress::default()
+        });
+    }
+    report::not_empty(&rows, kept)?;
+    let count = |done: Done| rows.iter().filter(|r| r.done == done).count();
+    let found = count(Done::Found);
+    let mut info = dataset.info().clone();
+    info.notes.insert(
+        "landmarks".to_owned(),
+        format!("of {found} of {} images found by the detector {}", rows.len(), options.detector.name()),
+    );
+    writer.finish(info).map_err(failed)?;
+    for (done, what) in
+        [(Done::Dropped, "are left out"), (Done::KeptWithoutLandmarks, "stay without landmarks")]
+    {
+        let some = count(done);
+        if some > 0 {
+            cx.warn(format!("{some} of {} images {what}; see faces.csv of the report", rows.len()));
+        }
+    }
+    cx.metric("found", found as f64);
+    report::write(cx.output("report")?, options.detector.name(), &rows)
+}
+
+/// As many detectors with the same weights as there are threads.
+struct Detectors {
+    first: Mutex<Box<dyn Detector>>,
+    idle: Mutex<Vec<Box<dyn Detector>>>,
+}
+
+impl Detectors {
+    fn open(options: &Options, cx: &Context<'_>, device: tch::Device, threads: usize) -> Result<Self> {
+        let first = detector::open(options, cx.input("model")?, device)?;
+        let idle = (0..threads).map(|_| first.twin()).collect();
+        Ok(Self { first: Mutex::new(first), idle: Mutex::new(idle) })
+    }
+
+    /// Does something with one that nobody else uses meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&dyn Detector) -> T) -> T {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let one = idle.unwrap_or_else(|| self.first.lock().unwrap_or_else(PoisonError::into_inner).twin());
+        let done = work(one.as_ref());
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+        done
+    }
+}
+
+/// What becomes of an image, and the landmarks that it has then.
+fn look(options: &Options, face: &FaceRef<'_>, detectors: &Detectors) -> Result<(Row, Option<Points>)> {
+    let row = |done, why: String| Row { name: face.name.to_owned(), done, why, faces: None, taken: None };
+    if options.keep_known && face.points.is_some() {
+        return Ok((row(Done::KeptItsLandmarks, "it had landmarks".to_owned()), face.points));
+    }
+    let picture = match decode(face.image) {
+        Ok(picture) => picture,
+        Err(e) if options.unreadable == Unreadable::Drop => {
+            return Ok((row(Done::Dropped, e.to_string()), None));
+        }
+        Err(e) => {
+            return Err(Failure::new(format!("the image `{}` cannot be read: {e}", face.name))
+                .help("put a `clean` stage before this one, or set `unreadable = \"drop\"`"));
+        }
+    };
+    let faces = detectors.with(|detector| detector.find(&picture))?;
+    let (taken, why) = choose(options.policy, &picture, &faces);
+    let row = |done| Row { faces: Some(faces.len()), ..row(done, why.clone()) };
+    match (taken, options.without_face) {
+        (Some(i), _) => {
+            Ok((Row { taken: Some((i + 1, faces[i])), ..row(Done::Found) }, Some(faces[i].points)))
+        }
+        (None, WithoutFace::Drop) => Ok((row(Done::Dropped), None)),
+        (None, WithoutFace::Keep) => Ok((row(Done::KeptWithoutLandmarks), None)),
+        (None, WithoutFace::Fail) => {
+            Err(Failure::new(format!("in the image `{}` no face is accepted: {why}", face.name)).help(
+                "set `without-face` to \"drop\" or \"keep\", or another `policy`, `min-face` or `min-score`",
+            ))
+        }
+    }
+}
