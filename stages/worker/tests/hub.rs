@@ -4,7 +4,6 @@
 
 mod made;
 #[path = "../../fetch/src/tests/server/mod.rs"]
-#[allow(dead_code)] // faults are played by other tests
 mod server;
 
 use std::path::Path;
