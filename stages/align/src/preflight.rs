@@ -1,7 +1,7 @@
 //! Do these landmarks belong to these images?
 //!
 //! Landmarks of another variant of a data set (LFW before and after deep funnelling) differ by a few pixels, fit the
-//! template as well as the right ones, and cost a percent of accuracy without any other sign. Seven looks; what
+//! template as well as the right ones, and cost a percent of accuracy without any other sign. Six looks; what
 //! needs pixels looks at a sample, and distances are in pixels of a 112-pixel crop:
 //!
 //! - *residual*: the distance between template and fitted landmarks. Large when points are in another order
@@ -17,8 +17,6 @@
 //!   are no faces in them.
 //! - *scale*: in a crop that shows something else than most do, are there eyes when its landmarks are multiplied by some factor? When
 //!   one factor does that for several images, their landmarks were made for another size, however few they are.
-//! - *shift*: the same for landmarks that are moved, perhaps scaled: when one move puts several images right, theirs were made for
-//!   another cut of the pictures.
 //! - *turn*: hardly anybody's head is turned by more than 60 degrees in the plane of the picture. Landmarks that were made before
 //!   the picture was turned as its EXIF data says are.
 //!
@@ -36,7 +34,6 @@ use crate::warp::{needed, warp};
 mod crops;
 mod scale;
 mod shape;
-mod shift;
 mod verdict;
 
 /// How many images are looked at.
@@ -79,9 +76,6 @@ pub struct Look {
     /// Which images' landmarks fit at another scale, when these are more than a few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_scale: Option<scale::Other>,
-    /// Which images' landmarks fit when they are moved, when these are more than a few.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub moved: Option<shift::Moved>,
 }
 
 /// One image that is looked at.
@@ -162,9 +156,6 @@ pub fn look(dataset: &Dataset) -> Look {
     let (sampled, real): (Vec<Sampled>, Vec<crops::Grey>) =
         sample.into_iter().filter_map(|(s, crop)| Some((s, crop?))).unzip();
     look.other_scale = scale::other(dataset, &sampled, &real);
-    if look.other_scale.is_none() {
-        look.moved = shift::other(dataset, &sampled, &real);
-    }
     let wander = crops::wander(&real);
     look.wander = median(wander.iter().map(|w| w.shift).collect());
     look.agreement = median(wander.iter().map(|w| w.agreement).collect());

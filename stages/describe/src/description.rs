@@ -120,8 +120,8 @@ impl Spread {
         let mut from = min;
         while from <= max {
             let to = from.saturating_add(wide - 1);
-            let below = |n: u64| all.partition_point(|x| *x < n) as u64;
-            histogram.push([from, to.min(max), below(to.saturating_add(1)) - below(from)]);
+            let (below, upto) = (all.partition_point(|x| *x < from), all.partition_point(|x| *x <= to));
+            histogram.push([from, to.min(max), (upto - below) as u64]);
             let Some(next) = from.checked_add(wide) else { break };
             from = next;
         }

@@ -14,10 +14,7 @@ const EYES: f64 = 0.1;
 impl Look {
     /// What is wrong, in one sentence, or nothing.
     pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
-        self.by_points(max_residual)
-            .or_else(|| self.by_scale())
-            .or_else(|| self.by_shift())
-            .or_else(|| self.by_crops(max_wander))
+        self.by_points(max_residual).or_else(|| self.by_scale()).or_else(|| self.by_crops(max_wander))
     }
 
     /// What cannot be said for sure, though nothing is known to be wrong.
@@ -105,26 +102,6 @@ impl Look {
             other.images.len(),
             self.images,
             other.factor,
-            some.join(", ")
-        ))
-    }
-
-    /// What is right at another place.
-    fn by_shift(&self) -> Option<String> {
-        let moved = self.moved.as_ref().filter(|_| self.eyes.is_some_and(|eyes| eyes > 2.0 * EYES))?;
-        let some: Vec<String> = moved.images.iter().take(3).map(|n| format!("`{n}`")).collect();
-        let scaled = match moved.factor {
-            1.0 => String::new(),
-            factor => format!(", scaled by about {factor:.2} around their middle"),
-        };
-        Some(format!(
-            "the landmarks of a part of the images were made for another cut of the pictures: in at least {} of {} images eyes are where \
-             the landmarks would be if they were moved by about {:+.0} pixels across and {:+.0} down{scaled}, and not where they are; \
-             among them {}",
-            moved.images.len(),
-            self.images,
-            moved.by[0],
-            moved.by[1],
             some.join(", ")
         ))
     }

@@ -135,37 +135,6 @@ fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_fact
     }
 }
 
-/// No median tells this, either: which lines are of the other cut is drawn by chance.
-#[test]
-fn landmarks_of_which_a_part_was_made_for_another_cut_are_refused_with_the_move() {
-    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    for (name, [factor, dx, dy]) in [
-        ("right", [1.0, 30.0, 0.0]),
-        ("up", [1.0, 0.0, -25.0]),
-        ("both", [1.0, -28.0, 28.0]),
-        ("cut", [1.3, -20.0, -15.0]),
-    ] {
-        for part in [3_u32, 9] {
-            let folder = dir.path().join(format!("{name}-{part}"));
-            let mut state = 7_u32;
-            lfw(&folder.join("in"), &list, |p| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if (state >> 16).is_multiple_of(part) {
-                    // About the middle of all faces.
-                    *p = p.map(|q| {
-                        [(q[0] - 125.0) * factor + 125.0 + dx, (q[1] - 130.0) * factor + 130.0 + dy]
-                    });
-                }
-            });
-            let done = align(&folder.join("in"), &folder, json!({}), 2).0;
-            let text = done.err().map(|e| e.to_string()).unwrap_or_default();
-            println!("{name}, one in {part}: {text}");
-            assert!(text.contains("a part of the images were made for another"), "{name}, {part}: {text}");
-        }
-    }
-}
-
 #[test]
 fn cfp_fiducials_fit_frontal_and_profile_photographs() {
     let Some(root) = data("cfp/Data") else { return };

@@ -357,33 +357,3 @@ fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_fact
         }
     }
 }
-
-#[test]
-fn landmarks_of_which_a_few_were_made_for_another_cut_are_refused_with_the_move() {
-    let dir = tempfile::tempdir().unwrap();
-    let input = dir.path().join("in");
-    for (every, [dx, dy]) in [(3, [30.0_f32, 0.0]), (6, [0.0, -24.0]), (10, [-20.0, 22.0])] {
-        let one = |k: usize| {
-            let (pixels, points) = drawn(k);
-            let by = if k.is_multiple_of(every) { [dx, dy] } else { [0.0; 2] };
-            let image = encode_jpeg(&pixels, 95).unwrap();
-            Face { image, ..face(k, Some(points.map(|p| [p[0] + by[0], p[1] + by[1]]))) }
-        };
-        write(&input, &(0..60).map(one).collect::<Vec<_>>());
-        let text = align(&input, &dir.path().join("wrong"), json!({}), 2).0.unwrap_err().to_string();
-        assert!(text.contains("made for another cut"), "{every}: {text}");
-        let (done, said) = align(&input, &dir.path().join("warned"), json!({"check": "warn"}), 2);
-        done.unwrap();
-        let moved = told(&dir.path().join("warned"), &said).1["preflight"]["moved"].clone();
-        // Back, to within the steps of the search.
-        for (c, by) in [dx, dy].into_iter().enumerate() {
-            assert!((moved["by"][c].as_f64().unwrap() + f64::from(by)).abs() < 4.0, "{every}: {moved}");
-        }
-        let named = moved["images"].as_array().unwrap();
-        let wrong: Vec<String> = (0..60).step_by(every).map(|k| format!("a/{k:04}.jpg")).collect();
-        assert!(named.iter().all(|n| wrong.iter().any(|w| n == w)), "{every}: {moved}");
-        for folder in ["warned", "wrong"] {
-            std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
-        }
-    }
-}
