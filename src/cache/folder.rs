@@ -42,7 +42,8 @@ pub fn claim(root: &Path) -> Result<()> {
     }
     let there: Vec<&str> =
         PARTS.into_iter().filter(|part| root.join(part).symlink_metadata().is_ok()).collect();
-    let is_old = is_unmarked(root);
+    let is_torn = is_torn(&mark);
+    let is_old = is_unmarked(root) || is_torn;
     // Descriptions of workers may be there before all else.
     if !is_old && there.iter().any(|part| *part != "workers.json" || !is_description(&root.join(part))) {
         return Err(Fault::usage(format!(
@@ -54,7 +55,7 @@ pub fn claim(root: &Path) -> Result<()> {
     }
     std::fs::create_dir_all(root).at("create", root)?;
     // Other programs mark their caches so, too.
-    if mark.symlink_metadata().is_ok() {
+    if mark.symlink_metadata().is_ok() && !is_torn {
         return Ok(());
     }
     match std::fs::write(&mark, SIGNATURE) {
@@ -154,6 +155,11 @@ fn is_unmarked(root: &Path) -> bool {
     root.join("records").is_file() && root.join("objects").is_dir()
 }
 
+/// Whether a mark is one that a killed call had made and not written yet.
+fn is_torn(mark: &Path) -> bool {
+    std::fs::metadata(mark).is_ok_and(|m| m.is_file() && m.len() == 0)
+}
+
 /// Whether a mark is one of this program.
 fn is_ours(mark: &Path) -> bool {
     std::fs::read(mark).is_ok_and(|text| text == SIGNATURE.as_bytes())
@@ -162,6 +168,16 @@ fn is_ours(mark: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_that_a_kill_left_empty_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join(MARK);
+        std::fs::write(&mark, "").unwrap();
+        std::fs::create_dir(dir.path().join("objects")).unwrap();
+        claim(dir.path()).unwrap();
+        assert!(is_ours(&mark));
+    }
 
     #[test]
     fn a_folder_with_things_of_somebody_else_is_no_cache() {
