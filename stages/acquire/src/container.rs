@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use lfs_faces::DataError;
 use lfs_faces::dataset::Writer;
 use lfs_formats::container::recordio::RecordIo;
-use lfs_formats::container::{self, Format};
+use lfs_formats::container::{self, Container, Format};
 use lfs_stage::{Context, Failure, IoContext, Result};
 
 use crate::options::{Index, Layout, Options};
@@ -51,27 +51,41 @@ fn root(options: &Options, source: &Path) -> Result<PathBuf> {
 
 /// Reads the one container that is the source, and says what it is.
 fn one(options: &Options, root: &Path, taker: &mut Taker<'_>) -> Result<&'static str> {
-    let (format, container) = container::open(root).map_err(failure)?;
-    if container.is_pairs() {
-        return Err(Failure::new(
-            "the source is a set of pairs, which says not whose its images are, so that it cannot train",
-        )
-        .help("`layout = \"pairs\"` reads it as a test set"));
-    }
-    if options.crops
-        && let Some(side) = container.side()
-    {
-        let who = if format.name == "recordio" { "`property`" } else { "the container" };
-        taker.crops.expect(who, side).map_err(failure)?;
-    }
+    let format = container::format(root).map_err(failure)?;
     if format.name == "recordio" {
-        beside(options, root, taker)?;
+        let records = RecordIo::open(root).map_err(failure)?;
+        expect(options, &records, "`property`", taker)?;
+        if root.is_dir() {
+            beside(options, root, &records, taker)?;
+        }
+        take(&records, taker)?;
+    } else {
+        let container = format.open(root).map_err(failure)?;
+        if container.is_pairs() {
+            return Err(Failure::new(
+                "the source is a set of pairs, which says not whose its images are, so that it cannot train",
+            )
+            .help("`layout = \"pairs\"` reads it as a test set"));
+        }
+        expect(options, container.as_ref(), "the container", taker)?;
+        take(container.as_ref(), taker)?;
     }
-    taker.begin(container.count());
-    container.read(taker).map_err(failure)?;
-    taker.end("the images")?;
     judge(format, taker)?;
     Ok(format.name)
+}
+
+/// Holds crops to the size that the container says; `who` says it.
+fn expect(options: &Options, container: &dyn Container, who: &str, taker: &mut Taker<'_>) -> Result<()> {
+    match container.side() {
+        Some(side) if options.crops => taker.crops.expect(who, side).map_err(failure),
+        _ => Ok(()),
+    }
+}
+
+fn take(container: &dyn Container, taker: &mut Taker<'_>) -> Result<()> {
+    taker.begin(container.count());
+    container.read(taker).map_err(failure)?;
+    taker.end("the images")
 }
 
 /// Refuses what cannot train.
@@ -100,11 +114,7 @@ fn judge(format: &Format, taker: &Taker<'_>) -> Result<()> {
 }
 
 /// What lies beside an InsightFace training set: its index, and its test sets, which must fit before a training starts.
-fn beside(options: &Options, root: &Path, taker: &mut Taker<'_>) -> Result<()> {
-    if !root.is_dir() {
-        return Ok(());
-    }
-    let rec = RecordIo::open(root).map_err(failure)?;
+fn beside(options: &Options, root: &Path, rec: &RecordIo, taker: &mut Taker<'_>) -> Result<()> {
     if !rec.has_index() && options.index == Index::Required {
         let name = rec.index().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         return Err(Failure::new(format!("`{name}` is missing beside the records")).help(

@@ -6,20 +6,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use lfs_faces::dataset::Dataset;
-use lfs_faces::image::{Pixels, decode, encode_jpeg};
+use lfs_formats::thumbnail::Thumbnail;
 use lfs_stage::{IoContext, Result};
 use serde::Serialize;
 
 use crate::apply::Finding;
+use crate::hash::BITS;
 use crate::judge::Verdict;
 use crate::listing::reason;
 
 /// The most bytes of pictures, as they stand in the page.
 const MOST: usize = 10_000_000;
-/// The longer side of a picture, in pixels.
-const SIDE: u32 = 88;
-/// The quality of its JPEG.
-const QUALITY: u8 = 72;
+/// The pictures.
+const THUMBNAIL: Thumbnail = Thumbnail { side: 88, quality: 72, square: false };
 /// How many pictures of an identity stand beside a doubtful one.
 const EXAMPLES: usize = 3;
 /// The group of images that look alike under two identities.
@@ -62,7 +61,7 @@ impl Pictures<'_> {
         if let Some(place) = self.places.get(&row) {
             return *place;
         }
-        let text = thumbnail(self.dataset.face(row).image);
+        let text = THUMBNAIL.base64(self.dataset.face(row).image);
         let place = text.map(|text| {
             self.bytes += text.len();
             self.all.push(text);
@@ -140,7 +139,7 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
             label: identity(a.identity),
             nearest: identity(b.identity),
             other: b.name.to_owned(),
-            score: 1.0 - f64::from(bits) / 64.0,
+            score: 1.0 - f64::from(bits) / f64::from(BITS),
             action: "report",
             image,
             own: vec![],
@@ -174,89 +173,4 @@ fn examples(dataset: &Dataset, verdict: &Verdict, findings: &[Finding]) -> BTree
         }
     }
     out
-}
-
-/// A small JPEG in base64; none when the picture cannot be read.
-fn thumbnail(bytes: &[u8]) -> Option<String> {
-    let small = shrink(&decode(bytes).ok()?);
-    Some(base64(&encode_jpeg(&small, QUALITY).ok()?))
-}
-
-/// The mean of the pixels behind each new one; a picture that is small enough stays as it is.
-fn shrink(p: &Pixels) -> Pixels {
-    let longer = p.width.max(p.height);
-    if longer <= SIDE {
-        return p.clone();
-    }
-    let side = |n: u32| (n * SIDE / longer).max(1);
-    let (width, height) = (side(p.width), side(p.height));
-    let mut rgb = Vec::with_capacity((width * height * 3) as usize);
-    let span = |k: u32, of: u32, side: u32| {
-        let start = (u64::from(k) * u64::from(side) / u64::from(of)) as usize;
-        let end = (u64::from(k + 1) * u64::from(side) / u64::from(of)) as usize;
-        (start, end.max(start + 1))
-    };
-    for y in 0..height {
-        let (top, bottom) = span(y, height, p.height);
-        for x in 0..width {
-            let (left, right) = span(x, width, p.width);
-            let mut sum = [0_u64; 3];
-            for row in top..bottom {
-                let line = &p.rgb[(row * p.width as usize + left) * 3..(row * p.width as usize + right) * 3];
-                for pixel in line.as_chunks::<3>().0 {
-                    sum.iter_mut().zip(pixel).for_each(|(s, c)| *s += u64::from(*c));
-                }
-            }
-            let count = ((bottom - top) * (right - left)) as u64;
-            rgb.extend(sum.map(|s| ((s + count / 2) / count) as u8));
-        }
-    }
-    Pixels { width, height, rgb }
-}
-
-/// Base64 of RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let word = part.iter().fold(0_u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - part.len()));
-        for k in 0..4 {
-            let letter = char::from(LETTERS[(word >> (18 - 6 * k) & 63) as usize]);
-            out.push(if k <= part.len() { letter } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
-
-    #[test]
-    fn pictures_shrink_to_means_of_their_pixels() {
-        let p = Pixels {
-            width: 176,
-            height: 88,
-            rgb: (0..176 * 88).flat_map(|k| [(k % 2 * 100) as u8, 7, 9]).collect(),
-        };
-        let small = shrink(&p);
-        assert_eq!((small.width, small.height), (88, 44));
-        assert!(small.rgb.as_chunks::<3>().0.iter().all(|c| *c == [50, 7, 9]));
-        let thin = shrink(&Pixels { width: 5000, height: 1, rgb: vec![3; 15_000] });
-        assert_eq!((thin.width, thin.height), (88, 1));
-    }
 }

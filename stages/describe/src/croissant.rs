@@ -12,40 +12,41 @@ use sha2::{Digest, Sha256};
 use crate::Params;
 use crate::description::Description;
 
-/// Makes `croissant.json`. `rows` is the content of `faces.csv`.
-pub(crate) fn croissant(params: &Params, d: &Description, rows: &str, source: &Path) -> Result<String> {
+/// The file with a row an image.
+pub(crate) const ROWS: &str = "faces.csv";
+/// Its columns: name, type, and what they hold.
+pub(crate) const COLUMNS: [(&str, &str, &str); 8] = [
+    ("name", "sc:Text", "path relative to the root of the set"),
+    ("identity", "sc:Text", "whose face it is, as the set calls the person"),
+    ("group", "sc:Text", "the group that the set assigns"),
+    ("width", "sc:Text", "width in pixels; empty where the image cannot be decoded"),
+    ("height", "sc:Text", "height in pixels"),
+    ("bytes", "sc:Integer", "bytes of the encoded image"),
+    ("blake3", "sc:Text", "BLAKE3 digest of the encoded image"),
+    ("unreadable", "sc:Text", "why the image cannot be decoded; empty where it can"),
+];
+
+/// Makes `croissant.json`. `rows` is the path of `faces.csv`.
+pub(crate) fn croissant(params: &Params, d: &Description, rows: &Path, source: &Path) -> Result<String> {
     let name =
         if params.name.is_empty() { format!("face-images-{}", &d.digest[..12]) } else { params.name.clone() };
-    let columns = [
-        ("name", "sc:Text", "path relative to the root of the set"),
-        ("identity", "sc:Text", "whose face it is, as the set calls the person"),
-        ("group", "sc:Text", "the group that the set assigns"),
-        ("width", "sc:Text", "width in pixels; empty where the image cannot be decoded"),
-        ("height", "sc:Text", "height in pixels"),
-        ("bytes", "sc:Integer", "bytes of the encoded image"),
-        ("blake3", "sc:Text", "BLAKE3 digest of the encoded image"),
-        ("unreadable", "sc:Text", "why the image cannot be decoded; empty where it can"),
-    ];
-    let fields: Vec<Value> = columns
+    let fields: Vec<Value> = COLUMNS
         .iter()
         .map(|(column, kind, about)| {
             json!({
                 "@type": "cr:Field", "@id": format!("faces/{column}"), "name": format!("faces/{column}"), "description": about,
                 "dataType": kind,
-                "source": { "fileObject": { "@id": "faces.csv" }, "extract": { "column": column } },
+                "source": { "fileObject": { "@id": ROWS }, "extract": { "column": column } },
             })
         })
         .collect();
-    let mut files = vec![file("faces.csv", "text/csv", &hex(&Sha256::digest(rows)), rows.len() as u64)];
+    let mut files = vec![file(ROWS, "text/csv", rows)?];
     for (name, kind) in
         [("faces.arrow", "application/vnd.apache.arrow.file"), ("dataset.json", "application/json")]
     {
         let path = source.join(name);
         if path.is_file() {
-            let mut hash = Sha256::new();
-            let length =
-                File::open(&path).and_then(|mut f| std::io::copy(&mut f, &mut hash)).doing("read", &path)?;
-            files.push(file(name, kind, &hex(&hash.finalize()), length));
+            files.push(file(name, kind, &path)?);
         }
     }
     let persons = d.identities.map_or(String::new(), |n| format!(" of {n} persons"));
@@ -77,15 +78,13 @@ fn said<'a>(text: &'a str, else_: &'a str) -> &'a str {
     if text.is_empty() { else_ } else { text }
 }
 
-fn file(name: &str, kind: &str, sha256: &str, length: u64) -> Value {
-    json!({
-        "@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name, "encodingFormat": kind, "sha256": sha256,
-        "contentSize": format!("{length} B"),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+fn file(name: &str, kind: &str, path: &Path) -> Result<Value> {
+    let mut hash = Sha256::new();
+    let length = File::open(path).and_then(|mut f| std::io::copy(&mut f, &mut hash)).doing("read", path)?;
+    Ok(json!({
+        "@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name, "encodingFormat": kind,
+        "sha256": format!("{:x}", hash.finalize()), "contentSize": format!("{length} B"),
+    }))
 }
 
 /// The terms, as the specification gives them.

@@ -69,10 +69,10 @@ impl Stage for Describe {
         let source = cx.input("source")?;
         let folder = cx.output("description")?;
         std::fs::create_dir_all(folder).doing("create", folder)?;
-        let mut rows = String::new();
+        let rows = folder.join(croissant::ROWS);
         let mut found = match other::describe(source).map_err(failure)? {
             Some(found) => found,
-            None => survey::survey(source, cx, &mut rows)?,
+            None => survey::survey(source, cx, &rows)?,
         };
         found.name.clone_from(&params.name);
         found.licence = Some(params.licence.clone()).filter(|l| !l.is_empty());
@@ -82,8 +82,7 @@ impl Stage for Describe {
         save(&folder.join("description.json"), &json)?;
         save(&folder.join("description.txt"), &text::text(&found))?;
         save(&folder.join("description.html"), &page::page(&found))?;
-        if !rows.is_empty() {
-            save(&folder.join("faces.csv"), &rows)?;
+        if rows.is_file() {
             let text = croissant::croissant(params, &found, &rows, source)?;
             save(&folder.join("croissant.json"), &text)?;
         }

@@ -1,16 +1,18 @@
 //! One pass over every image of a container.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
+use std::fs::File;
 use std::path::Path;
 
 use lfs_faces::DataError;
 use lfs_faces::dataset::known;
-use lfs_faces::image::{Pixels, decode};
+use lfs_faces::image::decode;
 use lfs_formats::container::{self, Item, Sink, ending};
-use lfs_stage::{Context, Failure, Progress, Result};
+use lfs_formats::tone::{Middle, Tone};
+use lfs_stage::{Context, Failure, IoContext, Progress, Result};
 use rayon::prelude::*;
 
+use crate::croissant::COLUMNS;
 use crate::description::{Description, Duplicates, Odd, Spread, gini};
 use crate::failure;
 
@@ -30,23 +32,47 @@ struct Waiting {
 /// What a look finds.
 struct Seen {
     digest: blake3::Hash,
-    /// Width, height and tone, or why there are none.
-    picture: std::result::Result<(u32, u32, Tone), String>,
+    /// Width, height and tone (none where it is grey), or why there are none.
+    picture: std::result::Result<(u32, u32, Option<Tone>), String>,
 }
 
-/// What the middle of an image looks like.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tone {
-    Grey,
-    Red,
-    Blue,
-    Other,
+/// How many images are of each tone.
+#[derive(Default)]
+struct Tones {
+    grey: u64,
+    red: u64,
+    blue: u64,
+    other: u64,
 }
 
-struct Survey<'a, 'b> {
-    cx: &'a Context<'b>,
+impl Tones {
+    fn count(&mut self, tone: Option<Tone>) {
+        *match tone {
+            None => &mut self.grey,
+            Some(Tone::Red) => &mut self.red,
+            Some(Tone::Blue) => &mut self.blue,
+            Some(Tone::Other) => &mut self.other,
+        } += 1;
+    }
+
+    /// The order of colours that they speak for.
+    fn order(&self) -> &'static str {
+        if self.grey > 0 && self.red + self.blue + self.other == 0 {
+            "grey"
+        } else if self.red >= 3 * self.blue.max(1) {
+            "rgb"
+        } else if self.blue >= 3 * self.red.max(1) {
+            "bgr"
+        } else {
+            "unknown"
+        }
+    }
+}
+
+struct Survey<'a> {
+    cx: &'a Context<'a>,
     pool: rayon::ThreadPool,
-    rows: &'a mut String,
+    rows: csv::Writer<File>,
     total: Option<u64>,
     waiting: Vec<Waiting>,
     bytes: usize,
@@ -57,21 +83,22 @@ struct Survey<'a, 'b> {
     first: HashMap<blake3::Hash, Option<String>>,
     duplicates: Duplicates,
     sizes: [BTreeMap<u64, u64>; 2],
-    tones: [u64; 4],
+    tones: Tones,
     same: u64,
     digest: blake3::Hasher,
 }
 
-/// Describes a container; `rows` gets a line of CSV for each image.
-pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &mut String) -> Result<Description> {
+/// Describes a container, and writes the file `rows`, a line of CSV for each image.
+pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &Path) -> Result<Description> {
     let (format, container) = container::open(source).map_err(failure)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
     let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
-    rows.push_str("name,identity,group,width,height,bytes,blake3,unreadable\n");
+    let mut table = csv::Writer::from_path(rows).doing("write", rows)?;
+    table.write_record(COLUMNS.map(|c| c.0)).doing("write", rows)?;
     let mut survey = Survey {
         cx,
         pool,
-        rows,
+        rows: table,
         total: container.count(),
         waiting: Vec::new(),
         bytes: 0,
@@ -81,12 +108,13 @@ pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &mut String) -> Resu
         first: HashMap::new(),
         duplicates: Duplicates::default(),
         sizes: [BTreeMap::new(), BTreeMap::new()],
-        tones: [0; 4],
+        tones: Tones::default(),
         same: 0,
         digest: blake3::Hasher::new(),
     };
     container.read(&mut survey).map_err(failure)?;
-    survey.look();
+    survey.look().map_err(failure)?;
+    survey.rows.flush().doing("write", rows)?;
     let mut found = survey.finish(container.is_pairs());
     // A protocol's list of pairs lies among the images of its set.
     let lists = std::mem::take(&mut found.passed_over);
@@ -102,7 +130,7 @@ pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &mut String) -> Resu
     Ok(found)
 }
 
-impl Sink for Survey<'_, '_> {
+impl Sink for Survey<'_> {
     fn item(&mut self, item: Item<'_>) -> Result<(), DataError> {
         self.bytes += item.image.len();
         self.waiting.push(Waiting {
@@ -113,7 +141,7 @@ impl Sink for Survey<'_, '_> {
             image: item.image.to_vec(),
         });
         if self.waiting.len() >= CHUNK || self.bytes >= BYTES {
-            self.look();
+            self.look()?;
         }
         Ok(())
     }
@@ -129,13 +157,13 @@ impl Sink for Survey<'_, '_> {
     }
 }
 
-impl Survey<'_, '_> {
-    fn look(&mut self) {
+impl Survey<'_> {
+    fn look(&mut self) -> Result<(), DataError> {
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
         let seen: Vec<Seen> = self.pool.install(|| waiting.par_iter().map(|w| see(&w.image)).collect());
         for (image, seen) in waiting.into_iter().zip(seen) {
-            self.count(image, &seen);
+            self.count(image, &seen)?;
         }
         self.cx.progress(Progress {
             doing: "looking at images".to_owned(),
@@ -144,9 +172,10 @@ impl Survey<'_, '_> {
             unit: "images".to_owned(),
             ..Progress::default()
         });
+        Ok(())
     }
 
-    fn count(&mut self, image: Waiting, seen: &Seen) {
+    fn count(&mut self, image: Waiting, seen: &Seen) -> Result<(), DataError> {
         let found = &mut self.found;
         found.images += 1;
         found.bytes += image.image.len() as u64;
@@ -155,22 +184,22 @@ impl Survey<'_, '_> {
         let digest = seen.digest.to_hex();
         let identity = image.identity.as_deref().unwrap_or_default();
         self.digest.update(format!("{}\t{identity}\t{digest}\n", image.name).as_bytes());
-        let row =
-            [image.name.as_str(), identity, image.group.as_deref().unwrap_or_default()].map(quoted).join(",");
-        let (size, why) = match &seen.picture {
+        let (width, height, why) = match &seen.picture {
             Ok((w, h, tone)) => {
                 *self.sizes[0].entry((*w).into()).or_default() += 1;
                 *self.sizes[1].entry((*h).into()).or_default() += 1;
-                self.tones[*tone as usize] += 1;
-                (format!("{w},{h}"), String::new())
+                self.tones.count(*tone);
+                (w.to_string(), h.to_string(), "")
             }
             Err(why) => {
                 found.unreadable += 1;
                 found.unreadable_images.push(Odd { name: image.name.clone(), why: why.clone() });
-                (",".to_owned(), quoted(why))
+                (String::new(), String::new(), why.as_str())
             }
         };
-        let _ = writeln!(self.rows, "{row},{size},{},{digest},{why}", image.image.len());
+        let (group, bytes) = (image.group.as_deref().unwrap_or_default(), image.image.len().to_string());
+        let row = [&image.name, identity, group, &width, &height, &bytes, digest.as_str(), why];
+        self.rows.write_record(row).map_err(|e| DataError::new(format!("a row cannot be written: {e}")))?;
         if let Some(group) = image.group {
             *found.groups.entry(group).or_default() += 1;
         }
@@ -185,6 +214,7 @@ impl Survey<'_, '_> {
             Some(identity) => *self.counts.entry(identity).or_default() += 1,
             None => self.nameless += 1,
         }
+        Ok(())
     }
 
     fn finish(self, pairs: bool) -> Description {
@@ -206,54 +236,16 @@ impl Survey<'_, '_> {
         found.duplicates = Some(self.duplicates);
         found.pairs_of_one_person = pairs.then_some(self.same);
         found.digest = self.digest.finalize().to_hex().to_string();
-        let [grey, red, blue, other] = self.tones;
-        found.colour_order = match () {
-            () if grey > 0 && red + blue + other == 0 => "grey",
-            () if red >= 3 * blue.max(1) => "rgb",
-            () if blue >= 3 * red.max(1) => "bgr",
-            () => "unknown",
-        }
-        .to_owned();
+        found.colour_order = self.tones.order().to_owned();
         found
     }
 }
 
 fn see(image: &[u8]) -> Seen {
     let digest = blake3::hash(image);
-    let picture = decode(image).map(|p| (p.width, p.height, tone(&p))).map_err(|e| e.to_string());
+    let picture = decode(image).map_err(|e| e.to_string()).map(|p| {
+        let middle = Middle::of(&p);
+        (p.width, p.height, (!middle.is_grey).then(|| middle.tone()))
+    });
     Seen { digest, picture }
-}
-
-/// The mean colour of the middle of an image: skin is redder than green, and greener than blue.
-fn tone(p: &Pixels) -> Tone {
-    let (w, h) = (p.width as usize, p.height as usize);
-    let mut sums = [0_u64; 3];
-    let (mut n, mut grey) = (0_u64, true);
-    for y in h / 4..(3 * h / 4).max(h / 4 + 1) {
-        for x in w / 4..(3 * w / 4).max(w / 4 + 1) {
-            let at = (y * w + x) * 3;
-            let pixel = &p.rgb[at..at + 3];
-            grey &= pixel[0].abs_diff(pixel[2]) <= 2;
-            for (sum, value) in sums.iter_mut().zip(pixel) {
-                *sum += u64::from(*value);
-            }
-            n += 1;
-        }
-    }
-    let [red, green, blue] = sums.map(|s| s as f64 / n.max(1) as f64);
-    match () {
-        () if grey => Tone::Grey,
-        () if red > green && green > blue => Tone::Red,
-        () if blue > green && green > red => Tone::Blue,
-        () => Tone::Other,
-    }
-}
-
-/// A CSV field.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
 }

@@ -20,7 +20,8 @@ pub(crate) fn text(d: &Description) -> String {
     if let Some([rows, columns]) = d.matrix {
         line("matrix", format!("{rows} x {columns}"));
     }
-    if d.images > 0 || d.matrix.is_none() && d.pairs == 0 && d.landmarks == 0 && d.notes.is_empty() {
+    // Lists and matrices have no digest, and no images.
+    if !d.digest.is_empty() {
         line("images", format!("{} ({} bytes)", d.images, d.bytes));
         line("identities", d.identities.map_or("not said".to_owned(), |n| n.to_string()));
         line("unreadable", d.unreadable.to_string());

@@ -1,13 +1,13 @@
 //! Files in which face data is handed out.
 //!
 //! - [`container`]: images with their identities, in every container that people hold.
-//! - [`embeddings`]: one row an image, as the kind `embed` writes them.
 //! - [`landmarks`]: every layout in which data sets write five points of a face.
 //! - [`lists`]: lines of the protocols' lists.
 //! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
 //! - [`matrix`]: matrices of embeddings.
 //! - [`pack`]: writers of containers.
 //! - [`names`]: names of files: which are images, which belong to nobody.
+//! - [`thumbnail`]: small pictures for pages; [`tone`]: the colours of faces.
 //! - [`text`]: text files in the encodings in which people save them.
 //! - [`vectors`]: embeddings, a row an image.
 //!
@@ -15,7 +15,6 @@
 //! trainings valid: what reads datasets alone is not built on it.
 
 pub mod container;
-pub mod embeddings;
 pub mod landmarks;
 pub mod lists;
 pub mod mat;
@@ -23,6 +22,8 @@ pub mod matrix;
 pub mod names;
 pub mod pack;
 pub mod text;
+pub mod thumbnail;
+pub mod tone;
 pub mod vectors;
 
 use lfs_faces::DataError;

@@ -8,6 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::DataError;
+use crate::container::npz;
 
 /// The file that a folder of embeddings holds.
 pub const FILE: &str = "embeddings.safetensors";
@@ -15,8 +16,6 @@ pub const FILE: &str = "embeddings.safetensors";
 const TENSOR: &str = "embeddings";
 /// The most numbers of a row.
 const WIDEST: usize = 65_536;
-/// The longest description in an `.npy` file, in bytes.
-const LONGEST: usize = 65_536;
 /// How many faulty rows are named.
 const NAMED: usize = 10;
 
@@ -116,6 +115,19 @@ impl Vectors {
         out.iter_mut().for_each(|x| *x /= norm);
     }
 
+    /// Writes `count` rows from row `from` on, each brought to length 1 and rounded to float32, to `out` (which is emptied first).
+    ///
+    /// # Panics
+    /// When there are no such rows, as a slice does.
+    pub fn unit_rows(&self, from: usize, count: usize, out: &mut Vec<f32>) {
+        out.clear();
+        let mut row = vec![0.0; self.width];
+        for i in from..from + count {
+            self.unit(i, &mut row);
+            out.extend(row.iter().map(|x| *x as f32));
+        }
+    }
+
     fn raw(&self, i: usize, out: &mut [f64]) {
         let size = if self.wide { 8 } else { 4 };
         let at = self.start + i * self.width * size;
@@ -151,37 +163,21 @@ fn safetensors(bytes: &[u8]) -> Result<Layout, DataError> {
     }
 }
 
-/// The header of NumPy's format, versions 1 to 3: a Python dictionary of three entries.
+/// An `.npy` file of float32 or float64 [n, d] in C order.
 fn npy(bytes: &[u8]) -> Result<Layout, DataError> {
-    let short = || form("the .npy file is cut short");
-    let (length, at) = match bytes.get(6).ok_or_else(short)? {
-        1 => (bytes.get(8..10).map(|b| usize::from(b[0]) | usize::from(b[1]) << 8).ok_or_else(short)?, 10),
-        2 | 3 => {
-            let b = bytes.get(8..12).and_then(|b| b.first_chunk::<4>()).ok_or_else(short)?;
-            (u32::from_le_bytes(*b) as usize, 12)
-        }
-        other => return Err(form(&format!("version {other} of the .npy format"))),
+    let mut rest = bytes;
+    let header = npz::header(&mut rest).map_err(|e| form(e.message()))?;
+    let wide = match header.dtype.as_str() {
+        "<f4" => false,
+        "<f8" => true,
+        other => return Err(form(&format!("numbers of type {other}"))),
     };
-    if length > LONGEST {
-        return Err(form("the description in the .npy file is too long"));
-    }
-    let text = bytes.get(at..at + length).and_then(|b| std::str::from_utf8(b).ok()).ok_or_else(short)?;
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let after = |key: &str| text.split_once(key).map(|(_, rest)| rest);
-    let wide = match after("'descr':'").and_then(|t| t.split_once('\'')) {
-        Some(("<f4", _)) => false,
-        Some(("<f8", _)) => true,
-        other => return Err(form(&format!("numbers of type {}", other.map_or("?", |(t, _)| t)))),
-    };
-    if !after("'fortran_order':").is_some_and(|t| t.starts_with("False")) {
+    if header.fortran {
         return Err(form("the array is in Fortran order; save `numpy.ascontiguousarray(x)`"));
     }
-    let shape = after("'shape':(").and_then(|t| t.split_once(')')).map(|(t, _)| t).unwrap_or_default();
-    let sides: Vec<usize> =
-        shape.split(',').filter(|t| !t.is_empty()).filter_map(|t| t.parse().ok()).collect();
-    match sides.as_slice() {
-        &[n, d] if shape.split(',').filter(|t| !t.is_empty()).count() == 2 => Ok((at + length, wide, n, d)),
-        _ => Err(form(&format!("an array of shape ({shape})"))),
+    match header.shape.as_slice() {
+        &[n, d] => Ok((bytes.len() - rest.len(), wide, n, d)),
+        other => Err(form(&format!("an array of shape {other:?}"))),
     }
 }
 
@@ -228,6 +224,41 @@ mod tests {
         }
     }
 
+    fn tensor_file(rows: &[[f32; 2]]) -> Vec<u8> {
+        let data = floats(rows.as_flattened());
+        let view = TensorView::new(Dtype::F32, vec![rows.len(), 2], &data).unwrap();
+        serialize([(TENSOR, view)], None).unwrap()
+    }
+
+    #[test]
+    fn rows_are_read_from_any_place_and_have_length_one() {
+        let v = open(&tensor_file(&[[3.0, 4.0], [0.0, -2.0], [1.0, 0.0]])).unwrap();
+        let mut out = Vec::new();
+        v.unit_rows(0, 1, &mut out);
+        assert_eq!((v.len(), v.width(), out.as_slice()), (3, 2, &[0.6, 0.8][..]));
+        v.unit_rows(1, 2, &mut out);
+        assert_eq!(out, [0.0, -1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn what_has_no_direction_is_refused_with_its_row() {
+        for bad in [[0.0, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
+            let text = open(&tensor_file(&[[1.0, 0.0], bad])).err().unwrap().to_string();
+            assert!(text.contains("row 1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_or_holds_something_else_is_refused() {
+        let whole = tensor_file(&[[1.0, 0.0], [0.0, 1.0]]);
+        for end in 0..whole.len() {
+            assert!(open(&whole[..end]).is_err(), "{end}");
+        }
+        let other = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+        let text = open(&serialize([("weights", other)], None).unwrap()).err().unwrap().to_string();
+        assert!(text.contains("no tensor `embeddings`"), "{text}");
+    }
+
     #[test]
     fn rows_without_direction_are_named_the_first_ten() {
         let mut rows = vec![1.0_f32; 40];
@@ -259,10 +290,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, head: bool, at in 0_usize..90, value: u8) {
-            let mut file = if head { npy_file("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, 4.0])) } else { bytes };
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, kind in 0..3, at in 0_usize..200, value: u8) {
+            let mut file = match kind {
+                0 => npy_file("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, 4.0])),
+                1 => tensor_file(&[[1.0, 2.0]]),
+                _ => bytes,
+            };
             if let Some(b) = file.get_mut(at) { *b = value; }
-            if !file.is_empty() { let _ = open(&file); }
+            if let Ok(v) = open(&file) { v.unit_rows(0, v.len().min(9), &mut Vec::new()); }
         }
     }
 }

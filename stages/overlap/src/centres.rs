@@ -3,7 +3,7 @@
 //! Everything that decides is summed in integers, so that neither the machine nor the number of threads shows in a result.
 
 use lfs_faces::dataset::Dataset;
-use lfs_formats::embeddings::Embeddings;
+use lfs_formats::vectors::Vectors;
 use lfs_stage::{Failure, Result};
 
 /// The length of a direction: its numbers are rounded to integers at this scale.
@@ -32,15 +32,14 @@ impl Centres {
     }
 
     /// Adds the identities of a data set behind those that are there. `what` names the set in errors.
-    pub(crate) fn add(&mut self, dataset: &Dataset, embeddings: &Embeddings, what: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, dataset: &Dataset, embeddings: &Vectors, what: &str) -> Result<()> {
         check(dataset, embeddings, self.width, what)?;
         let first = self.sums.len();
         self.sums.resize(first + dataset.info().identities.len() * self.width, 0);
         let mut rows = Vec::new();
         for start in (0..dataset.len()).step_by(ROWS) {
             let count = ROWS.min(dataset.len() - start);
-            let read = embeddings.unit_rows(start, count, &mut rows);
-            read.map_err(|e| Failure::new(format!("the embeddings of {what}: {e}")))?;
+            embeddings.unit_rows(start, count, &mut rows);
             for (k, row) in rows.chunks_exact(self.width).enumerate() {
                 let at = first + dataset.face(start + k).identity as usize * self.width;
                 for (sum, x) in self.sums[at..at + self.width].iter_mut().zip(row) {
@@ -112,7 +111,7 @@ pub(crate) fn cosine(dot: i32) -> f64 {
     f64::from(dot) / (f64::from(ONE) * f64::from(ONE))
 }
 
-fn check(dataset: &Dataset, embeddings: &Embeddings, width: usize, what: &str) -> Result<()> {
+fn check(dataset: &Dataset, embeddings: &Vectors, width: usize, what: &str) -> Result<()> {
     let help = "give the embeddings that an embed stage made of this very data set; a stage between the two may have dropped images";
     if embeddings.len() != dataset.len() {
         return Err(Failure::new(format!(

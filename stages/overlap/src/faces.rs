@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lfs_faces::dataset::Dataset;
-use lfs_formats::embeddings::Embeddings;
+use lfs_formats::vectors::Vectors;
 use lfs_stage::{Context, Failure, Member, Progress, Result};
 
 use crate::centres::{Centres, Directions, directions, dot};
@@ -43,14 +43,17 @@ pub(crate) fn compare(
     if theirs.is_empty() {
         return Err(lacking("test-embeddings", "the test sets"));
     }
-    let open = |path: &std::path::Path| Embeddings::open(path).map_err(|e| Failure::new(e.to_string()));
-    let embeddings = open(mine)?;
+    let open = |path: &std::path::Path, what: &str| {
+        Vectors::open(path).map_err(|e| Failure::new(format!("the embeddings of {what}: {e}")))
+    };
+    let embeddings = open(mine, "the training set")?;
     let mut a = Centres::new(embeddings.width());
     a.add(train, &embeddings, "the training set")?;
     let mut b = Centres::new(embeddings.width());
     let (mut starts, mut next) = (vec![None; tests.len()], 0);
     for (set, member) in assigned(&cx.inputs("tests"), &theirs)? {
-        b.add(&tests[set], &open(&member.path)?, &format!("the test set `{}`", names[set]))?;
+        let what = format!("the test set `{}`", names[set]);
+        b.add(&tests[set], &open(&member.path, &what)?, &what)?;
         starts[set] = Some(next);
         next += tests[set].info().identities.len();
     }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use base64::Engine as _;
 use lfs_faces::dataset::Dataset;
-use lfs_faces::image::{Pixels, decode, encode_jpeg};
+use lfs_formats::thumbnail::Thumbnail;
 use lfs_stage::{IoContext, Result};
 
 use crate::evidence::Alike;
@@ -18,8 +17,8 @@ use crate::run::Found;
 const SHOWN: usize = 4;
 /// Pairs with images on the page; the others stand in `review.csv` alone.
 const MOST: usize = 500;
-/// The side of a thumbnail in pixels.
-const SIDE: u32 = 96;
+/// The pictures.
+const THUMBNAIL: Thumbnail = Thumbnail { side: 96, quality: 85, square: true };
 
 pub(crate) fn write(options: &Options, folder: &Path, found: &Found) -> Result<()> {
     let mut open: Vec<_> = found.matches.iter().filter(|(_, e)| e.is_open(options)).collect();
@@ -91,9 +90,8 @@ fn first_images(dataset: &Dataset, wanted: impl Iterator<Item = usize>) -> Image
 fn images(out: &mut String, dataset: &Dataset, rows: Option<&Vec<usize>>) {
     for &i in rows.into_iter().flatten() {
         let name = escape(dataset.face(i).name);
-        match thumbnail(dataset.face(i).image) {
-            Some(jpeg) => {
-                let data = base64::engine::general_purpose::STANDARD.encode(jpeg);
+        match THUMBNAIL.base64(dataset.face(i).image) {
+            Some(data) => {
                 let _ = write!(
                     out,
                     "<img alt=\"{name}\" title=\"{name}\" src=\"data:image/jpeg;base64,{data}\">"
@@ -104,28 +102,6 @@ fn images(out: &mut String, dataset: &Dataset, rows: Option<&Vec<usize>>) {
             }
         }
     }
-}
-
-/// The largest centred square, averaged down.
-fn thumbnail(image: &[u8]) -> Option<Vec<u8>> {
-    let p = decode(image).ok()?;
-    let square = p.width.min(p.height);
-    let side = square.min(SIDE);
-    let (left, top) = ((p.width - square) / 2, (p.height - square) / 2);
-    let span = |k: u32| k * square / side..(k + 1) * square / side;
-    let mut rgb = Vec::with_capacity((side * side * 3) as usize);
-    for y in 0..side {
-        for x in 0..side {
-            let mut sums = [0_u32; 3];
-            for (v, u) in span(y).flat_map(|v| span(x).map(move |u| (v, u))) {
-                let at = ((top + v) as usize * p.width as usize + (left + u) as usize) * 3;
-                sums.iter_mut().zip(&p.rgb[at..at + 3]).for_each(|(s, c)| *s += u32::from(*c));
-            }
-            let n = (span(y).len() * span(x).len()) as u32;
-            rgb.extend(sums.map(|s| (s / n) as u8));
-        }
-    }
-    encode_jpeg(&Pixels { width: side, height: side, rgb }, 85).ok()
 }
 
 fn escape(text: &str) -> String {

@@ -7,7 +7,7 @@ mod made;
 mod server;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use made::{Dialect, PERSONS, test_set, training_set};
 use serde_json::{Value, json};
@@ -29,40 +29,13 @@ fn a_data_set_of_the_hub_gives_the_table() {
     repo.card = json!({ "license": "cc-by-nc-4.0" });
     let from = format!("hf://datasets/lab/faces@{}", repo.commit);
     let server = Server::start(vec![repo]);
-    let worker = Path::new(env!("CARGO_BIN_EXE_lfs-stages"));
-    let runner = worker.with_file_name("lfs-pipe");
-    assert!(runner.is_file(), "{} is not there: build the workspace", runner.display());
-    let run = |more: &[&str]| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/hub.toml");
-        let mut command = Command::new(&runner);
-        command.arg("run").arg("-f").arg(manifest);
-        for set in [
-            &format!("train={from}"),
-            &format!("tests={from}"),
-            "licence=cc-by-nc-4.0",
-            "methods=[\"softmax\", \"am-softmax\"]",
-            "epochs=2",
-            "milestones=[1]",
-            "batch=32",
-            "train.device=cpu",
-            "train.resnet-small.widths=[8, 16]",
-            "train.pairs=60",
-        ] {
-            command.args(["--set", set]);
-        }
-        command.args(more).stdin(Stdio::null()).current_dir(dir.path());
-        command.env("LFS_CACHE", dir.path().join("cache")).env_remove("LFS_WORKER");
-        command.env("HF_ENDPOINT", server.endpoint()).env("HF_HOME", dir.path().join("hf"));
-        command.env("HOME", dir.path().join("home")).env_remove("XDG_CACHE_HOME");
-        command.env_remove("HF_TOKEN").env_remove("HF_HUB_OFFLINE").env_remove("HF_HUB_CACHE");
-        command.arg("--out").arg(dir.path().join("out")).output().unwrap()
-    };
+    let (here, hub) = (dir.path(), server.endpoint());
     // Without the licence nothing is fetched, and it is named.
-    let out = run(&["--set", "licence=none"]);
+    let out = run(here, &from, &hub, &["--set", "licence=none"]);
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{said}");
     assert!(said.contains("cc-by-nc-4.0"), "{said}");
-    let out = run(&[]);
+    let out = run(here, &from, &hub, &[]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let table: Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("out/table/table.json")).unwrap()).unwrap();
@@ -72,20 +45,19 @@ fn a_data_set_of_the_hub_gives_the_table() {
     assert_eq!(table["rows"].as_array().unwrap().len(), 2);
     // A second run asks nobody.
     drop(server);
-    let out = run_again(&runner, dir.path(), &from);
-    assert!(out.contains("0 executed"), "{out}");
+    let out = run(here, &from, "http://127.0.0.1:9", &[]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains("0 executed"), "{said}");
 }
 
-/// The same run once more, with no hub to ask.
-fn run_again(runner: &Path, dir: &Path, from: &str) -> String {
+/// Runs the pipeline on a repository of a hub.
+fn run(here: &Path, from: &str, hub: &str, more: &[&str]) -> Output {
+    let worker = Path::new(env!("CARGO_BIN_EXE_lfs-stages"));
+    let runner = worker.with_file_name("lfs-pipe");
+    assert!(runner.is_file(), "{} is not there: build the workspace", runner.display());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/hub.toml");
     let mut command = Command::new(runner);
-    command.arg("run").arg("-f").arg(manifest).current_dir(dir).env("LFS_CACHE", dir.join("cache"));
-    command
-        .env("HF_ENDPOINT", "http://127.0.0.1:9")
-        .env("HF_HOME", dir.join("hf"))
-        .arg("--out")
-        .arg(dir.join("out"));
+    command.arg("run").arg("-f").arg(manifest);
     for set in [
         &format!("train={from}"),
         &format!("tests={from}"),
@@ -100,8 +72,10 @@ fn run_again(runner: &Path, dir: &Path, from: &str) -> String {
     ] {
         command.args(["--set", set]);
     }
-    let out = command.output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
-    said
+    command.args(more).stdin(Stdio::null()).current_dir(here);
+    command.env("LFS_CACHE", here.join("cache")).env_remove("LFS_WORKER");
+    command.env("HF_ENDPOINT", hub).env("HF_HOME", here.join("hf"));
+    command.env("HOME", here.join("home")).env_remove("XDG_CACHE_HOME");
+    command.env_remove("HF_TOKEN").env_remove("HF_HUB_OFFLINE").env_remove("HF_HUB_CACHE");
+    command.arg("--out").arg(here.join("out")).output().unwrap()
 }

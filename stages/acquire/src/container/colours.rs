@@ -1,11 +1,11 @@
 //! Whether red and blue are where they should be.
 //!
-//! Skin is redder than it is green and greener than it is blue, in any light that people are photographed in: of photographs of faces,
-//! 97 % are so in their middle (measured on LFW and CFP). A set that was written by a program that holds blue for red shows it the other way
-//! round. Such a set trains without any other sign, and its network fails on images of all others.
+//! A set that was written by a program that holds blue for red shows skin as no skin is (see [`lfs_formats::tone`]). Such a set trains without
+//! any other sign, and its network fails on images of all others.
 
 use lfs_faces::DataError;
-use lfs_faces::image::{Pixels, decode};
+use lfs_faces::image::decode;
+use lfs_formats::tone::{Middle, Tone};
 
 /// How many images are looked at.
 const SAMPLE: usize = 512;
@@ -16,19 +16,11 @@ const PERCENT: usize = 75;
 /// Mean differences of blue and red that skin can have, of 255.
 const SKIN: std::ops::RangeInclusive<f64> = 3.0..=130.0;
 
-/// What an image looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Red,
-    Blue,
-    Other,
-}
-
 /// Looks at some images of a container, evenly spread, however many there are.
 pub(super) struct Colours {
     seen: usize,
     every: usize,
-    looks: Vec<Look>,
+    looks: Vec<Tone>,
 }
 
 impl Default for Colours {
@@ -41,7 +33,7 @@ impl Colours {
     /// Looks at the next image, if it is its turn.
     pub(super) fn see(&mut self, bytes: &[u8]) {
         if self.seen.is_multiple_of(self.every) {
-            self.looks.push(decode(bytes).map_or(Look::Other, |p| look(&p)));
+            self.looks.push(decode(bytes).map_or(Tone::Other, |p| look(&Middle::of(&p))));
             if self.looks.len() == 2 * SAMPLE {
                 // Every second one stays, so that those kept are still evenly spread.
                 let mut k = 0;
@@ -57,8 +49,8 @@ impl Colours {
 
     /// Refuses images whose faces are blue.
     pub(super) fn verdict(&self, who: &str) -> Result<(), DataError> {
-        let count = |wanted: Look| self.looks.iter().filter(|l| **l == wanted).count();
-        let (red, blue) = (count(Look::Red), count(Look::Blue));
+        let count = |wanted: Tone| self.looks.iter().filter(|l| **l == wanted).count();
+        let (red, blue) = (count(Tone::Red), count(Tone::Blue));
         if red + blue < LEAST || blue * 100 < (red + blue) * PERCENT {
             return Ok(());
         }
@@ -70,28 +62,10 @@ impl Colours {
     }
 }
 
-/// The mean colour of the middle of an image.
-fn look(p: &Pixels) -> Look {
-    let (w, h) = (p.width as usize, p.height as usize);
-    let mut sums = [0_u64; 3];
-    let mut n = 0_u64;
-    for y in h / 4..(3 * h / 4).max(h / 4 + 1) {
-        for x in w / 4..(3 * w / 4).max(w / 4 + 1) {
-            let at = (y * w + x) * 3;
-            for (sum, value) in sums.iter_mut().zip(&p.rgb[at..at + 3]) {
-                *sum += u64::from(*value);
-            }
-            n += 1;
-        }
-    }
-    let [red, green, blue] = sums.map(|s| s as f64 / n as f64);
-    if red > green && green > blue && SKIN.contains(&(red - blue)) {
-        Look::Red
-    } else if blue > green && green > red && SKIN.contains(&(blue - red)) {
-        Look::Blue
-    } else {
-        Look::Other
-    }
+/// The order of colours, where they differ as those of skin can.
+fn look(middle: &Middle) -> Tone {
+    let [red, _, blue] = middle.mean;
+    if SKIN.contains(&(red - blue).abs()) { middle.tone() } else { Tone::Other }
 }
 
 /// The image with red and blue exchanged, without loss.

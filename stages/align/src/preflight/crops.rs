@@ -21,7 +21,6 @@ const REACH: i64 = 8;
 /// A crop's brightness, less its mean, over its standard deviation.
 pub(super) struct Grey {
     values: Vec<f32>,
-    side: usize,
     /// Every second row and column, from the first or the second on: `[row parity][column parity]`.
     halves: [[Vec<f32>; 2]; 2],
 }
@@ -35,25 +34,24 @@ pub(super) struct Wander {
 }
 
 impl Grey {
-    /// From a square crop, of 112 by 112 pixels or more.
+    /// From a crop of 112 by 112 pixels.
     pub(super) fn new(crop: &Part) -> Self {
-        let side = crop.width as usize;
         let sum = |p: &[u8; 4]| f32::from(p[0]) + 2.0 * f32::from(p[1]) + f32::from(p[2]);
         let mut values: Vec<f32> = crop.pixels.iter().map(sum).collect();
         standardise(&mut values);
         let half = |y0: usize, x0: usize| {
-            let rows = values.chunks_exact(side).skip(y0).step_by(2);
+            let rows = values.chunks_exact(SIDE).skip(y0).step_by(2);
             rows.flat_map(|row| row.iter().skip(x0).step_by(2).copied()).collect()
         };
         let halves = [[half(0, 0), half(0, 1)], [half(1, 0), half(1, 1)]];
-        Self { values, side, halves }
+        Self { values, halves }
     }
 
     /// The rows of the part around the eyes, shifted.
     fn rows(&self, dx: i64, dy: i64) -> impl Iterator<Item = &[f32]> {
         let (x, y) = ((COLUMNS.0 as i64 + dx) as usize, (ROWS.0 as i64 + dy) as usize);
         let half = &self.halves[y % 2][x % 2];
-        (0..HEIGHT).map(move |row| &half[(y / 2 + row) * (self.side / 2) + x / 2..][..WIDTH])
+        (0..HEIGHT).map(move |row| &half[(y / 2 + row) * (SIDE / 2) + x / 2..][..WIDTH])
     }
 
     /// The part around the eyes, shifted; standardised.
@@ -157,12 +155,7 @@ impl Typical {
 
     /// How well a crop agrees with it: correlation.
     pub(super) fn agreement(&self, crop: &Grey) -> f64 {
-        self.agreement_at(crop, 0, 0)
-    }
-
-    /// The same where the crop is shifted.
-    pub(super) fn agreement_at(&self, crop: &Grey, dx: i64, dy: i64) -> f64 {
-        crop.agreement(dx, dy, &self.0)
+        crop.agreement(0, 0, &self.0)
     }
 }
 
