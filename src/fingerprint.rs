@@ -107,6 +107,24 @@ impl Fingerprint {
         }
     }
 
+    /// Whether another one differs at most in what these inputs hold.
+    pub fn differs_at_most_in(&self, inputs: &[String], other: &Self) -> bool {
+        let others = |print: &'_ Self| -> BTreeMap<String, InputPrint> {
+            let others = print.inputs.iter().filter(|(name, _)| !inputs.contains(name));
+            others.map(|(name, print)| (name.clone(), print.clone())).collect()
+        };
+        (self.version, &self.kind, &self.code, &self.parameters, &self.environment, &self.outputs)
+            == (
+                other.version,
+                &other.kind,
+                &other.code,
+                &other.parameters,
+                &other.environment,
+                &other.outputs,
+            )
+            && others(self) == others(other)
+    }
+
     /// The key.
     ///
     /// # Errors

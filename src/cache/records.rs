@@ -68,6 +68,9 @@ pub struct Made {
     pub peak: Option<u64>,
     /// Which program did the work.
     pub worker: String,
+    /// An earlier result that was given as a help: rows that are the same were taken over from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Key>,
 }
 
 /// What an entry of the journal is.

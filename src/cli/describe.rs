@@ -37,6 +37,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<()> {
         outputs: BTreeMap::from([(OUTPUT.to_owned(), out.clone())]),
         scratch: room.path().join("own"),
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        earlier: BTreeMap::new(),
     };
     std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
     let mut worker = Worker::start(&workers.programs[kind.worker], None)?;

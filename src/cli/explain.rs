@@ -183,6 +183,10 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
             "  its result is known: made by `{}` in {}, {}\n",
             record.made.node, record.made.run, record.made.started
         );
+        if let Some(earlier) = &record.made.earlier {
+            text +=
+                &format!("  rows that had not changed were taken over from the result {}\n", earlier.short());
+        }
     }
     match nearest {
         None => text += "  no earlier result of this kind is known\n",

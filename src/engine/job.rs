@@ -29,6 +29,7 @@ impl Shop<'_> {
     ) -> Result<Said, End> {
         place.out = place.room.path().join("out");
         std::fs::create_dir(&place.out).at("create", &place.out)?;
+        let earlier = self.earlier(task)?;
         let job = Job {
             node: task.node.name.clone(),
             kind: task.node.kind.clone(),
@@ -37,6 +38,7 @@ impl Shop<'_> {
             outputs: task.node.outputs.iter().map(|o| (o.name.clone(), place.out.join(&o.path))).collect(),
             scratch: place.room.path().join("own"),
             threads: task.threads(),
+            earlier: earlier.outputs,
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
         let mut worker = self.worker(program, task.gpus())?;
@@ -45,7 +47,7 @@ impl Shop<'_> {
         // What a check computes is named by no record.
         let unnamed = match task.mode {
             Mode::Check => self.cache.no_collection()?,
-            _ => None,
+            _ => earlier.no_collection,
         };
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
@@ -69,6 +71,7 @@ impl Shop<'_> {
         match result {
             Ok((mut said, usable)) => {
                 said.peak = worker.peak();
+                said.earlier = earlier.key;
                 if usable {
                     self.keep(program, task.gpus(), worker);
                 }

@@ -3,6 +3,7 @@
 mod command;
 mod confined;
 mod crew;
+mod earlier;
 mod event;
 mod forecast;
 mod inputs;

@@ -232,6 +232,8 @@ pub(super) struct Said {
     pub warnings: Vec<String>,
     /// The most memory that was held, in bytes.
     pub peak: Option<u64>,
+    /// The earlier result that the worker was given.
+    pub earlier: Option<Key>,
 }
 
 /// Where one try of a node writes.
@@ -488,9 +490,10 @@ impl Shop<'_> {
             Work::Command { .. } => "/bin/sh".to_owned(),
             Work::Worker(program) => self.workers.programs[program].name.clone(),
         };
-        let (node, run, peak) = (task.node.name.clone(), self.run.clone(), said.peak);
-        let made = Made { node, run, started, seconds, peak, worker };
-        Ok(Record { outputs, metrics: said.metrics, warnings: said.warnings, note: None, made })
+        let (node, run) = (task.node.name.clone(), self.run.clone());
+        let Said { metrics, warnings, peak, earlier } = said;
+        let made = Made { node, run, started, seconds, peak, worker, earlier };
+        Ok(Record { outputs, metrics, warnings, note: None, made })
     }
 
     /// Where a node's log goes.

@@ -11,6 +11,7 @@ mod mistakes;
 mod model;
 mod own_files;
 mod results;
+mod rows;
 mod shell;
 mod stale;
 mod stopping;

@@ -36,7 +36,8 @@ impl Stage for Acquire {
     const KIND: &'static str = "acquire";
     const SUMMARY: &'static str =
         "Brings a data set in from a folder, an archive or a container, in the set's own layout";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         lfs_stage::one(
             "source",

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use lfs_faces::dataset::{Face, Info, Writer};
+use lfs_faces::dataset::{FaceRef, Info, Writer};
 use lfs_formats::landmarks::list::refuse_fractions;
 use lfs_formats::names::is_image;
-use lfs_stage::{Context, Failure, IoContext, Progress, Result};
-use rayon::prelude::*;
+use lfs_rows::Work;
+use lfs_stage::{Context, Failure, IoContext, Result};
 
 use crate::layout::{Plan, plan};
 use crate::options::{Layout, Options};
@@ -15,11 +15,10 @@ use crate::tree::Tree;
 use crate::{archive, container, landmarks, pins};
 
 /// How many images are read before they are written.
-const CHUNK: usize = 256;
+const AT_ONCE: usize = 256;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
-    let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let pool = lfs_rows::threads(cx.threads())?;
     let source = cx.input("source")?;
     if !source.exists() {
         return Err(Failure::new(format!("the source {} does not exist", source.display())));
@@ -163,30 +162,24 @@ fn write(
     let identities: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let numbers: BTreeMap<&str, u32> = names.iter().zip(0..).map(|(n, k)| (*n, k)).collect();
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
-    let mut done = 0;
-    for chunk in plan.faces.chunks(CHUNK) {
-        let images: Vec<Result<Vec<u8>>> =
-            pool.install(|| chunk.par_iter().map(|f| tree.bytes(&f.file)).collect());
-        for (planned, image) in chunk.iter().zip(images) {
-            let face = Face {
-                image: image?,
+    let all = Work { doing: "reading", rows: plan.faces.len(), at_once: AT_ONCE };
+    all.run(
+        cx,
+        pool,
+        |i| tree.bytes(&plan.faces[i].file),
+        |i, image| {
+            let planned = &plan.faces[i];
+            let face = FaceRef {
+                image: &image?,
                 identity: numbers[planned.identity.as_str()],
-                name: planned.name.clone(),
+                name: &planned.name,
                 points: planned.points,
-                group: planned.group.clone(),
+                group: planned.group.as_deref(),
                 flags: 0,
             };
-            writer.push(&face).map_err(failed)?;
-        }
-        done += chunk.len() as u64;
-        cx.progress(Progress {
-            doing: "reading".to_owned(),
-            done,
-            total: Some(plan.faces.len() as u64),
-            unit: "images".to_owned(),
-            ..Progress::default()
-        });
-    }
+            writer.push(face).map_err(failed)
+        },
+    )?;
     let layout = serde_json::to_value(options.layout).ok().and_then(|v| v.as_str().map(str::to_owned));
     let notes = layout.map(|l| ("layout".to_owned(), l)).into_iter();
     let notes = notes.chain(left_out.into_iter().map(|(key, text)| (key.to_owned(), text))).collect();

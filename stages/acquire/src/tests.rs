@@ -46,6 +46,7 @@ fn acquire_saying(
         outputs: ["dataset", "lists"].map(|n| (n.to_owned(), out.join(n))).into(),
         scratch,
         threads: 2,
+        earlier: BTreeMap::new(),
     };
     let (done, said) = run_in_place(&Acquire, &job);
     done.map(|_| said)

@@ -8,6 +8,7 @@ mod options;
 pub mod preflight;
 mod report;
 mod run;
+mod taken_over;
 pub mod template;
 pub mod transform;
 pub mod warp;
@@ -29,16 +30,18 @@ pub struct Align;
 impl Stage for Align {
     const KIND: &'static str = "align";
     const SUMMARY: &'static str = "Crops faces by a similarity transform of five points";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[lfs_stage::one("dataset", "faces with landmarks")];
     const OUTPUTS: &'static [Output] = &[
         Output { name: "dataset", path: "dataset", about: "the crops" },
         Output {
             name: "report",
             path: "report",
-            about: "residuals.json: how well the landmarks fit; dropped.csv: a row with a reason for every image left out",
+            about: "residuals.json: how well the landmarks fit; dropped.csv: a row with a reason for every image left out; rows.jsonl: what \
+                    was made of each image, for a later run to take over",
         },
     ];
+    const BY_ROW: &'static [&'static str] = &["dataset"];
     type Params = Options;
 
     fn cpu() -> Cpu {

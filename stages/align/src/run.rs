@@ -1,37 +1,43 @@
 //! The work: look, crop, write.
 
-use lfs_faces::dataset::{Crop, Dataset, FaceRef, Writer, known};
+use lfs_faces::dataset::{Crop, Dataset, FaceRef, Points, Writer, known};
 use lfs_faces::image::{Area, Part, Pixels, decode_part, encode_jpeg_part, encode_png};
-use lfs_stage::{Context, Failure, Progress, Result};
-use rayon::prelude::*;
+use lfs_rows::{Digest, Work};
+use lfs_stage::{Context, Failure, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::options::{Check, Encoding, Options, Unreadable, WithoutLandmarks};
 use crate::preflight;
 use crate::report::Report;
+use crate::taken_over::{Before, Made};
 use crate::template::{Layout, SIDE};
 use crate::transform::Similarity;
 use crate::warp::{needed, warp};
 
-/// How many images are cropped before they are written: what is held in memory.
-const CHUNK: usize = 512;
+/// How many images are cropped before they are written.
+const AT_ONCE: usize = 512;
 
 /// What became of one face.
-enum Done {
-    Cropped {
-        image: Vec<u8>,
-        points: Option<lfs_faces::dataset::Points>,
-        residual: Option<f64>,
-        outside: bool,
-        misplaced: bool,
-    },
+pub(crate) enum Done {
+    Cropped { image: Vec<u8>, points: Option<Points>, facts: Facts },
     Dropped(String),
+}
+
+/// What is to be known of a crop.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// How far its landmarks are from the template's; none where the picture's centre was cropped.
+    pub(crate) residual: Option<f64>,
+    /// A part of it lies outside of the picture.
+    pub(crate) outside: bool,
+    /// Its landmarks lie within a few pixels, or around a place outside of the picture.
+    pub(crate) misplaced: bool,
 }
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
-    let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let pool = lfs_rows::threads(cx.threads())?;
     let layout = options.layout();
     let mut report = Report { images: dataset.len(), ..Report::default() };
     if options.check != Check::Off {
@@ -57,36 +63,49 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         report.preflight = Some(look);
     }
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
+    let before = Before::open(cx.earlier("report"), cx.earlier("dataset"));
+    let mut rows = lfs_rows::Writer::create(cx.output("report")?)?;
     let (mut residuals, mut dropped) = (Vec::new(), Vec::new());
-    for start in (0..dataset.len()).step_by(CHUNK) {
-        let end = (start + CHUNK).min(dataset.len());
-        let done: Vec<Result<Done>> = pool.install(|| {
-            (start..end).into_par_iter().map(|i| one(options, &layout, &dataset.face(i))).collect()
-        });
-        for (i, done) in (start..end).zip(done) {
-            let face = dataset.face(i);
-            match done? {
-                Done::Dropped(reason) => dropped.push((face.name.to_owned(), reason)),
-                Done::Cropped { image, points, residual, outside, misplaced } => {
-                    match residual {
-                        Some(r) => residuals.push((r, i as u32)),
-                        None => report.centre_cropped += 1,
-                    }
-                    report.aligned += usize::from(residual.is_some());
-                    report.with_some_points += usize::from(points.is_some_and(|p| known(&p).count() < 5));
-                    report.reaching_outside += usize::from(outside);
-                    report.misplaced += usize::from(misplaced);
-                    writer.push(FaceRef { image: &image, points, ..face }).map_err(failed)?;
+    let (mut crops, mut taken_over) = (0_u32, 0_usize);
+    let work = |i: usize| {
+        let face = dataset.face(i);
+        let source = Digest::of_face(&face);
+        match before.as_ref().and_then(|before| before.take(source)) {
+            Some(done) => (source, true, Ok(done)),
+            None => (source, false, one(options, &layout, &face)),
+        }
+    };
+    let all = Work { doing: "aligning", rows: dataset.len(), at_once: AT_ONCE };
+    all.run(cx, &pool, work, |i, (source, was_known, done)| {
+        let face = dataset.face(i);
+        taken_over += usize::from(was_known);
+        match done? {
+            Done::Dropped(why) => {
+                rows.push(source, &Made::Dropped { why: why.clone() })?;
+                dropped.push((face.name.to_owned(), why));
+            }
+            Done::Cropped { image, points, facts } => {
+                match facts.residual {
+                    Some(r) => residuals.push((r, i as u32)),
+                    None => report.centre_cropped += 1,
                 }
+                report.aligned += usize::from(facts.residual.is_some());
+                report.with_some_points += usize::from(points.is_some_and(|p| known(&p).count() < 5));
+                report.reaching_outside += usize::from(facts.outside);
+                report.misplaced += usize::from(facts.misplaced);
+                writer.push(FaceRef { image: &image, points, ..face }).map_err(failed)?;
+                rows.push(source, &Made::Cropped { row: crops, facts })?;
+                crops += 1;
             }
         }
-        cx.progress(Progress {
-            doing: "aligning".to_owned(),
-            done: end as u64,
-            total: Some(dataset.len() as u64),
-            unit: "images".to_owned(),
-            ..Progress::default()
-        });
+        Ok(())
+    })?;
+    rows.finish()?;
+    if before.is_some() {
+        cx.note(format!(
+            "{taken_over} of {} images are as in an earlier result, and were taken over",
+            dataset.len()
+        ));
     }
     let mut info = dataset.info().clone();
     info.crop = Some(Crop {
@@ -172,9 +191,11 @@ fn one(options: &Options, layout: &Layout, face: &FaceRef<'_>) -> Result<Done> {
             // Where the points are in the crop; an unknown point stays unknown.
             p.map(|q| if q[0].is_finite() { transform.apply(q.map(f64::from)).map(|v| v as f32) } else { q })
         }),
-        residual: fit.map(|(fit, points)| fit.residual(points, &layout.points) * to_112),
-        misplaced: fit.is_some_and(|(_, p)| preflight::place(p, source.width, source.height).is_some()),
-        outside: reaches_outside(&transform, &source, (width, height)),
+        facts: Facts {
+            residual: fit.map(|(fit, points)| fit.residual(points, &layout.points) * to_112),
+            misplaced: fit.is_some_and(|(_, p)| preflight::place(p, source.width, source.height).is_some()),
+            outside: reaches_outside(&transform, &source, (width, height)),
+        },
     })
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn apply(
 ) -> Vec<Finding> {
     let sharp = seen.iter().filter_map(|s| match s {
         Seen::Picture { sharpness, .. } => Some(*sharpness),
-        Seen::Broken(_) => None,
+        Seen::Broken { .. } => None,
     });
     let bound = sharpness::bound(sharp.collect());
     let mut out = Vec::with_capacity(judged.len());

@@ -10,6 +10,7 @@
 
 use lfs_faces::dataset::{Points, known};
 use lfs_faces::image::Pixels;
+use serde::{Deserialize, Serialize};
 
 /// The side of the square.
 const SIDE: usize = 64;
@@ -19,7 +20,7 @@ const WAVES: usize = 16;
 pub const BITS: u32 = (WAVES * WAVES) as u32;
 
 /// A hash: bits in the order of rising frequency, so that the first words are the surest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Look(pub [u64; 4]);
 
 /// The template of 112 pixels that the field uses, made symmetric, from the middle of the crop.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image::decode;
+use lfs_rows::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hasher, Look};
 use crate::labels::Doubt;
@@ -55,9 +57,11 @@ impl Reason {
 }
 
 /// What one image is.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "seen", rename_all = "kebab-case")]
 pub(crate) enum Seen {
-    Picture { width: u32, height: u32, content: [u8; 32], look: Look, sharpness: f64 },
-    Broken(String),
+    Picture { width: u32, height: u32, content: Digest, look: Look, sharpness: f64 },
+    Broken { why: String },
 }
 
 pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
@@ -65,11 +69,11 @@ pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
         Ok(p) => Seen::Picture {
             width: p.width,
             height: p.height,
-            content: *blake3::hash(face.image).as_bytes(),
+            content: Digest::of(face.image),
             look: hasher.look(&p, face.points.as_ref()),
             sharpness: sharpness(&p),
         },
-        Err(e) => Seen::Broken(e.to_string()),
+        Err(e) => Seen::Broken { why: e.to_string() },
     }
 }
 
@@ -101,10 +105,10 @@ pub(crate) fn judge(
 ) -> Verdict {
     let mut verdict =
         Verdict { dropped: vec![None; seen.len()], moved: vec![None; seen.len()], ..Verdict::default() };
-    let mut first: HashMap<[u8; 32], usize> = HashMap::new();
+    let mut first: HashMap<Digest, usize> = HashMap::new();
     for (i, seen) in seen.iter().enumerate() {
         verdict.dropped[i] = match seen {
-            Seen::Broken(why) => Some((Reason::Undecodable, why.clone())),
+            Seen::Broken { why } => Some((Reason::Undecodable, why.clone())),
             Seen::Picture { width, height, .. } if *width.min(height) < options.min_side => Some((
                 Reason::TooSmall,
                 format!("{width}x{height} pixels, at least {} wanted", options.min_side),

@@ -30,7 +30,8 @@ pub struct Clean;
 impl Stage for Clean {
     const KIND: &'static str = "clean";
     const SUMMARY: &'static str = "Drops unreadable, small, duplicate and wrongly labelled images and identities with too few, each with its reason";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         lfs_stage::one("dataset", "faces"),
         lfs_stage::optional(
@@ -49,9 +50,11 @@ impl Stage for Clean {
         Output {
             name: "report",
             path: "report",
-            about: "dropped.csv: a row with a reason for every dropped image; across.csv: near duplicates under two identities; summary.json; with embeddings labels.csv, a score and a reason for every image, and review.html",
+            about: "dropped.csv: a row with a reason for every dropped image; across.csv: near duplicates under two identities; summary.json; rows.jsonl: what was seen in each image, for a later run to take over; with embeddings labels.csv, a score and a reason for every image, and review.html",
         },
     ];
+    // What is seen in an image depends on it and its landmarks alone.
+    const BY_ROW: &'static [&'static str] = &["dataset", "embeddings", "decisions", "truth"];
     type Params = Options;
 
     fn cpu() -> Cpu {

@@ -15,7 +15,7 @@ const MOST: usize = 100_000;
 fn look(seen: &Seen) -> Look {
     match seen {
         Seen::Picture { look, .. } => *look,
-        Seen::Broken(_) => Look::default(),
+        Seen::Broken { .. } => Look::default(),
     }
 }
 

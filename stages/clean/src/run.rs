@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lfs_faces::dataset::{Dataset, FaceRef, Writer};
 use lfs_formats::vectors::Vectors;
+use lfs_rows::{Digest, Earlier, Work};
 use lfs_stage::{Context, Failure, IoContext, Progress, Result};
-use rayon::prelude::*;
 
 use crate::apply;
 use crate::decisions::{Decisions, Fate};
@@ -19,27 +19,37 @@ use crate::options::Options;
 use crate::report::{self, Labels};
 use crate::review;
 
-/// How many images are seen between two reports of progress.
-const CHUNK: usize = 1024;
+/// How many images are looked at before what was seen is written.
+const AT_ONCE: usize = 1024;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
-    let pool = pool.map_err(|e| Failure::new(format!("cannot start {} threads: {e}", cx.threads())))?;
+    let pool = lfs_rows::threads(cx.threads())?;
     let hasher = Hasher::new();
+    let before = cx.earlier("report").map(Earlier::<Seen>::open);
+    let mut rows = lfs_rows::Writer::create(cx.output("report")?)?;
     let mut seen: Vec<Seen> = Vec::with_capacity(dataset.len());
-    while seen.len() < dataset.len() {
-        let end = (seen.len() + CHUNK).min(dataset.len());
-        let range = seen.len()..end;
-        pool.install(|| seen.par_extend(range.into_par_iter().map(|i| see(&hasher, &dataset.face(i)))));
-        cx.progress(Progress {
-            doing: "looking at images".to_owned(),
-            done: end as u64,
-            total: Some(dataset.len() as u64),
-            unit: "images".to_owned(),
-            ..Progress::default()
-        });
+    let mut taken_over = 0;
+    let look = |i: usize| {
+        let face = dataset.face(i);
+        let source = Digest::of_face(&face);
+        let known = before.as_ref().and_then(|before| before.get(source));
+        (source, known.is_some(), known.unwrap_or_else(|| see(&hasher, &face)))
+    };
+    let all = Work { doing: "looking at images", rows: dataset.len(), at_once: AT_ONCE };
+    all.run(cx, &pool, look, |_, (source, was_known, look)| {
+        taken_over += usize::from(was_known);
+        rows.push(source, &look)?;
+        seen.push(look);
+        Ok(())
+    })?;
+    rows.finish()?;
+    if before.is_some() {
+        cx.note(format!(
+            "{taken_over} of {} images are as in an earlier result, and were not looked at again",
+            dataset.len()
+        ));
     }
     let decisions = cx.input_opt("decisions")?.map(Decisions::read).transpose()?.unwrap_or_default();
     let judged = match cx.input_opt("embeddings")? {

@@ -5,12 +5,23 @@ use std::path::Path;
 
 use lfs_faces::dataset::{Dataset, Face, Info, Writer};
 use lfs_faces::image::{Pixels, decode, encode_jpeg};
-use lfs_stage::{Binding, Job, Result, run_in_place};
+use lfs_stage::{Binding, Job, Reply, Result, run_in_place};
 use serde_json::{Value, json};
 
 use crate::Clean;
 
 fn clean(dataset: &Path, out: &Path, parameters: Value, threads: usize) -> Result<()> {
+    clean_after(None, dataset, out, parameters, threads).0
+}
+
+/// The same, with the report of an earlier result; and what was said.
+fn clean_after(
+    earlier: Option<&Path>,
+    dataset: &Path,
+    out: &Path,
+    parameters: Value,
+    threads: usize,
+) -> (Result<()>, Vec<Reply>) {
     let scratch = out.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let job = Job {
@@ -21,8 +32,9 @@ fn clean(dataset: &Path, out: &Path, parameters: Value, threads: usize) -> Resul
         outputs: ["dataset", "report"].map(|n| (n.to_owned(), out.join(n))).into(),
         scratch,
         threads,
+        earlier: earlier.iter().map(|folder| ("report".to_owned(), folder.join("report"))).collect(),
     };
-    run_in_place(&Clean, &job).0
+    run_in_place(&Clean, &job)
 }
 
 /// A picture that differs by seed, with coarse and fine parts as a photograph has.
@@ -159,4 +171,36 @@ fn dropping_everything_is_an_error() {
     let text =
         clean(&dir.path().join("in"), dir.path(), json!({"min-side": 5000}), 1).unwrap_err().to_string();
     assert!(text.contains("every one of 10 images") && text.contains("min-side"), "{text}");
+}
+
+#[test]
+fn images_that_did_not_change_are_not_looked_at_again_and_every_byte_is_as_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let mut faces: Vec<Face> = (0..12).map(|k| face(k % 3, &format!("{}/{k}.jpg", k % 3), jpeg(k))).collect();
+    faces[4].image = b"no image".to_vec();
+    faces[8].image = faces[2].image.clone();
+    write(&at("one"), &faces, &["0", "1", "2"]);
+    clean(&at("one"), &at("first"), json!({}), 2).unwrap();
+    faces.remove(0);
+    faces[6].image = jpeg(77);
+    write(&at("two"), &faces, &["0", "1", "2"]);
+    let (done, said) = clean_after(Some(&at("first")), &at("two"), &at("helped"), json!({}), 2);
+    done.unwrap();
+    let wanted = "10 of 11 images are as in an earlier result, and were not looked at again";
+    assert!(said.iter().any(|r| matches!(r, Reply::Note { text } if text == wanted)), "{said:?}");
+    clean(&at("two"), &at("alone"), json!({}), 1).unwrap();
+    for name in [
+        "dataset/faces.arrow",
+        "dataset/dataset.json",
+        "report/dropped.csv",
+        "report/summary.json",
+        "report/rows.jsonl",
+    ] {
+        assert_eq!(
+            std::fs::read(at("helped").join(name)).unwrap(),
+            std::fs::read(at("alone").join(name)).unwrap(),
+            "{name}"
+        );
+    }
 }

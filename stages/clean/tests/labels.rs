@@ -70,6 +70,7 @@ fn clean(dir: &Path, out: &str, parameters: Value, more: &[(&str, PathBuf)], thr
         outputs: ["dataset", "report"].map(|n| (n.to_owned(), out.join(n))).into(),
         scratch: out.join("scratch"),
         threads,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Clean, &job).0
 }

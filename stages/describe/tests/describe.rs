@@ -35,6 +35,7 @@ fn describe(root: &Path, parameters: Value) -> Result<Description> {
         outputs: BTreeMap::from([("description".to_owned(), root.join("description"))]),
         scratch,
         threads: 2,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Describe, &job).0?;
     let text = std::fs::read(root.join("description/description.json")).unwrap();

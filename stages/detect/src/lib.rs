@@ -52,7 +52,8 @@ const ELSEWHERE: &[&str] = &[
 impl Stage for Detect {
     const KIND: &'static str = "detect";
     const SUMMARY: &'static str = "Finds faces and their five points";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         one("dataset", "images as they were found"),
         one("model", "the detector's weights: a folder that has them at any depth, or their file"),

@@ -5,16 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use lfs_faces::dataset::{Dataset, FaceRef, Points, Writer};
 use lfs_faces::image::decode;
 use lfs_network::device;
-use lfs_stage::{Context, Failure, Progress, Result};
-use rayon::prelude::*;
+use lfs_rows::Work;
+use lfs_stage::{Context, Failure, Result};
 
 use crate::choose::choose;
 use crate::detector::{self, Detector};
 use crate::options::{Options, Unreadable, WithoutFace};
 use crate::report::{self, Done, Row};
 
-/// How many images are looked at between two reports of progress.
-const CHUNK: usize = 128;
+/// How many images are looked at before they are written.
+const AT_ONCE: usize = 128;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
@@ -23,31 +23,20 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let device = device::prepare(options.device, 1)?;
     let threads = if device == tch::Device::Cpu { cx.threads() } else { 1 };
     let detectors = Detectors::open(options, cx, device, threads)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|e| Failure::new(format!("cannot start {threads} threads: {e}")))?;
+    let pool = lfs_rows::threads(threads)?;
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
     let (mut rows, mut kept) = (Vec::with_capacity(dataset.len()), 0_u64);
-    for start in (0..dataset.len()).step_by(CHUNK) {
-        let end = (start + CHUNK).min(dataset.len());
-        let looked: Vec<Result<(Row, Option<Points>)>> = pool.install(|| {
-            (start..end).into_par_iter().map(|i| look(options, &dataset.face(i), &detectors)).collect()
-        });
-        for (i, looked) in (start..end).zip(looked) {
-            let (row, points) = looked?;
-            if row.done != Done::Dropped {
-                writer.push(FaceRef { points, ..dataset.face(i) }).map_err(failed)?;
-                kept += 1;
-            }
-            rows.push(row);
+    let all = Work { doing: "looking for faces", rows: dataset.len(), at_once: AT_ONCE };
+    let work = |i: usize| look(options, &dataset.face(i), &detectors);
+    all.run(cx, &pool, work, |i, looked| {
+        let (row, points) = looked?;
+        if row.done != Done::Dropped {
+            writer.push(FaceRef { points, ..dataset.face(i) }).map_err(failed)?;
+            kept += 1;
         }
-        cx.progress(Progress {
-            doing: "looking for faces".to_owned(),
-            done: end as u64,
-            total: Some(dataset.len() as u64),
-            unit: "images".to_owned(),
-            ..Progress::default()
-        });
-    }
+        rows.push(row);
+        Ok(())
+    })?;
     report::not_empty(&rows, kept)?;
     let count = |done: Done| rows.iter().filter(|r| r.done == done).count();
     let found = count(Done::Found);

@@ -66,6 +66,7 @@ fn embed(dir: &Path, data: &str, name: &str, parameters: Value, threads: usize) 
         outputs: BTreeMap::from([("embeddings".into(), out.clone())]),
         scratch,
         threads,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Embed, &job).0?;
     weights::read(&out.join(EMBEDDINGS_FILE), CPU)

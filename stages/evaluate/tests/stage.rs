@@ -72,6 +72,7 @@ impl Desk {
             outputs: BTreeMap::from([("metrics".to_owned(), out.clone())]),
             scratch,
             threads,
+            earlier: BTreeMap::new(),
         };
         let (result, said) = run_in_place(&Evaluate, &job);
         (result.map(|()| fs::read_to_string(Path::new(&out)).unwrap()), said)

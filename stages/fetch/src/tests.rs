@@ -100,6 +100,7 @@ impl Machine {
                 .into(),
             scratch,
             threads: 1,
+            earlier: BTreeMap::new(),
         };
         let (done, said) = run_in_place(&KIND, &job);
         done?;

@@ -24,6 +24,7 @@ fn noise(dir: &Path, out: &str, parameters: Value, embeddings: bool) -> Result<(
             .into(),
         scratch: out.join("scratch"),
         threads: 1,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Noise, &job).0
 }

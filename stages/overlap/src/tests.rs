@@ -51,6 +51,7 @@ fn overlap(dir: &Path, tests: &[&str], parameters: Value) -> Result<()> {
             .into(),
         scratch,
         threads: 1,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Overlap, &job).0
 }

@@ -62,6 +62,7 @@ fn publish(format: &str, faces: &[Face]) -> (tempfile::TempDir, Result<PathBuf>)
         outputs: BTreeMap::from([("published".to_owned(), out.clone())]),
         scratch,
         threads: 1,
+        earlier: BTreeMap::new(),
     };
     let done = run_in_place(&Publish, &job).0.map(|()| out);
     (dir, done)

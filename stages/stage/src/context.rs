@@ -128,6 +128,12 @@ impl<'a> Context<'a> {
         path.map(PathBuf::as_path).ok_or_else(|| Failure::new(format!("there is no output `{name}`")))
     }
 
+    /// An output of an earlier result of the same kind, code and parameters, of which rows may be taken over; none when there is no such
+    /// result. See [`crate::Stage::BY_ROW`].
+    pub fn earlier(&self, name: &str) -> Option<&'a Path> {
+        self.job.earlier.get(name).map(PathBuf::as_path)
+    }
+
     /// An empty folder for the job's own use; removed afterwards.
     pub fn scratch(&self) -> &'a Path {
         &self.job.scratch

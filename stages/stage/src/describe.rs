@@ -43,6 +43,10 @@ pub struct KindInfo {
     /// How many processors it uses when the manifest says nothing.
     #[serde(default)]
     pub cpu: Cpu,
+    /// The inputs that it works on row by row: it is given an earlier result that differs in these alone, and takes over what that
+    /// made of rows that are the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_row: Vec<String>,
 }
 
 /// What one value of a parameter brings along.

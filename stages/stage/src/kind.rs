@@ -32,6 +32,9 @@ pub trait Stage: Send + Sync + 'static {
     const INPUTS: &'static [Input];
     /// The outputs.
     const OUTPUTS: &'static [Output];
+    /// The inputs that it works on row by row, where it takes over what an earlier result made of rows that are the same
+    /// ([`Context::earlier`]): that result differs in these inputs alone.
+    const BY_ROW: &'static [&'static str] = &[];
     /// The parameters.
     type Params: Serialize + DeserializeOwned + JsonSchema;
 
@@ -192,6 +195,7 @@ impl<S: Stage> Kind for S {
             facts: S::facts(),
             choices,
             cpu: S::cpu(),
+            by_row: S::BY_ROW.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 

@@ -52,6 +52,10 @@ pub struct Job {
     pub scratch: PathBuf,
     /// How many threads it may use. Results must not depend on it.
     pub threads: usize,
+    /// For a kind that works by row ([`crate::KindInfo::by_row`]): the outputs, by name, of an earlier result of the same kind, code,
+    /// parameters and other inputs, where there is one. A help: the result must be the same bytes without it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub earlier: BTreeMap<String, PathBuf>,
 }
 
 /// What stands behind an input.

@@ -15,7 +15,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let outputs = Synthesize::OUTPUTS.iter().map(|o| (o.name.to_owned(), folder.join(o.path))).collect();
     let scratch = folder.join("scratch");
     let (node, kind) = ("world".to_owned(), "synthesize".to_owned());
-    let job = Job { node, kind, parameters, inputs: BTreeMap::new(), outputs, scratch, threads };
+    let job = Job {
+        node,
+        kind,
+        parameters,
+        inputs: BTreeMap::new(),
+        outputs,
+        scratch,
+        threads,
+        earlier: BTreeMap::new(),
+    };
     let start = std::time::Instant::now();
     let (result, _) = run_in_place(&Synthesize, &job);
     result?;

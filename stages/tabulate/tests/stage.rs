@@ -62,6 +62,7 @@ fn run_with(
         outputs: outputs.clone(),
         scratch: dir.path().join("scratch"),
         threads: 1,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Tabulate, &job).0?;
     let texts: BTreeMap<String, String> =

@@ -96,6 +96,7 @@ fn train_as(kind: &'static dyn Kind, folder: &Path, data: &Path, parameters: Val
         outputs: BTreeMap::from([("model".into(), folder.join("model")), ("log".into(), folder.join("log"))]),
         scratch,
         threads,
+        earlier: BTreeMap::new(),
     };
     let (result, said) = run_in_place(kind, &job);
     Done { said, result, folder: folder.to_owned() }
@@ -479,6 +480,7 @@ fn a_validation_input_gives_the_reward_and_leaves_every_identity_in_training() {
         outputs: BTreeMap::from([("model".into(), folder.join("model")), ("log".into(), folder.join("log"))]),
         scratch,
         threads: 1,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Train, &job).0.unwrap();
     let log: Value = serde_json::from_slice(&std::fs::read(folder.join("log/epochs.json")).unwrap()).unwrap();
@@ -514,6 +516,7 @@ fn a_reward_that_is_taken_on_a_test_set_is_warned_of_and_written_beside_the_mode
             outputs: outputs.into(),
             scratch,
             threads: 1,
+            earlier: BTreeMap::new(),
         };
         let (result, said) = run_in_place(&Train, &job);
         result.unwrap();

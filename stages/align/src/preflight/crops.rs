@@ -40,8 +40,11 @@ impl Grey {
         let mut values: Vec<f32> = crop.pixels.iter().map(sum).collect();
         standardise(&mut values);
         let half = |y0: usize, x0: usize| {
-            let rows = values.chunks_exact(SIDE).skip(y0).step_by(2);
-            rows.flat_map(|row| row.iter().skip(x0).step_by(2).copied()).collect()
+            let mut half = Vec::with_capacity(SIDE * SIDE / 4);
+            for row in values.chunks_exact(SIDE).skip(y0).step_by(2) {
+                half.extend(row.as_chunks::<2>().0.iter().map(|two| two[x0]));
+            }
+            half
         };
         let halves = [[half(0, 0), half(0, 1)], [half(1, 0), half(1, 1)]];
         Self { values, halves }
@@ -63,6 +66,23 @@ impl Grey {
 
     /// How well that part agrees with a standardised one: correlation.
     fn agreement(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function was compiled for. It adds the same numbers in the same order.
+            #[allow(unsafe_code)]
+            return unsafe { self.agreement_avx2(dx, dy, wanted) };
+        }
+        self.agreement_any(dx, dy, wanted)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn agreement_avx2(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+        self.agreement_any(dx, dy, wanted)
+    }
+
+    #[inline(always)]
+    fn agreement_any(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
         let (mut sums, mut squares, mut products) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
         for (row, wanted) in self.rows(dx, dy).zip(wanted.chunks_exact(WIDTH)) {
             for (values, wanted) in row.chunks(LANES).zip(wanted.chunks(LANES)) {

@@ -15,6 +15,17 @@ pub(super) fn align(
     parameters: Value,
     threads: usize,
 ) -> (Result<()>, Vec<Reply>) {
+    align_after(None, dataset, out, parameters, threads)
+}
+
+/// The same, with the earlier result that stands in a folder.
+fn align_after(
+    earlier: Option<&Path>,
+    dataset: &Path,
+    out: &Path,
+    parameters: Value,
+    threads: usize,
+) -> (Result<()>, Vec<Reply>) {
     let scratch = out.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let outputs = ["dataset", "report"].map(|n| (n.to_owned(), out.join(n)));
@@ -26,6 +37,10 @@ pub(super) fn align(
         outputs: outputs.into(),
         scratch,
         threads,
+        earlier: earlier
+            .iter()
+            .flat_map(|folder| ["dataset", "report"].map(|n| (n.to_owned(), folder.join(n))))
+            .collect(),
     };
     run_in_place(&Align, &job)
 }
@@ -355,5 +370,75 @@ fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_fact
         for folder in ["warned", "wrong"] {
             std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
         }
+    }
+}
+
+/// What the stage said of rows that it took over.
+fn taken_over(said: &[Reply]) -> Option<String> {
+    said.iter().find_map(|r| match r {
+        Reply::Note { text } if text.contains("taken over") => Some(text.clone()),
+        _ => None,
+    })
+}
+
+fn same_files(a: &Path, b: &Path) {
+    for name in [
+        "dataset/faces.arrow",
+        "dataset/dataset.json",
+        "report/residuals.json",
+        "report/dropped.csv",
+        "report/rows.jsonl",
+    ] {
+        assert_eq!(std::fs::read(a.join(name)).unwrap(), std::fs::read(b.join(name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn images_that_did_not_change_are_taken_over_and_every_byte_is_as_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let mut faces: Vec<Face> = (0..30).map(|k| face(k, Some(shifted(k as f32 / 4.0)))).collect();
+    faces[7].image = b"no image".to_vec();
+    faces[9].points = None;
+    let parameters = json!({"unreadable": "drop", "without-landmarks": "centre-crop", "check": "off"});
+    write(&at("one"), &faces);
+    let (done, said) = align(&at("one"), &at("first"), parameters.clone(), 2);
+    done.unwrap();
+    assert_eq!(taken_over(&said), None);
+    // One goes, one comes, one has other landmarks, one another picture, and one stands elsewhere.
+    faces.remove(3);
+    faces.insert(11, face(90, Some(shifted(19.0))));
+    faces[5].points = Some(shifted(5.125));
+    faces[20].image = encode_jpeg(&picture(), 80).unwrap();
+    faces.swap(1, 25);
+    write(&at("two"), &faces);
+    let (done, said) = align_after(Some(&at("first")), &at("two"), &at("helped"), parameters.clone(), 2);
+    done.unwrap();
+    assert_eq!(
+        taken_over(&said).unwrap(),
+        "27 of 30 images are as in an earlier result, and were taken over"
+    );
+    align(&at("two"), &at("alone"), parameters, 1).0.unwrap();
+    same_files(&at("helped"), &at("alone"));
+}
+
+#[test]
+fn an_earlier_result_that_is_no_such_result_is_no_help_and_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let faces: Vec<Face> = (0..4).map(|k| face(k, Some(shifted(k as f32)))).collect();
+    write(&at("in"), &faces);
+    align(&at("in"), &at("alone"), json!({}), 1).0.unwrap();
+    for (name, bytes) in [
+        ("report/rows.jsonl", "{\"source\":\"zz\"}\n"),
+        ("dataset/faces.arrow", "x"),
+        ("report/rows.jsonl", ""),
+    ] {
+        align(&at("in"), &at("earlier"), json!({}), 1).0.unwrap();
+        std::fs::write(at("earlier").join(name), bytes).unwrap();
+        align_after(Some(&at("earlier")), &at("in"), &at("again"), json!({}), 1).0.unwrap();
+        same_files(&at("again"), &at("alone"));
+        std::fs::remove_dir_all(at("earlier")).unwrap();
+        std::fs::remove_dir_all(at("again")).unwrap();
     }
 }

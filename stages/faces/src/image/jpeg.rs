@@ -28,6 +28,8 @@ mod frame;
 mod huffman;
 mod idct;
 mod part;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 /// A part of a usual file that needs no turning; none for all others, which [`decode`] reads or refuses.
 pub(super) fn part(bytes: &[u8], area: &Area) -> Option<Part> {

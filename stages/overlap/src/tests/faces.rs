@@ -97,6 +97,7 @@ fn overlap(dir: &Path, parameters: Value, more: &[(&str, Binding)], threads: usi
             .into(),
         scratch,
         threads,
+        earlier: BTreeMap::new(),
     };
     run_in_place(&Overlap, &job).0
 }

@@ -60,6 +60,7 @@ pub fn make(params: &Params, threads: usize) -> Made {
         outputs,
         scratch: folder.path().join("scratch"),
         threads,
+        earlier: BTreeMap::new(),
     };
     let (result, _) = run_in_place(&Synthesize, &job);
     result.unwrap();

@@ -63,9 +63,17 @@ pub(super) fn spread(
     pairs[n - 1] = both(mix(between[n - 1], between[n - 2]), u16::from(between[n - 1]));
 }
 
+/// A row of light and colours as red, green and blue, in the first three bytes of `N`.
+#[inline(always)]
+pub(super) fn rows<const N: usize>(light: &[u8], blue: &[u8], red: &[u8], out: &mut [[u8; N]]) {
+    for (((out, y), cb), cr) in out.iter_mut().zip(light).zip(blue).zip(red) {
+        out[..3].copy_from_slice(&rgb(*y, *cb, *cr));
+    }
+}
+
 /// The coefficients of JFIF, with 14 bits behind the point.
 #[inline(always)]
-pub(super) fn rgb(light: u8, blue: u8, red: u8) -> [u8; 3] {
+fn rgb(light: u8, blue: u8, red: u8) -> [u8; 3] {
     let (cb, cr) = (i32::from(blue) - 128, i32::from(red) - 128);
     let y = i32::from(light) * 16384 + 8191;
     let clamp = |v: i32| (v >> 14).clamp(0, 255) as u8;

@@ -95,17 +95,26 @@ pub(super) fn encode<const N: usize>(
         return unsafe { encode_avx2(tables, width, height, pixels) };
     }
     let _ = vectors;
-    encode_any(tables, width, height, pixels)
+    encode_with(tables, width, height, pixels, fdct::block)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
 fn encode_avx2<const N: usize>(tables: &Tables, width: u16, height: u16, pixels: &[[u8; N]]) -> Vec<u8> {
-    encode_any(tables, width, height, pixels)
+    let transform = |samples: &[i16], stride: usize, divisors: &fdct::Divisors, out: &mut [i16; 64]| {
+        super::vectors::fdct(samples, stride, divisors, out)
+    };
+    encode_with(tables, width, height, pixels, transform)
 }
 
 #[inline(always)]
-fn encode_any<const N: usize>(tables: &Tables, width: u16, height: u16, pixels: &[[u8; N]]) -> Vec<u8> {
+fn encode_with<const N: usize>(
+    tables: &Tables,
+    width: u16,
+    height: u16,
+    pixels: &[[u8; N]],
+    transform: impl Fn(&[i16], usize, &fdct::Divisors, &mut [i16; 64]) -> u64,
+) -> Vec<u8> {
     let (w, h) = (usize::from(width), usize::from(height));
     let mut out = Writer::new(tables.head.len() + pixels.len());
     out.bytes.extend_from_slice(&tables.head);
@@ -131,8 +140,8 @@ fn encode_any<const N: usize>(tables: &Tables, width: u16, height: u16, pixels: 
         for x in (0..wide).step_by(8) {
             for (k, (strip, mean)) in strips.iter().zip(&mut means).enumerate() {
                 let coding = &tables.parts[k.min(1)];
-                fdct::block(&strip[x..], wide, &coding.divisors, &mut coefficients);
-                out.block(coding, &coefficients, mean);
+                let nonzero = transform(&strip[x..], wide, &coding.divisors, &mut coefficients);
+                out.block(coding, &coefficients, nonzero, mean);
             }
         }
     }
@@ -150,6 +159,16 @@ fn ycc(r: u8, g: u8, b: u8) -> (i16, i16, i16) {
         part(32768 * r - 27439 * g - 5329 * b),
     )
 }
+
+/// The place in zig-zag order of each coefficient row by row.
+const PLACES: [u8; 64] = {
+    let (mut places, mut k) = ([0; 64], 0);
+    while k < 64 {
+        places[NATURAL[k] as usize] = k as u8;
+        k += 1;
+    }
+    places
+};
 
 /// Bits on their way to bytes, with a zero stuffed behind each `ff`.
 struct Writer {
@@ -199,12 +218,18 @@ impl Writer {
         self.put(u32::from(code) << size | rest, u32::from(length) + size);
     }
 
-    /// A block of coefficients in zig-zag order.
+    /// A block of coefficients row by row; `nonzero` has a bit for each that is not zero.
     #[inline(always)]
-    fn block(&mut self, coding: &Coding, block: &[i16; 64], mean: &mut i16) {
+    fn block(&mut self, coding: &Coding, block: &[i16; 64], mut nonzero: u64, mean: &mut i16) {
         self.value(&coding.means, 0, block[0].wrapping_sub(*mean));
         *mean = block[0];
-        let mut left = nonzero(block) & !1;
+        // The same bits in zig-zag order.
+        let mut left = 0;
+        nonzero &= !1;
+        while nonzero != 0 {
+            left |= 1_u64 << (PLACES[nonzero.trailing_zeros() as usize & 63] & 63);
+            nonzero &= nonzero - 1;
+        }
         let mut behind = 1;
         while left != 0 {
             let at = left.trailing_zeros();
@@ -214,7 +239,7 @@ impl Writer {
                 self.put(u32::from(code), u32::from(length));
                 run -= 16;
             }
-            self.value(&coding.rest, run, block[at as usize & 63]);
+            self.value(&coding.rest, run, block[usize::from(NATURAL[at as usize & 63] & 63)]);
             behind = at + 1;
             left &= left - 1;
         }
@@ -238,22 +263,4 @@ impl Writer {
         self.bytes.extend_from_slice(&[0xff, 0xd9]);
         self.bytes
     }
-}
-
-/// A bit for each value that is not zero.
-#[inline(always)]
-fn nonzero(block: &[i16; 64]) -> u64 {
-    let flags: [u8; 64] = std::array::from_fn(|k| u8::from(block[k] != 0));
-    let mut mask = 0;
-    for (k, eight) in flags.as_chunks::<8>().0.iter().enumerate() {
-        // One bit of each byte, side by side.
-        let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask |= bits << (8 * k);
-    }
-    mask
-}
-
-/// Zig-zag order out of the natural one.
-pub(super) fn zigzag(k: usize) -> usize {
-    usize::from(NATURAL[k & 63] & 63)
 }

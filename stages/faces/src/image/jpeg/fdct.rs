@@ -3,19 +3,19 @@
 //!
 //! This software is based in part on the work of the Independent JPEG Group.
 
-use super::encode::zigzag;
+use super::huffman::NATURAL;
 use super::idct::transposed;
 
 /// What coefficients are divided by, in natural order: reciprocals and what is added before.
 pub(super) struct Divisors {
-    reciprocals: [i32; 64],
-    corrections: [i32; 64],
+    reciprocals: [[i16; 8]; 8],
+    corrections: [[i16; 8]; 8],
 }
 
 impl Divisors {
     /// From the quantisers in zig-zag order. Coefficients are eight times as large as a cosine transform's.
     pub(super) fn new(quants: &[u8; 64]) -> Self {
-        let mut made = Self { reciprocals: [1; 64], corrections: [0; 64] };
+        let mut made = Self { reciprocals: [[1; 8]; 8], corrections: [[0; 8]; 8] };
         for (k, quant) in quants.iter().enumerate() {
             let divisor = 8 * u32::from(*quant).max(1);
             let (mut reciprocal, rest) = ((1 << 15) / divisor, (1 << 15) % divisor);
@@ -27,15 +27,22 @@ impl Divisors {
                     reciprocal += 1;
                 }
             }
-            made.reciprocals[zigzag(k)] = reciprocal as i32;
-            made.corrections[zigzag(k)] = correction as i32;
+            let at = usize::from(NATURAL[k & 63] & 63);
+            made.reciprocals[at / 8][at % 8] = reciprocal as i16;
+            made.corrections[at / 8][at % 8] = correction as i16;
         }
         made
     }
 
+    /// Reciprocals and corrections, row by row.
+    pub(super) fn rows(&self) -> (&[[i16; 8]; 8], &[[i16; 8]; 8]) {
+        (&self.reciprocals, &self.corrections)
+    }
+
     #[inline(always)]
-    fn divided(&self, value: i32, at: usize) -> i16 {
-        let whole = ((value.abs() + self.corrections[at]) * self.reciprocals[at]) >> 15;
+    fn divided(&self, value: i32, (v, u): (usize, usize)) -> i16 {
+        let (reciprocal, correction) = (i32::from(self.reciprocals[v][u]), i32::from(self.corrections[v][u]));
+        let whole = ((value.abs() + correction) * reciprocal) >> 15;
         (if value < 0 { -whole } else { whole }) as i16
     }
 }
@@ -61,9 +68,10 @@ fn butterfly(d: [i32; 8], shift: u32, whole: impl Fn(i32) -> i32) -> [i32; 8] {
     [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
 }
 
-/// The quantised coefficients, in zig-zag order, of the block of samples (less 128) whose rows are `stride` apart.
+/// The quantised coefficients, row by row, of the block of samples (less 128) whose rows are `stride` apart. Returns a bit for each that
+/// is not zero.
 #[inline(always)]
-pub(super) fn block(samples: &[i16], stride: usize, divisors: &Divisors, out: &mut [i16; 64]) {
+pub(super) fn block(samples: &[i16], stride: usize, divisors: &Divisors, out: &mut [i16; 64]) -> u64 {
     let mut rows = [[0_i32; 8]; 8];
     for (row, from) in rows.iter_mut().zip(samples.chunks(stride)) {
         for x in 0..8 {
@@ -79,15 +87,15 @@ pub(super) fn block(samples: &[i16], stride: usize, divisors: &Divisors, out: &m
         }
     }
     let middle = transposed(&middle);
-    let mut natural = [0_i16; 64];
+    let mut nonzero = 0;
     for u in 0..8 {
         let column = butterfly(std::array::from_fn(|y| middle[y][u]), 15, |v| (v + 2) >> 2);
         for v in 0..8 {
             // To 16 bits, as the library keeps them.
-            natural[8 * v + u] = divisors.divided(i32::from(column[v] as i16), 8 * v + u);
+            let divided = divisors.divided(i32::from(column[v] as i16), (v, u));
+            out[8 * v + u] = divided;
+            nonzero |= u64::from(divided != 0) << (8 * v + u);
         }
     }
-    for (k, to) in out.iter_mut().enumerate() {
-        *to = natural[zigzag(k)];
-    }
+    nonzero
 }

@@ -3,10 +3,12 @@
 //! The whole scan is read, so that damage is found wherever it is, but only the blocks that the part shows are transformed. The pixels
 //! are those of `zune-jpeg`, to the last bit (there is a test), at more than twice its rate.
 
-use super::colour::{Plane, rgb, spread};
+use super::colour::{self, Plane, spread};
 use super::frame::{Frame, unstuffed};
 use super::huffman::Bits;
 use super::idct;
+#[cfg(target_arch = "x86_64")]
+use super::vectors;
 use crate::image::Area;
 
 /// The pixels of an area, which lies in the picture: red, green and blue in the first three bytes of `N`. None where another decoder has
@@ -19,18 +21,29 @@ pub(super) fn decode<const N: usize>(frame: &Frame<'_>, area: &Area, vectors: bo
         return unsafe { decode_avx2(frame, area) };
     }
     let _ = vectors;
-    decode_any(frame, area)
+    decode_with(frame, area, idct::block, colour::rows)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
 fn decode_avx2<const N: usize>(frame: &Frame<'_>, area: &Area) -> Option<Vec<[u8; N]>> {
-    decode_any(frame, area)
+    let transform = |block: &[i32; 64], reach: usize, out: &mut [u8], stride: usize| match reach {
+        0..=1 => idct::block(block, reach, out, stride),
+        _ => vectors::idct(block, reach, out, stride),
+    };
+    let colour =
+        |light: &[u8], blue: &[u8], red: &[u8], out: &mut [[u8; N]]| vectors::rgb(light, blue, red, out);
+    decode_with(frame, area, transform, colour)
 }
 
 #[inline(always)]
-fn decode_any<const N: usize>(frame: &Frame<'_>, area: &Area) -> Option<Vec<[u8; N]>> {
-    let (units, planes) = planes(frame, area)?;
+fn decode_with<const N: usize>(
+    frame: &Frame<'_>,
+    area: &Area,
+    transform: impl Fn(&[i32; 64], usize, &mut [u8], usize),
+    colour: impl Fn(&[u8], &[u8], &[u8], &mut [[u8; N]]),
+) -> Option<Vec<[u8; N]>> {
+    let (units, planes) = planes(frame, area, transform)?;
     let unit = frame.unit();
     let (left, top) = (area.left as usize, area.top as usize);
     let (columns, rows) = ((area.right - area.left) as usize, (area.bottom - area.top) as usize);
@@ -46,10 +59,7 @@ fn decode_any<const N: usize>(frame: &Frame<'_>, area: &Area) -> Option<Vec<[u8;
                 let sampling = frame.components[0].blocks;
                 spread(b, sampling, y, &mut low, &mut blue);
                 spread(r, sampling, y, &mut low, &mut red);
-                let (blue, red) = (&blue[x..x + columns], &red[x..x + columns]);
-                for (((out, y), cb), cr) in out.iter_mut().zip(light).zip(blue).zip(red) {
-                    out[..3].copy_from_slice(&rgb(*y, *cb, *cr));
-                }
+                colour(light, &blue[x..x + columns], &red[x..x + columns], out);
             } else {
                 for (out, y) in out.iter_mut().zip(light) {
                     out[..3].fill(*y);
@@ -65,7 +75,11 @@ type Units = ((usize, usize), (usize, usize));
 
 /// The samples of the units that show an area and two pixels around it, between which colour is mixed.
 #[inline(always)]
-fn planes(frame: &Frame<'_>, area: &Area) -> Option<(Units, Vec<Plane>)> {
+fn planes(
+    frame: &Frame<'_>,
+    area: &Area,
+    transform: impl Fn(&[i32; 64], usize, &mut [u8], usize),
+) -> Option<(Units, Vec<Plane>)> {
     let unit = frame.unit();
     let all = (frame.width.div_ceil(unit.0), frame.height.div_ceil(unit.1));
     let range = |from: u32, to: u32, side: usize, all: usize| {
@@ -118,7 +132,7 @@ fn planes(frame: &Frame<'_>, area: &Area) -> Option<(Units, Vec<Plane>)> {
                     let reach = bits.block(tables, &component.quants, mean, &mut block)?;
                     let (bx, by) = ((x - across.0) * h + n % h, (y - down.0) * v + n / h);
                     let at = by * 8 * plane.width + bx * 8;
-                    idct::block(&block, reach, &mut plane.samples[at..], plane.width);
+                    transform(&block, reach, &mut plane.samples[at..], plane.width);
                 }
             }
         }

@@ -1,0 +1,59 @@
+//! An earlier result of which most rows may be the same.
+//!
+//! A key knows a data set as a whole: one image more, and nothing is known of the others. A kind that works by row is therefore given
+//! the result that was computed last with the same code, parameters and other inputs. It takes over rows whose digests are the same,
+//! so that what comes out is what it would have been without that help; `run --check` and `--force` give none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::work::{End, Mode, Shop, Task};
+use crate::cache::{Look, NoCollection, Record, Stored};
+use crate::fingerprint::{Fingerprint, Key};
+
+/// What a job is given.
+#[derive(Default)]
+pub(super) struct Earlier {
+    /// Its key.
+    pub key: Option<Key>,
+    /// The outputs by name.
+    pub outputs: BTreeMap<String, PathBuf>,
+    /// The outputs stay while the job runs.
+    pub no_collection: Option<NoCollection>,
+}
+
+impl Shop<'_> {
+    /// The latest result that differs from a node's in those inputs alone by whose rows its kind works. That of the same node goes
+    /// before those of others.
+    pub(super) fn earlier(&self, task: &Task<'_>) -> Result<Earlier, End> {
+        let kind = self.workers.kinds.get(&task.node.kind);
+        let inputs = kind.map(|kind| kind.info.by_row.as_slice()).unwrap_or_default();
+        if inputs.is_empty() || task.mode != Mode::Known {
+            return Ok(Earlier::default());
+        }
+        let no_collection = self.cache.no_collection()?;
+        let mut found: Option<(Key, Record)> = None;
+        for key in self.cache.node_keys() {
+            let Some(print) = self.cache.fingerprint::<Fingerprint>(&key) else { continue };
+            if !task.fingerprint.differs_at_most_in(inputs, &print) {
+                continue;
+            }
+            let Some(record) = self.cache.record(&key) else { continue };
+            let own = record.made.node == task.node.name;
+            if own || found.is_none() {
+                found = Some((key, record));
+            }
+            if own {
+                break;
+            }
+        }
+        // What is taken over gets new digests: damage that hides would hide for good.
+        let Some((key, record)) =
+            found.filter(|(_, record)| self.cache.has_all(record, Look::AtBytes).unwrap_or(false))
+        else {
+            return Ok(Earlier::default());
+        };
+        let path = |(name, stored): (String, Stored)| (name, self.cache.object(&stored.digest));
+        Ok(Earlier { key: Some(key), outputs: record.outputs.into_iter().map(path).collect(), no_collection })
+    }
+}
