@@ -1,6 +1,6 @@
 //! Python packages against which tests compare: the original libraries of file formats and protocols.
 //!
-//! They live in a virtual environment of their own below `target`, made anew when `tests/referees.txt` changes. Where it cannot be made
+//! They live in a virtual environment of their own below `target`, made anew when one of the lists changes. Where it cannot be made
 //! (no package registry, no `venv`), the tests that need them say that they are skipped.
 
 use std::path::{Path, PathBuf};
@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::host::Host;
 
-/// The list of packages, a line `name==version` each.
-const LIST: &str = "tests/referees.txt";
+/// The lists of packages, a line `name==version` each, with what `pip install` is told beside. Those of the second are installed without
+/// the old versions of others that they ask for: their own files are all that tests use.
+const LISTS: [(&str, &[&str]); 2] =
+    [("tests/referees.txt", &[]), ("tests/referees-alone.txt", &["--no-deps"])];
 /// What tests look for.
 pub const VARIABLE: &str = "LFS_PYTHON";
 
@@ -28,28 +30,26 @@ pub fn python(host: &Host) -> Option<PathBuf> {
 }
 
 fn ready(host: &Host) -> Result<PathBuf, String> {
-    let list = host.root.join(LIST);
-    let wanted =
-        std::fs::read_to_string(&list).map_err(|e| format!("cannot read {}: {e}", list.display()))?;
+    let mut wanted = String::new();
+    for (list, _) in LISTS {
+        let path = host.root.join(list);
+        wanted +=
+            &std::fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    }
     let folder = host.root.join("target/referees");
     let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && python.is_file() {
         return Ok(python);
     }
-    eprintln!("fetching the libraries that tests compare with ({LIST})");
+    eprintln!("fetching the libraries that tests compare with (tests/referees*.txt)");
     let base = host.find("python3").ok_or("there is no python3 in PATH")?;
     let folder_text = folder.display().to_string();
     call(host.command(base).args(["-m", "venv", "--clear", &folder_text]))?;
-    let list = list.display().to_string();
-    call(host.command(&python).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-        &list,
-    ]))?;
+    for (list, how) in LISTS {
+        let list = host.root.join(list).display().to_string();
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &list];
+        call(host.command(&python).args(install).args(how))?;
+    }
     write(&stamp, &wanted)?;
     Ok(python)
 }
@@ -77,17 +77,19 @@ fn call(command: &mut Command) -> Result<(), String> {
 mod tests {
     #[test]
     fn every_package_is_pinned_to_a_version() {
-        let list = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/referees.txt");
-        let text = std::fs::read_to_string(list).unwrap();
-        let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
-        assert!(!lines.is_empty());
-        for line in &lines {
-            let (name, version) = line.split_once("==").unwrap_or_default();
-            assert!(!name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()), "{line}");
+        for (list, _) in super::LISTS {
+            let list = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(list);
+            let text = std::fs::read_to_string(list).unwrap();
+            let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
+            assert!(!lines.is_empty());
+            for line in &lines {
+                let (name, version) = line.split_once("==").unwrap_or_default();
+                assert!(!name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()), "{line}");
+            }
+            let mut sorted = lines.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(lines, sorted);
         }
-        let mut sorted = lines.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        assert_eq!(lines, sorted);
     }
 }

@@ -89,6 +89,9 @@ pub(crate) fn assign(
         }
         given.insert(face, chosen.points);
     }
+    for line in &strangers {
+        left_out.row(line.trim_matches('`'), "a line of landmarks that fits no image");
+    }
     if !strangers.is_empty() {
         left_out.other(
             "landmark-lines-without-image",

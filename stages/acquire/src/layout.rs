@@ -162,7 +162,10 @@ impl Used {
         let mut others = 0;
         for folder in folders {
             let images = tree.images(folder, None, left_out)?;
-            others += images.iter().filter(|i| !self.0.contains_key(&format!("{folder}/{i}"))).count();
+            for other in images.iter().map(|i| format!("{folder}/{i}")).filter(|i| !self.0.contains_key(i)) {
+                left_out.row(&other, "in no list");
+                others += 1;
+            }
         }
         if others > 0 {
             left_out.other("in-no-list", format!("{others} images are in no list and are left out"));

@@ -1,6 +1,9 @@
-//! What a layout finds and does not take.
+//! What is found and not taken: sentences for a person, and a list of all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use lfs_stage::{IoContext, Result};
 
 /// What is passed over, to be told.
 #[derive(Debug, Default)]
@@ -13,6 +16,8 @@ pub(crate) struct LeftOut {
     persons: BTreeSet<String>,
     /// Other things, by what they are called in the data set's notes.
     others: BTreeMap<&'static str, String>,
+    /// Everything by name, with why it was not taken.
+    rows: BTreeSet<(String, &'static str)>,
     /// What is said but not noted, as it depends on more than the source's content.
     said: Vec<String>,
 }
@@ -24,6 +29,17 @@ impl LeftOut {
     pub(crate) fn file(&mut self, name: &str) {
         *self.files.entry(lfs_formats::names::ending(name)).or_default() += 1;
         self.names.insert(name.to_owned());
+        self.row(name, "no image by its name");
+    }
+
+    /// Something that is not taken, for the list.
+    pub(crate) fn row(&mut self, name: &str, why: &'static str) {
+        self.rows.insert((name.to_owned(), why));
+    }
+
+    /// Writes the list.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        write(folder, self.rows.iter().map(|(name, why)| (name.as_str(), *why)))
     }
 
     /// The files that were passed over.
@@ -33,6 +49,7 @@ impl LeftOut {
 
     pub(crate) fn person(&mut self, folder: &str) {
         self.persons.insert(folder.to_owned());
+        self.row(folder, "a person's folder without an image");
     }
 
     pub(crate) fn other(&mut self, key: &'static str, text: String) {
@@ -79,6 +96,22 @@ impl LeftOut {
         }
         told
     }
+}
+
+/// Writes `passed-over.csv`: a row for everything that was found and not taken.
+pub(crate) fn write<'a>(folder: &Path, rows: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    std::fs::create_dir_all(folder).doing("create", folder)?;
+    let path = folder.join("passed-over.csv");
+    let table = || -> std::result::Result<(), csv::Error> {
+        let mut out = csv::Writer::from_path(&path)?;
+        out.write_record(["name", "why"])?;
+        for (name, why) in rows {
+            out.write_record([name, why])?;
+        }
+        out.flush()?;
+        Ok(())
+    };
+    table().doing("write", &path)
 }
 
 /// The first ten of some things.

@@ -3,7 +3,7 @@
 //! A set is read in its own layout, as its makers distribute it ([`Layout`]). Images travel as they are: whether they can be
 //! decoded is judged by `clean`.
 //!
-//! What is found and not taken is counted and told, as a warning and in the notes of `dataset.json`: files that are no images by
+//! What is found and not taken is counted and told, as a warning and in the notes of `dataset.json`, and stands in a list: files that are no images by
 //! their ending, folders of persons without an image, lines of a landmark list that fit no image. Hidden files, `__MACOSX`,
 //! `Thumbs.db` and the like are nobody's and are passed over everywhere. A list may write another ending than the file has:
 //! the image is then called as the list calls it.
@@ -51,6 +51,11 @@ impl Stage for Acquire {
     const OUTPUTS: &'static [Output] = &[
         Output { name: "dataset", path: "dataset", about: "the faces, images as they were found" },
         Output { name: "lists", path: "lists", about: "the set's protocol files, as they were found" },
+        Output {
+            name: "report",
+            path: "report",
+            about: "passed-over.csv: a row with a reason for everything that was found and not taken",
+        },
     ];
     type Params = Options;
 

@@ -17,7 +17,8 @@ pub struct Options {
     /// The BLAKE3 digest that the source must have, 64 hexadecimal digits. Of a folder: as `b3sum` prints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
-    /// The folder inside of the source that is the root of the set.
+    /// The folder inside of the source that is the root of the set; or an archive in it (`lfw.tgz`), or a folder in that
+    /// (`lfw.tgz/lfw`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
     /// Whether images may all lie deeper than `identity/image.jpg` (`identity/album/image.jpg`): the first folder is the identity.

@@ -64,6 +64,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         cx.warn(note);
     }
     copy_lists(&tree, &plan, cx.output("lists")?)?;
+    plan.left_out.write(cx.output("report")?)?;
     write(options, &tree, plan, &pool, cx)
 }
 
@@ -91,21 +92,24 @@ fn alike(plan: &Plan) -> Option<String> {
 
 /// The folder that is the root of the set.
 fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
-    let mut root = source.to_owned();
+    let (mut root, mut within) = (source.to_owned(), options.within().map(str::to_owned));
+    // An archive that lies in the source, as `fetch` gives it; what stands behind its name is a folder in it.
+    if source.is_dir()
+        && let Some(path) = &within
+        && let Some((archive, rest)) = archive_in(source, path)?
+    {
+        root = unpacked(options, &archive, cx)?;
+        within = (!rest.is_empty()).then_some(rest);
+    }
     if !source.is_dir() {
         root = cx.scratch().join("unpacked");
         std::fs::create_dir_all(&root).doing("create", &root)?;
         match archive::format(source)? {
-            Some(format) => {
-                cx.note(format!("unpacking {format:?}"));
-                if let Some(told) = archive::unpack(source, format, &root, options.unpack_ratio)? {
-                    cx.warn(told);
-                }
-            }
+            Some(_) => root = unpacked(options, source, cx)?,
             None => one_image(source, &root)?,
         }
     }
-    if let Some(within) = options.within() {
+    if let Some(within) = &within {
         let tree = Tree::new(&root);
         if !tree.is_dir(within) {
             return Err(Failure::new(format!("the source has no folder `{within}` (`within`)"))
@@ -114,6 +118,31 @@ fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
         root = root.join(within);
     }
     Ok(root)
+}
+
+/// Unpacks an archive into a folder of the job's own.
+fn unpacked(options: &Options, path: &Path, cx: &Context<'_>) -> Result<PathBuf> {
+    let root = cx.scratch().join("unpacked");
+    std::fs::create_dir_all(&root).doing("create", &root)?;
+    if let Some(format) = archive::format(path)? {
+        cx.note(format!("unpacking {format:?}"));
+        if let Some(told) = archive::unpack(path, format, &root, options.unpack_ratio)? {
+            cx.warn(told);
+        }
+    }
+    Ok(root)
+}
+
+/// The archive on the way of a path below a folder, and what of the path is behind it.
+fn archive_in(folder: &Path, within: &str) -> Result<Option<(PathBuf, String)>> {
+    let ends = within.match_indices('/').map(|(at, _)| at).chain([within.len()]);
+    for end in ends {
+        let path = folder.join(&within[..end]);
+        if path.is_file() && archive::format(&path)?.is_some() {
+            return Ok(Some((path, within[end..].trim_start_matches('/').to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 /// One image becomes one identity, named as the file.

@@ -43,7 +43,7 @@ fn acquire_saying(
         kind: "acquire".to_owned(),
         parameters,
         inputs,
-        outputs: ["dataset", "lists"].map(|n| (n.to_owned(), out.join(n))).into(),
+        outputs: ["dataset", "lists", "report"].map(|n| (n.to_owned(), out.join(n))).into(),
         scratch,
         threads: 2,
         earlier: BTreeMap::new(),

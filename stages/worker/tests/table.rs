@@ -319,7 +319,11 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             ],
         ),
         ("fetch", &[], &["files", "report"]),
-        ("acquire", &[("source", Shape::One), ("landmarks", Shape::Optional)], &["dataset", "lists"]),
+        (
+            "acquire",
+            &[("source", Shape::One), ("landmarks", Shape::Optional)],
+            &["dataset", "lists", "report"],
+        ),
         ("describe", &[("source", Shape::One)], &["description"]),
         (
             "clean",

@@ -153,7 +153,9 @@ fn pairs_at(path: &Path) -> Result<Option<Box<dyn Container>>> {
 /// Looks over the sets of pairs beside a training set: their sizes and colours must fit before a training starts.
 pub(super) fn look_over(root: &Path, taker: &mut Taker<'_>) -> Result<()> {
     let look = Look::at(root).map_err(failure)?;
+    let mut sets = 0;
     for name in look.with_ending("bin") {
+        sets += 1;
         let path = root.join(name);
         let Some(container) = pairs_at(&path)? else { continue };
         let mut colours = Colours::default();
@@ -162,6 +164,9 @@ pub(super) fn look_over(root: &Path, taker: &mut Taker<'_>) -> Result<()> {
         if taker.wants_rgb() {
             colours.verdict(name).map_err(failure)?;
         }
+    }
+    if sets == 0 {
+        taker.warn("no .bin lies beside the records: there is no test set in this folder");
     }
     Ok(())
 }

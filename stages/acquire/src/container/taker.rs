@@ -10,7 +10,7 @@ use lfs_stage::{Context, Progress, Result};
 use super::colours::{Colours, exchanged};
 use super::crops::Crops;
 use super::failure;
-use crate::left_out::some;
+use crate::left_out::{self, some};
 use crate::options::{self, Options};
 
 /// How many images lie between two reports of progress.
@@ -31,7 +31,7 @@ pub(super) struct Taker<'a> {
     total: Option<u64>,
     pub(super) images: u64,
     pub(super) nameless: u64,
-    passed_over: Vec<String>,
+    passed_over: Vec<(String, String)>,
 }
 
 /// The set of pairs that is being read.
@@ -92,6 +92,11 @@ impl<'a> Taker<'a> {
         self.options.colours == options::Colours::Rgb
     }
 
+    /// Something that a person should know before a training starts.
+    pub(super) fn warn(&self, text: &str) {
+        self.cx.warn(text);
+    }
+
     /// How many identities there are.
     pub(super) fn identities(&self) -> usize {
         self.identities.len()
@@ -101,8 +106,12 @@ impl<'a> Taker<'a> {
     pub(super) fn finish(self, layout: &str, format: &str) -> Result<()> {
         let mut notes =
             vec![("layout".to_owned(), layout.to_owned()), ("format".to_owned(), format.to_owned())];
+        let rows = self.passed_over.iter().map(|(name, why)| (name.as_str(), why.as_str()));
+        left_out::write(self.cx.output("report")?, rows)?;
         if !self.passed_over.is_empty() {
-            let text = format!("{} passed over: {}", self.passed_over.len(), some(&self.passed_over));
+            let named: Vec<String> =
+                self.passed_over.iter().map(|(name, why)| format!("`{name}` ({why})")).collect();
+            let text = format!("{} passed over: {}", self.passed_over.len(), some(&named));
             self.cx.warn(text.clone());
             notes.push(("passed-over".to_owned(), text));
         }
@@ -194,6 +203,6 @@ impl Sink for Taker<'_> {
     }
 
     fn passed_over(&mut self, name: &str, why: &str) {
-        self.passed_over.push(format!("`{name}` ({why})"));
+        self.passed_over.push((name.to_owned(), why.to_owned()));
     }
 }

@@ -49,13 +49,34 @@ fn a_folder_and_its_archives_give_the_same_bytes() {
         let out = dir.path().join(format!("out-{source}"));
         acquire(&dir.path().join(source), None, &out, json!({"layout": "folders", "within": "set"})).unwrap();
         assert_eq!(rows(&out), ["A/1.jpg|A|-|-", "B/1.jpg|B|-|-"]);
-        ["dataset/faces.arrow", "dataset/dataset.json", "lists/README.txt"]
+        ["dataset/faces.arrow", "dataset/dataset.json", "lists/README.txt", "report/passed-over.csv"]
             .map(|f| std::fs::read(out.join(f)).unwrap())
     };
     let folder = read("folder");
     for archive in ["a.zip", "a.tar", "a.tgz"] {
         assert!(read(archive) == folder, "{archive}");
     }
+}
+
+#[test]
+fn an_archive_that_lies_in_a_folder_is_read_as_if_it_were_the_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("fetched");
+    std::fs::create_dir_all(source.join("data")).unwrap();
+    std::fs::write(source.join("data/a.tgz"), gz(&tar(&FILES))).unwrap();
+    let read = |within: &str| {
+        let out = tempfile::tempdir().unwrap();
+        acquire(&source, None, out.path(), json!({"layout": "folders", "within": within}))
+            .map(|()| rows(out.path()))
+            .map_err(|e| e.to_string())
+    };
+    let images = ["A/1.jpg|A|-|-".to_owned(), "B/1.jpg|B|-|-".to_owned()];
+    assert_eq!(read("data/a.tgz/set").unwrap(), images);
+    let wrong = read("data/a.tgz/sets").unwrap_err();
+    assert!(wrong.contains("no folder `sets`") && wrong.contains("holds at its top: set"), "{wrong}");
+    let deep = read("data/a.tgz").unwrap_err();
+    assert!(deep.contains("set"), "{deep}");
+    assert!(read("data/b.tgz").unwrap_err().contains("no folder `data/b.tgz`"));
 }
 
 #[test]

@@ -122,6 +122,30 @@ fn files_passed_over_are_counted_by_ending_and_persons_who_vanish_are_named() {
     let (warnings, notes) = told(&out, &said);
     assert_eq!(warnings, want);
     assert_eq!(notes, want);
+    assert_eq!(
+        passed_over(&out),
+        "name,why\nanna/3,no image by its name\nanna/4.gif,no image by its name\nbob,a person's folder without an image\n\
+         bob/1.gif,no image by its name\nbob/subject01.happy,no image by its name\ncid,a person's folder without an image\n"
+    );
+}
+
+/// The list of what was not taken.
+fn passed_over(out: &Path) -> String {
+    std::fs::read_to_string(out.join("report/passed-over.csv")).unwrap()
+}
+
+#[test]
+fn everything_that_a_container_holds_beside_its_images_stands_in_a_list_however_much_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let others: Vec<String> = (0..30).map(|k| format!("a/note {k:02}, \"odd\".doc")).collect();
+    let mut files: Vec<(&str, &str)> = others.iter().map(|name| (name.as_str(), "")).collect();
+    files.extend([("a/1.jpg", "1"), ("b/1.jpg", "2")]);
+    put(&src, &files);
+    super::acquire_saying(&src, None, &out, json!({"layout": "container"})).unwrap();
+    let list = passed_over(&out);
+    assert_eq!(list.lines().count(), 31, "{list}");
+    assert!(list.contains("\"a/note 29, \"\"odd\"\".doc\",no image by its ending\n"), "{list}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 #![allow(clippy::panic)] // helpers of tests
 
 mod bad;
+mod fuzz;
 mod lmdb;
 mod npz;
 mod pickles;

@@ -32,12 +32,22 @@ impl Container for Verification {
 
     fn read(&self, sink: &mut dyn Sink) -> Result<(), DataError> {
         let within = |e: DataError| e.within(self.path.display());
-        let bytes =
-            std::fs::read(&self.path).map_err(|e| within(DataError::new(format!("cannot be read: {e}"))))?;
+        let bytes = mapped(&self.path).map_err(|e| within(DataError::new(format!("cannot be read: {e}"))))?;
         let pickle = pickle::read(&bytes).map_err(within)?;
         let set = Set::of(&pickle).map_err(within)?;
         let budget = bytes.len().saturating_mul(RATIO);
         set.give(&pickle, budget, sink).map_err(within)
+    }
+}
+
+/// The bytes of a file, which may be larger than memory.
+fn mapped(path: &Path) -> std::io::Result<memmap2::Mmap> {
+    let file = std::fs::File::open(path)?;
+    // SAFETY: the map is read only. What a stage reads is an input, which nobody changes meanwhile; a file that is cut short all the
+    // same ends the process with a bus error, not with wrong data.
+    #[allow(unsafe_code)]
+    unsafe {
+        memmap2::Mmap::map(&file)
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Seeds for damage: a small file of each kind, and what it is called.
-fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let image = picture(3);
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in

@@ -2,7 +2,7 @@ use super::super::lmdb::Lmdb;
 use super::*;
 
 /// An LMDB of one leaf page by hand: 4096-byte pages, short values alone.
-fn leaf(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
+pub(super) fn leaf(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
     const PAGE: usize = 4096;
     let mut file = vec![0; 3 * PAGE];
     for (number, transaction) in [(0_usize, 0_u64), (1, 1)] {

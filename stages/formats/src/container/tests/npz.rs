@@ -4,13 +4,13 @@ use super::super::npz::{Header, header};
 use super::*;
 
 /// An array as NumPy writes it.
-fn npy(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn npy(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}");
     let padded = format!("{text}{}\n", " ".repeat((64 - (10 + text.len() + 1) % 64) % 64));
     [b"\x93NUMPY\x01\x00", &(padded.len() as u16).to_le_bytes()[..], padded.as_bytes(), data].concat()
 }
 
-fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in arrays {
         zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();

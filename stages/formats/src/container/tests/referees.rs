@@ -1,4 +1,4 @@
-//! Files as the original libraries write them. Needs `LFS_PYTHON`, a Python with the packages of `tests/referees.txt`.
+//! Files as the original libraries write them. Needs `LFS_PYTHON`, a Python with the packages of `tests/referees.txt` and `tests/referees-alone.txt`.
 
 use sha2::{Digest, Sha256};
 
@@ -205,4 +205,41 @@ done()
     let last = lfs_faces::image::decode(&keep.items[2].image).unwrap();
     assert_eq!((last.width, last.height, last.rgb[0]), (5, 4, 120));
     assert!(why(&dir.path().join("c.npy")).contains("embeddings, it seems"));
+}
+
+#[test]
+fn records_as_mxnet_writes_them_are_read() {
+    let script = format!(
+        r#"{COMMON}
+import ctypes, importlib.util, os, struct
+lib = ctypes.CDLL(os.path.join(importlib.util.find_spec("mxnet").submodule_search_locations[0], "libmxnet.so"))
+writer, index = ctypes.c_void_p(), open("train.idx", "w")
+assert lib.MXRecordIOWriterCreate(b"train.rec", ctypes.byref(writer)) == 0
+def put(key, labels, data):
+    at = ctypes.c_size_t()
+    assert lib.MXRecordIOWriterTell(writer, ctypes.byref(at)) == 0
+    index.write(f"{{key}}\t{{at.value}}\n")
+    head = struct.pack("<IfQQ", len(labels), 0, key, 0) + struct.pack("<%df" % len(labels), *labels)
+    record = head + data
+    assert lib.MXRecordIOWriterWriteRecord(writer, ctypes.c_char_p(record), ctypes.c_size_t(len(record))) == 0
+# The mark of the format in a comment of every picture, at each of four places.
+mark = struct.pack("<I", 0xced7230a)
+put(0, (7.0, 9.0), b"")
+for k in range(6):
+    data = image(2 * k + 1)
+    comment = b"x" * k + mark * 5
+    data = data[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + data[2:]
+    put(k + 1, (float(k // 3), 0.0), data)
+    expect(k // 3, data)
+put(7, (1.0, 4.0), b"")
+put(8, (4.0, 7.0), b"")
+lib.MXRecordIOWriterFree(writer)
+index.close()
+open("property", "w").write("2,12,12")
+done()
+"#
+    );
+    let Some(dir) = written(&script) else { return };
+    let (format, keep) = read(dir.path()).unwrap();
+    assert_eq!((format, digests(&keep)), ("recordio", expected(dir.path())));
 }
