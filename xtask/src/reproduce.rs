@@ -180,6 +180,10 @@ fn checklist(table: &Table, folder: &Path) -> (String, Vec<String>) {
             let _ = writeln!(text, "  note: {}", set.note);
         }
     }
+    text += "How they are checked when they are read: an image that a list names and that is not there is refused by its name; \
+             landmarks\nthat are not those of the images are refused; everything that is passed over stands in passed-over.csv of the \
+             report; a set\nthat is not of its official size is marked in the table. `sha256` or `blake3` of a stage of kind acquire \
+             pins a set to its bytes.\n";
     let days: f64 = table.sets.iter().map(|s| table.days(s)).sum();
     let _ = writeln!(
         text,

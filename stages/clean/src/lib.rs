@@ -62,6 +62,12 @@ impl Stage for Clean {
     }
 
     fn check(options: &Options) -> Result<()> {
+        if !(-1.0..=1.0).contains(&options.near_cosine) {
+            return Err(Failure::new(format!(
+                "near-cosine is {}, but must be from -1 to 1",
+                options.near_cosine
+            )));
+        }
         if !(0.05..=0.999).contains(&options.sure) {
             return Err(Failure::new(format!("sure is {}, but must be from 0.05 to 0.999", options.sure)));
         }

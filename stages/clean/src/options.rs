@@ -17,6 +17,9 @@ pub struct Options {
     /// its landmarks, and without landmarks of the whole image; mirrored images are duplicates, too.
     #[schemars(range(max = 64))]
     pub near_distance: u32,
+    /// With the input `embeddings`: images that look alike, but whose embeddings have a smaller cosine than this, are no duplicates.
+    #[schemars(range(min = -1.0, max = 1.0))]
+    pub near_cosine: f64,
     /// Identities that keep fewer images than this are dropped.
     pub min_images: u32,
     /// With the input `embeddings`: what to do with an image that belongs to another identity than its label says.
@@ -40,6 +43,7 @@ impl Default for Options {
             exact_duplicates: true,
             near_duplicates: Near::Drop,
             near_distance: 48,
+            near_cosine: 0.6,
             min_images: 2,
             labels: Labels::Drop,
             strangers: Strangers::Drop,

@@ -52,11 +52,15 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         ));
     }
     let decisions = cx.input_opt("decisions")?.map(Decisions::read).transpose()?.unwrap_or_default();
-    let judged = match cx.input_opt("embeddings")? {
-        Some(path) => Some(judge_labels(options, &dataset, path, &pool, cx)?),
+    let vectors = cx.input_opt("embeddings")?.map(|path| embeddings(&dataset, path)).transpose()?;
+    let judged = match &vectors {
+        Some(vectors) => Some(judge_labels(options, &dataset, vectors, &pool, cx)?),
         None => None,
     };
-    let is_apart = |i: usize, k: usize| decisions.are_apart(dataset.face(i).name, dataset.face(k).name);
+    let is_apart = |i: usize, k: usize| {
+        decisions.are_apart(dataset.face(i).name, dataset.face(k).name)
+            || vectors.as_ref().is_some_and(|vectors| vectors.cosine(i, k) < options.near_cosine)
+    };
     let mut findings = Vec::new();
     let spared = |i: usize| decisions.of(dataset.face(i).name) == Some(Fate::Keep);
     let mut extra = |verdict: &mut Verdict| {
@@ -113,13 +117,8 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     report::write(folder, &dataset, &verdict, identities_kept, labels)
 }
 
-fn judge_labels(
-    options: &Options,
-    dataset: &Dataset,
-    path: &std::path::Path,
-    pool: &rayon::ThreadPool,
-    cx: &Context<'_>,
-) -> Result<Vec<Judged>> {
+/// The embeddings of the images.
+fn embeddings(dataset: &Dataset, path: &std::path::Path) -> Result<Vectors> {
     let vectors = Vectors::open(path).map_err(|e| Failure::new(e.to_string()))?;
     if vectors.len() != dataset.len() {
         return Err(Failure::new(format!(
@@ -129,6 +128,16 @@ fn judge_labels(
         ))
         .help("`embeddings` has a row an image, in the order of `dataset`: embed that very data set"));
     }
+    Ok(vectors)
+}
+
+fn judge_labels(
+    options: &Options,
+    dataset: &Dataset,
+    vectors: &Vectors,
+    pool: &rayon::ThreadPool,
+    cx: &Context<'_>,
+) -> Result<Vec<Judged>> {
     let labels: Vec<u32> = dataset.iter().map(|f| f.identity).collect();
     let classes = dataset.info().identities.len();
     let (done, all) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -137,7 +146,7 @@ fn judge_labels(
         all.store(total, Ordering::Relaxed);
     };
     let (answer, wait) = mpsc::channel();
-    let (seen, vectors, labels) = (&seen, &vectors, labels.as_slice());
+    let (seen, labels) = (&seen, labels.as_slice());
     std::thread::scope(|scope| {
         // This thread speaks with the runner while the others work.
         scope.spawn(move || {

@@ -189,3 +189,49 @@ fn embeddings_that_do_not_fit_are_refused() {
     let text = clean(dir.path(), "c", json!({}), &[], 1).unwrap_err().to_string();
     assert!(text.contains("has no row for `p5/0.jpg`"), "{text}");
 }
+
+/// Two persons with three images each, of which the second of the first person is the first one again, at another quality; `cosine` is that
+/// of their embeddings.
+fn alike(dir: &Path, cosine: f64) {
+    let mut writer = Writer::create(&dir.join("in")).unwrap();
+    let mut numbers = Vec::new();
+    let mut truth = "name,identity\n".to_owned();
+    for (i, (person, picture)) in [(0, 0), (0, 0), (0, 1), (1, 2), (1, 3), (1, 4)].into_iter().enumerate() {
+        let rgb = (0..40 * 40 * 3).map(|k| (128.0 + 100.0 * noise(picture, k / 300)) as u8).collect();
+        let image = encode_jpeg(&Pixels { width: 40, height: 40, rgb }, 90 - i as u8).unwrap();
+        let name = format!("p{person}/{i}.jpg");
+        truth += &format!("{name},p{person}\n");
+        writer.push(&Face { image, identity: person, name, points: None, group: None, flags: 0 }).unwrap();
+        let mut row = [0.0; D];
+        row[person as usize] = if i == 1 { cosine } else { 1.0 };
+        row[8] = if i == 1 { (1.0 - cosine * cosine).sqrt() } else { 0.0 };
+        numbers.extend(row.iter().flat_map(|v: &f64| v.to_le_bytes()));
+    }
+    let identities = vec!["p0".to_owned(), "p1".to_owned()];
+    writer.finish(Info { identities, ..Info::default() }).unwrap();
+    std::fs::write(dir.join("truth.csv"), truth).unwrap();
+    npy(&dir.join("e.npy"), 6, &numbers);
+}
+
+#[test]
+fn what_looks_alike_is_a_duplicate_only_if_its_embedding_says_so_and_nobody_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let alone = json!({"labels": "report", "strangers": "report", "min-images": 1});
+    let kept = |out: &str| {
+        let set = Dataset::open(&here.join(out).join("dataset")).unwrap();
+        set.iter().map(|f| f.name.to_owned()).collect::<Vec<_>>()
+    };
+    let without = |parameters: &Value, out: &str, more: &[(&str, PathBuf)]| {
+        clean(here, out, parameters.clone(), more, 1).unwrap();
+        !kept(out).contains(&"p0/1.jpg".to_owned())
+    };
+    alike(here, 0.95);
+    assert!(without(&alone, "near", &[]), "the embedding confirms it");
+    std::fs::write(here.join("d.csv"), "name,other,decision\np0/1.jpg,p0/0.jpg,not-a-duplicate\n").unwrap();
+    assert!(!without(&alone, "decided", &[("decisions", here.join("d.csv"))]), "a person said otherwise");
+    alike(here, 0.3);
+    assert!(!without(&alone, "far", &[]), "the embedding says that it is another picture");
+    let never = json!({"labels": "report", "strangers": "report", "min-images": 1, "near-cosine": -1.0});
+    assert!(without(&never, "never", &[]), "nobody asks the embedding");
+}

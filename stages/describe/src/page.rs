@@ -1,5 +1,7 @@
 //! The description as a page that needs nothing else.
 
+use std::collections::BTreeMap;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::description::{Description, Odd, Spread};
@@ -34,6 +36,10 @@ pub(crate) fn page(d: &Description) -> String {
                         (bars(what, spread))
                     }
                 }
+                @if d.groups.len() > 1 {
+                    h2 { "Images of each group" }
+                    (groups(&d.groups))
+                }
                 (odd("Cannot be decoded", &d.unreadable_images))
                 (odd("Passed over", &d.passed_over))
             }
@@ -57,6 +63,26 @@ fn bars(what: &str, spread: &Spread) -> Markup {
             }
         }
         p { (spread.min) " to " (spread.max) }
+    }
+}
+
+/// A bar for each group, the largest first.
+fn groups(groups: &BTreeMap<String, u64>) -> Markup {
+    let highest = groups.values().copied().max().unwrap_or(1).max(1) as f64;
+    let mut sorted: Vec<(&String, &u64)> = groups.iter().collect();
+    sorted.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    html! {
+        table {
+            @for (name, n) in sorted {
+                tr {
+                    td { (name) }
+                    td { (n) }
+                    td style="width:60%" {
+                        div style=(format!("height:1em;background:#2b6cb0;width:{:.1}%", *n as f64 / highest * 100.0)) {}
+                    }
+                }
+            }
+        }
     }
 }
 

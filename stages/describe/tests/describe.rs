@@ -79,6 +79,35 @@ fn a_folder_is_counted_and_what_is_odd_in_it_is_named() {
 }
 
 #[test]
+fn groups_are_counted_and_drawn_the_largest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = lfs_faces::dataset::Writer::create(&dir.path().join("in")).unwrap();
+    for (k, group) in ["Asian", "African", "African", "Indian", "African"].into_iter().enumerate() {
+        let face = lfs_faces::dataset::Face {
+            image: image([200, 150, 120 + k as u8], 20),
+            identity: 0,
+            name: format!("{k}.jpg"),
+            points: None,
+            group: Some(group.to_owned()),
+            flags: 0,
+        };
+        writer.push(&face).unwrap();
+    }
+    let info = lfs_faces::dataset::Info { identities: vec!["Ann".to_owned()], ..Default::default() };
+    writer.finish(info).unwrap();
+    let found = describe(dir.path(), json!({})).unwrap();
+    let counts: Vec<(&str, u64)> = found.groups.iter().map(|(k, n)| (k.as_str(), *n)).collect();
+    assert_eq!(counts, [("African", 3), ("Asian", 1), ("Indian", 1)]);
+    let page = std::fs::read_to_string(dir.path().join("description/description.html")).unwrap();
+    let place = |text: &str| page.rfind(text).unwrap();
+    assert!(page.contains("Images of each group"));
+    assert!(
+        place("width:100.0%") < place("width:33.3%") && place("<td>African") < place("<td>Asian"),
+        "{page}"
+    );
+}
+
+#[test]
 fn the_same_images_have_one_digest_in_any_container() {
     let dir = tempfile::tempdir().unwrap();
     let skin = image([200, 150, 120], 20);

@@ -11,6 +11,7 @@ pub mod detector;
 mod options;
 mod report;
 mod run;
+mod taken_over;
 pub mod torch_file;
 
 use std::collections::BTreeMap;
@@ -63,9 +64,11 @@ impl Stage for Detect {
         Output {
             name: "report",
             path: "report",
-            about: "faces.csv: for every image what was found and what was done; summary.json: how many of each",
+            about: "faces.csv: for every image what was found and what was done; summary.json: how many of each; rows.jsonl: the same for a \
+                    later run to take over",
         },
     ];
+    const BY_ROW: &'static [&'static str] = &["dataset"];
     type Params = Options;
 
     fn cpu() -> Cpu {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lfs_stage::{Failure, IoContext, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::detector::Found;
 
 /// What was done with an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Done {
     /// It has the points of the face that was taken.

@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use lfs_faces::dataset::{Dataset, FaceRef, Points, Writer};
 use lfs_faces::image::decode;
 use lfs_network::device;
-use lfs_rows::Work;
+use lfs_rows::{Digest, Earlier, Work};
 use lfs_stage::{Context, Failure, Result};
 
 use crate::choose::choose;
 use crate::detector::{self, Detector};
 use crate::options::{Options, Unreadable, WithoutFace};
 use crate::report::{self, Done, Row};
+use crate::taken_over::Made;
 
 /// How many images are looked at before they are written.
 const AT_ONCE: usize = 128;
@@ -27,9 +28,21 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let mut writer = Writer::create(cx.output("dataset")?).map_err(failed)?;
     let (mut rows, mut kept) = (Vec::with_capacity(dataset.len()), 0_u64);
     let all = Work { doing: "looking for faces", rows: dataset.len(), at_once: AT_ONCE };
-    let work = |i: usize| look(options, &dataset.face(i), &detectors);
-    all.run(cx, &pool, work, |i, looked| {
+    let before = cx.earlier("report").map(Earlier::<Made>::open);
+    let mut kept_rows = lfs_rows::Writer::create(cx.output("report")?)?;
+    let mut taken_over = 0;
+    let work = |i: usize| {
+        let face = dataset.face(i);
+        let source = Digest::of_face(&face);
+        match before.as_ref().and_then(|before| before.get(source)) {
+            Some(made) => (source, true, Ok(made.give(&face))),
+            None => (source, false, look(options, &face, &detectors)),
+        }
+    };
+    all.run(cx, &pool, work, |i, (source, was_known, looked)| {
         let (row, points) = looked?;
+        taken_over += usize::from(was_known);
+        kept_rows.push(source, &Made::of(&row))?;
         if row.done != Done::Dropped {
             writer.push(FaceRef { points, ..dataset.face(i) }).map_err(failed)?;
             kept += 1;
@@ -37,6 +50,13 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         rows.push(row);
         Ok(())
     })?;
+    kept_rows.finish()?;
+    if before.is_some() {
+        cx.note(format!(
+            "{taken_over} of {} images are as in an earlier result, and were taken over",
+            dataset.len()
+        ));
+    }
     report::not_empty(&rows, kept)?;
     let count = |done: Done| rows.iter().filter(|r| r.done == done).count();
     let found = count(Done::Found);

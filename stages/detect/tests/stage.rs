@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,6 +50,18 @@ fn write(folder: &Path, faces: &[Face]) {
 }
 
 fn detect(set: &Path, weights: &Path, out: &Path, parameters: Value, threads: usize) -> Result<Vec<Reply>> {
+    detect_after(None, set, weights, out, parameters, threads)
+}
+
+/// The same, with the report of an earlier result.
+fn detect_after(
+    earlier: Option<&Path>,
+    set: &Path,
+    weights: &Path,
+    out: &Path,
+    parameters: Value,
+    threads: usize,
+) -> Result<Vec<Reply>> {
     let scratch = out.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let inputs = [("dataset", set), ("model", weights)];
@@ -64,7 +75,7 @@ fn detect(set: &Path, weights: &Path, out: &Path, parameters: Value, threads: us
         outputs: ["dataset", "report"].map(|n| (n.to_owned(), out.join(n))).into(),
         scratch,
         threads,
-        earlier: BTreeMap::new(),
+        earlier: earlier.iter().map(|folder| ("report".to_owned(), folder.join("report"))).collect(),
     };
     let (done, said) = run_in_place(&Detect, &job);
     done.map(|()| said)
@@ -169,6 +180,25 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     );
     assert_eq!(one[1][2], "2 faces, where one was wanted");
     assert_eq!(Dataset::open(&at("one/dataset")).unwrap().face(1).points, None);
+    // One image is another one, one is gone, and two change places: the others are not looked at, and every byte is as without that.
+    let other = [known.clone(), photographs[3].0.clone(), readable[2].clone(), readable[1].clone()];
+    write(&at("other"), &other);
+    let options = json!({"policy": "exactly-one", "without-face": "keep", "min-score": 0.9});
+    let said =
+        detect_after(Some(&at("one")), &at("other"), &weights, &at("helped"), options.clone(), 2).unwrap();
+    let wanted = "3 of 4 images are as in an earlier result, and were taken over";
+    assert!(said.iter().any(|r| matches!(r, Reply::Note { text } if text == wanted)), "{said:?}");
+    detect(&at("other"), &weights, &at("alone"), options, 1).unwrap();
+    for name in [
+        "dataset/faces.arrow",
+        "dataset/dataset.json",
+        "report/faces.csv",
+        "report/summary.json",
+        "report/rows.jsonl",
+    ] {
+        let bytes = ["helped", "alone"].map(|run| std::fs::read(at(run).join(name)).unwrap());
+        assert!(bytes[0] == bytes[1], "{name}");
+    }
     let again = run("again", json!({"keep-known": false}));
     assert_eq!(done(&again)[3], "found");
     let failed = detect(&at("set"), &weights, &at("fail"), json!({"without-face": "fail"}), 2).unwrap_err();

@@ -115,6 +115,17 @@ impl Vectors {
         out.iter_mut().for_each(|x| *x /= norm);
     }
 
+    /// The cosine of the angle between two rows.
+    ///
+    /// # Panics
+    /// When there is no such row, as a slice does.
+    pub fn cosine(&self, i: usize, k: usize) -> f64 {
+        let (mut a, mut b) = (vec![0.0; self.width], vec![0.0; self.width]);
+        self.unit(i, &mut a);
+        self.unit(k, &mut b);
+        a.iter().zip(&b).map(|(x, y)| x * y).sum()
+    }
+
     /// Writes `count` rows from row `from` on, each brought to length 1 and rounded to float32, to `out` (which is emptied first).
     ///
     /// # Panics
