@@ -34,6 +34,20 @@ impl Similarity {
         (self.a * self.a + self.b * self.b).sqrt()
     }
 
+    /// The sine of the angle by which it turns.
+    pub fn sine(&self) -> f64 {
+        self.b / self.scale()
+    }
+
+    /// The transform of the same scale that turns by the angle of this sine (less than 90 degrees) and brings the same place to a point.
+    /// None when there is no inverse.
+    pub fn turned_to(&self, sine: f64, point: [f64; 2]) -> Option<Self> {
+        let place = self.inverse()?.apply(point);
+        let (a, b) = (self.scale() * (1.0 - sine * sine).sqrt(), self.scale() * sine);
+        let there = Self { a, b, tx: 0.0, ty: 0.0 }.apply(place);
+        Some(Self { a, b, tx: point[0] - there[0], ty: point[1] - there[1] })
+    }
+
     /// Whether it turns by more than 60 degrees.
     pub fn is_turned(&self) -> bool {
         self.a < 0.5 * self.scale()

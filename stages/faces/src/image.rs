@@ -44,6 +44,16 @@ impl Area {
     /// Every picture.
     pub const ALL: Self = Self { left: 0, top: 0, right: u32::MAX, bottom: u32::MAX };
 
+    /// The smallest area that holds both.
+    pub fn with(&self, other: &Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
     /// What of it lies in a picture of a size.
     pub fn within(&self, width: u32, height: u32) -> Self {
         let (right, bottom) = (self.right.min(width), self.bottom.min(height));

@@ -6,13 +6,21 @@ use rayon::prelude::*;
 use crate::template;
 
 const SIDE: usize = 112;
-/// The rows and columns around both eyes that are compared, every second pixel of them.
-const ROWS: (usize, usize) = (38, 66);
-const COLUMNS: (usize, usize) = (22, 90);
-/// What is compared, in pixels.
-const HEIGHT: usize = (ROWS.1 - ROWS.0) / 2;
-const WIDTH: usize = (COLUMNS.1 - COLUMNS.0) / 2;
-const CELLS: usize = HEIGHT * WIDTH;
+/// A part of a crop that is compared, every second pixel of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    top: usize,
+    left: usize,
+    /// In pixels that are compared.
+    height: usize,
+    width: usize,
+}
+
+/// Around both eyes.
+const EYES: Window = Window { top: 38, left: 22, height: 14, width: 34 };
+/// From the brows to the mouth.
+pub(super) const FACE: Window = Window { top: 30, left: 22, height: 30, width: 34 };
+
 /// How many sums are kept side by side.
 const LANES: usize = 16;
 /// How far a crop is shifted.
@@ -50,41 +58,41 @@ impl Grey {
         Self { values, halves }
     }
 
-    /// The rows of the part around the eyes, shifted.
-    fn rows(&self, dx: i64, dy: i64) -> impl Iterator<Item = &[f32]> {
-        let (x, y) = ((COLUMNS.0 as i64 + dx) as usize, (ROWS.0 as i64 + dy) as usize);
+    /// The rows of a window, shifted.
+    fn rows(&self, window: Window, dx: i64, dy: i64) -> impl Iterator<Item = &[f32]> {
+        let (x, y) = ((window.left as i64 + dx) as usize, (window.top as i64 + dy) as usize);
         let half = &self.halves[y % 2][x % 2];
-        (0..HEIGHT).map(move |row| &half[(y / 2 + row) * (SIDE / 2) + x / 2..][..WIDTH])
+        (0..window.height).map(move |row| &half[(y / 2 + row) * (SIDE / 2) + x / 2..][..window.width])
     }
 
-    /// The part around the eyes, shifted; standardised.
-    fn part(&self, dx: i64, dy: i64) -> Vec<f32> {
-        let mut part: Vec<f32> = self.rows(dx, dy).flatten().copied().collect();
+    /// What a window shows, shifted; standardised.
+    fn part(&self, window: Window, dx: i64, dy: i64) -> Vec<f32> {
+        let mut part: Vec<f32> = self.rows(window, dx, dy).flatten().copied().collect();
         standardise(&mut part);
         part
     }
 
-    /// How well that part agrees with a standardised one: correlation.
-    fn agreement(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+    /// How well that agrees with something standardised: correlation.
+    fn agreement(&self, window: Window, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has what the function was compiled for. It adds the same numbers in the same order.
             #[allow(unsafe_code)]
-            return unsafe { self.agreement_avx2(dx, dy, wanted) };
+            return unsafe { self.agreement_avx2(window, dx, dy, wanted) };
         }
-        self.agreement_any(dx, dy, wanted)
+        self.agreement_any(window, dx, dy, wanted)
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn agreement_avx2(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
-        self.agreement_any(dx, dy, wanted)
+    fn agreement_avx2(&self, window: Window, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+        self.agreement_any(window, dx, dy, wanted)
     }
 
     #[inline(always)]
-    fn agreement_any(&self, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
+    fn agreement_any(&self, window: Window, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
         let (mut sums, mut squares, mut products) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
-        for (row, wanted) in self.rows(dx, dy).zip(wanted.chunks_exact(WIDTH)) {
+        for (row, wanted) in self.rows(window, dx, dy).zip(wanted.chunks_exact(window.width)) {
             for (values, wanted) in row.chunks(LANES).zip(wanted.chunks(LANES)) {
                 for (k, (v, w)) in values.iter().zip(wanted).enumerate() {
                     sums[k] += v;
@@ -94,7 +102,7 @@ impl Grey {
             }
         }
         let total = |lanes: [f32; LANES]| lanes.iter().map(|v| f64::from(*v)).sum::<f64>();
-        let n = CELLS as f64;
+        let n = (window.height * window.width) as f64;
         let mean = total(sums) / n;
         let deviation = (total(squares) / n - mean * mean).max(0.0).sqrt().max(1e-6);
         // The mean of the wanted part is zero.
@@ -126,11 +134,11 @@ fn mean(parts: &[Vec<f32>]) -> Vec<f32> {
 
 /// How far each crop is from agreeing with the others; the mean is taken again once, after the first shifts.
 pub(super) fn wander(crops: &[Grey]) -> Vec<Wander> {
-    let mut wanted = mean(&crops.iter().map(|c| c.part(0, 0)).collect::<Vec<_>>());
+    let mut wanted = mean(&crops.iter().map(|c| c.part(EYES, 0, 0)).collect::<Vec<_>>());
     let mut best = Vec::new();
     for _ in 0..2 {
         best = crops.par_iter().map(|c| best_shift(c, &wanted)).collect();
-        let parts: Vec<_> = crops.iter().zip(&best).map(|(c, &(dx, dy, _))| c.part(dx, dy)).collect();
+        let parts: Vec<_> = crops.iter().zip(&best).map(|(c, &(dx, dy, _))| c.part(EYES, dx, dy)).collect();
         wanted = mean(&parts);
     }
     let middle = |mut values: Vec<i64>| {
@@ -147,7 +155,7 @@ fn best_shift(crop: &Grey, wanted: &[f32]) -> (i64, i64, f64) {
     let mut best = (0, 0, f64::MIN);
     for dy in -REACH..=REACH {
         for dx in -REACH..=REACH {
-            let agreement = crop.agreement(dx, dy, wanted);
+            let agreement = crop.agreement(EYES, dx, dy, wanted);
             if agreement > best.2 {
                 best = (dx, dy, agreement);
             }
@@ -156,26 +164,38 @@ fn best_shift(crop: &Grey, wanted: &[f32]) -> (i64, i64, f64) {
     best
 }
 
-/// The part around the eyes that most of the crops show: the median of each cell.
-pub(super) struct Typical(Vec<f32>);
+/// What most of the crops show around the eyes: the median of each pixel.
+pub(super) struct Typical(Window, Vec<f32>);
 
 impl Typical {
     /// None without crops.
     pub(super) fn of(crops: &[Grey]) -> Option<Self> {
-        let parts: Vec<_> = crops.iter().map(|c| c.part(0, 0)).collect();
+        Self::in_window(EYES, crops)
+    }
+
+    /// The same for another part of the crops.
+    pub(super) fn in_window(window: Window, crops: &[Grey]) -> Option<Self> {
+        let parts: Vec<_> = crops.iter().map(|c| c.part(window, 0, 0)).collect();
         let median = |k: usize| {
             let mut values: Vec<f32> = parts.iter().map(|p| p[k]).collect();
             values.sort_by(f32::total_cmp);
             values[values.len() / 2]
         };
-        let mut typical: Vec<f32> = (!parts.is_empty()).then(|| (0..CELLS).map(median).collect())?;
+        let mut typical: Vec<f32> =
+            (!parts.is_empty()).then(|| (0..window.height * window.width).map(median).collect())?;
         standardise(&mut typical);
-        Some(Self(typical))
+        Some(Self(window, typical))
     }
 
     /// How well a crop agrees with it: correlation.
     pub(super) fn agreement(&self, crop: &Grey) -> f64 {
-        crop.agreement(0, 0, &self.0)
+        crop.agreement(self.0, 0, 0, &self.1)
+    }
+
+    /// The same where it agrees best, up to two pixels away.
+    pub(super) fn best_agreement(&self, crop: &Grey) -> f64 {
+        let shifts = [-2, 0, 2].into_iter().flat_map(|dy| [-2, 0, 2].map(|dx| (dx, dy)));
+        shifts.map(|(dx, dy)| crop.agreement(self.0, dx, dy, &self.1)).fold(f64::MIN, f64::max)
     }
 }
 

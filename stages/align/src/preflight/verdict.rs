@@ -14,7 +14,10 @@ const EYES: f64 = 0.1;
 impl Look {
     /// What is wrong, in one sentence, or nothing.
     pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
-        self.by_points(max_residual).or_else(|| self.by_scale()).or_else(|| self.by_crops(max_wander))
+        self.by_points(max_residual)
+            .or_else(|| self.by_scale())
+            .or_else(|| self.by_crops(max_wander))
+            .or_else(|| self.by_turned_heads())
     }
 
     /// What cannot be said for sure, though nothing is known to be wrong.
@@ -103,6 +106,17 @@ impl Look {
             self.images,
             other.factor,
             some.join(", ")
+        ))
+    }
+
+    /// Landmarks that say of upright heads that they are turned.
+    fn by_turned_heads(&self) -> Option<String> {
+        let heads = self.turned_heads.as_ref().filter(|heads| heads.too_many())?;
+        Some(format!(
+            "the landmarks of a part of the images are of another variant of the set: of {} heads that are turned by more than {:.1} \
+             degrees against the others by their landmarks, {} look as upright as the others do; were these landmarks made before the \
+             pictures were aligned?",
+            heads.images, heads.degrees, heads.upright
         ))
     }
 
