@@ -14,7 +14,7 @@ torture rounds="300":
 
 # readers under mutated input, so many seconds each
 fuzz seconds="600":
-    LFS_FUZZ_SECONDS={{seconds}} cargo xtask test -- fuzz --no-capture
+    LFS_FUZZ_SECONDS={{seconds}} cargo xtask test -- -E 'binary(fuzz) | test(fuzz)' --no-capture
 
 # a machine whose power is cut while pipelines run, and whose clock is set; needs a kernel package of Debian
 power-cut kernel *args:

@@ -1,38 +1,20 @@
 //! The work: look, crop, write.
 
-use lfs_faces::dataset::{Crop, Dataset, FaceRef, Points, Writer, known};
+use lfs_faces::dataset::{Crop, Dataset, FaceRef, Writer, known};
 use lfs_faces::image::{Area, Part, Pixels, decode_part, encode_jpeg_part, encode_png};
 use lfs_rows::{Digest, Work};
 use lfs_stage::{Context, Failure, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::options::{Check, Encoding, Options, Unreadable, WithoutLandmarks};
 use crate::preflight;
 use crate::report::Report;
-use crate::taken_over::{Before, Made};
+use crate::taken_over::{Before, Done, Facts, Made};
 use crate::template::{Layout, SIDE};
 use crate::transform::Similarity;
 use crate::warp::{needed, warp};
 
 /// How many images are cropped before they are written.
 const AT_ONCE: usize = 512;
-
-/// What became of one face.
-pub(crate) enum Done {
-    Cropped { image: Vec<u8>, points: Option<Points>, facts: Facts },
-    Dropped(String),
-}
-
-/// What is to be known of a crop.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    /// How far its landmarks are from the template's; none where the picture's centre was cropped.
-    pub(crate) residual: Option<f64>,
-    /// A part of it lies outside of the picture.
-    pub(crate) outside: bool,
-    /// Its landmarks lie within a few pixels, or around a place outside of the picture.
-    pub(crate) misplaced: bool,
-}
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());

@@ -1,12 +1,27 @@
-//! What an earlier result made of images that are the same.
+//! What becomes of an image, and what an earlier result made of one that is the same.
 
 use std::path::Path;
 
-use lfs_faces::dataset::Dataset;
+use lfs_faces::dataset::{Dataset, Points};
 use lfs_rows::{Digest, Earlier};
 use serde::{Deserialize, Serialize};
 
-use crate::run::{Done, Facts};
+/// What became of one face.
+pub(crate) enum Done {
+    Cropped { image: Vec<u8>, points: Option<Points>, facts: Facts },
+    Dropped(String),
+}
+
+/// What is to be known of a crop.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// How far its landmarks are from the template's; none where the picture's centre was cropped.
+    pub(crate) residual: Option<f64>,
+    /// A part of it lies outside of the picture.
+    pub(crate) outside: bool,
+    /// Its landmarks lie within a few pixels, or around a place outside of the picture.
+    pub(crate) misplaced: bool,
+}
 
 /// A line of the report's `rows.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
