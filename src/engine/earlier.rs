@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::work::{End, Mode, Shop, Task};
-use crate::cache::{Look, NoCollection, Record, Stored};
+use crate::cache::{Look, Record, Stored};
 use crate::fingerprint::{Fingerprint, Key};
 
 /// What a job is given.
@@ -18,8 +18,6 @@ pub(super) struct Earlier {
     pub key: Option<Key>,
     /// The outputs by name.
     pub outputs: BTreeMap<String, PathBuf>,
-    /// The outputs stay while the job runs.
-    pub no_collection: Option<NoCollection>,
 }
 
 impl Shop<'_> {
@@ -31,7 +29,6 @@ impl Shop<'_> {
         if inputs.is_empty() || task.mode != Mode::Known {
             return Ok(Earlier::default());
         }
-        let no_collection = self.cache.no_collection()?;
         let mut found: Option<(Key, Record)> = None;
         for key in self.cache.node_keys() {
             let Some(print) = self.cache.fingerprint::<Fingerprint>(&key) else { continue };
@@ -47,13 +44,14 @@ impl Shop<'_> {
                 break;
             }
         }
+        let Some((key, record)) = found else { return Ok(Earlier::default()) };
+        // From here on no collection takes it away while this run goes on.
+        self.cache.rely_on(&self.run, &[key])?;
         // What is taken over gets new digests: damage that hides would hide for good.
-        let Some((key, record)) =
-            found.filter(|(_, record)| self.cache.has_all(record, Look::AtBytes).unwrap_or(false))
-        else {
+        if !self.cache.has_all(&record, Look::AtBytes).unwrap_or(false) {
             return Ok(Earlier::default());
-        };
+        }
         let path = |(name, stored): (String, Stored)| (name, self.cache.object(&stored.digest));
-        Ok(Earlier { key: Some(key), outputs: record.outputs.into_iter().map(path).collect(), no_collection })
+        Ok(Earlier { key: Some(key), outputs: record.outputs.into_iter().map(path).collect() })
     }
 }

@@ -47,7 +47,7 @@ impl Shop<'_> {
         // What a check computes is named by no record.
         let unnamed = match task.mode {
             Mode::Check => self.cache.no_collection()?,
-            _ => earlier.no_collection,
+            _ => None,
         };
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
