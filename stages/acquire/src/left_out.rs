@@ -26,10 +26,11 @@ pub(crate) struct LeftOut {
 const NAMED: usize = 10;
 
 impl LeftOut {
-    pub(crate) fn file(&mut self, name: &str) {
+    /// A file by its name in a folder of the source (`""` is the root).
+    pub(crate) fn file(&mut self, folder: &str, name: &str) {
         *self.files.entry(lfs_formats::names::ending(name)).or_default() += 1;
         self.names.insert(name.to_owned());
-        self.row(name, "no image by its name");
+        self.row(&within(folder, name), "no image by its name");
     }
 
     /// Something that is not taken, for the list.
@@ -47,9 +48,9 @@ impl LeftOut {
         self.names.iter().map(String::as_str)
     }
 
-    pub(crate) fn person(&mut self, folder: &str) {
-        self.persons.insert(folder.to_owned());
-        self.row(folder, "a person's folder without an image");
+    pub(crate) fn person(&mut self, folder: &str, person: &str) {
+        self.persons.insert(person.to_owned());
+        self.row(&within(folder, person), "a person's folder without an image");
     }
 
     pub(crate) fn other(&mut self, key: &'static str, text: String) {
@@ -96,6 +97,11 @@ impl LeftOut {
         }
         told
     }
+}
+
+/// A name in a folder, from the root of the source.
+fn within(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// Writes `passed-over.csv`: a row for everything that was found and not taken.

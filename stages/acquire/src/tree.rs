@@ -72,15 +72,15 @@ impl Tree {
         let found = self.walk(folder, |name| !is_litter(name))?;
         let (images, others): (Vec<String>, Vec<String>) = found.files.into_iter().partition(|f| is_image(f));
         for other in others.iter().filter(|f| !folder.is_empty() || f.contains('/') || is_any_image(f)) {
-            left_out.file(other);
+            left_out.file(folder, other);
         }
         if let Some(depth) = persons {
             let above =
                 |path: &str| path.match_indices('/').nth(depth - 1).map(|(i, _)| path[..i].to_owned());
             let with: HashSet<String> = images.iter().filter_map(|i| above(i)).collect();
             let of_persons = found.folders.iter().filter(|f| f.split('/').count() == depth);
-            for folder in of_persons.filter(|f| !with.contains(f.as_str())) {
-                left_out.person(folder);
+            for person in of_persons.filter(|f| !with.contains(f.as_str())) {
+                left_out.person(folder, person);
             }
         }
         Ok(images)

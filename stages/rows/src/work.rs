@@ -41,7 +41,7 @@ impl Work<'_> {
         let (send, receive) = sync_channel::<(usize, Vec<T>)>(0);
         let work = &work;
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let worker = scope.spawn(move || {
                 for start in (0..self.rows).step_by(self.at_once.max(1)) {
                     let end = (start + self.at_once).min(self.rows);
                     let done = pool.install(|| (start..end).into_par_iter().map(work).collect());
@@ -64,6 +64,8 @@ impl Work<'_> {
                     ..Progress::default()
                 });
             }
+            // A fault of its own is told as what it was.
+            worker.join().unwrap_or_else(|fault| std::panic::resume_unwind(fault));
             Ok(())
         })
     }

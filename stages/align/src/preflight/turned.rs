@@ -27,6 +27,8 @@ const LEAST: f64 = 0.0436;
 /// How many heads are looked at, and how few say nothing.
 const SAMPLE: usize = 400;
 const ENOUGH: usize = 40;
+/// One in so many images, at least, must be turned: a few bad rows among very many are no other variant.
+const PART: usize = 50;
 /// The share of them that may look as upright as the others. LFW's own landmarks, which have errors of a degree or two themselves, have
 /// 0.46, and so have those of MTCNN; CFP's 0.01. With a tenth of LFW's from before funnelling it is 0.65, with three tenths 0.80.
 const SHARE: f64 = 0.53;
@@ -67,7 +69,7 @@ pub(super) fn turned(dataset: &Dataset, sines: &[(u32, f32)], crops: &[Grey]) ->
     let turned = |a: &&(u32, f32)| f64::from((a.1 - median).abs()) > far;
     let all: Vec<u32> = sines.iter().filter(turned).map(|a| a.0).collect();
     let n = all.len().min(SAMPLE);
-    if n < ENOUGH {
+    if n < ENOUGH || all.len() * PART < sines.len() {
         return None;
     }
     let typical = Typical::in_window(FACE, crops)?;
