@@ -109,10 +109,7 @@ impl Fingerprint {
 
     /// Whether another one differs at most in what these inputs hold.
     pub fn differs_at_most_in(&self, inputs: &[String], other: &Self) -> bool {
-        let others = |print: &'_ Self| -> BTreeMap<String, InputPrint> {
-            let others = print.inputs.iter().filter(|(name, _)| !inputs.contains(name));
-            others.map(|(name, print)| (name.clone(), print.clone())).collect()
-        };
+        let is_other = |input: &(&String, &InputPrint)| !inputs.contains(input.0);
         (self.version, &self.kind, &self.code, &self.parameters, &self.environment, &self.outputs)
             == (
                 other.version,
@@ -122,7 +119,7 @@ impl Fingerprint {
                 &other.environment,
                 &other.outputs,
             )
-            && others(self) == others(other)
+            && self.inputs.iter().filter(is_other).eq(other.inputs.iter().filter(is_other))
     }
 
     /// The key.

@@ -1,9 +1,10 @@
 """`align` beside OpenCV, in alternation: `measure.py PYTHON [rounds]`. PYTHON is one with opencv-python-headless, simplejpeg and numpy.
 
 Build first: `cargo build --release --examples`. The photographs are those that the environment's LFS_DATA names (`lfw-subset`: 250x250
-JPEG with five points each), each five times, since a training set is larger than they are. Both make JPEG crops of 112x112 at quality 95: the stage of kind `align` as a whole (its look at a sample, report
-data set, and the runner's hashing of it included; the start of the program not, as Python's is not), and OpenCV with two processes (decode, the same transform, encode, crops joined into
-files). Then whole photographs decoded on one core, beside simplejpeg and OpenCV. Images a second as median (least to most)."""
+JPEG with five points each), each five times, since a training set is larger than they are. Both make JPEG crops of 112x112 at quality 95:
+the stage of kind `align` as a whole (its look at a sample, report, data set, and the runner's hashing of it included; the start of the
+program not, as Python's is not), and OpenCV with two processes (decode, the same transform, encode, crops joined into files). Then whole
+photographs decoded on one core, beside simplejpeg and OpenCV. Images a second as median (least to most)."""
 
 import json
 import os

@@ -37,12 +37,11 @@ impl Shop<'_> {
             }
             let Some(record) = self.cache.record(&key) else { continue };
             let own = record.made.node == task.node.name;
-            if own || found.is_none() {
-                found = Some((key, record));
-            }
             if own {
+                found = Some((key, record));
                 break;
             }
+            found.get_or_insert((key, record));
         }
         let Some((key, record)) = found else { return Ok(Earlier::default()) };
         // From here on no collection takes it away while this run goes on.
