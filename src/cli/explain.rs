@@ -184,8 +184,10 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
             record.made.node, record.made.run, record.made.started
         );
         if let Some(earlier) = &record.made.earlier {
-            text +=
-                &format!("  rows that had not changed were taken over from the result {}\n", earlier.short());
+            text += &format!(
+                "  the earlier result {} was given, so that rows that had not changed could be taken over\n",
+                earlier.short()
+            );
         }
     }
     match nearest {

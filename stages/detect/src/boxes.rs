@@ -6,7 +6,10 @@ use crate::detector::Box4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
     /// The part that both cover, of what either covers.
-    Union,
+    Union {
+        /// A box of one pixel has the side 1, not 0.
+        whole_pixels: bool,
+    },
     /// The part that both cover, of the smaller one; a box of one pixel has the side 1, not 0.
     Smaller,
 }
@@ -25,7 +28,7 @@ pub(crate) fn suppressed(boxes: &[(Box4, f32)], most: f64, overlap: Overlap) -> 
     order.sort_by(|a, b| boxes[*b].1.total_cmp(&boxes[*a].1));
     order.truncate(MOST);
     let mut kept: Vec<usize> = Vec::new();
-    let extra = if overlap == Overlap::Smaller { 1.0 } else { 0.0 };
+    let extra = if overlap == (Overlap::Union { whole_pixels: false }) { 0.0 } else { 1.0 };
     let area = |b: &Box4| (b[2] - b[0] + extra) * (b[3] - b[1] + extra);
     for i in order {
         let (this, own) = (&boxes[i].0, area(&boxes[i].0));
@@ -35,7 +38,7 @@ pub(crate) fn suppressed(boxes: &[(Box4, f32)], most: f64, overlap: Overlap) -> 
             let height = (this[3].min(other[3]) - this[1].max(other[1]) + extra).max(0.0);
             let (both, others) = (width * height, area(other));
             let whole = match overlap {
-                Overlap::Union => own + others - both,
+                Overlap::Union { .. } => own + others - both,
                 Overlap::Smaller => own.min(others),
             };
             f64::from(both / whole) > most
@@ -66,13 +69,15 @@ pub(crate) fn moved(b: Box4, by: &[f32], extra: f32) -> Box4 {
 mod tests {
     use super::*;
 
+    const UNION: Overlap = Overlap::Union { whole_pixels: false };
+
     #[test]
     fn a_box_goes_when_a_better_one_hides_it() {
         // The first two share 50 of 150; the third lies inside the second, and is 25 of its 100.
         let boxes =
             [([0.0, 0.0, 10.0, 10.0], 0.8), ([5.0, 0.0, 15.0, 10.0], 0.9), ([10.0, 0.0, 15.0, 5.0], 0.7)];
-        assert_eq!(suppressed(&boxes, 0.3, Overlap::Union), [1, 2]);
-        assert_eq!(suppressed(&boxes, 0.34, Overlap::Union), [1, 0, 2]);
+        assert_eq!(suppressed(&boxes, 0.3, UNION), [1, 2]);
+        assert_eq!(suppressed(&boxes, 0.34, UNION), [1, 0, 2]);
         assert_eq!(suppressed(&boxes, 0.7, Overlap::Smaller), [1, 0]);
     }
 }

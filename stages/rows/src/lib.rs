@@ -7,7 +7,7 @@
 //! way: nothing is taken over that does not have the digest.
 //!
 //! ```text
-//! {"source":"5f0c..","name":"Aaron/0001.jpg","done":"cropped","row":0,..}
+//! {"source":"5f0c..","done":"cropped","row":0,..}
 //! ```
 
 mod work;

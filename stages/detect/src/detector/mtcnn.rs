@@ -25,6 +25,8 @@ const FIELD: usize = 12;
 const STRIDE: usize = 2;
 /// Pictures of the pyramid are looked at in bands of so many pixels at most: what one takes of memory.
 const BAND: usize = 1 << 18;
+/// How the boxes of the first two networks overlap.
+const UNION: Overlap = Overlap::Union { whole_pixels: false };
 /// How many boxes are judged at a time.
 const BATCH: usize = 128;
 
@@ -166,7 +168,7 @@ impl Detector for Mtcnn {
         judged.retain(|(_, row)| probability(row[0], row[1]) > self.least[1]);
         let scored: Vec<(Box4, f32)> =
             judged.iter().map(|(b, row)| (*b, probability(row[0], row[1]))).collect();
-        let stay = suppressed(&scored, 0.7, Overlap::Union);
+        let stay = suppressed(&scored, 0.7, UNION);
         let boxes: Vec<Box4> =
             stay.iter().map(|&i| square(moved(judged[i].0, &judged[i].1[2..6], 1.0))).collect();
 
@@ -194,7 +196,7 @@ impl Detector for Mtcnn {
 
 fn stay(proposals: &[Proposal], most: f64) -> Vec<usize> {
     let scored: Vec<(Box4, f32)> = proposals.iter().map(|p| (p.place, p.score)).collect();
-    suppressed(&scored, most, Overlap::Union)
+    suppressed(&scored, most, UNION)
 }
 
 fn picked(proposals: Vec<Proposal>, places: Vec<usize>) -> Vec<Proposal> {

@@ -33,3 +33,28 @@ pub(super) fn named(model: &Path, name: &str, help: &str) -> Result<PathBuf> {
         .help("give the folder that holds one set of weights")),
     }
 }
+
+/// The file itself, or the one file with this ending, at any depth of a folder.
+///
+/// # Errors
+/// When there is none, or there are several.
+pub(super) fn ending(model: &Path, ending: &str) -> Result<PathBuf> {
+    if model.is_file() {
+        return Ok(model.to_owned());
+    }
+    let mut found = Vec::new();
+    for entry in WalkDir::new(model).sort_by_file_name() {
+        let entry = entry.map_err(|e| Failure::new(format!("cannot look for a .{ending} file: {e}")))?;
+        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == ending) {
+            found.push(entry.into_path());
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Err(Failure::new(format!(
+            "there are {} .{ending} files in the folder of input `model`",
+            several.len()
+        ))
+        .help(format!("give the one .{ending} file of the detector, or a folder with it alone"))),
+    }
+}

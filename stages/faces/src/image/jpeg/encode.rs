@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use super::fdct;
 use super::huffman::NATURAL;
+#[cfg(target_arch = "x86_64")]
+use super::vectors;
 
 /// What is the same in every file of a quality.
 pub(super) struct Tables {
@@ -86,15 +88,15 @@ pub(super) fn encode<const N: usize>(
     width: u16,
     height: u16,
     pixels: &[[u8; N]],
-    vectors: bool,
+    fast: bool,
 ) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
-    if vectors && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+    if fast && vectors::are_there() {
         // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
         #[allow(unsafe_code)]
         return unsafe { encode_avx2(tables, width, height, pixels) };
     }
-    let _ = vectors;
+    let _ = fast;
     encode_with(tables, width, height, pixels, fdct::block)
 }
 

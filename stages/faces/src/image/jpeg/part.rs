@@ -13,14 +13,14 @@ use crate::image::Area;
 
 /// The pixels of an area, which lies in the picture: red, green and blue in the first three bytes of `N`. None where another decoder has
 /// to look at the file, or it is damaged.
-pub(super) fn decode<const N: usize>(frame: &Frame<'_>, area: &Area, vectors: bool) -> Option<Vec<[u8; N]>> {
+pub(super) fn decode<const N: usize>(frame: &Frame<'_>, area: &Area, fast: bool) -> Option<Vec<[u8; N]>> {
     #[cfg(target_arch = "x86_64")]
-    if vectors && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+    if fast && vectors::are_there() {
         // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
         #[allow(unsafe_code)]
         return unsafe { decode_avx2(frame, area) };
     }
-    let _ = vectors;
+    let _ = fast;
     decode_with(frame, area, idct::block, colour::rows)
 }
 

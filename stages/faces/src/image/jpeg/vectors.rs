@@ -7,6 +7,14 @@ use std::arch::x86_64::*;
 
 use super::fdct::Divisors;
 
+/// Whether the processor has all that the functions which use these were compiled for.
+pub(super) fn are_there() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+}
+
 /// Eight rows, or columns, of eight values.
 type Eight = [__m128i; 8];
 
