@@ -15,6 +15,7 @@ use crate::cache::{Look, Made, NoCollection, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Key, StepPrint, canonical};
+use crate::plan::Node;
 use crate::worker::{Heard, Worker};
 
 /// How long to listen before looking whether the run is being stopped.
@@ -41,7 +42,7 @@ impl Shop<'_> {
             earlier: earlier.outputs,
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
-        let mut worker = self.worker(program, task.gpus())?;
+        let mut worker = self.worker(program, task.node, task.gpus())?;
         worker.log_to(Some(open_log(&place.log)?));
         worker.measure();
         // What a check computes is named by no record.
@@ -241,11 +242,10 @@ impl<'scope, 'env> Host<'scope, 'env> {
         };
         let (shop, job, program) = (self.shop, self.job.clone(), self.program);
         let log = self.place.log.clone();
-        let timeout = self.task.node.timeout;
+        let node = self.task.node;
         let request = Request::RunStep { job, step: asked.step.clone(), after: asked.after.clone(), folder };
-        asked.elsewhere = Some(
-            self.scope.spawn(move || shop.elsewhere(program, &taken.what.gpus, &request, &log, timeout)),
-        );
+        asked.elsewhere =
+            Some(self.scope.spawn(move || shop.elsewhere(program, node, &taken.what.gpus, &request, &log)));
         Ok(StepAnswer::Elsewhere)
     }
 
@@ -264,7 +264,8 @@ impl<'scope, 'env> Host<'scope, 'env> {
         let mut environment = kind.info.facts.clone();
         for name in &step.choices {
             let value = node.parameters.get(name).and_then(|v| v.as_str()).unwrap_or_default();
-            if let Some(choice) = kind.info.choices.get(name).and_then(|c| c.get(value)) {
+            let choice = kind.info.choices.get(name).and_then(|c| c.get(value));
+            if let Some(choice) = choice.filter(|choice| choice.counts(&node.parameters)) {
                 code.extend(choice.code.clone());
                 environment.extend(choice.facts.clone());
             }
@@ -399,15 +400,15 @@ impl Shop<'_> {
     fn elsewhere(
         &self,
         program: usize,
+        node: &Node,
         gpus: &[String],
         request: &Request,
         log: &Path,
-        timeout: Option<Duration>,
     ) -> Result<(), End> {
-        let mut worker = self.worker(program, gpus)?;
+        let mut worker = self.worker(program, node, gpus)?;
         worker.log_to(Some(open_log(log)?));
         worker.say(request);
-        let entered = self.stop.enter(worker.group(), timeout);
+        let entered = self.stop.enter(worker.group(), node.timeout);
         loop {
             match worker.hear(LISTEN) {
                 Heard::Reply(Reply::Done) => {

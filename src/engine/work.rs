@@ -515,18 +515,25 @@ impl Shop<'_> {
         }
     }
 
-    /// A worker that sees these GPUs: an idle one, or a new one.
-    pub fn worker(&self, program: usize, gpus: &[String]) -> Result<Worker, End> {
+    /// A worker for a node that sees these GPUs: an idle one, or a new one.
+    pub fn worker(&self, program: usize, node: &Node, gpus: &[String]) -> Result<Worker, End> {
+        let process = node.process.as_deref();
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = idle.iter().position(|w| w.program == program && w.gpus == gpus) {
-            return Ok(idle.swap_remove(at).worker);
+        if let Some(at) =
+            idle.iter().position(|w| w.program == program && w.gpus == gpus && w.worker.can_work_as(process))
+        {
+            let mut worker = idle.swap_remove(at).worker;
+            worker.works_as(process);
+            return Ok(worker);
         }
         drop(idle);
         // A node without a GPU of its own must not touch one.
         let worker = Worker::start(&self.workers.programs[program], Some(gpus.as_deref().unwrap_or("")));
         // That it cannot be started is a fault of the nodes that need it.
-        worker.map_err(|fault| End::Failed(Failed::of(fault)))
+        let mut worker = worker.map_err(|fault| End::Failed(Failed::of(fault)))?;
+        worker.works_as(process);
+        Ok(worker)
     }
 
     /// Keeps a worker for the next node.

@@ -118,6 +118,7 @@ impl<'a> Builder<'a> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             resources: Resources { cpu: CpuDemand::Count(1), gpu: 0, memory: 0 },
+            process: None,
             timeout,
             retries,
         };
@@ -164,15 +165,17 @@ impl<'a> Builder<'a> {
             schema::resolve(&info.parameters, table, &draft.kind.1, &info.name, &mut self.wrong);
         let mut code = Arc::clone(&kind.code);
         let mut environment = info.facts.clone();
+        node.process.clone_from(&info.process);
+        // First, since what a choice brings may depend on what others became.
         for (name, choices) in &info.choices {
-            let Some(mut value) = parameters.get(name).and_then(Json::as_str).map(str::to_owned) else {
-                continue;
-            };
-            if let Some(becomes) = choices.get(&value).and_then(|c| c.becomes.clone()) {
-                value = becomes;
-                parameters[name] = Json::from(value.as_str());
+            let value = parameters.get(name).and_then(Json::as_str);
+            if let Some(becomes) = value.and_then(|v| choices.get(v)).and_then(|c| c.becomes.as_deref()) {
+                parameters[name] = Json::from(becomes);
             }
-            let Some(choice) = choices.get(&value) else { continue };
+        }
+        for (name, choices) in &info.choices {
+            let Some(value) = parameters.get(name).and_then(Json::as_str) else { continue };
+            let Some(choice) = choices.get(value).filter(|c| c.counts(&parameters)) else { continue };
             if let Some(why) = &choice.unavailable {
                 let place = table.get(name).map_or(&draft.kind.1, |v| &v.place);
                 let problem =
@@ -181,6 +184,7 @@ impl<'a> Builder<'a> {
             }
             Arc::make_mut(&mut code).extend(choice.code.clone());
             environment.extend(choice.facts.clone());
+            node.process = node.process.take().or_else(|| choice.process.clone());
             node.resources.gpu += match &choice.gpus {
                 None => 0,
                 Some(Gpus::One) => 1,

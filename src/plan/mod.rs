@@ -80,6 +80,8 @@ pub struct Node {
     pub outputs: Vec<Output>,
     /// What it needs of the machine.
     pub resources: Resources,
+    /// What a worker process must have settled on, if anything; see [`lfs_stage::Choice::process`].
+    pub process: Option<String>,
     /// After how long it is stopped.
     pub timeout: Option<Duration>,
     /// How often it is tried again after a failure.

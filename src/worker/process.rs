@@ -19,6 +19,8 @@ pub struct Worker {
     stdin: ChildStdin,
     replies: Receiver<std::result::Result<Reply, String>>,
     log: Arc<Mutex<Option<File>>>,
+    /// What it has settled on for its life; see [`lfs_stage::Choice::process`].
+    settled: Option<String>,
 }
 
 /// No message of a worker is longer, in bytes.
@@ -93,7 +95,19 @@ impl Worker {
                 line.clear();
             }
         });
-        Ok(Self { child, stdin, replies, log })
+        Ok(Self { child, stdin, replies, log, settled: None })
+    }
+
+    /// Whether it can still work so.
+    pub fn can_work_as(&self, process: Option<&str>) -> bool {
+        process.is_none() || self.settled.is_none() || self.settled.as_deref() == process
+    }
+
+    /// It works so from now on.
+    pub fn works_as(&mut self, process: Option<&str>) {
+        if let Some(process) = process {
+            self.settled = Some(process.to_owned());
+        }
     }
 
     /// Where what it writes to its error output goes from now on.

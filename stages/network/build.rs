@@ -25,6 +25,7 @@ fn main() {
         .flag("-fopenmp")
         .file("shim/shim.cpp")
         .file("shim/norm.cpp")
+        .file("shim/product.cpp")
         .compile("lfs_shim");
     println!("cargo:rustc-link-lib=dylib=gomp");
     build_gpu_part(&include);

@@ -5,6 +5,7 @@ mod cargo;
 mod fetch;
 mod host;
 mod libtorch;
+mod portable;
 mod recipe;
 mod referees;
 mod reproduce;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
                     libtorch, build, and run it (ARGS go to `lfs-pipe run`); without DIR, rehearse it on drawn faces
   test [ARGS]       get libtorch, build, and run every test (ARGS go to the test runner)
   check             get libtorch; formatting and lints as CI asks for them
+  portable          whether emulated processors of other makers give the same bytes as this one (needs qemu-user)
   bench             time the built programs: start, no-op run, hashing
   libtorch [--cuda] get libtorch alone; with --cuda the libraries for a GPU, beside it
 
@@ -52,6 +54,7 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
         ["reproduce", rest @ ..] => reproduce::reproduce(host, rest),
         ["test", "--", rest @ ..] | ["test", rest @ ..] => cargo::test(host, rest),
         ["check"] => cargo::check(host),
+        ["portable"] => portable::portable(host),
         ["bench"] => bench::bench(host),
         ["libtorch"] => libtorch::lean(host).map(|()| ExitCode::SUCCESS),
         ["libtorch", "--cuda"] => libtorch::cuda(host).map(|()| ExitCode::SUCCESS),
@@ -60,7 +63,8 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         [other, ..] => {
-            let known = ["run", "reproduce", "test", "check", "bench", "libtorch", "help"].contains(other);
+            let known = ["run", "reproduce", "test", "check", "portable", "bench", "libtorch", "help"]
+                .contains(other);
             let message = if known {
                 format!("`{other}` does not take these arguments: {}", words[1..].join(" "))
             } else {

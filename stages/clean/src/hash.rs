@@ -46,7 +46,7 @@ impl Hasher {
     pub fn new() -> Self {
         let wave = |k: usize| {
             let angle = |i: usize| std::f64::consts::PI * (2 * i + 1) as f64 * k as f64 / (2 * SIDE) as f64;
-            std::array::from_fn(|i| (1024.0 * angle(i).cos()).round() as i64)
+            std::array::from_fn(|i| (1024.0 * libm::cos(angle(i))).round() as i64)
         };
         Self { waves: (1..=WAVES).map(wave).collect(), order: order() }
     }

@@ -31,7 +31,7 @@ impl Stage for Clean {
     const KIND: &'static str = "clean";
     const SUMMARY: &'static str = "Drops unreadable, small, duplicate and wrongly labelled images and identities with too few, each with its reason";
     const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_rows::SOURCE, SOURCE];
+        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_products::SOURCE, lfs_rows::SOURCE, SOURCE];
     const INPUTS: &'static [Input] = &[
         lfs_stage::one("dataset", "faces"),
         lfs_stage::optional(

@@ -28,7 +28,7 @@ pub(crate) fn sharpness(p: &Pixels) -> f64 {
         }
     }
     let edges = edges / ((w - 2) * (h - 2)) as f64;
-    if variance > 0.0 { ((edges + 1e-9) / variance).ln() } else { 0.0 }
+    if variance > 0.0 { libm::log((edges + 1e-9) / variance) } else { 0.0 }
 }
 
 /// A sharpness is low when it lies so many deviations (of a Gaussian with the same median deviation) below the median.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use lfs_detect::{Options, detector};
 use lfs_faces::image::decode;
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::device::{self, Device};
 use rayon::prelude::*;
 
@@ -16,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: look MODEL ROOT LIST [THREADS]".into());
     };
     let threads: usize = rest.first().map_or(Ok(1), |w| w.parse())?;
-    let device = device::prepare(Device::Auto, 1)?;
+    let device = device::prepare(Device::Auto, 1, Arithmetic::default())?;
     let text = std::fs::read_to_string(list)?;
     let images: Vec<(&str, Vec<u8>)> = text
         .lines()

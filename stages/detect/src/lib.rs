@@ -53,8 +53,14 @@ const ELSEWHERE: &[&str] = &[
 impl Stage for Detect {
     const KIND: &'static str = "detect";
     const SUMMARY: &'static str = "Finds faces and their five points";
-    const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_onnx::SOURCE, lfs_rows::SOURCE, SOURCE];
+    const CODE: &'static [&'static [Source]] = &[
+        lfs_faces::SOURCE,
+        lfs_network::SOURCE,
+        lfs_products::SOURCE,
+        lfs_onnx::SOURCE,
+        lfs_rows::SOURCE,
+        SOURCE,
+    ];
     const INPUTS: &'static [Input] = &[
         one("dataset", "images as they were found"),
         one("model", "the detector's weights: a folder that has them at any depth, or their file"),
@@ -82,7 +88,11 @@ impl Stage for Detect {
     fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
         let mut devices = device::choices();
         devices.insert("(none)".to_owned(), choice(ELSEWHERE));
-        BTreeMap::from([("device".to_owned(), devices), ("detector".to_owned(), DetectorName::choices())])
+        BTreeMap::from([
+            ("device".to_owned(), devices),
+            ("arithmetic".to_owned(), device::arithmetics()),
+            ("detector".to_owned(), DetectorName::choices()),
+        ])
     }
 
     fn check(options: &Options) -> Result<()> {

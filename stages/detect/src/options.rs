@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::device::Device;
 use lfs_stage::{Choice, Failure, Result, choice};
 use schemars::JsonSchema;
@@ -41,6 +42,10 @@ pub struct Options {
     pub longest_side: u32,
     /// Where to compute.
     pub device: Device,
+    /// How a processor computes: `portable`, the same bits on every x86-64 processor with AVX2 and FMA, or `fastest`, with the kernels
+    /// that libraries choose for this one.
+    #[schemars(extend("x-when" = {"device": ["auto", "cpu"]}))]
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for Options {
@@ -58,6 +63,7 @@ impl Default for Options {
             scale_factor: 0.709,
             longest_side: 640,
             device: Device::Auto,
+            arithmetic: Arithmetic::Portable,
         }
     }
 }

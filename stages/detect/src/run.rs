@@ -21,7 +21,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
     // Pictures are looked at beside each other, and each by one thread: its numbers are the same however many there are.
-    let device = device::prepare(options.device, 1)?;
+    let device = device::prepare(options.device, 1, options.arithmetic)?;
     let threads = if device == tch::Device::Cpu { cx.threads() } else { 1 };
     let detectors = Detectors::open(options, cx, device, threads)?;
     let pool = lfs_rows::threads(threads)?;

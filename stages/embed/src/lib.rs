@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device};
 use lfs_network::gpu;
@@ -43,11 +44,15 @@ pub struct Params {
     pub threads: u32,
     /// Where to compute.
     pub device: Device,
+    /// How a processor computes: `portable`, the same bits on every x86-64 processor with AVX2 and FMA, or `fastest`, with the kernels
+    /// that libraries choose for this one.
+    #[schemars(extend("x-when" = {"device": ["auto", "cpu"]}))]
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { flip: false, batch: 128, threads: 1, device: Device::Auto }
+        Self { flip: false, batch: 128, threads: 1, device: Device::Auto, arithmetic: Arithmetic::Portable }
     }
 }
 
@@ -76,7 +81,8 @@ const DECLARATIONS: &[&str] = &["network/src/backbone/mod.rs", "network/src/sgd.
 impl Stage for Embed {
     const KIND: &'static str = "embed";
     const SUMMARY: &'static str = "Turns aligned crops into embeddings";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] =
         &[one("model", "the network: a model folder of kind train"), one("dataset", "aligned crops")];
     const OUTPUTS: &'static [Output] = &[Output {
@@ -97,7 +103,7 @@ impl Stage for Embed {
     fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
         let mut devices = device::choices();
         devices.insert("(none)".to_owned(), lfs_stage::choice(DECLARATIONS));
-        BTreeMap::from([("device".to_owned(), devices)])
+        BTreeMap::from([("device".to_owned(), devices), ("arithmetic".to_owned(), device::arithmetics())])
     }
 
     fn check(params: &Self::Params) -> Result<()> {
@@ -110,7 +116,7 @@ impl Stage for Embed {
     }
 
     fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<()> {
-        let device = device::prepare(params.device, params.threads)?;
+        let device = device::prepare(params.device, params.threads, params.arithmetic)?;
         let (model, info) = Model::open(cx.input("model")?, device)?;
         let crops = Crops::open(cx.input("dataset")?, cx.threads())?;
         fits(&info, &crops)?;

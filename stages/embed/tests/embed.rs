@@ -8,7 +8,9 @@ use std::path::Path;
 use lfs_embed::{EMBEDDINGS_FILE, Embed, EmbeddingsInfo, INFO_FILE};
 use lfs_faces::dataset::{Crop, Face, Info, Writer};
 use lfs_faces::image::{Pixels, encode_png};
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::backbone::Backbone;
+use lfs_network::device;
 use lfs_network::model::{Model, ModelInfo, Plan};
 use lfs_network::weights::{self, Tensors};
 use lfs_stage::{Binding, Failure, Job, Kind, run_in_place};
@@ -42,6 +44,8 @@ fn dataset(folder: &Path, crop: Crop, count: u32, mirrored: bool) {
 }
 
 fn model(folder: &Path, size: u32) {
+    // As in a worker: before any tensor.
+    device::prepare(device::Device::Cpu, 1, Arithmetic::default()).unwrap();
     let network = Plan { backbone: Backbone::ResnetSmall.with_defaults(), size, embedding: 16 };
     let tensors = Model::seeded(&network, 3, CPU).unwrap().tensors();
     let info = ModelInfo {

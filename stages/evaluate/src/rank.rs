@@ -9,6 +9,8 @@
 //! - open-set identification TPR at FAR (Trillion-Pairs): a hit when the mate is above every distractor of the
 //!   probe and above a threshold; the FAR is the share of probes with a distractor above that threshold.
 
+use lfs_products::product;
+
 use crate::scan::{Mate, Scan};
 use crate::score::Embeddings;
 use crate::tpr_at_far::{TprAtFar, allowed, tpr_at_far};
@@ -21,10 +23,12 @@ pub fn mates(probes: &Embeddings, identities: &[i64]) -> Vec<Mate> {
     let mut out = Vec::new();
     for group in order.chunk_by(|&a, &b| identities[a] == identities[b]) {
         let rows = probes.rows(group);
-        let scores = rows.matrix().dot(&rows.matrix().t());
+        let all = rows.matrix(0..group.len());
+        let mut scores = vec![0.0; group.len() * group.len()];
+        product(all, all.turned(), &mut scores);
         for (i, &probe) in group.iter().enumerate() {
             for (j, &mate) in group.iter().enumerate().filter(|(j, _)| *j != i) {
-                let score = scores[[i, j]];
+                let score = scores[i * group.len() + j];
                 out.push(Mate { probe: probe as u32, mate: mate as u32, score });
             }
         }

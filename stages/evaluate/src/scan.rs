@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, s};
+use lfs_products::product;
 use rayon::prelude::*;
 
 use crate::score::Embeddings;
@@ -92,20 +91,15 @@ pub fn scan(
         .into_par_iter()
         .fold(empty, |mut part, (p, g)| {
             let rows = p..(p + PROBES).min(n);
-            let a = probes.matrix();
-            let a = a.slice(s![rows.clone(), ..]);
-            let mut block = Array2::<f32>::zeros((rows.len(), GALLERY.min(m - g)));
+            let a = probes.matrix(rows.clone());
+            let mut block = vec![0.0; rows.len() * GALLERY.min(m - g)];
             for start in (g..(g + SLAB).min(m)).step_by(GALLERY) {
                 let columns = start..(start + GALLERY).min(m);
-                let b = gallery.matrix();
-                let b = b.slice(s![columns.clone(), ..]);
-                let mut c = block.slice_mut(s![.., ..columns.len()]);
-                general_mat_mul(1.0, &a, &b.t(), 0.0, &mut c);
-                for (i, mut row) in rows.clone().zip(c.rows_mut()) {
-                    if let Some(row) = row.as_slice_mut() {
-                        part.set_mates_aside(i, columns.start, row, &places);
-                        part.take(i, row, &floor);
-                    }
+                let block = &mut block[..rows.len() * columns.len()];
+                product(a, gallery.matrix(columns.clone()).turned(), block);
+                for (i, row) in rows.clone().zip(block.chunks_exact_mut(columns.len())) {
+                    part.set_mates_aside(i, columns.start, row, &places);
+                    part.take(i, row, &floor);
                 }
                 let scored = (rows.len() * columns.len()) as u64;
                 done(count.fetch_add(scored, Ordering::Relaxed) + scored);
@@ -286,13 +280,14 @@ mod tests {
         let (probes, gallery) = (made(300, 24, 1), made(5000, 24, 2));
         let keep = Keep { per_probe: 3, tail: 1500 };
         let got = scan(&probes, &gallery, NONE, keep, &|_| {});
-        let whole = probes.matrix().dot(&gallery.matrix().t());
-        for (i, row) in whole.rows().into_iter().enumerate() {
+        let mut whole = vec![0.0; 300 * 5000];
+        product(probes.matrix(0..300), gallery.matrix(0..5000).turned(), &mut whole);
+        for (i, row) in whole.chunks_exact(5000).enumerate() {
             let mut row = row.to_vec();
             row.sort_unstable_by(|a, b| b.total_cmp(a));
             assert_eq!([got.best(i, 1), got.best(i, 2), got.best(i, 3)], row[..3]);
         }
-        let mut all: Vec<f32> = whole.iter().copied().collect();
+        let mut all = whole;
         all.sort_unstable_by(|a, b| b.total_cmp(a));
         assert_eq!(got.tail, all[..1500]);
         assert_eq!(got.pairs, 1_500_000);

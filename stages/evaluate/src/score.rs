@@ -1,7 +1,9 @@
 //! From embeddings to cosine scores, once for all definitions.
 
+use std::ops::Range;
 use std::path::Path;
 
+use lfs_products::Matrix;
 use lfs_stage::{Failure, IoContext, Result};
 use safetensors::{Dtype, SafeTensors};
 use schemars::JsonSchema;
@@ -118,11 +120,10 @@ impl Embeddings {
         Self { values, width: self.width }
     }
 
-    /// The rows as a matrix [n, d].
-    pub fn matrix(&self) -> ndarray::ArrayView2<'_, f32> {
-        let shape = (self.len(), self.width);
-        ndarray::ArrayView2::from_shape(shape, &self.values)
-            .unwrap_or_else(|_| ndarray::aview2(&[] as &[[f32; 0]; 0]))
+    /// Some rows as a matrix [n, d].
+    pub fn matrix(&self, rows: Range<usize>) -> Matrix<'_> {
+        let values = &self.values[rows.start * self.width..rows.end * self.width];
+        Matrix::new(values, rows.len(), self.width)
     }
 
     /// The cosine of two rows, summed in float64: the same bits on every machine.

@@ -15,7 +15,8 @@ pub struct Evaluate;
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const SUMMARY: &'static str = "Scores embeddings by a test set's protocol and a named definition";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_formats::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         one("embeddings", "the embeddings of the test set, from an embed stage"),
         one("dataset", "the test set whose embeddings they are: names and identities by row"),
@@ -38,11 +39,6 @@ impl Stage for Evaluate {
                 others.iter().chain([&own]).map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
             choice(&files.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        // The products of large galleries are float32 sums whose last bits depend on the processor's vectors.
-        let blocked = |mut c: Choice| {
-            c.facts.insert("vectors".to_owned(), vectors().to_owned());
-            c
-        };
         let sets = [
             ("lfw", protocol("lfw", &["named"])),
             ("sllfw", protocol("sllfw", &[])),
@@ -51,8 +47,8 @@ impl Stage for Evaluate {
             ("agedb", protocol("agedb", &[])),
             ("cfp", protocol("cfp", &[])),
             ("rfw", protocol("rfw", &["named"])),
-            ("megaface", blocked(protocol("megaface", &[]))),
-            ("trillion-pairs", blocked(protocol("trillion_pairs", &[]))),
+            ("megaface", protocol("megaface", &[])),
+            ("trillion-pairs", protocol("trillion_pairs", &[])),
             ("pairs", protocol("pairs", &[])),
         ];
         // `exact` is left out: its cut also serves the error rates by group.
@@ -82,21 +78,4 @@ impl Stage for Evaluate {
         let path = cx.output("metrics")?;
         std::fs::write(path, text).doing("write", path)
     }
-}
-
-/// The widest vector instructions that the matrix products use here.
-fn vectors() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "avx512f";
-        }
-        if std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx2") {
-            return "fma";
-        }
-        if std::arch::is_x86_feature_detected!("avx") {
-            return "avx";
-        }
-    }
-    std::env::consts::ARCH
 }

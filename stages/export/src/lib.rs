@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::device;
 use lfs_network::model::{Model, ModelInfo};
 use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, one};
@@ -52,13 +53,15 @@ pub struct ExportInfo {
 impl Stage for Export {
     const KIND: &'static str = "export";
     const SUMMARY: &'static str = "Writes a trained network as TorchScript, for programs in Python and C++";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[one("model", "the network: a model folder of kind train")];
     const OUTPUTS: &'static [Output] = &[Output {
         name: "exported",
         path: "exported",
         about: "model.pt, for torch.jit.load; export.json: what goes in and what comes out",
     }];
+    const PROCESS: Option<&'static str> = Some("portable");
     type Params = Params;
 
     fn facts() -> std::collections::BTreeMap<String, String> {
@@ -66,7 +69,7 @@ impl Stage for Export {
     }
 
     fn run(_: &Params, cx: &mut Context<'_>) -> Result<()> {
-        let device = device::prepare(device::Device::Cpu, 1)?;
+        let device = device::prepare(device::Device::Cpu, 1, Arithmetic::whichever())?;
         let (model, info) = Model::open(cx.input("model")?, device)?;
         write(&model, &info, cx.output("exported")?)
     }

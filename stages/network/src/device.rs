@@ -6,6 +6,7 @@ use lfs_stage::{Choice, Failure, Gpus, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::{self, Arithmetic};
 use crate::{gpu, shim};
 
 /// What a person can ask for.
@@ -77,14 +78,17 @@ fn has_gpu() -> bool {
     tch::Cuda::is_available()
 }
 
-/// Makes this thread and this process ready to compute: the number of threads first, since it changes bits.
+/// Makes this thread and this process ready to compute: before anything else of libtorch is used, which chooses its kernels then.
 /// Returns the device.
 ///
 /// # Errors
-/// When the device is not there.
-pub fn prepare(device: Device, threads: u32) -> Result<tch::Device> {
-    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
+/// When the device is not there, or the processor cannot compute so.
+pub fn prepare(device: Device, threads: u32, arithmetic: Arithmetic) -> Result<tch::Device> {
     let device = device.resolve()?;
+    if device == tch::Device::Cpu {
+        arithmetic.settle()?;
+    }
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
     shim::deterministic(true)?;
     gpu::own_stream(device)?;
     Ok(device)
@@ -131,15 +135,6 @@ pub fn facts() -> BTreeMap<String, String> {
 /// What the values of a parameter `device` stand for on this machine.
 pub fn choices() -> BTreeMap<String, Choice> {
     let gpu = has_gpu();
-    let mut capability = format!("{} {}", shim::cpu_capability(), cpu_vendor());
-    // These choose other kernels.
-    for name in ["ONEDNN_MAX_CPU_ISA", "MKL_CBWR"] {
-        if let Ok(value) = std::env::var(name) {
-            capability += &format!(" {name}={value}");
-        }
-    }
-    let cpu =
-        Choice { facts: BTreeMap::from([("cpu-capability".to_owned(), capability)]), ..Choice::default() };
     let names = gpu::names().map(|names| ("gpu".to_owned(), names));
     let cuda = Choice {
         facts: names.into_iter().collect(),
@@ -149,28 +144,59 @@ pub fn choices() -> BTreeMap<String, Choice> {
     };
     let becomes = Some(if gpu { "cuda" } else { "cpu" }.to_owned());
     let auto = Choice { becomes, ..Choice::default() };
-    BTreeMap::from([("auto".to_owned(), auto), ("cpu".to_owned(), cpu), ("cuda".to_owned(), cuda)])
+    BTreeMap::from([
+        ("auto".to_owned(), auto),
+        ("cpu".to_owned(), Choice::default()),
+        ("cuda".to_owned(), cuda),
+    ])
 }
 
-/// What the values of a parameter `precision` stand for on this machine. Kernels for bfloat16 are chosen by finer abilities of
-/// the processor than those for float32.
+/// What the values of a parameter `arithmetic` stand for on this machine.
+pub fn arithmetics() -> BTreeMap<String, Choice> {
+    let lacks =
+        (!arithmetic::is_possible()).then(|| format!("{}; {}", arithmetic::LACKS, arithmetic::LACKS_HELP));
+    let portable = Choice { unavailable: lacks, ..on_processors("portable", BTreeMap::new()) };
+    BTreeMap::from([("portable".to_owned(), portable), ("fastest".to_owned(), fastest())])
+}
+
+/// What the values of a parameter `precision` stand for on this machine.
 pub fn precisions() -> BTreeMap<String, Choice> {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = info.lines().find_map(|l| l.strip_prefix("flags")).unwrap_or_default();
-    let counts =
-        |flag: &&str| ["bf16", "fp16", "vnni", "ne_convert", "amx"].iter().any(|part| flag.contains(part));
-    let mut abilities: Vec<&str> = flags.split_whitespace().filter(counts).collect();
-    abilities.sort_unstable();
-    let facts = BTreeMap::from([("cpu-bfloat16".to_owned(), abilities.join(" "))]);
-    let rounded = Choice { facts, ..Choice::default() };
-    BTreeMap::from([("float32".to_owned(), Choice::default()), ("bfloat16".to_owned(), rounded)])
+    BTreeMap::from([("float32".to_owned(), Choice::default()), ("bfloat16".to_owned(), fastest())])
 }
 
-/// Math libraries choose kernels by the maker of the processor too.
-fn cpu_vendor() -> String {
+/// The kernels that libraries choose for this processor: everything by which they choose is a fact.
+fn fastest() -> Choice {
+    let mut facts =
+        BTreeMap::from([("cpu-capability".to_owned(), shim::cpu_capability()), ("cpu".to_owned(), cpu())]);
+    for name in arithmetic::VARIABLES {
+        if let Ok(value) = std::env::var(name) {
+            facts.insert(format!("variable {name}"), value);
+        }
+    }
+    on_processors("fastest", facts)
+}
+
+/// A choice that concerns processors alone, and a process for its life.
+fn on_processors(process: &str, facts: BTreeMap<String, String>) -> Choice {
+    let when = BTreeMap::from([("device".to_owned(), vec!["cpu".to_owned()])]);
+    Choice { facts, when, process: Some(process.to_owned()), ..Choice::default() }
+}
+
+/// Maker, family, model, caches and abilities of the processor: libraries choose by each of them.
+fn cpu() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find_map(|l| l.strip_prefix("vendor_id"));
-    line.map_or("unknown", |l| l.trim_start_matches([' ', '\t', ':'])).to_owned()
+    let of = |name: &str| {
+        let line = info.lines().find(|l| l.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|l| l.split_once(':')).map_or("", |(_, value)| value.trim())
+    };
+    let mut caches = String::new();
+    for index in 0..8 {
+        let folder = format!("/sys/devices/system/cpu/cpu0/cache/index{index}");
+        let read = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+        caches += &format!(" {}", read("size").trim());
+    }
+    let words = ["vendor_id", "cpu family", "model", "stepping"].map(of).join(" ");
+    format!("{words}; caches{}; {}", caches.trim_end(), of("flags"))
 }
 
 #[cfg(test)]
@@ -182,12 +208,26 @@ mod tests {
         let choices = choices();
         let auto = choices["auto"].becomes.clone().unwrap();
         assert!(choices[&auto].unavailable.is_none());
-        assert!(!choices["cpu"].facts["cpu-capability"].is_empty());
+        assert!(choices["cpu"].facts.is_empty());
         if auto == "cpu" {
             let failure = Device::Cuda.resolve().unwrap_err();
             assert!(failure.message.contains("no CUDA GPU"), "{failure}");
             assert!(choices["cuda"].unavailable.is_some());
         }
+    }
+
+    #[test]
+    fn what_is_portable_holds_nothing_of_the_processor_and_what_is_fastest_everything() {
+        let arithmetics = arithmetics();
+        assert!(arithmetics["portable"].facts.is_empty());
+        for choice in [&arithmetics["fastest"], &precisions()["bfloat16"]] {
+            assert!(
+                choice.facts["cpu"].len() > 30 && !choice.facts["cpu-capability"].is_empty(),
+                "{choice:?}"
+            );
+            assert_eq!(choice.when["device"], ["cpu"]);
+        }
+        assert_eq!(precisions()["float32"], Choice::default());
     }
 
     #[test]

@@ -32,6 +32,20 @@ unsafe extern "C" {
         momentum: f64,
         eps: f64,
     ) -> *mut c_char;
+    fn lfs_linear(
+        out: *mut C_tensor,
+        x: *const C_tensor,
+        w: *const C_tensor,
+        product: Option<RawProduct>,
+    ) -> *mut c_char;
+    fn lfs_log_sum_exp(out: *mut C_tensor, x: *const C_tensor, log: extern "C" fn(f64) -> f64)
+    -> *mut c_char;
+    fn lfs_sloped(
+        out: *mut C_tensor,
+        x: *const C_tensor,
+        y: *const C_tensor,
+        slope: *const C_tensor,
+    ) -> *mut c_char;
     fn lfs_forget_gradients(weights: *const *mut C_tensor, count: usize) -> *mut c_char;
     fn lfs_sgd(
         weights: *const *const C_tensor,
@@ -42,6 +56,7 @@ unsafe extern "C" {
         decay: f64,
     ) -> *mut c_char;
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn unsetenv(name: *const c_char) -> c_int;
     fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int;
 }
 
@@ -175,6 +190,49 @@ pub fn norm_prelu(x: &Tensor, how: &Normalise<'_>, train: bool) -> Result<Tensor
     Ok(out)
 }
 
+/// [`lfs_products::raw_product`]
+type RawProduct = unsafe extern "C" fn(
+    usize,
+    usize,
+    usize,
+    *const f32,
+    *const usize,
+    *const f32,
+    *const usize,
+    *mut f32,
+    usize,
+);
+
+extern "C" fn log(x: f64) -> f64 {
+    libm::log(x)
+}
+
+/// `x w^T`, `[n, k]` by `[m, k]`: `[n, m]`.
+pub fn linear(x: &Tensor, w: &Tensor, portable: bool) -> Result<Tensor> {
+    let mut out = Tensor::new();
+    let product = portable.then_some(lfs_products::raw_product as RawProduct);
+    // SAFETY: all are live handles; the shim replaces what `out` refers to, and gives the product matrices with their own steps.
+    checked(unsafe { lfs_linear(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), product) }, "multiplying")?;
+    Ok(out)
+}
+
+/// `log(sum e^x)` over each row of `[n, k]`: `[n]`.
+pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+    let mut out = Tensor::new();
+    // SAFETY: both are live handles; the shim replaces what `out` refers to.
+    checked(unsafe { lfs_log_sum_exp(out.as_mut_ptr(), x.as_ptr(), log) }, "adding exponentials")?;
+    Ok(out)
+}
+
+/// `y` as a function of `x` with this slope, all of one shape.
+pub fn sloped(x: &Tensor, y: &Tensor, slope: &Tensor) -> Result<Tensor> {
+    let mut out = Tensor::new();
+    // SAFETY: all are live handles; the shim replaces what `out` refers to.
+    let done = unsafe { lfs_sloped(out.as_mut_ptr(), x.as_ptr(), y.as_ptr(), slope.as_ptr()) };
+    checked(done, "computing a function")?;
+    Ok(out)
+}
+
 /// Takes their gradients away: the next ones are written, not added.
 pub fn forget_gradients(weights: &mut [Tensor]) -> Result<()> {
     let all: Vec<*mut C_tensor> = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
@@ -191,6 +249,17 @@ pub fn sgd(weights: &[Tensor], velocities: &[Tensor], lr: f64, momentum: f64, de
     let v: Vec<*const C_tensor> = velocities.iter().map(Tensor::as_ptr).collect();
     // SAFETY: both lists hold `w.len()` live handles; the shim changes the tensors' elements in place.
     checked(unsafe { lfs_sgd(w.as_ptr(), v.as_ptr(), w.len(), lr, momentum, decay) }, "taking an SGD step")
+}
+
+/// Sets a variable of this process, or takes it away. Libraries read theirs when they are first used.
+pub fn variable(name: &CStr, value: Option<&CStr>) {
+    // SAFETY: names and values end in zero. The one other thread of a worker at that time waits for input and reads no variable.
+    unsafe {
+        match value {
+            Some(value) => setenv(name.as_ptr(), value.as_ptr(), 1),
+            None => unsetenv(name.as_ptr()),
+        };
+    }
 }
 
 /// Loads a shared library for good and makes its symbols visible to all; whether it was there.

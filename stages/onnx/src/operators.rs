@@ -7,6 +7,7 @@ mod maps;
 mod plain;
 mod shapes;
 
+use lfs_network::functions;
 use lfs_stage::{Failure, Result};
 use tch::{TchError, Tensor};
 
@@ -55,7 +56,7 @@ const TABLE: &[(&str, Make)] = &[
     ("ConvTranspose", |a| windows::convolution(a, true)),
     ("Div", |_| plain::pair(plain::divided)),
     ("Dropout", plain::dropout),
-    ("Exp", |_| plain::each(|x| x.f_exp())),
+    ("Exp", |_| plain::each(|x| Ok(functions::exp(x)))),
     ("Expand", |_| shapes::expand()),
     ("Flatten", shapes::flatten),
     ("Gather", shapes::gather),
@@ -63,7 +64,7 @@ const TABLE: &[(&str, Make)] = &[
     ("GlobalAveragePool", |_| maps::global_average_pool()),
     ("Identity", |_| plain::each(|x| Ok(x.shallow_clone()))),
     ("LeakyRelu", plain::leaky_relu),
-    ("MatMul", |_| plain::pair(|x, y| x.f_matmul(y))),
+    ("MatMul", |_| maps::mat_mul()),
     ("MaxPool", windows::max_pool),
     ("Mul", |_| plain::pair(|x, y| x.f_mul(y))),
     ("PRelu", |_| plain::pair(|x, slope| x.f_mul(slope)?.f_where_self(&x.f_lt(0)?, x))),
@@ -78,10 +79,10 @@ const TABLE: &[(&str, Make)] = &[
     ("Slice", shapes::slice),
     ("Softmax", maps::softmax),
     ("Split", shapes::split),
-    ("Sqrt", |_| plain::each(|x| x.f_sqrt())),
+    ("Sqrt", |_| plain::each(|x| Ok(functions::sqrt(x)))),
     ("Squeeze", shapes::squeeze),
     ("Sub", |_| plain::pair(|x, y| x.f_sub(y))),
-    ("Tanh", |_| plain::each(|x| x.f_tanh())),
+    ("Tanh", |_| plain::each(|x| Ok(functions::tanh(x)))),
     ("Transpose", shapes::transpose),
     ("Unsqueeze", shapes::unsqueeze),
     ("Upsample", maps::resize),

@@ -48,7 +48,7 @@ struct Tail {
 
 fn y(score: i32) -> f64 {
     let c = cosine(score).clamp(0.0, 0.999_999);
-    -(1.0 - c * c).ln()
+    -libm::log(1.0 - c * c)
 }
 
 /// How many neighbours to ask for among `others` identities; none when they are too few to tell.
@@ -73,8 +73,8 @@ impl Tail {
     /// How many identities would have their best score at or above `y`.
     fn expected(&self, y: f64) -> f64 {
         let one = |(start, n): (&i64, &u32)| {
-            let beyond = (self.k as f64 + 0.5) * (-(y - *start as f64 / 1024.0) / self.scale).exp();
-            f64::from(*n) * -(-beyond).exp_m1()
+            let beyond = (self.k as f64 + 0.5) * libm::exp(-(y - *start as f64 / 1024.0) / self.scale);
+            f64::from(*n) * -libm::expm1(-beyond)
         };
         self.starts.iter().map(one).sum()
     }

@@ -47,6 +47,9 @@ pub struct KindInfo {
     /// made of rows that are the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_row: Vec<String>,
+    /// What a worker process must have settled on for this kind, whatever its parameters; see [`Choice::process`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
 }
 
 /// What one value of a parameter brings along.
@@ -57,6 +60,12 @@ pub struct Choice {
     pub code: BTreeMap<String, String>,
     /// Facts of the environment that count only with this value.
     pub facts: BTreeMap<String, String>,
+    /// The choice counts only while these parameters have one of these values: parameter -> values.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub when: BTreeMap<String, Vec<String>>,
+    /// A worker process that worked with one such name works with no other one: libraries choose once for a process's life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// The value that takes its place here: `auto` -> `cpu`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub becomes: Option<String>,
@@ -66,6 +75,18 @@ pub struct Choice {
     /// How many GPUs it wants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Gpus>,
+}
+
+impl Choice {
+    /// Whether it counts with these parameters.
+    pub fn counts(&self, parameters: &serde_json::Value) -> bool {
+        self.when.iter().all(|(name, values)| {
+            parameters
+                .get(name)
+                .and_then(serde_json::Value::as_str)
+                .is_some_and(|v| values.iter().any(|w| w == v))
+        })
+    }
 }
 
 /// A demand for GPUs.

@@ -54,6 +54,9 @@ pub trait Stage: Send + Sync + 'static {
         BTreeMap::new()
     }
 
+    /// What a worker process must have settled on for this kind, whatever its parameters; see [`Choice::process`].
+    const PROCESS: Option<&'static str> = None;
+
     /// Checks what a schema cannot say: one parameter against another.
     ///
     /// # Errors
@@ -195,6 +198,7 @@ impl<S: Stage> Kind for S {
             facts: S::facts(),
             choices,
             cpu: S::cpu(),
+            process: S::PROCESS.map(str::to_owned),
             by_row: S::BY_ROW.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

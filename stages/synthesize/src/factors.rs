@@ -171,7 +171,7 @@ impl Factors {
         let direction = light * rng.uniform(0.0, 1.25);
         let turn = rng.uniform(-3.2, 3.2);
         // Light from below is rare.
-        let l = [direction * turn.cos(), direction * turn.sin() * 0.55 - 0.35, 1.0];
+        let l = [direction * libm::cosf(turn), direction * libm::sinf(turn) * 0.55 - 0.35, 1.0];
         let n = (l[0] * l[0] + l[1] * l[1] + l[2] * l[2]).sqrt();
         let occluded = h(hard.occlusion).min(3.0);
         let roll: f32 = rng.normal(0.10);
@@ -201,7 +201,7 @@ impl Factors {
             gaze: (expression * rng.normal(0.45)).clamp(-1.0, 1.0),
             light: [l[0] / n, l[1] / n, l[2] / n],
             ambient: rng.uniform(0.32, 0.68),
-            gain: (light * rng.normal(0.20)).clamp(-0.7, 0.30).exp(),
+            gain: libm::expf((light * rng.normal(0.20)).clamp(-0.7, 0.30)),
             warmth: (light * rng.normal(0.10)).clamp(-0.35, 0.35),
             tint: (light * rng.normal(0.03)).clamp(-0.1, 0.1),
             age: age.clamp(16.0, 85.0),

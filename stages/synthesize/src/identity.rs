@@ -57,7 +57,7 @@ macro_rules! traits {
 
 /// -3 .. 3 standard units fill nearly the whole range; its ends are never passed.
 fn squeeze(v: f32, lo: f32, hi: f32) -> f32 {
-    0.5 * (lo + hi) + 0.5 * (hi - lo) * (v * 0.55).tanh()
+    0.5 * (lo + hi) + 0.5 * (hi - lo) * libm::tanhf(v * 0.55)
 }
 
 // Columns: range, means of the four groups, spread inside a group.

@@ -26,7 +26,7 @@ pub fn cell(sources: Vec<Source>) -> Cell {
     let interval = match (value, std, pairs, &sources[..]) {
         (Some(_), None, _, [only]) if only.interval.is_some() => only.interval,
         (Some(v), std, Some(pairs), _) => {
-            let half = Z * pairs.hypot(std.unwrap_or(0.0) / n.sqrt());
+            let half = Z * libm::hypot(pairs, std.unwrap_or(0.0) / n.sqrt());
             Some([v - half, v + half])
         }
         _ => None,
@@ -47,7 +47,7 @@ pub fn judge(column: &mut [&mut Cell]) {
         cell.verdict = match (cell.value, error(cell), best_error) {
             (None, ..) => None,
             (Some(v), ..) if v == best => Some(Verdict::Best),
-            (Some(v), Some(a), Some(b)) if best - v <= Z * a.hypot(b) => Some(Verdict::NotSignificant),
+            (Some(v), Some(a), Some(b)) if best - v <= Z * libm::hypot(a, b) => Some(Verdict::NotSignificant),
             (Some(_), Some(_), Some(_)) => Some(Verdict::Below),
             _ => None,
         };

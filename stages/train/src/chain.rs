@@ -15,7 +15,7 @@ use crate::spec::{Keep, Params};
 use crate::table::Form;
 
 /// The parameters that choose code.
-const CHOOSING: &[&str] = &["method", "backbone", "device", "precision"];
+const CHOOSING: &[&str] = &["method", "backbone", "device", "precision", "arithmetic"];
 
 /// Trains all epochs and writes the outputs.
 ///
@@ -180,6 +180,7 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         pairs: p.pairs,
         threads: p.threads,
         device: p.device,
+        arithmetic: p.arithmetic(),
         replicas: p.replicas,
         // It does not concern a processor.
         deterministic: p.deterministic || p.device == device::Device::Cpu,
@@ -228,7 +229,7 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
 
 /// What is to be said of a training that ended worse than it began.
 fn collapsed(loss: f64, classes: usize, clamped: Option<f64>) -> Option<String> {
-    let guess = (classes as f64).ln();
+    let guess = libm::log(classes as f64);
     if loss <= guess {
         return None;
     }
@@ -254,7 +255,7 @@ fn write_model(
     let parameters = json!({ "settings": settings, "epochs": p.epochs, "last-epoch": spec });
     let network = Plan { backbone: spec.backbone.clone(), size: crop.size, embedding: spec.embedding };
     let info = ModelInfo { network, crop, method: p.method.name().to_owned(), parameters, selected_on };
-    device::prepare(device::Device::Cpu, p.threads)?;
+    device::prepare(device::Device::Cpu, p.threads, p.arithmetic())?;
     let tensors = checkpoint::read(&from.path, tch::Device::Cpu)?;
     Model::save(&tensors.network, &info, cx.output("model")?)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::backbone::Architecture;
 use lfs_network::builder::{Builder, Init};
 use lfs_network::crops::Crops;
@@ -71,6 +72,8 @@ pub struct EpochSpec {
     pub threads: u32,
     /// Where it is computed.
     pub device: Device,
+    /// How a processor computes.
+    pub arithmetic: Arithmetic,
     /// Replicas of the network that share each batch.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub replicas: u32,
@@ -118,7 +121,7 @@ pub struct EpochIn<'a> {
 /// When the images do not fit, or libtorch fails.
 pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> {
     let spec = input.spec;
-    let device = device::prepare(spec.device, spec.threads)?;
+    let device = device::prepare(spec.device, spec.threads, spec.arithmetic)?;
     let devices = device::replicas(device, spec.replicas)?;
     if !spec.deterministic {
         device::let_vary(device)?;
@@ -464,7 +467,7 @@ mod tests {
         let text = r#"{"epoch": 3, "seed": 0, "form": {"softmax": {}}, "scale": 32.0, "backbone": {"resnet-small": {}},
             "embedding": 512, "batch": 128, "lr": {"from": 0.1, "to": 0.1}, "precision": "float32",
             "gradient": "true", "centres": 1, "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
-            "threads": 1, "device": "cpu"}"#;
+            "threads": 1, "device": "cpu", "arithmetic": "portable"}"#;
         serde_json::from_str(text).unwrap()
     }
 

@@ -86,14 +86,14 @@ impl Tally {
         };
         for ((own, rivals), loss) in own.iter().zip(&rivals).zip(&losses) {
             let odds = scale * own - rivals;
-            let p = 1.0 / (1.0 + (-odds).exp());
+            let p = 1.0 / (1.0 + libm::exp(-odds));
             out.softmax_loss += softplus(-odds) / n;
             out.margin += (odds - odds_of(*loss)) / scale / n;
             out.p += p / n;
-            out.p_m += (-loss).exp() / n;
+            out.p_m += libm::exp(-loss) / n;
             let bin = ((p * BINS as f64) as usize).min(BINS - 1);
             out.p_histogram[bin] += 1;
-            out.slope_by_p[bin] -= (-loss).exp_m1();
+            out.slope_by_p[bin] -= libm::expm1(-loss);
         }
         for (slope, count) in out.slope_by_p.iter_mut().zip(&out.p_histogram) {
             *slope /= (*count).max(1) as f64;
@@ -108,11 +108,11 @@ impl Tally {
 /// `log(p / (1 - p))` for the p of a loss `-log p`.
 fn odds_of(loss: f64) -> f64 {
     let loss = loss.max(1e-30);
-    -loss - (-(-loss).exp_m1()).ln()
+    -loss - libm::log(-libm::expm1(-loss))
 }
 
 fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+    x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
 }
 
 fn numbers(parts: &[Tensor]) -> Vec<f64> {
@@ -148,7 +148,7 @@ mod tests {
         let am = tally(&AmSoftmax { margin: 0.2, easy_margin: false });
         assert!((am.margin - 0.2).abs() < 1e-9, "{am:?}");
         let l5 = tally(&L5 { a: -600.8 });
-        assert!((l5.margin - (601.8_f64).ln() / 32.0).abs() < 1e-9, "{l5:?}");
+        assert!((l5.margin - libm::log(601.8_f64) / 32.0).abs() < 1e-9, "{l5:?}");
         assert!((am.softmax_loss - l5.softmax_loss).abs() < 1e-12);
         assert!(am.loss > am.softmax_loss && am.p_m < am.p);
         assert_eq!(am.p_histogram.iter().sum::<u64>(), 3);

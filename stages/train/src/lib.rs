@@ -53,7 +53,8 @@ const DECLARATIONS: &[&str] = &[
 impl Stage for Train {
     const KIND: &'static str = "train";
     const SUMMARY: &'static str = "Trains a network with a margin loss, fixed or searched";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_network::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] =
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         one("dataset", "aligned crops to train on"),
         optional("validation", "aligned crops of other identities, for the reward of a search"),
@@ -86,6 +87,7 @@ impl Stage for Train {
             ("backbone".to_owned(), backbones),
             ("device".to_owned(), devices),
             ("precision".to_owned(), device::precisions()),
+            ("arithmetic".to_owned(), device::arithmetics()),
         ])
     }
 

@@ -3,6 +3,7 @@
 //! Whatever stands here reaches a result only through the values of parameters, and those are part of every key.
 //! So this file counts for no result: a further parameter leaves trainings valid that do not use it.
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::backbone::iresnet::IResNet;
 use lfs_network::backbone::mobilefacenet::MobileFaceNet;
 use lfs_network::backbone::resnet_4stage::Resnet4Stage;
@@ -140,6 +141,11 @@ pub struct Params {
     /// Where to compute.
     #[serde(default)]
     pub device: Device,
+    /// How a processor computes float32: `portable`, the same bits on every x86-64 processor with AVX2 and FMA, or `fastest`, with the
+    /// kernels that libraries choose for this one. bfloat16 is always computed with those.
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"precision": ["float32"], "device": ["auto", "cpu"]}))]
+    pub arithmetic: Arithmetic,
     /// Replicas of the network that share each batch, each on a GPU of its own; their gradients are averaged. Each normalises its own
     /// part of the batch, and a loss that compares images compares those of a part; running means of a loss are averaged. On a processor
     /// they take turns.
@@ -301,6 +307,14 @@ mod default {
 }
 
 impl Params {
+    /// How a processor computes: bfloat16 has the libraries' kernels alone.
+    pub fn arithmetic(&self) -> Arithmetic {
+        match self.precision {
+            Precision::Float32 => self.arithmetic,
+            Precision::Bfloat16 => Arithmetic::Fastest,
+        }
+    }
+
     /// The network that is asked for.
     pub fn architecture(&self) -> Architecture {
         match self.backbone {

@@ -308,7 +308,7 @@ fn bfloat16_trains_to_the_same_bytes_again_and_its_loss_falls_as_that_of_float32
     dataset(&data, 12, 8);
     let losses = |name: &str, backbone: &str, precision: &str| -> (Vec<f64>, Vec<u8>) {
         let more = json!({ "precision": precision, "epochs": 4, "milestones": [], "lr": 0.01,
-            "backbone": backbone });
+            "backbone": backbone, "arithmetic": "fastest" });
         let done = train(&dir.path().join(name), &data, params("am-softmax", more), 1);
         done.result.clone().unwrap();
         let log: Value = serde_json::from_slice(&done.bytes("log/epochs.json")).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lfs_stage::{Description, KindInfo, PROTOCOL, Shape, Stage};
@@ -160,6 +161,34 @@ fn the_code_of_a_kind_is_that_of_its_crate_and_of_all_below_it() {
         let tests = files.iter().filter(|f| f.ends_with("/tests.rs") || f.contains("/tests/"));
         assert_eq!(tests.count(), 0, "tests are no code of {}", kind.name);
     }
+}
+
+/// The C library has variants of these for several processors, which round differently; `libm` has one.
+#[test]
+fn no_result_depends_on_the_functions_of_the_c_library() {
+    let functions = [
+        "exp", "exp2", "exp_m1", "ln", "ln_1p", "log10", "log2", "powf", "sin", "cos", "tan", "sin_cos",
+        "asin", "acos", "atan", "atan2", "tanh", "sinh", "cosh", "cbrt", "hypot",
+    ];
+    let stages = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = BTreeSet::new();
+    for kind in kinds() {
+        files.extend(kind.code.keys().cloned());
+        files.extend(kind.choices.values().flat_map(|c| c.values()).flat_map(|c| c.code.keys().cloned()));
+    }
+    let mut wrong = Vec::new();
+    // Where there is a GPU, the function of that name is libtorch's.
+    for file in files.iter().filter(|f| f.ends_with(".rs") && *f != "network/src/functions.rs") {
+        let (crate_, rest) = file.split_once('/').unwrap();
+        let text = std::fs::read_to_string(stages.join(crate_).join(rest)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let calls = functions
+            .iter()
+            .filter(|f| code.contains(&format!(".{f}(")) || code.contains(&format!("::{f})")));
+        wrong.extend(calls.map(|f| format!("{file}: {f}")));
+    }
+    assert!(files.len() > 100, "{}", files.len());
+    assert!(wrong.is_empty(), "use libm's functions: {wrong:?}");
 }
 
 #[test]

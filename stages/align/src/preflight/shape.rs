@@ -13,7 +13,7 @@ pub(super) fn is_profile(points: &Points) -> bool {
     let middle = |a: usize, b: usize| [0, 1].map(|c| f64::midpoint(p[a][c], p[b][c]));
     let (eyes, mouth) = (middle(0, 1), middle(3, 4));
     let axis = [mouth[0] - eyes[0], mouth[1] - eyes[1]];
-    let height = axis[0].hypot(axis[1]);
+    let height = libm::hypot(axis[0], axis[1]);
     if height <= 0.0 || axis[1] < 0.5 * height {
         return false;
     }
@@ -39,7 +39,7 @@ mod tests {
 
     /// A head turned to the side, its nose standing out by 18 pixels.
     fn turned(degrees: f64) -> Points {
-        let (sin, cos) = degrees.to_radians().sin_cos();
+        let (sin, cos) = libm::sincos(degrees.to_radians());
         let depth = [0.0, 0.0, 18.0, 5.0, 5.0];
         let mut points = Points::default();
         for k in 0..5 {

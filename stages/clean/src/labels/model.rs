@@ -35,7 +35,7 @@ impl Spread {
         Line {
             zs: g / v,
             z2: 0.5 / v0 - 0.5 / v,
-            all: -0.5 * g * g * s2 / v - 0.5 * d as f64 * (v / v0).ln(),
+            all: -0.5 * g * g * s2 / v - 0.5 * d as f64 * libm::log(v / v0),
         }
     }
 
@@ -43,7 +43,7 @@ impl Spread {
     /// are divided.
     pub(crate) fn together(&self, s2: f64, n: f64, d: usize) -> f64 {
         let (b, w) = (self.between, self.within);
-        0.5 * b / (w * (n * b + w)) * s2 - 0.5 * d as f64 * (n * b + w).ln()
+        0.5 * b / (w * (n * b + w)) * s2 - 0.5 * d as f64 * libm::log(n * b + w)
     }
 }
 

@@ -214,22 +214,22 @@ impl Step<'_> {
         let wrong = wrong.clamp(1e-4, 0.9);
         let others = self.state.others(i);
         let mut score = [f64::NEG_INFINITY; 1 + OTHERS];
-        score[0] = (1.0 - wrong).ln() + self.weight * evidence[0];
+        score[0] = libm::log(1.0 - wrong) + self.weight * evidence[0];
         let each = PRIOR_OTHERS / (self.classes as f64 - 1.0).max(1.0);
         for (k, (other, before)) in others.iter().zip(before).enumerate().filter(|(_, (c, _))| **c != NONE) {
             let came = to.binary_search_by_key(other, |(c, _)| *c).map_or(0.0, |at| to[at].1);
             let share = (each + (came - before).max(0.0)) / (PRIOR_OTHERS + off);
-            score[1 + k] = (share * wrong).ln() + self.weight * evidence[1 + k];
+            score[1 + k] = libm::log(share * wrong) + self.weight * evidence[1 + k];
         }
         let most = score[likeliest(&score)];
-        let mut share = score.map(|s| (s - most).exp());
+        let mut share = score.map(|s| libm::exp(s - most));
         let sum: f64 = share.iter().sum();
         share.iter_mut().for_each(|s| *s /= sum);
         let best = evidence[likeliest(evidence)];
         Answer {
             share: share.map(|s| s as f32),
             other: others[likeliest_other(evidence)],
-            explained: self.weight * best > (self.classes as f64).ln(),
+            explained: self.weight * best > libm::log(self.classes as f64),
         }
     }
 }

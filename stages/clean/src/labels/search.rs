@@ -5,8 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, s};
+use lfs_products::{Matrix, product};
 use rayon::prelude::*;
 
 use super::model::Spread;
@@ -30,7 +29,7 @@ pub(crate) fn others(
 ) -> Vec<u32> {
     let (n, d, classes) = (space.len(), space.width(), sums.count.len());
     let lines = sums.lines(spread);
-    let centres = Array2::from_shape_fn((classes, d), |(c, k)| sums.sum[c * d + k] as f32);
+    let centres: Vec<f32> = sums.sum[..classes * d].iter().map(|v| *v as f32).collect();
     let mut found = vec![NONE; n * OTHERS];
     let count = AtomicUsize::new(0);
     found.par_chunks_mut(ROWS * OTHERS).enumerate().for_each(|(block, found)| {
@@ -40,16 +39,18 @@ pub(crate) fn others(
         for (k, row) in exact.chunks_exact_mut(d).enumerate() {
             space.row(first + k, row);
         }
-        let a = Array2::from_shape_fn((rows, d), |(r, k)| exact[r * d + k] as f32);
+        let rounded: Vec<f32> = exact.iter().map(|v| *v as f32).collect();
+        let a = Matrix::new(&rounded, rows, d);
         let mut best: Vec<Vec<(f64, u32)>> = vec![Vec::with_capacity(OTHERS + SPARE + 1); rows];
-        let mut product = Array2::<f32>::zeros((rows, CLASSES.min(classes)));
+        let mut block = vec![0.0; rows * CLASSES.min(classes)];
         for start in (0..classes).step_by(CLASSES) {
             let end = (start + CLASSES).min(classes);
-            let mut c = product.slice_mut(s![.., ..end - start]);
-            general_mat_mul(1.0, &a, &centres.slice(s![start..end, ..]).t(), 0.0, &mut c);
+            let width = end - start;
+            let block = &mut block[..rows * width];
+            product(a, Matrix::new(&centres[start * d..end * d], width, d).turned(), block);
             for (k, best) in best.iter_mut().enumerate() {
                 let (z2, own) = (space.z2[first + k], labels[first + k]);
-                for (class, &zs) in (start as u32..).zip(c.row(k)) {
+                for (class, &zs) in (start as u32..).zip(&block[k * width..(k + 1) * width]) {
                     let score = lines[class as usize].of(z2, f64::from(zs));
                     let full = best.len() == OTHERS + SPARE;
                     if full && best.last().is_some_and(|(worst, _)| score <= *worst) {

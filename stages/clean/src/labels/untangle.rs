@@ -157,9 +157,9 @@ impl Pool {
         let choices = |side: bool| {
             let n = self.of_a.iter().filter(|l| **l == side).count();
             let m = self.of_a.iter().zip(of_a).filter(|(l, z)| **l == side && l != z).count();
-            (1..=m).map(|k| ((n - m + k) as f64 / k as f64).ln()).sum::<f64>()
+            (1..=m).map(|k| libm::log((n - m + k) as f64 / k as f64)).sum::<f64>()
         };
-        let cost = (classes as f64 - 1.0).max(1.0).ln() + choices(true) + choices(false);
+        let cost = libm::log((classes as f64 - 1.0).max(1.0)) + choices(true) + choices(false);
         weight * (new - old) - CAUTION * cost
     }
 }

@@ -208,7 +208,7 @@ fn picked(proposals: Vec<Proposal>, places: Vec<usize>) -> Vec<Proposal> {
 /// equal decides between boxes. The exponential is rounded from double precision, so that it is the same everywhere.
 fn probability(no: f32, yes: f32) -> f32 {
     let most = no.max(yes);
-    let [no, yes] = [no, yes].map(|logit| f64::from(logit - most).exp() as f32);
+    let [no, yes] = [no, yes].map(|logit| libm::exp(f64::from(logit - most)) as f32);
     yes / (no + yes)
 }
 

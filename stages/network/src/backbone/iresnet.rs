@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::layers::{Conv, Embedding, Norm, Prelu, halved};
 use super::{Network, Settings};
 use crate::builder::{Builder, Init};
+use crate::functions;
 
 /// IResNet (Duta et al. 2020, as used with ArcFace): units of normalisation, 3 x 3, normalisation, PReLU, 3 x 3,
 /// normalisation, beside a shortcut; no activation after the sum. With squeeze-excitation (Hu et al. 2018) it is the
@@ -138,8 +139,8 @@ impl Unit {
         };
         let y = self.after.forward(&y, train);
         let means = y.mean_dim([2, 3].as_slice(), false, None::<Kind>);
-        let narrow = means.linear(squeeze, None::<&Tensor>).relu();
-        y * narrow.linear(excite, None::<&Tensor>).sigmoid().unsqueeze(-1).unsqueeze(-1) + short
+        let narrow = functions::linear(&means, squeeze).relu();
+        y * functions::sigmoid(&functions::linear(&narrow, excite)).unsqueeze(-1).unsqueeze(-1) + short
     }
 }
 

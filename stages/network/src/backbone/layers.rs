@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::builder::{Builder, Init};
+use crate::functions::linear;
 use crate::shim::{Normalise, norm_prelu};
 
 /// How fast running statistics follow the batches.
@@ -148,7 +149,7 @@ impl Embedding {
 
     /// `[n, channels, side, side]` to `[n, size]`.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        self.norm.forward(&x.flatten(1, -1).linear(&self.weight, None::<&Tensor>), train)
+        self.norm.forward(&linear(&x.flatten(1, -1), &self.weight), train)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Operators that mix numbers: norms, products, means, sizes of maps.
 
+use lfs_network::functions;
 use lfs_stage::{Failure, Result};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::{Error, Step, all, one, own, place, told, told_or_given};
 use crate::attributes::Attributes;
@@ -28,7 +29,7 @@ pub(crate) fn gemm(a: &mut Attributes<'_>) -> Result<Step> {
             let x = own(inputs, k)?;
             Ok(if turned[k] { x.f_transpose(0, 1)? } else { x.shallow_clone() })
         };
-        let mut y = side(0)?.f_mm(&side(1)?)?;
+        let mut y = product(&side(0)?, &side(1)?)?;
         if alpha != 1.0 {
             y = y.f_mul_scalar(alpha)?;
         }
@@ -38,6 +39,16 @@ pub(crate) fn gemm(a: &mut Attributes<'_>) -> Result<Step> {
             Some(more) => y.f_add(&more.f_mul_scalar(beta)?)?,
         }])
     }))
+}
+
+/// Of matrices, with the same bits on every processor.
+fn product(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
+    let fits = x.dim() == 2 && y.dim() == 2 && x.size()[1] == y.size()[0];
+    if fits { Ok(functions::linear(x, &y.f_transpose(0, 1)?)) } else { x.f_matmul(y) }
+}
+
+pub(crate) fn mat_mul() -> Result<Step> {
+    super::plain::pair(product)
 }
 
 pub(crate) fn global_average_pool() -> Result<Step> {

@@ -22,9 +22,9 @@ pub struct Camera {
 impl Camera {
     /// The camera of a photograph; `zoom` = drawn pixels a pixel of the result.
     pub fn new(f: &Factors, zoom: f32) -> Self {
-        let (sy, cy) = f.yaw.sin_cos();
-        let (sp, cp) = f.pitch.sin_cos();
-        let (sr, cr) = f.roll.sin_cos();
+        let (sy, cy) = libm::sincosf(f.yaw);
+        let (sp, cp) = libm::sincosf(f.pitch);
+        let (sr, cr) = libm::sincosf(f.roll);
         // Turn about the vertical, then nod, then tilt.
         let yaw = [[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]];
         let nod = [[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]];

@@ -42,7 +42,7 @@ fn eye(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors, side: f32)
         (0..20)
             .map(|k| {
                 let a = k as f32 * std::f32::consts::TAU / 20.0;
-                clip(centre[0] + radius * a.cos(), centre[1] + radius * a.sin())
+                clip(centre[0] + radius * libm::cosf(a), centre[1] + radius * libm::sinf(a))
             })
             .collect()
     };

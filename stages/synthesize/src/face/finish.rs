@@ -57,7 +57,8 @@ fn shrink(drawn: &Pixmap, w: usize, h: usize) -> Vec<f32> {
 /// A separable Gaussian blur.
 fn blur(picture: &mut [f32], w: usize, h: usize, sigma: f32) {
     let radius = (sigma * 2.5).ceil().max(1.0) as isize;
-    let weights: Vec<f32> = (-radius..=radius).map(|d| (-0.5 * (d as f32 / sigma).powi(2)).exp()).collect();
+    let weights: Vec<f32> =
+        (-radius..=radius).map(|d| libm::expf(-0.5 * (d as f32 / sigma).powi(2))).collect();
     let sum: f32 = weights.iter().sum();
     let mut pass = |count: usize, length: usize, at: &dyn Fn(usize, usize) -> usize| {
         let mut line = vec![0.0; length];

@@ -33,13 +33,14 @@ pub fn draw(frame: &mut Frame, shape: &Shape, camera: &Camera, tones: &Tones, f:
         let s = row as f32 / (ROWS - 1) as f32;
         for column in 0..COLUMNS {
             let phi = (column as f32 / (COLUMNS - 1) as f32 * 2.0 - 1.0) * std::f32::consts::PI;
-            let rag = 0.020 * (phi * 17.0 + wave[0]).sin() + 0.014 * (phi * 29.0 + wave[1]).sin();
+            let rag = 0.020 * libm::sinf(phi * 17.0 + wave[0]) + 0.014 * libm::sinf(phi * 29.0 + wave[1]);
             let low = edge(shape, phi, length, bald, f) + rag * (0.7 + length);
             let from = if bald { low.min(-0.45) - 0.02 } else { top };
             // Rows even in angle near the crown.
-            let y = from + (low - from) * (1.0 - (s * std::f32::consts::FRAC_PI_2).cos()).powf(0.8);
-            let curl =
-                t.hair_curl * 0.030 * ((phi * 13.0 + y * 4.0 + wave[2]).sin() + (phi * 5.0 - y * 15.0).sin());
+            let y = from + (low - from) * libm::powf(1.0 - libm::cosf(s * std::f32::consts::FRAC_PI_2), 0.8);
+            let curl = t.hair_curl
+                * 0.030
+                * (libm::sinf(phi * 13.0 + y * 4.0 + wave[2]) + libm::sinf(phi * 5.0 - y * 15.0));
             // Thin at the hairline in front, and full above.
             let rim = ((low - y) / 0.28).clamp(0.0, 1.0).sqrt();
             let front = ((1.25 - phi.abs()) / 0.4).clamp(0.0, 1.0);
@@ -99,7 +100,7 @@ fn edge(shape: &Shape, phi: f32, length: f32, bald: bool, f: &Factors) -> f32 {
     let t = &shape.t;
     let a = phi.abs();
     let recede = t.recession + 0.16 * shape.old * t.ruggedness;
-    let bell = |d: f32, w: f32| (-(d / w) * (d / w)).exp();
+    let bell = |d: f32, w: f32| libm::expf(-(d / w) * (d / w));
     let mut hairline = -t.hairline - recede.max(-0.05) * bell(a - 0.62, 0.24) - 0.4 * recede.max(0.0)
         + 0.05 * bell(a, 0.15) * (1.0 + t.blotch_d);
     if t.fringe > 0.55 && length > 0.25 && !bald {

@@ -57,7 +57,7 @@ fn height(shape: &Shape, s: f32) -> f32 {
     if s < 0.2 {
         // Up to the forehead, even in angle so that the crown is round.
         let a = s / 0.2 * std::f32::consts::FRAC_PI_2;
-        return top + (-0.45 - top) * (1.0 - a.cos());
+        return top + (-0.45 - top) * (1.0 - libm::cosf(a));
     }
     let r = (s - 0.2) / 0.8;
     let end = 1.0 - (1.0 - r) * (1.0 - r) * (1.0 - 0.55 * r);
@@ -87,7 +87,7 @@ fn shade(shape: &Shape, lamp: Vec3, p: Vec3) -> f32 {
     if p[2] < 0.5 {
         return 0.92;
     }
-    let soft = |dx: f32, dy: f32| (-(dx * dx + dy * dy)).exp();
+    let soft = |dx: f32, dy: f32| libm::expf(-(dx * dx + dy * dy));
     let side = (lamp[0] / lamp[2].max(0.25)).clamp(-1.6, 1.6);
     let above = (-lamp[1] / lamp[2].max(0.25)).clamp(-0.5, 1.6);
     let t = &shape.t;
@@ -126,7 +126,7 @@ pub fn ears(frame: &mut Frame, shape: &Shape, camera: &Camera, skin: &Pixmap) {
                     t.ear_angle * (1.0 - u) * 0.5 * (1.0 - 0.7 * v * v) + 0.05 * (u * u + v * v).min(1.0);
                 let p = [root[0] + side * (out + 0.02), root[1], root[2] + 0.02 + b - 0.12 * h];
                 let n = camera.turn([side * (0.8 - 0.4 * u * u), -0.25 * v, 0.45 + 0.5 * u]);
-                let inner = 1.0 - 0.42 * (-(u * u * 5.0 + v * v * 3.0)).exp();
+                let inner = 1.0 - 0.42 * libm::expf(-(u * u * 5.0 + v * v * 3.0));
                 let q = camera.project(p);
                 let lit = camera.lit(n, 0.85);
                 let [tu, tv] = skin::place(side * 1.3, 0.5);
@@ -149,7 +149,7 @@ pub fn neck(frame: &mut Frame, shape: &Shape, camera: &Camera, skin: &Pixmap) {
         let flare = 1.0 + 0.7 * ((v - 0.45).max(0.0) / 0.4).powi(2);
         for column in 0..columns {
             let a = (column as f32 / (columns - 1) as f32 * 2.0 - 1.0) * 2.6;
-            let (s, c) = a.sin_cos();
+            let (s, c) = libm::sincosf(a);
             let p = [wide * flare * s, y, 0.60 * flare * c - 0.04 - 0.2 * v];
             let n = camera.turn([s, 0.1, c]);
             let q = camera.project(p);

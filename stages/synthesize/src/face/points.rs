@@ -45,7 +45,7 @@ impl Pointer {
         let mut out = Vec::with_capacity(68);
         for k in 0..17 {
             let a = (k as f32 / 8.0 - 1.0) * 1.35;
-            let y = 0.1 + (s.chin_y - 0.12) * (1.0 - (a / 1.35).powi(2)).max(0.0).powf(0.7);
+            let y = 0.1 + (s.chin_y - 0.12) * libm::powf((1.0 - (a / 1.35).powi(2)).max(0.0), 0.7);
             out.push(self.at(a, y));
         }
         for side in [-1.0, 1.0] {
@@ -104,7 +104,7 @@ impl Pointer {
         let mut out = Vec::with_capacity(30);
         for k in 0..9 {
             let u = k as f32 / 8.0;
-            let y = 0.15 + (s.chin_y - 0.17) * (1.0 - (1.0 - u).powi(2)).max(0.0).powf(0.75);
+            let y = 0.15 + (s.chin_y - 0.17) * libm::powf((1.0 - (1.0 - u).powi(2)).max(0.0), 0.75);
             out.push(self.at(side * 1.35 * (1.0 - u), y));
         }
         for u in [1.0_f32, 0.5, 0.05] {

@@ -116,8 +116,9 @@ fn glasses(c: &mut Canvas<'_>, f: &Factors, camera: &Camera, shape: &Shape) {
         let rim: Vec<[f32; 2]> = (0..16)
             .map(|k| {
                 let a = k as f32 * std::f32::consts::TAU / 16.0;
-                let (s, co) = a.sin_cos();
-                let r = 1.0 / (co.abs().powf(square) + s.abs().powf(square)).powf(1.0 / square);
+                let (s, co) = libm::sincosf(a);
+                let r = 1.0
+                    / libm::powf(libm::powf(co.abs(), square) + libm::powf(s.abs(), square), 1.0 / square);
                 at(side * ex + half * r * co, 0.02 + tall * r * s)
             })
             .collect();

@@ -108,12 +108,12 @@ impl Shape {
     /// How the skull closes towards the crown: 1 at the temples, 0 at the top.
     fn cap(&self, y: f32) -> f32 {
         let s = ((TEMPLE_Y - y) / (self.t.crown + TEMPLE_Y)).clamp(0.0, 1.0);
-        (1.0 - s.powf(2.3)).max(0.0).powf(1.0 / 2.3)
+        libm::powf((1.0 - libm::powf(s, 2.3)).max(0.0), 1.0 / 2.3)
     }
 
     /// The surface without eyes, nose and lips, `grow` larger than the skin.
     pub fn base(&self, phi: f32, y: f32, grow: f32) -> Vec3 {
-        let (s, c) = phi.sin_cos();
+        let (s, c) = libm::sincosf(phi);
         // The back of the skull is rounder than the face, and ends at the neck.
         let low = ((y - 0.1) / 0.75).clamp(0.0, 1.0);
         let back =
@@ -128,7 +128,7 @@ impl Shape {
     /// The point of the skin at azimuth `phi` and height `y`.
     pub fn skin(&self, phi: f32, y: f32) -> Vec3 {
         let mut p = self.base(phi, y, 0.0);
-        let c = phi.cos();
+        let c = libm::cosf(phi);
         if c > 0.05 {
             p[2] += self.relief(p[0], y, phi) * (c * 4.0).min(1.0);
         }
@@ -147,7 +147,7 @@ impl Shape {
         if ax < 0.75 && y > -0.6 && y < t.nose_length + 0.35 {
             let (top, tip) = (-0.10, t.nose_length);
             let s = ((y - top) / (tip - top)).clamp(0.0, 1.0);
-            let rise = t.bridge_height + (t.nose_height - t.bridge_height) * s.powf(1.25);
+            let rise = t.bridge_height + (t.nose_height - t.bridge_height) * libm::powf(s, 1.25);
             let hump = t.hump * bump(s - 0.42, 0.22);
             let half = t.bridge_width * (1.0 - s * s) + (0.60 * t.nose_width + t.tip * 0.35) * s * s;
             let fade = if y < top {
@@ -195,7 +195,7 @@ impl Shape {
 
     /// Distance of an eye's centre from the middle, along `x`.
     pub fn eye_x(&self) -> f32 {
-        self.width(0.0) * self.t.eye_distance.sin()
+        self.width(0.0) * libm::sinf(self.t.eye_distance)
     }
 }
 

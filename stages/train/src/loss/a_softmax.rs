@@ -1,5 +1,6 @@
 //! A-Softmax: a factor on the angle, annealed.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ impl ASoftmax {
     /// Lambda after `iteration` steps.
     pub fn lambda(&self, iteration: u64) -> f64 {
         let falling =
-            self.lambda_start * (1.0 + self.lambda_decay * iteration as f64).powf(-self.lambda_power);
+            self.lambda_start * libm::pow(1.0 + self.lambda_decay * iteration as f64, -self.lambda_power);
         falling.max(self.lambda_least)
     }
 }
@@ -63,7 +64,7 @@ impl Loss for ASoftmax {
             (before, multiple) = (multiple.shallow_clone(), &c.own * 2.0 * &multiple - before);
         }
         let (sign, shift) = tch::no_grad(|| {
-            let turns = (c.own.clamp(-1.0, 1.0).acos() * (factor / std::f64::consts::PI)).floor();
+            let turns = (functions::acos(&c.own.clamp(-1.0, 1.0)) * (factor / std::f64::consts::PI)).floor();
             let turns = turns.clamp(0.0, factor - 1.0);
             let odd = turns.remainder(2.0);
             (odd * -2.0 + 1.0, turns * 2.0)
@@ -97,9 +98,9 @@ impl Loss for ASoftmax {
     #[cfg(test)]
     fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
         let (m, cos) = (f64::from(self.margin), batch.cosines(i)[batch.identity[i]]);
-        let theta = cos.clamp(-1.0, 1.0).acos();
+        let theta = libm::acos(cos.clamp(-1.0, 1.0));
         let k = (m * theta / std::f64::consts::PI).floor().min(m - 1.0);
-        let psi = (-1.0_f64).powf(k) * (m * theta).cos() - 2.0 * k;
+        let psi = libm::pow(-1.0_f64, k) * libm::cos(m * theta) - 2.0 * k;
         let lambda = match self.annealing {
             true => (1000.0 * (1.0 + 1e-4 * batch.iteration as f64).powi(-2)).max(5.0),
             false => 0.0,

@@ -1,5 +1,6 @@
 //! AdaFace: the margin follows the quality of the image, told by the length of its embedding.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ impl Loss for AdaFace {
         let z = tch::no_grad(|| {
             let lengths = c.lengths.detach().clamp(1e-3, 100.0);
             let mean = lengths.mean(lengths.kind());
-            let deviation = (&lengths - &mean).square().mean(lengths.kind()).sqrt();
+            let deviation = functions::sqrt(&(&lengths - &mean).square().mean(lengths.kind()));
             let mut run = |name: &str, now: Tensor| {
                 let run = match memory.get(name) {
                     Some(before) => before * self.keep + now * (1.0 - self.keep),
@@ -53,7 +54,7 @@ impl Loss for AdaFace {
             ((lengths - mean) / (deviation + 1e-3) * self.concentration).clamp(-1.0, 1.0)
         });
         let turned = (angle(&c.own) - &z * self.margin).clamp(0.0, std::f64::consts::PI);
-        let f = c.bent(turned.cos() - (z + 1.0) * self.margin);
+        let f = c.bent(functions::cos(&turned) - (z + 1.0) * self.margin);
         cross_entropy(&(f * c.scale), &c.rivals)
     }
 
@@ -87,8 +88,8 @@ impl Loss for AdaFace {
         };
         let (mean, deviation) = (run(MEAN, mean), run(DEVIATION, deviation));
         let z = (self.concentration * (lengths[i] - mean) / (deviation + 1e-3)).clamp(-1.0, 1.0);
-        let theta = batch.cosines(i)[batch.identity[i]].clamp(-1.0, 1.0).acos();
+        let theta = libm::acos(batch.cosines(i)[batch.identity[i]].clamp(-1.0, 1.0));
         let turned = (theta - self.margin * z).clamp(0.0, std::f64::consts::PI);
-        batch.margin(i, turned.cos() - self.margin * z - self.margin)
+        batch.margin(i, libm::cos(turned) - self.margin * z - self.margin)
     }
 }

@@ -1,5 +1,6 @@
 //! AM-LFS: piecewise linear transforms of the cosine and of the probability.
 
+use lfs_network::functions;
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,8 +79,8 @@ impl Loss for PiecewiseLinear {
         let logit = self.logit(c);
         match &self.tau {
             Some(tau) => {
-                let transformed = tau.apply(&(logit - &c.rivals).sigmoid(), 0.0, 1.0);
-                -transformed.clamp(LEAST_PROBABILITY, 1.0).log()
+                let transformed = tau.apply(&functions::sigmoid(&(logit - &c.rivals)), 0.0, 1.0);
+                -functions::log(&transformed.clamp(LEAST_PROBABILITY, 1.0))
             }
             None => cross_entropy(&logit, &c.rivals),
         }
@@ -88,7 +89,7 @@ impl Loss for PiecewiseLinear {
     fn clamped(&self, c: &Cosines) -> Option<Tensor> {
         let tau = self.tau.as_ref()?;
         tch::no_grad(|| {
-            let transformed = tau.apply(&(self.logit(c) - &c.rivals).sigmoid(), 0.0, 1.0);
+            let transformed = tau.apply(&functions::sigmoid(&(self.logit(c) - &c.rivals)), 0.0, 1.0);
             let outside = transformed.lt(LEAST_PROBABILITY).logical_or(&transformed.gt(1.0));
             Some(outside.to_kind(tch::Kind::Float))
         })
@@ -131,9 +132,9 @@ impl Loss for PiecewiseLinear {
         };
         let f = line(&self.t, cos, (cos + 1.0) / 2.0);
         let without = batch.margin(i, f);
-        let p = (-without).exp();
+        let p = libm::exp(-without);
         match &self.tau {
-            Some(_) => -line(&self.tau, p, p).clamp(LEAST_PROBABILITY, 1.0).ln(),
+            Some(_) => -libm::log(line(&self.tau, p, p).clamp(LEAST_PROBABILITY, 1.0)),
             None => without,
         }
     }

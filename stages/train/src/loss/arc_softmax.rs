@@ -1,5 +1,6 @@
 //! Arc-Softmax: a margin on the angle.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,14 +62,14 @@ impl Loss for ArcSoftmax {
 
 /// `cos(theta + m)`, and `cos theta - m sin m` beyond `theta = pi - m`.
 pub(super) fn with_angle(own: &Tensor, margin: f64) -> Tensor {
-    let sine = (-own.square() + 1.0).clamp_min(LEAST_SQUARE).sqrt();
-    let with = own * margin.cos() - sine * margin.sin();
-    with.where_self(&own.gt(-margin.cos()), &(own - margin * margin.sin()))
+    let sine = functions::sqrt(&(-own.square() + 1.0).clamp_min(LEAST_SQUARE));
+    let with = own * libm::cos(margin) - sine * libm::sin(margin);
+    with.where_self(&own.gt(-libm::cos(margin)), &(own - margin * libm::sin(margin)))
 }
 
 /// The same, for oracles.
 #[cfg(test)]
 pub(super) fn angle_oracle(cos: f64, m: f64) -> f64 {
-    let theta = cos.clamp(-1.0, 1.0).acos();
-    if theta + m < std::f64::consts::PI { (theta + m).cos() } else { cos - m * m.sin() }
+    let theta = libm::acos(cos.clamp(-1.0, 1.0));
+    if theta + m < std::f64::consts::PI { libm::cos(theta + m) } else { cos - m * libm::sin(m) }
 }

@@ -1,5 +1,6 @@
 //! Three margins in one: on the factor, on the angle, on the cosine.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ impl Default for Combined {
 /// The angles of cosines. Those next to 1 and -1, where the slope is infinite, count as a little less.
 pub(super) fn angle(own: &Tensor) -> Tensor {
     let edge = if own.kind() == tch::Kind::Double { 1e-12 } else { 1e-7 };
-    own.clamp(edge - 1.0, 1.0 - edge).acos()
+    functions::acos(&own.clamp(edge - 1.0, 1.0 - edge))
 }
 
 impl Loss for Combined {
@@ -46,7 +47,7 @@ impl Loss for Combined {
             let turns = (&turned / std::f64::consts::PI).floor();
             (turns.remainder(2.0) * -2.0 + 1.0, turns * 2.0)
         });
-        let with = sign * turned.cos() - shift - self.cosine;
+        let with = sign * functions::cos(&turned) - shift - self.cosine;
         let f = if self.easy_margin { with.where_self(&c.own.gt(0.0), &c.own) } else { with };
         cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
     }
@@ -71,9 +72,9 @@ impl Loss for Combined {
     #[cfg(test)]
     fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
         let cos = batch.cosines(i)[batch.identity[i]];
-        let turned = self.factor * cos.clamp(-1.0, 1.0).acos() + self.angle;
+        let turned = self.factor * libm::acos(cos.clamp(-1.0, 1.0)) + self.angle;
         let k = (turned / std::f64::consts::PI).floor();
-        let f = (-1.0_f64).powf(k) * turned.cos() - 2.0 * k - self.cosine;
+        let f = libm::pow(-1.0_f64, k) * libm::cos(turned) - 2.0 * k - self.cosine;
         batch.margin(i, if self.easy_margin && cos <= 0.0 { cos } else { f })
     }
 }

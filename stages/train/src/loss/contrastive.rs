@@ -1,5 +1,6 @@
 //! Contrastive loss: pairs of one identity together, pairs of two apart.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ impl Loss for Contrastive {
             let oneself = Tensor::eye(squares.size()[0], (Kind::Bool, squares.device()));
             (same.logical_and(&oneself.logical_not()).to_kind(kind), same.logical_not().to_kind(kind))
         });
-        let near = (-squares.sqrt() + self.margin).clamp_min(0.0).square();
+        let near = (-functions::sqrt(&squares) + self.margin).clamp_min(0.0).square();
         let mean = |x: Tensor, of: &Tensor| {
             let count = of.sum_dim_intlist([1].as_slice(), false, kind).clamp_min(1.0);
             (x * of).sum_dim_intlist([1].as_slice(), false, kind) / count

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 
+use lfs_network::functions::{self, linear};
 use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Result};
 use tch::{Kind, Tensor};
@@ -82,7 +83,7 @@ impl Cosines {
 
     /// The log-sum-exp of logits `[n, k]` of all classes but the own one, `[n]`.
     pub fn rivals_of(&self, logits: &Tensor) -> Tensor {
-        logits.scatter_value(1, &self.column.unsqueeze(1), f64::NEG_INFINITY).logsumexp([1], false)
+        functions::log_sum_exp(&logits.scatter_value(1, &self.column.unsqueeze(1), f64::NEG_INFINITY))
     }
 }
 
@@ -139,7 +140,7 @@ pub trait Loss: Debug {
 
 /// Cross-entropy of a true logit `[n]` against rivals `[n]`: `-log(e^z / (e^z + e^rivals))`.
 pub fn cross_entropy(logit: &Tensor, rivals: &Tensor) -> Tensor {
-    (rivals - logit).softplus()
+    functions::softplus(&(rivals - logit))
 }
 
 /// How cosines are made.
@@ -176,7 +177,7 @@ pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &H
     };
     let (lengths, class_lengths) = (length(embeddings), length(&classes));
     let units = &classes / class_lengths.unsqueeze(1);
-    let products = (embeddings / lengths.unsqueeze(1)).matmul(&units.tr());
+    let products = linear(&(embeddings / lengths.unsqueeze(1)), &units);
     let (all, class_lengths) = match how.centres {
         1 => (products, class_lengths),
         c => (
@@ -186,7 +187,7 @@ pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &H
     };
     let index = column.unsqueeze(1);
     let own = all.gather(1, &index, false).squeeze_dim(1);
-    let rivals = (&all * how.scale).scatter_value(1, &index, f64::NEG_INFINITY).logsumexp([1], false);
+    let rivals = functions::log_sum_exp(&(&all * how.scale).scatter_value(1, &index, f64::NEG_INFINITY));
     Cosines {
         own,
         rivals,
@@ -205,7 +206,7 @@ pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &H
 
 /// The length of each row, at least 1e-12.
 fn length(x: &Tensor) -> Tensor {
-    x.square().sum_dim_intlist([1].as_slice(), false, x.kind()).sqrt().clamp_min(1e-12)
+    functions::sqrt(&x.square().sum_dim_intlist([1].as_slice(), false, x.kind())).clamp_min(1e-12)
 }
 
 /// Rows of length 1.
@@ -216,7 +217,7 @@ pub fn normalised(x: &Tensor) -> Tensor {
 /// Squared distances between the rows of `x`, `[n, n]`; never 0, where the root's slope would be infinite.
 pub fn squared_distances(x: &Tensor) -> Tensor {
     let squares = x.square().sum_dim_intlist([1].as_slice(), false, x.kind());
-    (squares.unsqueeze(1) + squares.unsqueeze(0) - x.matmul(&x.tr()) * 2.0).clamp_min(1e-12)
+    (squares.unsqueeze(1) + squares.unsqueeze(0) - linear(x, x) * 2.0).clamp_min(1e-12)
 }
 
 /// Refuses a number that is not finite or lies outside of `low..=high`.
@@ -303,5 +304,9 @@ impl Exact {
 #[cfg(test)]
 pub fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let top = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if top == f64::NEG_INFINITY { top } else { top + values.map(|v| (v - top).exp()).sum::<f64>().ln() }
+    if top == f64::NEG_INFINITY {
+        top
+    } else {
+        top + libm::log(values.map(|v| libm::exp(v - top)).sum::<f64>())
+    }
 }

@@ -21,7 +21,7 @@ pub struct L5 {
 
 impl Loss for L5 {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        cross_entropy(&(&c.own * c.scale - (-self.a).ln_1p()), &c.rivals)
+        cross_entropy(&(&c.own * c.scale - libm::log1p(-self.a)), &c.rivals)
     }
 
     fn a(&self) -> Option<f64> {
@@ -49,8 +49,8 @@ impl Loss for L5 {
         let all = log_sum_exp(cosines.iter().map(|c| scale * c));
         let others = cosines.iter().enumerate().filter(|(k, _)| *k != own).map(|(_, c)| scale * c);
         // 1 - p is summed apart: with a = -1e9, taking p from 1 would leave seven digits.
-        let (p, one_less_p) = ((scale * cosines[own] - all).exp(), (log_sum_exp(others) - all).exp());
+        let (p, one_less_p) = (libm::exp(scale * cosines[own] - all), libm::exp(log_sum_exp(others) - all));
         let h = 1.0 / (1.0 - self.a * one_less_p);
-        -(h * p).ln()
+        -libm::log(h * p)
     }
 }

@@ -1,5 +1,6 @@
 //! Triplet loss: an image is nearer to one of its identity than to one of another.
 
+use lfs_network::functions;
 use lfs_stage::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ const FAR: f64 = 4.0;
 
 impl Loss for Triplet {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        let distance = squared_distances(&normalised(&c.embeddings)).sqrt();
+        let distance = functions::sqrt(&squared_distances(&normalised(&c.embeddings)));
         let n = distance.size()[0];
         let (same, other) = tch::no_grad(|| {
             let same = c.identity.unsqueeze(1).eq_tensor(&c.identity.unsqueeze(0));

@@ -1,5 +1,6 @@
 //! V-Softmax: a virtual class that follows each image.
 
+use lfs_network::functions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -14,7 +15,7 @@ pub struct VSoftmax {}
 
 impl Loss for VSoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        let rivals = c.rivals.logaddexp(&c.rivals.full_like(c.scale));
+        let rivals = functions::log_add_exp(&c.rivals, c.scale);
         cross_entropy(&(&c.own * c.scale), &rivals)
     }
 

@@ -162,7 +162,7 @@ impl Searched {
         let (low, high) = self.bounds();
         let margin = number.clamp(low, high);
         match self {
-            Self::L5 => Margined::L5(L5 { a: short(margin * (scale / 3.0).exp()) }),
+            Self::L5 => Margined::L5(L5 { a: short(margin * libm::exp(scale / 3.0)) }),
             Self::AmSoftmax => Margined::AmSoftmax(AmSoftmax { margin, ..AmSoftmax::default() }),
             Self::ArcSoftmax => Margined::ArcSoftmax(ArcSoftmax { margin, ..ArcSoftmax::default() }),
             Self::MvSoftmax => Margined::MvSoftmax(MvSoftmax { margin, ..MvSoftmax::default() }),

@@ -89,7 +89,7 @@ impl Settings for Reward {
     }
 
     fn candidates(&self, now: &Now<'_>) -> Vec<Draw<L5>> {
-        let form = |a0: f64| L5 { a: short(a0.min(0.0) * (now.scale / 3.0).exp()) };
+        let form = |a0: f64| L5 { a: short(a0.min(0.0) * libm::exp(now.scale / 3.0)) };
         if now.epoch < self.fixed_epochs {
             let name = format!("a0 = {:.3}", self.start);
             return vec![Draw { name, sample: Vec::new(), form: form(self.start) }];
@@ -128,7 +128,7 @@ mod tests {
     fn a0s(reward: &Reward, epoch: u32, history: &[Past]) -> Vec<f64> {
         let now = Now { seed: 1, epoch, scale: 32.0, history };
         let draws = reward.candidates(&now);
-        draws.iter().map(|d| d.form.a / (32.0_f64 / 3.0).exp()).collect()
+        draws.iter().map(|d| d.form.a / libm::exp(32.0_f64 / 3.0)).collect()
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         let now = Now { seed: 0, epoch: 0, scale: 32.0, history: &[] };
         let a = Reward::default().candidates(&now)[0].form.a;
         assert!((a + 42_901.7).abs() < 0.1, "{a}");
-        assert!(((-a).ln_1p() / 32.0 - 1.0 / 3.0).abs() < 1e-5);
+        assert!((libm::log1p(-a) / 32.0 - 1.0 / 3.0).abs() < 1e-5);
     }
 
     #[test]

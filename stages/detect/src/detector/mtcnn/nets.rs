@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lfs_network::functions::linear;
 use lfs_stage::{Failure, Result};
 use tch::{Kind, TchError, Tensor};
 
@@ -167,13 +168,16 @@ impl Net {
                 Ready::Max(side) => x.f_max_pool2d(*side, 2, 0, 1, true)?,
                 Ready::Dense { weight, bias, slope } => {
                     let flat = x.f_transpose(2, 3)?.f_flatten(1, -1)?;
-                    flat.f_linear(weight, Some(bias))?.f_prelu(slope)?
+                    linear(&flat, weight).f_add(bias)?.f_prelu(slope)?
                 }
             };
         }
-        let (weight, bias) = (&self.head.0, Some(&self.head.1));
-        let out =
-            if weight.dim() == 4 { x.f_conv2d(weight, bias, 1, 0, 1, 1)? } else { x.f_linear(weight, bias)? };
+        let (weight, bias) = (&self.head.0, &self.head.1);
+        let out = if weight.dim() == 4 {
+            x.f_conv2d(weight, Some(bias), 1, 0, 1, 1)?
+        } else {
+            linear(&x, weight).f_add(bias)?
+        };
         let out =
             out.f_to_device(tch::Device::Cpu)?.f_contiguous()?.f_to_kind(Kind::Float)?.f_flatten(0, -1)?;
         Vec::<f32>::try_from(&out)

@@ -45,7 +45,7 @@ fn faces(maps: &[Map], [width, height]: [usize; 2], least: f32) -> Result<Vec<Fo
     let mut found = Vec::new();
     for at in (0..plane).filter(|at| centres.values[*at] > least) {
         let channel = |map: &Map, k: usize| map.values[k * plane + at];
-        let side = |k: usize| (f64::from(channel(sizes, k)).exp() * STRIDE as f64) as f32;
+        let side = |k: usize| (libm::exp(f64::from(channel(sizes, k))) * STRIDE as f64) as f32;
         let (tall, wide) = (side(0), side(1));
         let centre = |k: usize, cell: usize| (cell as f32 + channel(offsets, k) + 0.5) * STRIDE as f32;
         let (y, x) = (centre(0, at / columns), centre(1, at % columns));

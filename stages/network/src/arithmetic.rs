@@ -1,0 +1,106 @@
+//! How a processor computes: the same bits on every machine, or as fast as this one can.
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use lfs_stage::{Failure, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shim;
+
+/// How float32 is computed on a processor. A GPU is not concerned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// The same bits on every x86-64 processor with AVX2 and FMA, for the same number of threads.
+    #[default]
+    Portable,
+    /// The kernels that libraries choose for this processor: other last bits on another one.
+    Fastest,
+}
+
+/// What libraries read when they are first used, and what keeps them from choosing by the processor.
+const PORTABLE: [(&CStr, Option<&CStr>); 9] = [
+    (c"ATEN_CPU_CAPABILITY", Some(c"avx2")),
+    (c"ONEDNN_MAX_CPU_ISA", Some(c"AVX2")),
+    (c"DNNL_MAX_CPU_ISA", None),
+    (c"ONEDNN_CPU_ISA_HINTS", Some(c"NO_HINTS")),
+    (c"DNNL_CPU_ISA_HINTS", None),
+    (c"ONEDNN_DEFAULT_FPMATH_MODE", Some(c"STRICT")),
+    (c"DNNL_DEFAULT_FPMATH_MODE", None),
+    // Nothing of what has to be portable goes through MKL; should something, it takes its one kernel for all makers.
+    (c"MKL_CBWR", Some(c"COMPATIBLE")),
+    (c"MKL_ENABLE_INSTRUCTIONS", None),
+];
+
+/// Variables by which a person chooses kernels.
+pub(crate) const VARIABLES: [&str; 9] = [
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "DNNL_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+];
+
+/// What was settled for the life of this process.
+static SETTLED: OnceLock<Arithmetic> = OnceLock::new();
+
+impl Arithmetic {
+    /// Sets up this process. Libraries choose once: a process has one arithmetic for its life.
+    ///
+    /// # Errors
+    /// When it computes in the other one already, or the processor lacks AVX2 or FMA.
+    pub(crate) fn settle(self) -> Result<()> {
+        if self == Self::Portable && !is_possible() {
+            return Err(Failure::new(LACKS).help(LACKS_HELP));
+        }
+        let settled = *SETTLED.get_or_init(|| {
+            if self == Self::Portable {
+                PORTABLE.iter().for_each(|(name, value)| shim::variable(name, *value));
+            }
+            self
+        });
+        let capability = shim::cpu_capability();
+        if settled != self {
+            return Err(Failure::new(format!(
+                "this process computes with arithmetic = {settled:?} for its life, and {self:?} was asked for"
+            )));
+        }
+        if self == Self::Portable && capability != "AVX2" {
+            return Err(Failure::new(format!(
+                "libtorch chose its kernels for {capability} before it was told not to; portable arithmetic wants AVX2"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The default where the processor can compute so: for what is the same either way.
+    pub fn whichever() -> Self {
+        if is_possible() { Self::Portable } else { Self::Fastest }
+    }
+
+    /// What this process computes in.
+    pub(crate) fn of_this_process() -> Self {
+        SETTLED.get().copied().unwrap_or_default()
+    }
+}
+
+/// Why portable arithmetic cannot be used on a processor, and what to do.
+pub(crate) const LACKS: &str = "this processor has no AVX2 or no FMA, which arithmetic = \"portable\" needs";
+pub(crate) const LACKS_HELP: &str =
+    "set arithmetic = \"fastest\": results then have other last bits than those of other machines";
+
+/// Whether the processor has what portable arithmetic needs.
+pub(crate) fn is_possible() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
