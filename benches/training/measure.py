@@ -1,4 +1,6 @@
-"""lfs-train beside PyTorch, in alternation: `measure.py PYTHON [rounds] [bfloat16]`. PYTHON is one with torch 2.11.0.
+"""lfs-train beside PyTorch, in alternation: `measure.py PYTHON [rounds] [bfloat16 | fastest]`. PYTHON is one with torch 2.11.0.
+
+`measure.py - [rounds]` is portable arithmetic beside the fastest, without PyTorch.
 
 Build first: `cargo build --release -p lfs-train --example measure`. Prints a row a network: images a second (median, and
 least and greatest), the ratio of the medians, peak memory."""
@@ -16,7 +18,8 @@ python, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
 # Compiling takes a minute a network: once is enough.
 compiled_rounds = min(rounds, 1)
 threads = "2"
-precision = sys.argv[3:4]
+precision = [word for word in sys.argv[3:4] if word == "bfloat16"]
+own_words = sys.argv[3:4]
 # Name, settings, side, classes, batch, steps.
 CASES = [
     ("resnet-small", {"resnet-small": {}}, 32, 500, 64, 80),
@@ -33,12 +36,26 @@ def call(command):
     return float(rate), int(peak) / 1024
 
 
-print("| network, side, batch | lfs-train | PyTorch eager | ratio | PyTorch compiled | ratio | peak MiB, each |")
-print("|---|---|---|---|---|---|---|")
+if python == "-":
+    print("| network, side, batch | portable | fastest | round by round |")
+    print("|---|---|---|---|")
+else:
+    print("| network, side, batch | lfs-train | PyTorch eager | ratio | PyTorch compiled | ratio | peak MiB, each |")
+    print("|---|---|---|---|---|---|---|")
 for name, settings, side, classes, batch, steps in CASES:
     numbers = [str(n) for n in (side, classes, batch, steps)] + [threads]
+    if python == "-":
+        seen = [[], []]
+        for number in range(rounds):
+            for words, results in zip(([], ["fastest"]), seen):
+                results.append(call([str(own), json.dumps(settings), *numbers, *words])[0])
+        ratios = [a / b for a, b in zip(*seen)]
+        cells = [f"{statistics.median(r):.0f} ({min(r):.0f} to {max(r):.0f})" for r in seen]
+        print(f"| {name}, {side}, {batch} | {cells[0]} | {cells[1]} | {statistics.median(ratios):.2f} "
+              f"({min(ratios):.2f} to {max(ratios):.2f}) |", flush=True)
+        continue
     programs = [
-        [str(own), json.dumps(settings), *numbers, *precision],
+        [str(own), json.dumps(settings), *numbers, *own_words],
         [python, str(here / "pytorch.py"), name, *numbers, *precision],
         [python, str(here / "pytorch.py"), name, *numbers, *precision, "compile"],
     ]

@@ -45,12 +45,18 @@ pub(super) struct State {
 }
 
 /// Variables on which a worker's facts may depend.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 12] = [
     "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES",
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "DNNL_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
     "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
     "PATH",
 ];
 

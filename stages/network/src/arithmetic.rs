@@ -21,14 +21,15 @@ pub enum Arithmetic {
 }
 
 /// What libraries read when they are first used, and what keeps them from choosing by the processor.
-const PORTABLE: [(&CStr, Option<&CStr>); 9] = [
+///
+/// Not among it: the leave to round factors (`ONEDNN_DEFAULT_FPMATH_MODE`), which is read before the program begins. Kernels that would make
+/// use of it need more than AVX2.
+const PORTABLE: [(&CStr, Option<&CStr>); 7] = [
     (c"ATEN_CPU_CAPABILITY", Some(c"avx2")),
     (c"ONEDNN_MAX_CPU_ISA", Some(c"AVX2")),
     (c"DNNL_MAX_CPU_ISA", None),
     (c"ONEDNN_CPU_ISA_HINTS", Some(c"NO_HINTS")),
     (c"DNNL_CPU_ISA_HINTS", None),
-    (c"ONEDNN_DEFAULT_FPMATH_MODE", Some(c"STRICT")),
-    (c"DNNL_DEFAULT_FPMATH_MODE", None),
     // Nothing of what has to be portable goes through MKL; should something, it takes its one kernel for all makers.
     (c"MKL_CBWR", Some(c"COMPATIBLE")),
     (c"MKL_ENABLE_INSTRUCTIONS", None),

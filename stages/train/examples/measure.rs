@@ -41,6 +41,7 @@ fn main() {
         "precision": if args.iter().any(|a| a == "bfloat16") { "bfloat16" } else { "float32" },
         "class-sample": 1.0, "momentum": 0.9,
         "weight-decay": 5e-4, "flip": 0.5, "holdout": null, "pairs": 100, "threads": threads,
+        "arithmetic": if args.iter().any(|a| a == "fastest" || a == "bfloat16") { "fastest" } else { "portable" },
         "device": if args.iter().any(|a| a == "cuda") { "cuda" } else { "cpu" },
     });
     let spec: EpochSpec = serde_json::from_value(spec).unwrap();
