@@ -8,6 +8,10 @@ run *args:
 test *args:
     cargo xtask test -- {{args}}
 
+# whether emulated processors of other makers give the same bytes as this one; needs qemu-user
+portable:
+    cargo xtask portable
+
 # faults at random instants, many times: kills, flipped bits, full disks, runs beside each other
 torture rounds="300":
     LFS_TORTURE={{rounds}} cargo xtask test -- torture p1_p2_

@@ -325,3 +325,43 @@ fn a_node_that_waits_for_a_gpu_holds_up_nobody_who_needs_none() {
     trainings.sort_unstable();
     assert!(began("out/small/o") < trainings[1], "before the second training began");
 }
+
+/// A worker that writes its process's number, with values that want processes of their own and a fact that counts with one device.
+const SETTLING: &str = r#"
+import json, os, sys
+choice = lambda name: {"process": name, "facts": {"chosen": name}, "when": {"device": ["cpu"]}}
+kind = {"name": "settling", "summary": "", "inputs": [], "code": {}, "outputs": [{"name": "o", "path": "o", "about": ""}],
+        "choices": {"how": {"one": choice("one"), "two": choice("two")}},
+        "parameters": {"type": "object", "properties": {
+            "how": {"type": "string", "default": "any"}, "device": {"type": "string", "default": "cpu"}, "n": {"type": "integer"}}}}
+if sys.argv[1] == "describe":
+    print(json.dumps({"protocol": 1, "worker": "settling", "kinds": [kind]}))
+    sys.exit()
+for line in sys.stdin:
+    job = json.loads(line)
+    open(job["outputs"]["o"], "w").write(f"{os.getpid()}\n")
+    print(json.dumps({"event": "done"}), flush=True)
+"#;
+
+#[test]
+fn a_worker_that_settled_on_one_thing_is_given_no_work_that_wants_another() {
+    let p = with_worker(
+        "settling",
+        SETTLING,
+        "kind = \"settling\"\nmatrix = { n = [1, 2, 3], how = [\"any\", \"one\", \"two\"] }\nn = \"${matrix.n}\"\nhow = \"${matrix.how}\"",
+    );
+    p.run_ok(&["-j", "1"]);
+    let processes = |how: &str| -> std::collections::BTreeSet<String> {
+        (1..=3).map(|n| p.read(&format!("out/x/n={n},how={how}/o"))).collect()
+    };
+    let (one, two, any) = (processes("one"), processes("two"), processes("any"));
+    assert_eq!((one.len(), two.len()), (1, 1), "each is kept for the next node that wants the same");
+    assert!(one.is_disjoint(&two), "{one:?} {two:?}");
+    assert!(any.iter().all(|process| one.contains(process) || two.contains(process)), "{any:?}");
+    // The choice counts only with the device that it names.
+    let shown = |more: &[&str]| p.call(&[&["show", "x[n=1,how=one]"], more].concat()).out;
+    assert!(shown(&[]).contains("chosen"), "{}", shown(&[]));
+    let elsewhere = ["--set", "x.device=gpu"];
+    p.run_ok(&[&["-j", "1"], &elsewhere[..]].concat());
+    assert!(!shown(&elsewhere).contains("chosen"), "{}", shown(&elsewhere));
+}

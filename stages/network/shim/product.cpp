@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
@@ -177,10 +178,12 @@ struct Sloped : torch::autograd::Function<Sloped> {
   }
 };
 
-bool is_plain(const at::Tensor &x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 2 && !torch::jit::tracer::isTracing() &&
+bool is_here(const at::Tensor &x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat && !torch::jit::tracer::isTracing() &&
          !at::autocast::is_autocast_enabled(at::kCPU);
 }
+
+bool is_plain(const at::Tensor &x) { return x.dim() == 2 && is_here(x); }
 
 } // namespace
 
@@ -206,4 +209,23 @@ extern "C" char *lfs_log_sum_exp(at::Tensor *out, const at::Tensor *x, LogOf log
 // y, as a function of x with this slope.
 extern "C" char *lfs_sloped(at::Tensor *out, const at::Tensor *x, const at::Tensor *y, const at::Tensor *slope) {
   return guarded([&] { *out = Sloped::apply(*x, *y, *slope); });
+}
+
+// A convolution of 1 x 1, [n, k, h, w] by [m, k, 1, 1]: a product for each pixel. oneDNN chooses among its kernels for it by the caches,
+// and they add in different orders.
+extern "C" char *lfs_pointwise(at::Tensor *out, const at::Tensor *x, const at::Tensor *w, int64_t stride, ProductOf product) {
+  return guarded([&] {
+    if (product) {
+      product_of = product;
+    }
+    if (!product || !is_here(*x) || !is_here(*w) || x->dim() != 4 || x->size(1) != w->size(1)) {
+      *out = at::conv2d(*x, *w, {}, stride);
+      return;
+    }
+    at::Tensor seen = stride > 1 ? x->slice(2, 0, std::nullopt, stride).slice(3, 0, std::nullopt, stride) : *x;
+    // With channels innermost, as maps are, the pixels are the rows of a matrix.
+    at::Tensor rows = seen.permute({0, 2, 3, 1}).reshape({-1, seen.size(1)});
+    at::Tensor y = Product::apply(rows, w->flatten(1));
+    *out = y.view({seen.size(0), seen.size(2), seen.size(3), w->size(0)}).permute({0, 3, 1, 2});
+  });
 }

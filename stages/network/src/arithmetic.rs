@@ -69,7 +69,9 @@ impl Arithmetic {
         let capability = shim::cpu_capability();
         if settled != self {
             return Err(Failure::new(format!(
-                "this process computes with arithmetic = {settled:?} for its life, and {self:?} was asked for"
+                "this process computes with {} arithmetic for its life, and {} was asked for",
+                settled.name(),
+                self.name()
             )));
         }
         if self == Self::Portable && capability != "AVX2" {
@@ -83,6 +85,14 @@ impl Arithmetic {
     /// The default where the processor can compute so: for what is the same either way.
     pub fn whichever() -> Self {
         if is_possible() { Self::Portable } else { Self::Fastest }
+    }
+
+    /// Its name in a manifest.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Fastest => "fastest",
+        }
     }
 
     /// What this process computes in.

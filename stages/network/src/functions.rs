@@ -13,6 +13,11 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Tensor {
     done(shim::linear(x, w, Arithmetic::of_this_process() == Arithmetic::Portable))
 }
 
+/// A convolution of 1 x 1: `[n, k, h, w]` by `[m, k, 1, 1]`, at every `stride`-th pixel.
+pub fn pointwise(x: &Tensor, w: &Tensor, stride: i64) -> Tensor {
+    done(shim::pointwise(x, w, stride, Arithmetic::of_this_process() == Arithmetic::Portable))
+}
+
 /// `log(sum e^x)` over each row of `[n, k]`: `[n]`.
 pub fn log_sum_exp(x: &Tensor) -> Tensor {
     done(shim::log_sum_exp(x))
@@ -147,6 +152,22 @@ mod tests {
         let x = Tensor::from_slice(&[f32::NEG_INFINITY, 3.0, 1.0, f32::NEG_INFINITY]).view([2, 2]);
         let y = Vec::<f32>::try_from(log_sum_exp(&x)).unwrap();
         assert_eq!(y, [3.0, 1.0]);
+    }
+
+    #[test]
+    fn a_convolution_of_one_pixel_and_its_gradients_are_libtorchs() {
+        let made = |shape: &[i64], by: f64| {
+            let count = shape.iter().product::<i64>();
+            let all = Tensor::arange(count, (Kind::Double, Device::Cpu)) * by;
+            (all.remainder(2.0) - 1.0).view(shape)
+        };
+        for (channels, side, stride) in [(3, 5, 1), (70, 7, 2), (64, 8, 2)] {
+            let (x, w) = (made(&[2, channels, side, side], 0.377), made(&[9, channels, 1, 1], 0.613));
+            let theirs =
+                |x: &Tensor, w: &Tensor| x.conv2d(w, None::<Tensor>, [stride, stride], [0, 0], [1, 1], 1);
+            compare(|x| pointwise(x, &w.to_kind(x.kind()), stride), |x| theirs(x, &w), &x, Kind::Float);
+            compare(|w| pointwise(&x.to_kind(w.kind()), w, stride), |w| theirs(&x, w), &w, Kind::Float);
+        }
     }
 
     #[test]

@@ -38,6 +38,13 @@ unsafe extern "C" {
         w: *const C_tensor,
         product: Option<RawProduct>,
     ) -> *mut c_char;
+    fn lfs_pointwise(
+        out: *mut C_tensor,
+        x: *const C_tensor,
+        w: *const C_tensor,
+        stride: i64,
+        product: Option<RawProduct>,
+    ) -> *mut c_char;
     fn lfs_log_sum_exp(out: *mut C_tensor, x: *const C_tensor, log: extern "C" fn(f64) -> f64)
     -> *mut c_char;
     fn lfs_sloped(
@@ -213,6 +220,16 @@ pub fn linear(x: &Tensor, w: &Tensor, portable: bool) -> Result<Tensor> {
     let product = portable.then_some(lfs_products::raw_product as RawProduct);
     // SAFETY: all are live handles; the shim replaces what `out` refers to, and gives the product matrices with their own steps.
     checked(unsafe { lfs_linear(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), product) }, "multiplying")?;
+    Ok(out)
+}
+
+/// A convolution of 1 x 1: `[n, k, h, w]` by `[m, k, 1, 1]`.
+pub fn pointwise(x: &Tensor, w: &Tensor, stride: i64, portable: bool) -> Result<Tensor> {
+    let mut out = Tensor::new();
+    let product = portable.then_some(lfs_products::raw_product as RawProduct);
+    // SAFETY: as in `linear`.
+    let done = unsafe { lfs_pointwise(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), stride, product) };
+    checked(done, "convolving")?;
     Ok(out)
 }
 

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::builder::{Builder, Init};
-use crate::functions::linear;
+use crate::functions::{linear, pointwise};
 use crate::shim::{Normalise, norm_prelu};
 
 /// How fast running statistics follow the batches.
@@ -43,6 +43,9 @@ impl Conv {
 
     /// `[n, from, h, w]` to `[n, to, h', w']`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        if self.groups == 1 && self.padding == 0 && self.weight.size()[2] == 1 {
+            return pointwise(x, &self.weight, self.stride);
+        }
         let (s, p) = (self.stride, self.padding);
         x.conv2d(&self.weight, None::<Tensor>, [s, s], [p, p], [1, 1], self.groups)
     }
