@@ -11,7 +11,8 @@ use std::path::Path;
 
 use lfs_faces::dataset::Points;
 use lfs_faces::image::Pixels;
-use lfs_stage::Result;
+use lfs_stage::{Failure, Result};
+use tch::TchError;
 
 use crate::options::{DetectorName, Options};
 
@@ -48,8 +49,20 @@ pub trait Detector: Send {
 pub fn open(options: &Options, model: &Path, device: tch::Device) -> Result<Box<dyn Detector>> {
     match options.detector {
         DetectorName::Mtcnn => Ok(Box::new(mtcnn::Mtcnn::open(options, model, device)?)),
-        DetectorName::Centerface | DetectorName::Scrfd => {
-            Ok(Box::new(single::Single::open(options, model, device)?))
+        DetectorName::Centerface => {
+            Ok(Box::new(single::Single::open(options, &single::CENTERFACE, model, device)?))
         }
+        DetectorName::Scrfd => Ok(Box::new(single::Single::open(options, &single::SCRFD, model, device)?)),
     }
+}
+
+/// An error of libtorch as one of a stage.
+fn torch<T>(done: Result<T, TchError>) -> Result<T> {
+    done.map_err(|e| {
+        let text = e.to_string();
+        Failure::new(format!(
+            "libtorch failed while looking for faces: {}",
+            text.lines().next().unwrap_or_default()
+        ))
+    })
 }

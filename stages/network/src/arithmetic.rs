@@ -20,33 +20,27 @@ pub enum Arithmetic {
     Fastest,
 }
 
-/// What libraries read when they are first used, and what keeps them from choosing by the processor.
+/// Variables by which libraries choose kernels, and what keeps them from choosing by the processor: a value, or none.
 ///
-/// Not among it: the leave to round factors (`ONEDNN_DEFAULT_FPMATH_MODE`), which is read before the program begins. Kernels that would make
-/// use of it need more than AVX2.
-const PORTABLE: [(&CStr, Option<&CStr>); 7] = [
+/// The leave to round factors (`.._FPMATH_MODE`) is read before the program begins, and has no effect: kernels that would make use of it need
+/// more than AVX2.
+const VARIABLES: [(&CStr, Option<&CStr>); 9] = [
     (c"ATEN_CPU_CAPABILITY", Some(c"avx2")),
     (c"ONEDNN_MAX_CPU_ISA", Some(c"AVX2")),
     (c"DNNL_MAX_CPU_ISA", None),
     (c"ONEDNN_CPU_ISA_HINTS", Some(c"NO_HINTS")),
     (c"DNNL_CPU_ISA_HINTS", None),
+    (c"ONEDNN_DEFAULT_FPMATH_MODE", None),
+    (c"DNNL_DEFAULT_FPMATH_MODE", None),
     // Nothing of what has to be portable goes through MKL; should something, it takes its one kernel for all makers.
     (c"MKL_CBWR", Some(c"COMPATIBLE")),
     (c"MKL_ENABLE_INSTRUCTIONS", None),
 ];
 
-/// Variables by which a person chooses kernels.
-pub(crate) const VARIABLES: [&str; 9] = [
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "ONEDNN_CPU_ISA_HINTS",
-    "DNNL_CPU_ISA_HINTS",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    "DNNL_DEFAULT_FPMATH_MODE",
-    "MKL_CBWR",
-    "MKL_ENABLE_INSTRUCTIONS",
-];
+/// The names of these.
+pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().filter_map(|(name, _)| name.to_str().ok())
+}
 
 /// What was settled for the life of this process.
 static SETTLED: OnceLock<Arithmetic> = OnceLock::new();
@@ -62,7 +56,7 @@ impl Arithmetic {
         }
         let settled = *SETTLED.get_or_init(|| {
             if self == Self::Portable {
-                PORTABLE.iter().for_each(|(name, value)| shim::variable(name, *value));
+                VARIABLES.iter().for_each(|(name, value)| shim::variable(name, *value));
             }
             self
         });

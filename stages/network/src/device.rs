@@ -168,7 +168,7 @@ pub fn precisions() -> BTreeMap<String, Choice> {
 fn fastest() -> Choice {
     let mut facts =
         BTreeMap::from([("cpu-capability".to_owned(), shim::cpu_capability()), ("cpu".to_owned(), cpu())]);
-    for name in arithmetic::VARIABLES {
+    for name in arithmetic::variables() {
         if let Ok(value) = std::env::var(name) {
             facts.insert(format!("variable {name}"), value);
         }

@@ -210,6 +210,8 @@ type RawProduct = unsafe extern "C" fn(
     usize,
 );
 
+const PRODUCT: RawProduct = lfs_products::raw_product;
+
 extern "C" fn log(x: f64) -> f64 {
     libm::log(x)
 }
@@ -217,7 +219,7 @@ extern "C" fn log(x: f64) -> f64 {
 /// `x w^T`, `[n, k]` by `[m, k]`: `[n, m]`.
 pub fn linear(x: &Tensor, w: &Tensor, portable: bool) -> Result<Tensor> {
     let mut out = Tensor::new();
-    let product = portable.then_some(lfs_products::raw_product as RawProduct);
+    let product = portable.then_some(PRODUCT);
     // SAFETY: all are live handles; the shim replaces what `out` refers to, and gives the product matrices with their own steps.
     checked(unsafe { lfs_linear(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), product) }, "multiplying")?;
     Ok(out)
@@ -226,7 +228,7 @@ pub fn linear(x: &Tensor, w: &Tensor, portable: bool) -> Result<Tensor> {
 /// A convolution of 1 x 1: `[n, k, h, w]` by `[m, k, 1, 1]`.
 pub fn pointwise(x: &Tensor, w: &Tensor, stride: i64, portable: bool) -> Result<Tensor> {
     let mut out = Tensor::new();
-    let product = portable.then_some(lfs_products::raw_product as RawProduct);
+    let product = portable.then_some(PRODUCT);
     // SAFETY: as in `linear`.
     let done = unsafe { lfs_pointwise(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), stride, product) };
     checked(done, "convolving")?;

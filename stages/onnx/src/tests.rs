@@ -142,6 +142,45 @@ fn networks_are_computed_as_onnxruntime_computes_them() {
     }
 }
 
+/// A network of one step.
+fn step(operator: &str, attributes: Vec<proto::Attribute>, inputs: usize) -> Model {
+    let names: Vec<String> = (0..inputs).map(|k| format!("in{k}")).collect();
+    let value = |name: &String| proto::ValueInfo { name: name.clone(), kind: None };
+    let node = proto::Node {
+        inputs: names.clone(),
+        outputs: vec!["out".into()],
+        operator: operator.into(),
+        attributes,
+        ..proto::Node::default()
+    };
+    let graph = proto::Graph {
+        nodes: vec![node],
+        inputs: names.iter().map(value).collect(),
+        outputs: vec![value(&"out".into())],
+        ..proto::Graph::default()
+    };
+    let opsets = vec![proto::Opset { version: 18, ..proto::Opset::default() }];
+    Model::read(&proto::Model { graph: Some(graph), opsets }.encode_to_vec(), Device::Cpu).unwrap()
+}
+
+#[test]
+fn what_a_hostile_file_asks_for_is_refused_and_no_panic() {
+    let number =
+        |name: &str, int: i64| proto::Attribute { name: name.into(), int, ..proto::Attribute::default() };
+    let whole = || Tensor::from_slice(&[1_i64, 2, 3, 4]).view([2, 2]);
+    let numbers = || Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+    let failed = step("MatMul", vec![], 2).run(&[whole(), numbers()]).unwrap_err();
+    assert!(failed.message.contains("(MatMul): "), "{failed:?}");
+    // As many parts as the step has outputs, whatever is said.
+    let made = step("Split", vec![number("num_outputs", i64::MAX)], 1).run(&[numbers()]).unwrap();
+    assert_eq!(made[0].size(), [2, 2]);
+    let empty = Tensor::ones([1, 1, 0, 2], (Kind::Float, Device::Cpu));
+    let nothing = Tensor::from_slice(&[] as &[f32]);
+    let sizes = Tensor::from_slice(&[1_i64, 1, 4, 4]);
+    let failed = step("Resize", vec![], 4).run(&[empty, nothing.copy(), nothing, sizes]).unwrap_err();
+    assert!(failed.message.contains("are not resized here"), "{failed:?}");
+}
+
 proptest! {
     /// Whatever the bytes, there is an answer.
     #[test]

@@ -55,18 +55,6 @@ impl<'a> Matrix<'a> {
     }
 }
 
-impl Matrix<'_> {
-    /// How many rows it has.
-    pub fn rows(&self) -> usize {
-        self.raw.rows
-    }
-
-    /// How many columns it has.
-    pub fn columns(&self) -> usize {
-        self.raw.columns
-    }
-}
-
 /// `a b`, row by row, into `c`. What stands there is not read.
 ///
 /// # Panics

@@ -15,9 +15,12 @@ use lfs_onnx::Model;
 use lfs_stage::{Failure, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::{Detector, Found, weights};
+pub(super) use centerface::LAYOUT as CENTERFACE;
+pub(super) use scrfd::LAYOUT as SCRFD;
+
+use super::{Detector, Found, torch, weights};
 use crate::boxes::suppressed;
-use crate::options::{DetectorName, Options};
+use crate::options::Options;
 
 /// Sides of what the network sees are multiples of this.
 const CELL: usize = 32;
@@ -26,7 +29,7 @@ const CELL: usize = 32;
 type Faces = fn(&[Map], size: [usize; 2], least: f32) -> Result<Vec<Found>>;
 
 /// What the outputs of a network mean.
-struct Layout {
+pub(super) struct Layout {
     /// A pixel `v` becomes `(v - mean) * factor`.
     mean: f32,
     factor: f32,
@@ -60,11 +63,12 @@ impl Single {
     ///
     /// # Errors
     /// When there is none, it cannot be read, or its outputs are another detector's.
-    pub fn open(options: &Options, model: &Path, device: Device) -> Result<Self> {
-        let layout = match options.detector {
-            DetectorName::Scrfd => &scrfd::LAYOUT,
-            _ => &centerface::LAYOUT,
-        };
+    pub(super) fn open(
+        options: &Options,
+        layout: &'static Layout,
+        model: &Path,
+        device: Device,
+    ) -> Result<Self> {
         let path = weights::ending(model, "onnx")?;
         let of_file = |e: Failure| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -122,17 +126,10 @@ impl Detector for Single {
         }
         let scale = self.longest / f64::from(picture.width.max(picture.height));
         let (planes, size) = self.seen(picture, scale)?;
-        let torch = |e: tch::TchError| {
-            let text = e.to_string();
-            Failure::new(format!(
-                "libtorch failed while looking for faces: {}",
-                text.lines().next().unwrap_or_default()
-            ))
-        };
         let shape = [1, 3, size[1] as i64, size[0] as i64];
         let input = Tensor::f_from_slice(&planes).and_then(|x| x.f_view(shape)?.f_to_device(self.device));
-        let outputs = self.model.run(&[input.map_err(torch)?])?;
-        let maps: Result<Vec<Map>> = outputs.iter().map(|x| map(x).map_err(torch)).collect();
+        let outputs = self.model.run(&[torch(input)?])?;
+        let maps: Result<Vec<Map>> = outputs.iter().map(|x| torch(map(x))).collect();
         let mut found = (self.layout.faces)(&maps?, size, self.min_score)?;
         for face in &mut found {
             let back = |v: &mut f32| *v = (f64::from(*v) / scale) as f32;

@@ -10,13 +10,7 @@ use walkdir::WalkDir;
 /// # Errors
 /// When there is none, or there are several.
 pub(super) fn named(model: &Path, name: &str, help: &str) -> Result<PathBuf> {
-    let mut found = Vec::new();
-    for entry in WalkDir::new(model).sort_by_file_name() {
-        let entry = entry.map_err(|e| Failure::new(format!("cannot look for `{name}`: {e}")))?;
-        if entry.file_type().is_file() && entry.file_name() == name {
-            found.push(entry.into_path());
-        }
-    }
+    let found = files(model, &format!("`{name}`"), |path| path.file_name().is_some_and(|n| n == name))?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] if model.is_dir() => {
@@ -42,13 +36,8 @@ pub(super) fn ending(model: &Path, ending: &str) -> Result<PathBuf> {
     if model.is_file() {
         return Ok(model.to_owned());
     }
-    let mut found = Vec::new();
-    for entry in WalkDir::new(model).sort_by_file_name() {
-        let entry = entry.map_err(|e| Failure::new(format!("cannot look for a .{ending} file: {e}")))?;
-        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == ending) {
-            found.push(entry.into_path());
-        }
-    }
+    let found =
+        files(model, &format!("a .{ending} file"), |path| path.extension().is_some_and(|e| e == ending))?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         several => Err(Failure::new(format!(
@@ -57,4 +46,16 @@ pub(super) fn ending(model: &Path, ending: &str) -> Result<PathBuf> {
         ))
         .help(format!("give the one .{ending} file of the detector, or a folder with it alone"))),
     }
+}
+
+/// The files at any depth of a folder that are wanted, in the order of their names.
+fn files(folder: &Path, what: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.map_err(|e| Failure::new(format!("cannot look for {what}: {e}")))?;
+        if entry.file_type().is_file() && wanted(entry.path()) {
+            found.push(entry.into_path());
+        }
+    }
+    Ok(found)
 }

@@ -44,6 +44,8 @@ pub(crate) fn gemm(a: &mut Attributes<'_>) -> Result<Step> {
 /// Of matrices, with the same bits on every processor.
 fn product(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
     let fits = x.dim() == 2 && y.dim() == 2 && x.size()[1] == y.size()[0];
+    // Whatever else there is in a file, libtorch computes or refuses.
+    let fits = fits && x.kind() == Kind::Float && y.kind() == Kind::Float;
     if fits { Ok(functions::linear(x, &y.f_transpose(0, 1)?)) } else { x.f_matmul(y) }
 }
 
@@ -143,7 +145,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
         let shape = x.size();
-        if shape.len() != 4 {
+        if shape.len() != 4 || shape.contains(&0) {
             return Err(told(format!("maps of the shape {shape:?} are not resized here")));
         }
         let scales = match (&constant, one(inputs, scales_at)) {

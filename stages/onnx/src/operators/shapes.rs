@@ -171,8 +171,10 @@ pub(crate) fn slice(a: &mut Attributes<'_>) -> Result<Step> {
 }
 
 pub(crate) fn split(a: &mut Attributes<'_>) -> Result<Step> {
-    let (axis, constant, parts) = (a.int("axis").unwrap_or(0), a.ints("split"), a.int("num_outputs"));
-    let parts = parts.unwrap_or(a.outputs).max(1);
+    let (axis, constant) = (a.int("axis").unwrap_or(0), a.ints("split"));
+    // It is the number of outputs, which the step has; an enormous one would be believed.
+    a.ignore("num_outputs");
+    let parts = a.outputs.max(1);
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
         let shape = x.size();

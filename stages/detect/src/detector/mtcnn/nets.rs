@@ -6,7 +6,7 @@ use lfs_network::functions::linear;
 use lfs_stage::{Failure, Result};
 use tch::{Kind, TchError, Tensor};
 
-use super::super::weights;
+use super::super::{torch, weights};
 use crate::torch_file::{self, Tensors};
 
 /// A layer of a network.
@@ -201,15 +201,4 @@ impl Net {
         let head = (self.head.0.shallow_clone(), self.head.1.shallow_clone());
         Self { layers: layers.collect(), head, outputs: self.outputs }
     }
-}
-
-/// An error of libtorch as one of a stage.
-fn torch<T>(done: Result<T, TchError>) -> Result<T> {
-    done.map_err(|e| {
-        let text = e.to_string();
-        Failure::new(format!(
-            "libtorch failed while looking for faces: {}",
-            text.lines().next().unwrap_or_default()
-        ))
-    })
 }

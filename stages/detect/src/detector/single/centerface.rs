@@ -9,7 +9,7 @@ use lfs_stage::{Failure, Result};
 
 use super::{Found, Layout, Map};
 
-pub(super) const LAYOUT: Layout =
+pub(in crate::detector) static LAYOUT: Layout =
     Layout { mean: 0.0, factor: 1.0, check, faces, overlap: 0.3, whole_pixels: false };
 
 const STRIDE: usize = 4;

@@ -11,7 +11,7 @@ use lfs_stage::{Failure, Result};
 
 use super::{Found, Layout, Map};
 
-pub(super) const LAYOUT: Layout =
+pub(in crate::detector) static LAYOUT: Layout =
     Layout { mean: 127.5, factor: 1.0 / 128.0, check, faces, overlap: 0.4, whole_pixels: true };
 
 /// Numbers a row of each part.
