@@ -11,6 +11,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
@@ -35,7 +36,7 @@ std::atomic<ProductOf> product_of;
 std::atomic<LogOf> log_of;
 
 // Parts of a product are whole groups of rows or columns of the kernel.
-constexpr int64_t GROUP = 48;
+constexpr int64_t ROWS = 6, COLUMNS = 16;
 
 // a b, of matrices that lie in memory in any way.
 at::Tensor times(const at::Tensor &a, const at::Tensor &b) {
@@ -46,13 +47,12 @@ at::Tensor times(const at::Tensor &a, const at::Tensor &b) {
   size_t a_steps[2] = {size_t(a.stride(0)), size_t(a.stride(1))}, b_steps[2] = {size_t(b.stride(0)), size_t(b.stride(1))};
   ProductOf product = product_of;
   bool by_rows = rows >= columns;
-  int64_t groups = ((by_rows ? rows : columns) + GROUP - 1) / GROUP;
+  int64_t most = by_rows ? rows : columns, group = by_rows ? ROWS : COLUMNS, groups = (most + group - 1) / group;
   // So few that a thread more would only bring the other factor into order once more.
   int64_t parts = std::min<int64_t>(at::get_num_threads(), groups);
   at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) {
-      int64_t most = by_rows ? rows : columns;
-      int64_t from = groups * part / parts * GROUP, to = std::min(most, groups * (part + 1) / parts * GROUP);
+      int64_t from = groups * part / parts * group, to = std::min(most, groups * (part + 1) / parts * group);
       if (by_rows) {
         product(to - from, columns, inner, left + from * a.stride(0), a_steps, right, b_steps, out + from * columns, columns);
       } else {
@@ -75,6 +75,45 @@ struct Product : torch::autograd::Function<Product> {
     at::Tensor none;
     return {context->needs_input_grad(0) ? times(g, saved[1]) : none,
             context->needs_input_grad(1) ? times(g.t(), saved[0]) : none};
+  }
+};
+
+// With channels innermost, as maps are, the pixels are the rows of a matrix.
+at::Tensor pixels(const at::Tensor &map) { return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)}); }
+at::Tensor map_of(const at::Tensor &pixels, int64_t n, int64_t height, int64_t width) {
+  return pixels.view({n, height, width, pixels.size(1)}).permute({0, 3, 1, 2});
+}
+at::Tensor every(const at::Tensor &map, int64_t stride) {
+  return stride > 1 ? map.slice(2, 0, std::nullopt, stride).slice(3, 0, std::nullopt, stride) : map;
+}
+
+// A convolution of 1 x 1: at every pixel that is seen the product of its channels with the weights.
+struct Pointwise : torch::autograd::Function<Pointwise> {
+  static at::Tensor forward(AutogradContext *context, const at::Tensor &x, const at::Tensor &w, int64_t stride) {
+    at::Tensor seen = every(x, stride), rows = pixels(seen), weights = w.flatten(1);
+    context->save_for_backward({rows, weights});
+    context->saved_data["shape"] = x.sizes();
+    context->saved_data["stride"] = stride;
+    return map_of(times(rows, weights.t()), seen.size(0), seen.size(2), seen.size(3));
+  }
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    int64_t stride = context->saved_data["stride"].toInt();
+    at::Tensor g = pixels(gradients[0]), dx, dw;
+    if (context->needs_input_grad(0)) {
+      const at::Tensor &y = gradients[0];
+      dx = map_of(times(g, saved[1]), y.size(0), y.size(2), y.size(3));
+      if (stride > 1) {
+        auto shape = context->saved_data["shape"].toIntVector();
+        at::Tensor whole = at::zeros(shape, dx.options().memory_format(at::MemoryFormat::ChannelsLast));
+        every(whole, stride).copy_(dx);
+        dx = whole;
+      }
+    }
+    if (context->needs_input_grad(1)) {
+      dw = times(g.t(), saved[0]).unsqueeze(2).unsqueeze(3);
+    }
+    return {dx, dw, at::Tensor()};
   }
 };
 
@@ -222,10 +261,6 @@ extern "C" char *lfs_pointwise(at::Tensor *out, const at::Tensor *x, const at::T
       *out = at::conv2d(*x, *w, {}, stride);
       return;
     }
-    at::Tensor seen = stride > 1 ? x->slice(2, 0, std::nullopt, stride).slice(3, 0, std::nullopt, stride) : *x;
-    // With channels innermost, as maps are, the pixels are the rows of a matrix.
-    at::Tensor rows = seen.permute({0, 2, 3, 1}).reshape({-1, seen.size(1)});
-    at::Tensor y = Product::apply(rows, w->flatten(1));
-    *out = y.view({seen.size(0), seen.size(2), seen.size(3), w->size(0)}).permute({0, 3, 1, 2});
+    *out = Pointwise::apply(*x, *w, stride);
   });
 }

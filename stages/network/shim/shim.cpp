@@ -11,9 +11,14 @@
 #include <c10/core/GradMode.h>
 #include <torch/headeronly/version.h>
 
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "guarded.h"
 
@@ -39,6 +44,15 @@ char *lfs_cpu_capability() {
   } catch (...) {
     return strdup("unknown");
   }
+}
+
+// Memory that is freed is used again, however large a piece: the C library would give large ones back to the system, which clears each
+// page anew.
+void lfs_keep_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
 }
 
 char *lfs_deterministic(bool on) {

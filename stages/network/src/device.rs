@@ -87,6 +87,7 @@ pub fn prepare(device: Device, threads: u32, arithmetic: Arithmetic) -> Result<t
     let device = device.resolve()?;
     if device == tch::Device::Cpu {
         arithmetic.settle()?;
+        shim::keep_memory();
     }
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
     shim::deterministic(true)?;

@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn lfs_free(text: *mut c_char);
     fn lfs_version() -> *mut c_char;
     fn lfs_cpu_capability() -> *mut c_char;
+    fn lfs_keep_memory();
     fn lfs_deterministic(on: bool) -> *mut c_char;
     fn lfs_autocast(on: bool, cuda: bool) -> *mut c_char;
     fn lfs_channels_last(x: *mut C_tensor) -> *mut c_char;
@@ -93,6 +94,12 @@ pub(crate) fn checked(raw: *mut c_char, doing: &str) -> Result<()> {
             Err(Failure::new(format!("libtorch failed while {doing}: {first}")))
         }
     }
+}
+
+/// Memory that is freed stays with this process, to be used again, until [`lfs_stage`] gives back that of an idle worker.
+pub fn keep_memory() {
+    // SAFETY: settings of the C library's allocator.
+    unsafe { lfs_keep_memory() };
 }
 
 /// The version of libtorch that the program was built for.

@@ -1,5 +1,8 @@
 //! Blocks that fit in caches, and the small product in registers inside of them.
 
+use std::cell::RefCell;
+use std::ops::Range;
+
 use crate::Raw;
 
 /// Rows and columns of the product in registers.
@@ -7,11 +10,14 @@ const ROWS: usize = 6;
 const COLUMNS: usize = 16;
 /// Steps along the inner side before what was added goes to memory. This number is part of what a product is.
 const INNER: usize = 256;
-/// Rows of the left factor, and columns of the right one, that are brought into order at a time.
+/// Rows of the left factor that are gone through at a time, and columns of the right one that are brought into order at a time.
 const LEFT: usize = 24 * ROWS;
 const RIGHT: usize = 64 * COLUMNS;
 
-type Tile = [[f32; COLUMNS]; ROWS];
+thread_local! {
+    /// Columns of a right factor in order. Kept, since memory that is new with each product would have to be cleared by the system.
+    static ORDERED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// `c = a b`.
 ///
@@ -19,7 +25,6 @@ type Tile = [[f32; COLUMNS]; ROWS];
 /// The factors may be read and `c` written where shapes and steps say; `c` overlaps neither.
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
-    let vectors = has_vectors();
     let inner = a.columns;
     if inner == 0 {
         for i in 0..a.rows {
@@ -30,72 +35,79 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
         }
         return;
     }
-    let whole = |n: usize, of: usize| n.div_ceil(of) * of;
-    let mut left = vec![0.0_f32; whole(a.rows.min(LEFT), ROWS) * inner.min(INNER)];
-    let mut right = vec![0.0_f32; whole(b.columns.min(RIGHT), COLUMNS) * inner.min(INNER)];
-    for j in (0..b.columns).step_by(RIGHT) {
-        let columns = (b.columns - j).min(RIGHT);
-        for k in (0..inner).step_by(INNER) {
-            let depth = (inner - k).min(INNER);
-            let turned = Raw { at: b.at, rows: b.columns, columns: b.rows, steps: [b.steps[1], b.steps[0]] };
-            // SAFETY: inside of the right factor.
-            unsafe { ordered::<COLUMNS>(&turned, j..j + columns, k..k + depth, &mut right) };
-            for i in (0..a.rows).step_by(LEFT) {
-                let rows = (a.rows - i).min(LEFT);
-                // SAFETY: inside of the left factor.
-                unsafe { ordered::<ROWS>(&a, i..i + rows, k..k + depth, &mut left) };
-                for (right, jj) in right.chunks_exact(depth * COLUMNS).zip((0..columns).step_by(COLUMNS)) {
-                    for (left, ii) in left.chunks_exact(depth * ROWS).zip((0..rows).step_by(ROWS)) {
-                        let mut tile = [[0.0; COLUMNS]; ROWS];
-                        small(left, right, &mut tile, vectors);
-                        let (height, width) = ((rows - ii).min(ROWS), (columns - jj).min(COLUMNS));
-                        for (y, row) in tile.iter().enumerate().take(height) {
-                            // SAFETY: inside of the product.
-                            unsafe {
-                                let to = c.add((i + ii + y) * c_step + j + jj);
-                                for (x, value) in row.iter().enumerate().take(width) {
-                                    *to.add(x) = if k == 0 { *value } else { *to.add(x) + value };
+    let vectors = has_vectors();
+    ORDERED.with_borrow_mut(|right| {
+        right.resize(b.columns.min(RIGHT).next_multiple_of(COLUMNS) * inner.min(INNER), 0.0);
+        for j in (0..b.columns).step_by(RIGHT) {
+            let columns = j..(j + RIGHT).min(b.columns);
+            for k in (0..inner).step_by(INNER) {
+                let steps = k..(k + INNER).min(inner);
+                // SAFETY: inside of the right factor.
+                unsafe { order(&b, columns.clone(), steps.clone(), right) };
+                for i in (0..a.rows).step_by(LEFT) {
+                    let rows = i..(i + LEFT).min(a.rows);
+                    for (right, j) in
+                        right.chunks_exact(steps.len() * COLUMNS).zip(columns.clone().step_by(COLUMNS))
+                    {
+                        for i in rows.clone().step_by(ROWS) {
+                            let height = (rows.end - i).min(ROWS);
+                            // SAFETY: inside of the left factor and of the product. Rows that a last group lacks are read as its last.
+                            let small = unsafe {
+                                Small {
+                                    left: std::array::from_fn(|y| {
+                                        a.at.add((i + y.min(height - 1)) * a.steps[0] + k * a.steps[1])
+                                    }),
+                                    along: a.steps[1],
+                                    right,
+                                    to: c.add(i * c_step + j),
+                                    down: c_step,
+                                    height,
+                                    width: (columns.end - j).min(COLUMNS),
+                                    adds: k > 0,
                                 }
-                            }
+                            };
+                            // SAFETY: as above.
+                            unsafe { small.compute(vectors) };
                         }
                     }
                 }
             }
         }
-    }
+    });
 }
 
-/// Some lines of a matrix in groups of `N`: for each group, step by step along the inner side, the elements of its lines side by side.
-/// What a last group lacks is 0.
+/// Some columns of a matrix in groups of `COLUMNS`: for each group, step by step along the inner side, the elements of its columns side by
+/// side. What a last group lacks is 0.
 ///
 /// # Safety
 /// The matrix may be read there.
 #[allow(unsafe_code)]
-unsafe fn ordered<const N: usize>(
-    of: &Raw,
-    lines: std::ops::Range<usize>,
-    inner: std::ops::Range<usize>,
-    to: &mut [f32],
-) {
-    let [down, along] = of.steps;
-    for (group, start) in to.chunks_exact_mut(inner.len() * N).zip(lines.clone().step_by(N)) {
-        let count = (lines.end - start).min(N);
-        if count < N {
+unsafe fn order(of: &Raw, columns: Range<usize>, inner: Range<usize>, to: &mut [f32]) {
+    let [along, across] = of.steps;
+    for (group, start) in to.chunks_exact_mut(inner.len() * COLUMNS).zip(columns.clone().step_by(COLUMNS)) {
+        let count = (columns.end - start).min(COLUMNS);
+        if count < COLUMNS {
             group.fill(0.0);
         }
-        // Whichever way the matrix lies in memory it is read in order.
-        if along <= down {
+        // SAFETY: inside of the matrix. Whichever way it lies in memory it is read in order.
+        let at = |k: usize, n: usize| unsafe { of.at.add((start + n) * across + k * along) };
+        if across == 1 && count == COLUMNS {
+            for (k, to) in inner.clone().zip(group.chunks_exact_mut(COLUMNS)) {
+                // SAFETY: the columns lie side by side.
+                to.copy_from_slice(unsafe { std::slice::from_raw_parts(at(k, 0), COLUMNS) });
+            }
+        } else if along <= across {
             for n in 0..count {
-                for (k, to) in inner.clone().zip(group[n..].iter_mut().step_by(N)) {
+                for (k, to) in inner.clone().zip(group[n..].iter_mut().step_by(COLUMNS)) {
                     // SAFETY: inside of the matrix.
-                    *to = unsafe { *of.at.add((start + n) * down + k * along) };
+                    *to = unsafe { *at(k, n) };
                 }
             }
         } else {
-            for (k, to) in inner.clone().zip(group.chunks_exact_mut(N)) {
+            for (k, to) in inner.clone().zip(group.chunks_exact_mut(COLUMNS)) {
                 for (n, to) in to.iter_mut().enumerate().take(count) {
                     // SAFETY: inside of the matrix.
-                    *to = unsafe { *of.at.add((start + n) * down + k * along) };
+                    *to = unsafe { *at(k, n) };
                 }
             }
         }
@@ -111,53 +123,108 @@ fn has_vectors() -> bool {
     false
 }
 
-/// Adds `left[k] right[k]` for each step to a tile, by one fused multiply-add an element.
-fn small(left: &[f32], right: &[f32], tile: &mut Tile, vectors: bool) {
-    #[cfg(target_arch = "x86_64")]
-    if vectors {
-        // SAFETY: the processor has AVX2 and FMA.
-        #[allow(unsafe_code)]
-        return unsafe { with_vectors(left, right, tile) };
-    }
-    let _ = vectors;
-    plainly(left, right, tile);
+/// A product in registers: for each step along the inner side one fused multiply-add an element.
+struct Small<'a> {
+    /// The first elements of the left factor's rows, and how far apart those of a row are.
+    left: [*const f32; ROWS],
+    along: usize,
+    /// Columns in order; so long that it says how many steps there are.
+    right: &'a [f32],
+    /// The first element of the product, and how far apart rows are.
+    to: *mut f32,
+    down: usize,
+    /// What of it is part of the product.
+    height: usize,
+    width: usize,
+    /// Whether it comes on top of what stands there.
+    adds: bool,
 }
 
-fn plainly(left: &[f32], right: &[f32], tile: &mut Tile) {
-    for (left, right) in left.chunks_exact(ROWS).zip(right.chunks_exact(COLUMNS)) {
-        for (sums, a) in tile.iter_mut().zip(left) {
-            for (sum, b) in sums.iter_mut().zip(right) {
-                *sum = a.mul_add(*b, *sum);
+impl Small<'_> {
+    /// # Safety
+    /// The left factor may be read, and the product written.
+    #[allow(unsafe_code)]
+    unsafe fn compute(&self, vectors: bool) {
+        #[cfg(target_arch = "x86_64")]
+        if vectors {
+            // SAFETY: the processor has AVX2 and FMA; the rest as the caller promised.
+            return unsafe { self.with_vectors() };
+        }
+        let _ = vectors;
+        // SAFETY: as the caller promised.
+        unsafe { self.plainly() }
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn plainly(&self) {
+        let mut sums = [[0.0_f32; COLUMNS]; ROWS];
+        for (k, right) in self.right.chunks_exact(COLUMNS).enumerate() {
+            for (sums, left) in sums.iter_mut().zip(self.left) {
+                // SAFETY: an element of a row.
+                let a = unsafe { *left.add(k * self.along) };
+                for (sum, b) in sums.iter_mut().zip(right) {
+                    *sum = a.mul_add(*b, *sum);
+                }
+            }
+        }
+        // SAFETY: as the caller promised.
+        unsafe { self.write(&sums) };
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn write(&self, sums: &[[f32; COLUMNS]; ROWS]) {
+        for (y, row) in sums.iter().enumerate().take(self.height) {
+            for (x, value) in row.iter().enumerate().take(self.width) {
+                // SAFETY: an element of the product.
+                unsafe {
+                    let to = self.to.add(y * self.down + x);
+                    *to = if self.adds { *to + value } else { *value };
+                }
             }
         }
     }
-}
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn with_vectors(left: &[f32], right: &[f32], tile: &mut Tile) {
-    use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-    };
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    let (left, _) = left.as_chunks::<ROWS>();
-    let (right, _) = right.as_chunks::<COLUMNS>();
-    for (left, right) in left.iter().zip(right) {
-        // SAFETY: sixteen numbers.
-        #[allow(unsafe_code)]
-        let b = unsafe { [_mm256_loadu_ps(right.as_ptr()), _mm256_loadu_ps(right.as_ptr().add(8))] };
-        for (sums, a) in sums.iter_mut().zip(left) {
-            let a = _mm256_set1_ps(*a);
-            sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
-            sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    #[allow(unsafe_code)]
+    unsafe fn with_vectors(&self) {
+        use std::arch::x86_64::{
+            _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps,
+            _mm256_storeu_ps,
+        };
+        let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+        let (steps, _) = self.right.as_chunks::<COLUMNS>();
+        for (k, right) in steps.iter().enumerate() {
+            // SAFETY: sixteen numbers, and an element of each row.
+            let b = unsafe { [_mm256_loadu_ps(right.as_ptr()), _mm256_loadu_ps(right.as_ptr().add(8))] };
+            for (sums, left) in sums.iter_mut().zip(self.left) {
+                // SAFETY: an element of a row.
+                let a = _mm256_broadcast_ss(unsafe { &*left.add(k * self.along) });
+                sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
+                sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
+            }
         }
-    }
-    for (sums, row) in sums.iter().zip(tile) {
-        // SAFETY: sixteen numbers.
-        #[allow(unsafe_code)]
-        unsafe {
-            _mm256_storeu_ps(row.as_mut_ptr(), sums[0]);
-            _mm256_storeu_ps(row.as_mut_ptr().add(8), sums[1]);
+        if self.width < COLUMNS {
+            let mut row = [[0.0; COLUMNS]; ROWS];
+            for (sums, row) in sums.iter().zip(&mut row) {
+                // SAFETY: sixteen numbers.
+                unsafe {
+                    _mm256_storeu_ps(row.as_mut_ptr(), sums[0]);
+                    _mm256_storeu_ps(row.as_mut_ptr().add(8), sums[1]);
+                }
+            }
+            // SAFETY: as the caller promised.
+            return unsafe { self.write(&row) };
+        }
+        for (y, sums) in sums.iter().enumerate().take(self.height) {
+            for (x, sum) in sums.iter().enumerate() {
+                // SAFETY: eight elements of the product.
+                unsafe {
+                    let to = self.to.add(y * self.down + 8 * x);
+                    let sum = if self.adds { _mm256_add_ps(_mm256_loadu_ps(to), *sum) } else { *sum };
+                    _mm256_storeu_ps(to, sum);
+                }
+            }
         }
     }
 }
@@ -211,12 +278,19 @@ mod tests {
 
         /// Vectors and single numbers round alike.
         #[test]
-        fn a_processor_without_vectors_gives_the_same_bits(depth in 1_usize..300, seed: u64) {
+        #[allow(unsafe_code)]
+        fn a_processor_without_vectors_gives_the_same_bits(
+            depth in 1_usize..300, height in 1..=ROWS, width in 1..=COLUMNS, adds: bool, seed: u64,
+        ) {
             let (left, right) = (numbers(depth * ROWS, seed), numbers(depth * COLUMNS, seed ^ 1));
-            let mut tiles = [[[0.0; COLUMNS]; ROWS]; 2];
-            small(&left, &right, &mut tiles[0], has_vectors());
-            plainly(&left, &right, &mut tiles[1]);
-            prop_assert_eq!(tiles[0], tiles[1]);
+            let mut products = [[0.5; ROWS * COLUMNS]; 2];
+            for (to, vectors) in products.iter_mut().zip([has_vectors(), false]) {
+                let left = std::array::from_fn(|y| left[y * depth..].as_ptr());
+                let small = Small { left, along: 1, right: &right, to: to.as_mut_ptr(), down: COLUMNS, height, width, adds };
+                // SAFETY: everything is as large as it says.
+                unsafe { small.compute(vectors) };
+            }
+            prop_assert_eq!(products[0], products[1]);
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use crate::{Context, Failure, Result};
 
 /// The least time between two progress messages.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a worker waits for work before it gives back memory that it has freed.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Where replies go.
 pub(crate) struct Speak {
@@ -90,9 +93,9 @@ fn serve(kinds: &[&dyn Kind]) {
     });
     let receive = RefCell::new(receive);
     loop {
-        let request = match receive.borrow().recv() {
-            Ok(request) => request,
-            Err(_) => return,
+        let request = match next(&receive.borrow()) {
+            Some(request) => request,
+            None => return,
         };
         let speak = Speak::new(|reply| {
             if let Ok(text) = serde_json::to_string(&reply) {
@@ -117,6 +120,33 @@ fn serve(kinds: &[&dyn Kind]) {
         });
     }
 }
+
+/// The next request; none when there will be no more. A worker that waits for long gives back memory that it has freed: another may need
+/// it.
+fn next(receive: &Receiver<Request>) -> Option<Request> {
+    match receive.recv_timeout(LONG) {
+        Err(RecvTimeoutError::Timeout) => {
+            give_back();
+            receive.recv().ok()
+        }
+        request => request.ok(),
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)] // a function of the C library that Rust does not know
+fn give_back() {
+    unsafe extern "C" {
+        fn malloc_trim(kept: usize) -> std::ffi::c_int;
+    }
+    // SAFETY: it may be called at any time.
+    unsafe {
+        malloc_trim(0);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_back() {}
 
 fn listen(send: &Sender<Request>) {
     for line in std::io::stdin().lock().lines() {
