@@ -36,5 +36,6 @@ pub mod paths;
 pub mod plan;
 pub mod remote;
 pub mod show;
+pub mod verify;
 pub mod worker;
 pub mod writers;

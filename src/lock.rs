@@ -1,12 +1,12 @@
 //! `pipeline.lock`: what came out, to be committed beside the pipeline.
 //!
 //! It holds for every node its key, the digests of its outputs, its figures, the digests of the code behind it and
-//! the facts of the environment. `run --locked` refuses to give anything else; `verify` says whether this checkout
-//! reproduces it.
+//! the facts of the environment. `run --locked` refuses to give anything else; [`crate::verify`] says whether a run reproduces it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use lfs_stage::Cell;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Record;
@@ -15,7 +15,9 @@ use crate::fault::{At, Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 
 /// The form of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// A form that is read, too: without cells and findings.
+const FIRST: u32 = 1;
 
 /// A lock file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct Lock {
 }
 
 /// What a node's result was.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Locked {
     /// The kind.
@@ -42,6 +44,9 @@ pub struct Locked {
     /// Which table of `code`; none for commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// A digest of the parameters; none in a lock file of the first form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Digest>,
     /// Facts of the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -50,26 +55,23 @@ pub struct Locked {
     /// The figures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// Cells of a table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, Cell>,
+    /// What the result says of claims.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub findings: BTreeMap<String, String>,
 }
 
-/// How a result compares with what is locked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "is")]
-pub enum Verdict {
-    /// Every output has the same bytes.
-    Exact,
-    /// In another environment, and every figure is near enough.
-    WithinTolerance {
-        /// The largest relative difference.
-        largest: f64,
-    },
-    /// In another environment, behind others that differ, and without figures: nothing can be said of it alone.
-    Behind,
-    /// Something else came out.
-    Different {
-        /// What.
-        reasons: Vec<String>,
-    },
+/// A result that is there now.
+#[derive(Debug, Clone, Copy)]
+pub struct Now<'a> {
+    /// All of what it depends on.
+    pub print: &'a Fingerprint,
+    /// Its key.
+    pub key: Key,
+    /// What came out.
+    pub record: &'a Record,
 }
 
 impl Lock {
@@ -103,7 +105,7 @@ impl Lock {
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let lock: Self = toml::from_str(text).map_err(|e| e.to_string())?;
         match lock.version {
-            VERSION => Ok(lock),
+            FIRST | VERSION => Ok(lock),
             other => Err(format!("it has the form {other}, and this program writes {VERSION}")),
         }
     }
@@ -117,10 +119,10 @@ impl Lock {
         Ok(head.to_owned() + &toml::to_string(self)?)
     }
 
-    /// Of results. `None` stands for a node without one.
-    pub fn of<'a>(results: impl Iterator<Item = (&'a str, &'a Fingerprint, Key, &'a Record)>) -> Self {
+    /// Of results.
+    pub fn of<'a>(results: impl Iterator<Item = (&'a str, Now<'a>)>) -> Self {
         let mut lock = Self { version: VERSION, ..Self::default() };
-        for (name, print, key, record) in results {
+        for (name, Now { print, key, record }) in results {
             let code = code_of(print).inspect(|digest| {
                 lock.code.entry(digest.clone()).or_insert_with(|| (*print.code).clone());
             });
@@ -129,9 +131,12 @@ impl Lock {
                 kind: print.kind.clone(),
                 key,
                 code,
+                parameters: Some(parameters_of(print)),
                 environment: print.environment.clone(),
                 outputs,
                 metrics: record.metrics.clone(),
+                cells: record.cells.clone(),
+                findings: record.findings.clone(),
             };
             lock.node.insert(name.to_owned(), locked);
         }
@@ -165,63 +170,52 @@ impl Lock {
                 shown(&print.environment)
             ));
         }
-        if reasons.is_empty() {
-            reasons.push("its parameters or inputs are others".to_owned());
+        match locked.parameters {
+            Some(before) if before != parameters_of(print) => {
+                reasons.push("its parameters are others".to_owned())
+            }
+            Some(_) if reasons.is_empty() => reasons.push("its inputs are others".to_owned()),
+            None if reasons.is_empty() => reasons.push("its parameters or inputs are others".to_owned()),
+            _ => {}
         }
         reasons
     }
 
-    /// How a node's result compares. `elsewhere`: it, or something that it reads, was made in another environment;
-    /// `tolerance` is the largest relative difference of a figure that counts as the same there.
-    pub fn verdict(
-        &self,
-        node: &str,
-        (print, key, record): (&Fingerprint, Key, &Record),
-        elsewhere: bool,
-        tolerance: f64,
-    ) -> Verdict {
+    /// Why a node's result is not the locked one; empty where every byte is the same.
+    pub fn differences(&self, node: &str, now: Now<'_>) -> Vec<String> {
         let Some(locked) = self.node.get(node) else {
-            return Verdict::Different { reasons: vec!["it is not in the lock file".to_owned()] };
+            return vec!["it is not in the lock file".to_owned()];
         };
-        let outputs: BTreeMap<String, Digest> =
-            record.outputs.iter().map(|(n, s)| (n.clone(), s.digest)).collect();
+        let outputs = digests(now.record);
         if outputs == locked.outputs {
-            return Verdict::Exact;
+            return Vec::new();
         }
-        // Bytes are promised where the environment is the same; elsewhere figures are.
-        let mut reasons = self.against(node, key, print);
-        if !elsewhere {
-            let names =
-                outputs.iter().filter(|(n, d)| locked.outputs.get(*n) != Some(d)).map(|(n, _)| n.as_str());
-            reasons.push(format!("other bytes: {}", names.collect::<Vec<_>>().join(", ")));
-            return Verdict::Different { reasons };
-        }
-        let mut largest: f64 = 0.0;
-        for (name, value) in &locked.metrics {
-            match record.metrics.get(name) {
-                Some(now) => {
-                    let scale = value.abs().max(now.abs()).max(f64::MIN_POSITIVE);
-                    let by = (now - value).abs() / scale;
-                    if by > tolerance {
-                        reasons.push(format!("{name} was {value} and is {now}"));
-                    }
-                    largest = largest.max(by);
-                }
-                None => reasons.push(format!("{name} is gone")),
-            }
-        }
-        match (locked.metrics.is_empty(), largest > tolerance) {
-            (true, _) => Verdict::Behind,
-            (false, false) if locked.metrics.keys().all(|n| record.metrics.contains_key(n)) => {
-                Verdict::WithinTolerance { largest }
-            }
-            _ => Verdict::Different { reasons },
-        }
+        let mut reasons = self.against(node, now.key, now.print);
+        let names: BTreeSet<&str> = outputs.keys().chain(locked.outputs.keys()).map(String::as_str).collect();
+        let other: Vec<&str> =
+            names.into_iter().filter(|n| outputs.get(*n) != locked.outputs.get(*n)).collect();
+        reasons.push(format!("other bytes: {}", other.join(", ")));
+        reasons
     }
 
     /// Whether the facts of a node's own environment are others than the locked ones.
     pub fn in_another_environment(&self, node: &str, print: &Fingerprint) -> bool {
         self.node.get(node).is_some_and(|locked| locked.environment != print.environment)
+    }
+
+    /// Whether a node is computed in the same way, if also from other inputs, with other parameters or in another environment.
+    pub fn is_computed_alike(&self, node: &str, now: Now<'_>) -> bool {
+        self.node.get(node).is_some_and(|locked| {
+            locked.key != now.key
+                && locked.kind == now.print.kind
+                && locked.code == code_of(now.print)
+                && locked.outputs.keys().eq(now.record.outputs.keys())
+        })
+    }
+
+    /// Whether it has been written before there were cells in lock files.
+    pub fn is_without_cells(&self) -> bool {
+        self.version == FIRST
     }
 }
 
@@ -234,7 +228,16 @@ fn differing<'a>(
     names.into_iter().filter(|n| a.get(*n) != b.get(*n)).cloned()
 }
 
+fn parameters_of(print: &Fingerprint) -> Digest {
+    let bytes = serde_json::to_vec(&print.parameters).unwrap_or_default();
+    Digest::derive("lfs-pipe 2026 parameters", &bytes)
+}
+
 fn code_of(print: &Fingerprint) -> Option<String> {
     let bytes = serde_json::to_vec(&*print.code).unwrap_or_default();
     (!print.code.is_empty()).then(|| Digest::derive("lfs-pipe 2026 code table", &bytes).to_string())
+}
+
+fn digests(record: &Record) -> BTreeMap<String, Digest> {
+    record.outputs.iter().map(|(n, s)| (n.clone(), s.digest)).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
+use lfs_stage::Cell;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -42,6 +43,12 @@ pub struct Record {
     pub outputs: BTreeMap<String, Stored>,
     /// Figures of the result.
     pub metrics: BTreeMap<String, f64>,
+    /// Cells of a table, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, Cell>,
+    /// What the result says of claims.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub findings: BTreeMap<String, String>,
     /// What a reader of the result must know.
     pub warnings: Vec<String>,
     /// What is to be known of a step without its bytes.

@@ -209,10 +209,10 @@ pub struct VerifyArgs {
     /// Compute everything again, in a cache of its own that is removed afterwards.
     #[arg(long)]
     pub fresh: bool,
-    /// The largest relative difference of a figure that counts as the same where libtorch, the processor or the like
-    /// are others than those of the lock file. Elsewhere every byte must be the same.
-    #[arg(long, value_name = "X", default_value_t = 0.01)]
-    pub tolerance: f64,
+    /// Ask for the same bytes everywhere. Otherwise, where libtorch, the GPU or the like are not those of the lock file, the cells of tables
+    /// are to be equivalent and their findings to hold.
+    #[arg(long)]
+    pub exact: bool,
     /// Write a page about the run, as `run --html` does.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

@@ -1,7 +1,6 @@
 //! `lfs-pipe lock`, `lfs-pipe verify` and `lfs-pipe run --locked`
 
-use serde::Serialize;
-use serde_json::json;
+use std::collections::BTreeMap;
 
 use super::args::{Common, RunArgs, VerifyArgs};
 use super::execute::execute;
@@ -11,10 +10,11 @@ use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
 use crate::fault::{Fault, Result};
-use crate::lock::{Lock, Verdict};
+use crate::lock::{Lock, Now};
 use crate::manifest::shown;
 use crate::paths::write_whole;
 use crate::show::nodes;
+use crate::verify::{CellVerdict, Report, Verdict};
 
 pub(super) fn lock(common: &Common) -> Result<()> {
     let project = Project::open(common)?;
@@ -31,16 +31,15 @@ pub(super) fn lock(common: &Common) -> Result<()> {
     print(&format!("{}: {}\n", shown(&file), nodes(lock.node.len())))
 }
 
-type Results<'a> =
-    Vec<(&'a str, &'a crate::fingerprint::Fingerprint, crate::fingerprint::Key, &'a crate::cache::Record)>;
-
 /// The results of all nodes; each must have one.
-fn results<'a>(project: &'a Project, foreseen: &'a [Option<Forecast>]) -> Result<Results<'a>> {
+fn results<'a>(project: &'a Project, foreseen: &'a [Option<Forecast>]) -> Result<Vec<(&'a str, Now<'a>)>> {
     let mut out = Vec::new();
     for (node, forecast) in project.plan.nodes.iter().zip(foreseen) {
         let Some(f) = forecast else { continue };
         match (&f.fingerprint, f.key, &f.record) {
-            (Some(print), Some(key), Some(record)) => out.push((node.name.as_str(), print, key, record)),
+            (Some(print), Some(key), Some(record)) => {
+                out.push((node.name.as_str(), Now { print, key, record }));
+            }
             _ => {
                 return Err(Fault::usage(format!("`{}` has no result yet", node.name))
                     .with_help("run the pipeline first: `lfs-pipe run`"));
@@ -79,8 +78,9 @@ pub(super) fn before(project: &Project, cache: &Cache, targets: &[String]) -> Re
 pub(super) fn after(project: &Project, cache: &Cache, lock: &Lock, targets: &[String]) -> Result<()> {
     let foreseen = project.forecast(cache, targets)?;
     let mut wrong = Vec::new();
-    for (name, print, key, record) in results(project, &foreseen)? {
-        if let Verdict::Different { reasons } = lock.verdict(name, (print, key, record), false, 0.0) {
+    for (name, now) in results(project, &foreseen)? {
+        let reasons = lock.differences(name, now);
+        if !reasons.is_empty() {
             wrong.push((name.to_owned(), reasons));
         }
     }
@@ -93,22 +93,21 @@ fn refuse(wrong: &[(String, Vec<String>)], so: &str) -> Result<()> {
     }
     let mut text =
         format!("{} not as locked: {so}", nodes(wrong.len()) + if wrong.len() == 1 { " is" } else { " are" });
-    for (name, reasons) in wrong.iter().take(20) {
-        text += &format!("\n  {name}: {}", reasons.join("; "));
-    }
-    if wrong.len() > 20 {
-        text += &format!("\n  and {} more", wrong.len() - 20);
-    }
+    let lines: Vec<String> =
+        wrong.iter().map(|(name, reasons)| format!("{name}: {}", reasons.join("; "))).collect();
+    text += &some(&lines);
     Err(Fault::differ(text).with_help(
         "if that is wanted, run without --locked and write the lock file anew with `lfs-pipe lock`",
     ))
 }
 
-#[derive(Serialize)]
-struct Line {
-    node: String,
-    #[serde(flatten)]
-    verdict: Verdict,
+/// The first of many lines.
+fn some(lines: &[String]) -> String {
+    let mut text: String = lines.iter().take(20).map(|line| format!("\n  {line}")).collect();
+    if lines.len() > 20 {
+        text += &format!("\n  and {} more", lines.len() - 20);
+    }
+    text
 }
 
 pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
@@ -125,48 +124,87 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let run = RunArgs { jobs: args.jobs, quiet: args.json, html: args.html.clone(), ..RunArgs::default() };
     execute(&own, &project, &cache, &run, &Stop::default(), Ahead::default())?;
     let foreseen = project.forecast(&cache, &[])?;
-    let mut elsewhere = vec![false; project.plan.nodes.len()];
-    for i in &project.plan.order {
-        let own = foreseen[*i].as_ref().and_then(|f| f.fingerprint.as_ref());
-        elsewhere[*i] = own.is_some_and(|p| lock.in_another_environment(&project.plan.nodes[*i].name, p))
-            || project.plan.reads(*i).any(|before| elsewhere[before]);
-    }
-    let mut lines = Vec::new();
-    for (name, print, key, record) in results(&project, &foreseen)? {
-        let elsewhere = project.plan.find(name).is_some_and(|i| elsewhere[i]);
-        let verdict = lock.verdict(name, (print, key, record), elsewhere, args.tolerance);
-        lines.push(Line { node: name.to_owned(), verdict });
-    }
-    for name in lock.node.keys().filter(|n| project.plan.find(n).is_none()) {
-        let reasons = vec!["it is in the lock file, and not in the pipeline".to_owned()];
-        lines.push(Line { node: name.clone(), verdict: Verdict::Different { reasons } });
-    }
-    let of = |what: &dyn Fn(&Verdict) -> bool| lines.iter().filter(|l| what(&l.verdict)).count();
-    let exact = of(&|v| *v == Verdict::Exact);
-    let near = of(&|v| matches!(v, Verdict::WithinTolerance { .. }));
-    let behind = of(&|v| *v == Verdict::Behind);
-    let different = lines.len() - exact - near - behind;
+    let found = results(&project, &foreseen)?;
+    let place = |name: &str| project.plan.find(name);
+    let results = found.into_iter().filter_map(|(name, now)| Some((place(name)?, now))).collect();
+    let report = Report::of(&project.plan, &lock, &results);
     if args.json {
-        print_json(&json!({
-            "exact": exact, "within-tolerance": near, "behind": behind, "different": different,
-            "tolerance": args.tolerance, "nodes": lines,
-        }))?;
+        let mut json = serde_json::to_value(&report).map_err(|e| Fault::machine(e.to_string()))?;
+        json["says"] = report.sentence(args.exact).into();
+        json["exact"] = report.is_exact().into();
+        json["reproduced"] = report.is_reproduced().into();
+        print_json(&json)?;
     } else {
-        let mut text = format!("{} exact", nodes(exact));
-        if near > 0 {
-            text += &format!(", {near} within {} in another environment", args.tolerance);
-        }
-        if behind > 0 {
-            text += &format!(", {behind} behind these, without figures of their own");
-        }
-        print(&format!("{text}, {different} different\n"))?;
+        print(&(report.sentence(args.exact) + "\n" + &counted(&report)))?;
     }
-    let wrong: Vec<(String, Vec<String>)> = lines
-        .into_iter()
-        .filter_map(|l| match l.verdict {
-            Verdict::Different { reasons } => Some((l.node, reasons)),
-            _ => None,
-        })
-        .collect();
-    refuse(&wrong, "this checkout does not reproduce them")
+    if report.is_exact() || (!args.exact && report.is_reproduced()) {
+        return Ok(());
+    }
+    let help = if lock.is_without_cells() {
+        "this lock file is of an older form, without cells; `lfs-pipe lock` writes it anew from the results of a run"
+    } else {
+        "if these results are wanted, write the lock file anew with `lfs-pipe lock`; `verify --json` has every number"
+    };
+    Err(Fault::differ(said(&report, args.exact)).with_help(help))
+}
+
+/// The nodes by verdict.
+fn counted(report: &Report) -> String {
+    let mut parts = vec![format!("{} exact", nodes(report.nodes_that(|v| *v == Verdict::Exact)))];
+    let mut add = |count: usize, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    add(
+        report.nodes_that(|v| matches!(v, Verdict::ByCells { .. })),
+        "with other bytes in another environment, judged by cells",
+    );
+    add(
+        report.nodes_that(|v| *v == Verdict::Unjudged),
+        "with other bytes in another environment, and no cell to judge by",
+    );
+    add(report.nodes_that(|v| matches!(v, Verdict::Different { .. })), "different");
+    parts.join(", ") + "\n" + &elsewhere(report)
+}
+
+/// In what the nodes that are judged by cells are others, but for bytes.
+fn elsewhere(report: &Report) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in &report.nodes {
+        if let Verdict::ByCells { reasons } = &node.verdict {
+            let telling =
+                reasons.iter().filter(|r| !r.starts_with("other bytes") && !r.starts_with("its inputs"));
+            telling.for_each(|r| *counts.entry(r).or_default() += 1);
+        }
+    }
+    counts.into_iter().map(|(reason, n)| format!("  {}: {reason}\n", nodes(n))).collect()
+}
+
+/// What is not as locked, the most telling first, so much of it as a person reads.
+fn said(report: &Report, bytes_alone: bool) -> String {
+    let mut lines = Vec::new();
+    for f in report.findings.iter().filter(|f| !f.holds()) {
+        let [locked, now] = [&f.locked, &f.now].map(|said| said.as_deref().unwrap_or("nothing"));
+        lines.push(format!("{}: {}: locked is `{locked}`, this run says `{now}`", f.node, f.claim));
+    }
+    for c in &report.cells {
+        if let CellVerdict::Differs { why } = &c.verdict {
+            lines.push(format!("{}: {}: {why}", c.node, c.cell));
+        }
+    }
+    for n in &report.nodes {
+        match &n.verdict {
+            Verdict::Different { reasons } => lines.push(format!("{}: {}", n.name, reasons.join("; "))),
+            Verdict::Unjudged => {
+                lines
+                    .push(format!("{}: other bytes in another environment, and no cell to judge by", n.name));
+            }
+            Verdict::ByCells { reasons } if bytes_alone => {
+                lines.push(format!("{}: {}", n.name, reasons.join("; ")))
+            }
+            _ => {}
+        }
+    }
+    "the results are not those of the lock file".to_owned() + &some(&lines)
 }

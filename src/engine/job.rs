@@ -170,6 +170,12 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 self.said.metrics.insert(name.clone(), value);
                 self.event(Event::NodeMetric { node, name, value });
             }
+            Reply::Cell { name, cell } => {
+                self.said.cells.insert(name, cell);
+            }
+            Reply::Finding { claim, verdict } => {
+                self.said.findings.insert(claim, verdict);
+            }
             Reply::Steps { steps } => return self.ask(steps).map(Some),
             Reply::StepDone { index } => {
                 return self.hand_in(index).map(|a| Some(Request::Steps { answers: vec![a] }));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lfs_stage::Binding;
+use lfs_stage::{Binding, Cell};
 
 use super::event::Event;
 use super::names::Names;
@@ -225,10 +225,12 @@ impl From<Fault> for End {
     }
 }
 
-/// The figures and warnings that a worker gave.
+/// The figures, cells, findings and warnings that a worker gave.
 #[derive(Default)]
 pub(super) struct Said {
     pub metrics: BTreeMap<String, f64>,
+    pub cells: BTreeMap<String, Cell>,
+    pub findings: BTreeMap<String, String>,
     pub warnings: Vec<String>,
     /// The most memory that was held, in bytes.
     pub peak: Option<u64>,
@@ -491,9 +493,9 @@ impl Shop<'_> {
             Work::Worker(program) => self.workers.programs[program].name.clone(),
         };
         let (node, run) = (task.node.name.clone(), self.run.clone());
-        let Said { metrics, warnings, peak, earlier } = said;
+        let Said { metrics, cells, findings, warnings, peak, earlier } = said;
         let made = Made { node, run, started, seconds, peak, worker, earlier };
-        Ok(Record { outputs, metrics, warnings, note: None, made })
+        Ok(Record { outputs, metrics, cells, findings, warnings, note: None, made })
     }
 
     /// Where a node's log goes.

@@ -11,7 +11,6 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
@@ -105,7 +104,7 @@ struct Pointwise : torch::autograd::Function<Pointwise> {
       dx = map_of(times(g, saved[1]), y.size(0), y.size(2), y.size(3));
       if (stride > 1) {
         auto shape = context->saved_data["shape"].toIntVector();
-        at::Tensor whole = at::zeros(shape, dx.options().memory_format(at::MemoryFormat::ChannelsLast));
+        at::Tensor whole = at::empty(shape, dx.options(), at::MemoryFormat::ChannelsLast).zero_();
         every(whole, stride).copy_(dx);
         dx = whole;
       }

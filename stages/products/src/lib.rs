@@ -62,7 +62,7 @@ impl<'a> Matrix<'a> {
 pub fn product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     let (a, b) = (a.raw, b.raw);
     assert_eq!(a.columns, b.rows, "columns of the left factor, rows of the right one");
-    assert_eq!(c.len(), a.rows * b.columns, "elements of the product");
+    assert_eq!(Some(c.len()), a.rows.checked_mul(b.columns), "elements of the product");
     // SAFETY: both matrices lie in slices, and `c` has been counted.
     #[allow(unsafe_code)]
     unsafe {

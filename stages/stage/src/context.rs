@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use serde_json::Value;
 
 use crate::kind::Kind;
-use crate::protocol::{Binding, Job, Member, Reply, Request, Step, StepAnswer};
+use crate::protocol::{Binding, Cell, Job, Member, Reply, Request, Step, StepAnswer};
 use crate::serve::Speak;
 use crate::{Failure, Result};
 
@@ -163,6 +163,16 @@ impl<'a> Context<'a> {
     /// Records a figure of the result.
     pub fn metric(&self, name: &str, value: f64) {
         self.speak.say(Reply::Metric { name: name.to_owned(), value });
+    }
+
+    /// Records a cell of a table.
+    pub fn cell(&self, name: impl Into<String>, cell: Cell) {
+        self.speak.say(Reply::Cell { name: name.into(), cell });
+    }
+
+    /// Records what the result says of a claim.
+    pub fn finding(&self, claim: impl Into<String>, verdict: impl Into<String>) {
+        self.speak.say(Reply::Finding { claim: claim.into(), verdict: verdict.into() });
     }
 
     /// Gives the folders of these steps, in order: those that are known at once, the others after

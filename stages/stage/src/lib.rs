@@ -20,5 +20,7 @@ pub use context::{Context, Progress, StepFolder, StepSpec};
 pub use describe::{Choice, Cpu, Description, Gpus, InputInfo, KindInfo, OutputInfo, PROTOCOL, Shape};
 pub use failure::{Failure, IoContext, Result};
 pub use kind::{Input, Kind, Output, Source, Stage, any, choice, one, optional, several};
-pub use protocol::{Binding, Job, Labels, Member, NOTE_FILE, Reply, Request, Step, StepAnswer};
+pub use protocol::{
+    Binding, Cell, Job, Labels, Member, NOTE_FILE, Repeated, Reply, Request, Step, StepAnswer,
+};
 pub use serve::{run_in_place, worker_main};

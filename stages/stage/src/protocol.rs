@@ -133,6 +133,28 @@ pub enum StepAnswer {
     Elsewhere,
 }
 
+/// A number of a table, with what is needed to say whether another run gave the same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The number; none where it was not resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What repetitions say of it; none where it was computed once, so that nothing says how far another run may be from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
+}
+
+/// What repetitions of a computation say of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// Another run's number says the same when it is no farther away than this.
+    pub bound: f64,
+    /// The standard error of the number over the repetitions.
+    pub error: f64,
+    /// The degrees of freedom of that error: one less than there are repetitions.
+    pub freedom: f64,
+}
+
 /// Worker to host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -168,6 +190,21 @@ pub enum Reply {
         name: String,
         /// The value.
         value: f64,
+    },
+    /// A cell of a table; kept with the record and in a lock file, by which `verify` judges another run.
+    Cell {
+        /// Its name: `AM-Softmax, LFW`.
+        name: String,
+        /// What stands in it.
+        #[serde(flatten)]
+        cell: Cell,
+    },
+    /// What the result says of a claim; kept likewise.
+    Finding {
+        /// The claim: `AM-Softmax against Softmax`.
+        claim: String,
+        /// What is said of it: `better`, `worse`, `not resolved`.
+        verdict: String,
     },
     /// Asks for steps; the host answers with [`Request::Steps`].
     Steps {

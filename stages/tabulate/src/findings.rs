@@ -32,20 +32,17 @@ pub fn findings(table: &Table) -> Vec<String> {
     for (ours, other, claim) in claims {
         let (Some(a), Some(b)) = (row(ours), row(other)) else { continue };
         let Some(d) = Difference::of(table, a, b) else { continue };
-        // The same method trained again differs, too, and by how much only repeated trainings say.
-        if d.trainings < 2 {
+        let Some(verdict) = d.verdict() else {
             out.push(format!(
                 "One training of each method: no verdict on the paper's claim that {claim}; these two differ by {} points.",
                 signed(d.mean)
             ));
             continue;
-        }
-        let verdict = if d.mean - d.half > 0.0 {
-            "holds here"
-        } else if d.mean + d.half < 0.0 {
-            "does not hold here"
-        } else {
-            "can neither be confirmed nor denied here"
+        };
+        let verdict = match verdict {
+            Order::Better => "holds here",
+            Order::Worse => "does not hold here",
+            Order::NotResolved => "can neither be confirmed nor denied here",
         };
         out.push(format!(
             "The paper's claim that {claim} {verdict}: {} ± {} points.",
@@ -104,8 +101,30 @@ fn best(table: &Table) -> Option<String> {
     Some(format!("{} is best in {} of {} columns.", top.name, wins(top), table.columns.len()))
 }
 
+/// Whether a row is better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By more than the interval.
+    Better,
+    /// It is worse by more than the interval.
+    Worse,
+    /// The interval holds 0.
+    NotResolved,
+}
+
+impl Order {
+    /// As a record has it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::NotResolved => "not resolved",
+        }
+    }
+}
+
 /// The mean difference of two rows over the columns that both have.
-struct Difference {
+pub struct Difference {
     mean: f64,
     half: f64,
     columns: usize,
@@ -115,8 +134,20 @@ struct Difference {
 
 impl Difference {
     /// None without a common column, or where one of them has no interval. Columns are taken as independent.
-    fn of(table: &Table, a: &Row, b: &Row) -> Option<Self> {
+    pub fn of(table: &Table, a: &Row, b: &Row) -> Option<Self> {
         Self::over(table, a, b, &|_| true)
+    }
+
+    /// None of one training: the same method trained again differs, too, and by how much only repeated trainings say.
+    pub fn verdict(&self) -> Option<Order> {
+        let verdict = if self.mean - self.half > 0.0 {
+            Order::Better
+        } else if self.mean + self.half < 0.0 {
+            Order::Worse
+        } else {
+            Order::NotResolved
+        };
+        (self.trainings > 1).then_some(verdict)
     }
 
     /// The same over some of the columns.

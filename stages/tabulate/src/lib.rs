@@ -14,6 +14,7 @@ mod render;
 mod significance;
 mod stage;
 pub mod table;
+mod verdicts;
 
 pub use params::Params;
 pub use reference::Reference;

@@ -22,7 +22,7 @@ pub fn cell(sources: Vec<Source>) -> Cell {
         let square: f64 = sources.iter().filter_map(|s| s.value).map(|v| (v - m) * (v - m)).sum();
         (square / (n - 1.0)).sqrt()
     });
-    let pairs = mean(&|s| s.interval.map(|[low, high]| (high - low) / 2.0 / Z)).or(stderr);
+    let pairs = over_persons(&sources);
     let interval = match (value, std, pairs, &sources[..]) {
         (Some(_), None, _, [only]) if only.interval.is_some() => only.interval,
         (Some(v), std, Some(pairs), _) => {
@@ -32,6 +32,20 @@ pub fn cell(sources: Vec<Source>) -> Cell {
         _ => None,
     };
     Cell { value, seeds: sources.len(), std, stderr, interval, sources, ..Cell::default() }
+}
+
+/// The standard error over persons (mean over seeds): of the intervals, or the standard error itself.
+fn over_persons(sources: &[Source]) -> Option<f64> {
+    let mean = |of: &dyn Fn(&Source) -> Option<f64>| {
+        let all: Option<Vec<f64>> = sources.iter().map(of).collect();
+        all.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / v.len() as f64)
+    };
+    mean(&|s| s.interval.map(|[low, high]| (high - low) / 2.0 / Z)).or_else(|| mean(&|s| s.stderr))
+}
+
+/// The same of a cell.
+pub fn persons(cell: &Cell) -> Option<f64> {
+    over_persons(&cell.sources)
 }
 
 /// The standard error of a cell over pairs and seeds.

@@ -3,7 +3,7 @@
 use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, any, several};
 
 use crate::params::Params;
-use crate::{assemble, certificate, input, render};
+use crate::{assemble, certificate, input, render, verdicts};
 
 /// The kind `tabulate`: results of evaluate stages to one table.
 pub struct Tabulate;
@@ -42,6 +42,7 @@ impl Stage for Tabulate {
         for finding in &table.findings {
             cx.note(finding.clone());
         }
+        verdicts::record(&table, cx);
         let mut json = serde_json::to_string_pretty(&table)
             .map_err(|e| Failure::new(format!("the table cannot be written as JSON: {e}")))?;
         json.push('\n');

@@ -90,7 +90,7 @@ pub enum Verdict {
 }
 
 /// One result behind a cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// The node: `evaluate[method=softmax,seed=0,set=lfw]`.
     pub from: String,

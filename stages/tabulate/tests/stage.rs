@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use lfs_stage::{Binding, Failure, Job, Member, run_in_place};
+use lfs_stage::{Binding, Failure, Job, Member, Reply, run_in_place};
 use lfs_tabulate::Tabulate;
 use lfs_tabulate::table::{Table, Verdict};
 use serde_json::{Value, json};
@@ -32,7 +32,10 @@ fn result(labels: &[(&str, &str)], metrics: Value) -> (BTreeMap<String, String>,
 
 type Results = Vec<(BTreeMap<String, String>, Value)>;
 
-fn run(parameters: Value, results: Results) -> Result<(Table, BTreeMap<String, String>), Failure> {
+/// The forms of a table, by output.
+type Texts = BTreeMap<String, String>;
+
+fn run(parameters: Value, results: Results) -> Result<(Table, Texts), Failure> {
     run_with(parameters, results, None)
 }
 
@@ -40,7 +43,15 @@ fn run_with(
     parameters: Value,
     results: Results,
     certificate: Option<&std::path::Path>,
-) -> Result<(Table, BTreeMap<String, String>), Failure> {
+) -> Result<(Table, Texts), Failure> {
+    run_all(parameters, results, certificate).map(|(table, texts, _)| (table, texts))
+}
+
+fn run_all(
+    parameters: Value,
+    results: Results,
+    certificate: Option<&std::path::Path>,
+) -> Result<(Table, Texts, Vec<Reply>), Failure> {
     let dir = tempfile::tempdir().unwrap();
     let members = results.into_iter().enumerate().map(|(i, (labels, metrics))| {
         let path = dir.path().join(format!("{i}.json"));
@@ -64,10 +75,10 @@ fn run_with(
         threads: 1,
         earlier: BTreeMap::new(),
     };
-    run_in_place(&Tabulate, &job).0?;
-    let texts: BTreeMap<String, String> =
-        outputs.iter().map(|(n, p)| (n.clone(), fs::read_to_string(p).unwrap())).collect();
-    Ok((serde_json::from_str(&texts["table"]).unwrap(), texts))
+    let (done, said) = run_in_place(&Tabulate, &job);
+    done?;
+    let texts: Texts = outputs.iter().map(|(n, p)| (n.clone(), fs::read_to_string(p).unwrap())).collect();
+    Ok((serde_json::from_str(&texts["table"]).unwrap(), texts, said))
 }
 
 /// Three methods out of order, two seeds of one of them, LFW, CFP-FP and MegaFace.
@@ -220,6 +231,46 @@ fn labels_that_follow_from_the_set_make_no_rows() {
     let (table, _) = run(json!({}), results).unwrap();
     assert_eq!(table.rows.len(), 2);
     assert_eq!(table.rows[1].name, "AM-Softmax");
+}
+
+#[test]
+fn cells_go_to_the_record_with_their_bounds_and_findings_where_trainings_were_repeated() {
+    let of = |results: Results| {
+        let (mut cells, mut findings) = (BTreeMap::new(), BTreeMap::new());
+        for reply in run_all(json!({}), results, None).unwrap().2 {
+            match reply {
+                Reply::Cell { name, cell } => drop(cells.insert(name, cell)),
+                Reply::Finding { claim, verdict } => drop(findings.insert(claim, verdict)),
+                _ => {}
+            }
+        }
+        (cells, findings)
+    };
+    let (cells, findings) = of(small());
+    assert_eq!(cells.len(), 12, "{cells:?}");
+    assert_eq!(cells["Search-Softmax, MegaFace TPR@FAR=1e-6"].value, None, "not resolved");
+    assert!(cells["Softmax, LFW"].repeated.is_none() && cells["AM-Softmax, LFW"].repeated.is_some());
+    assert!(findings.is_empty(), "one training of two of them: {findings:?}");
+    // Each method once more, a little worse.
+    let mut twice = small();
+    for (labels, metrics) in small() {
+        if labels["method"] != "am-softmax" {
+            let mut labels = labels.clone();
+            labels.insert("seed".to_owned(), "1".to_owned());
+            let mut metrics = metrics.clone();
+            for column in metrics["columns"].as_array_mut().unwrap() {
+                if let Some(v) = column["value"].as_f64() {
+                    column["value"] = json!(v - 0.002);
+                }
+            }
+            twice.push((labels, metrics));
+        }
+    }
+    let (_, findings) = of(twice);
+    let words = |claim: &str| findings[claim].as_str();
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert_eq!(words("AM-Softmax against Softmax"), "better");
+    assert_eq!(words("Search-Softmax against AM-Softmax"), "not resolved");
 }
 
 #[test]
