@@ -73,7 +73,22 @@ pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Opti
     }
 }
 
-/// Runs the pipeline and shows it. Gives what came out otherwise of nodes that were to be checked.
+/// What a run left.
+pub(super) struct Outcome {
+    /// What came out otherwise of nodes that were to be checked.
+    pub differences: Vec<Difference>,
+    shown: Vec<PathBuf>,
+    report: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// Prints what the manifest wants to be shown.
+    pub fn show(&self, args: &RunArgs) -> Result<()> {
+        show_results(args, &self.shown, self.report.as_ref())
+    }
+}
+
+/// Runs the pipeline, with progress.
 pub(super) fn execute(
     common: &Common,
     project: &Project,
@@ -81,7 +96,7 @@ pub(super) fn execute(
     args: &RunArgs,
     stop: &Stop,
     ahead: Ahead,
-) -> Result<Vec<Difference>> {
+) -> Result<Outcome> {
     if let Some(path) = &args.html {
         refuse_replacing(path, "a page", &page::is_page)?;
     }
@@ -152,8 +167,7 @@ pub(super) fn execute(
     if summary.interrupted {
         return Err(Fault::Interrupted);
     }
-    show_results(args, &shown_files, report.as_ref())?;
-    Ok(summary.differences)
+    Ok(Outcome { differences: summary.differences, shown: shown_files, report })
 }
 
 /// The command line behind the program and `run`.

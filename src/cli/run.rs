@@ -42,8 +42,9 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     }
     let lock = if args.locked { Some(lock::before(&project, &cache, &args.targets)?) } else { None };
     let checked = reproducibility::before(&project, &cache, &args.check)?;
-    let differences = execute(common, &project, &cache, args, &Stop::default(), ahead)?;
-    reproducibility::after(checked, &differences)?;
+    let outcome = execute(common, &project, &cache, args, &Stop::default(), ahead)?;
+    outcome.show(args)?;
+    reproducibility::after(checked, &outcome.differences)?;
     match lock {
         Some(lock) => lock::after(&project, &cache, &lock, &args.targets),
         None => Ok(()),

@@ -51,7 +51,8 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
                 let ran = project
                     .cache()
-                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()));
+                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()))
+                    .and_then(|outcome| outcome.show(args));
                 let read = Read::by(common, project);
                 counts = Box::new(move |path| read.holds(path));
                 ran
@@ -65,7 +66,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
             Err(Fault::Interrupted) => return Err(Fault::Interrupted),
             // A mistake is there to be mended: the next change may do it.
             Err(fault) => crate::say!("{}", fault.to_string().trim_end()),
-            Ok(_) => {}
+            Ok(()) => {}
         }
         crate::say!("watching    Ctrl-C ends it");
         let Some(path) = next_change(&changed, &*counts, &stop) else { return Err(Fault::Interrupted) };
