@@ -178,8 +178,15 @@ fn elsewhere(report: &Report) -> String {
             telling.for_each(|r| *counts.entry(r).or_default() += 1);
         }
     }
-    counts.into_iter().map(|(reason, n)| format!("  {}: {reason}\n", nodes(n))).collect()
+    let short = |reason: &str| match reason.char_indices().nth(REASON) {
+        Some((end, _)) => format!("{}...", &reason[..end]),
+        None => reason.to_owned(),
+    };
+    counts.into_iter().map(|(reason, n)| format!("  {}: {}\n", nodes(n), short(reason))).collect()
 }
+
+/// So many characters of a reason are shown: the flags of a processor are a long one.
+const REASON: usize = 100;
 
 /// What is not as locked, the most telling first, so much of it as a person reads.
 fn said(report: &Report, bytes_alone: bool) -> String {
