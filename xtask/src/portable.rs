@@ -1,4 +1,4 @@
-//! `cargo xtask portable`: a small pipeline through every kind, loss and network, on this processor and on emulated ones of several
+//! `cargo xtask portable`: a small pipeline through nearly every kind, and every loss and network, on this processor and on emulated ones of several
 //! makers, and whether every file is the same.
 
 use std::collections::BTreeMap;
