@@ -4,6 +4,7 @@
 //! the facts of the environment. `run --locked` refuses to give anything else; [`crate::verify`] says whether a run reproduces it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use lfs_stage::Cell;
@@ -74,6 +75,68 @@ pub struct Now<'a> {
     pub record: &'a Record,
 }
 
+/// In what a node is not as locked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub enum Reason {
+    /// The lock file does not have it.
+    NotLocked,
+    /// The lock file alone has it.
+    OnlyLocked,
+    /// Its kind.
+    Kind {
+        /// As locked.
+        locked: String,
+        /// In this run.
+        now: String,
+    },
+    /// A source file.
+    Code(String),
+    /// A fact of the environment.
+    Environment {
+        /// Its name.
+        fact: String,
+        /// As locked.
+        locked: Option<String>,
+        /// In this run.
+        now: Option<String>,
+    },
+    /// Its parameters.
+    Parameters,
+    /// Its inputs.
+    Inputs,
+    /// One of the two; a lock file of the first form does not tell which.
+    ParametersOrInputs,
+    /// The bytes of these outputs.
+    Bytes(Vec<String>),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLocked => f.write_str("it is not in the lock file"),
+            Self::OnlyLocked => f.write_str("it is in the lock file, and not in the pipeline"),
+            Self::Kind { locked, now } => write!(f, "its kind was `{locked}` and is `{now}`"),
+            Self::Code(file) => write!(f, "code: {file}"),
+            Self::Environment { fact, locked, now } => {
+                let [locked, now] =
+                    [locked, now].map(|v| v.as_ref().map_or("nothing".to_owned(), |v| format!("`{v}`")));
+                write!(f, "environment: {fact} was {locked} and is {now}")
+            }
+            Self::Parameters => f.write_str("its parameters are others"),
+            Self::Inputs => f.write_str("its inputs are others"),
+            Self::ParametersOrInputs => f.write_str("its parameters or inputs are others"),
+            Self::Bytes(outputs) => write!(f, "other bytes: {}", outputs.join(", ")),
+        }
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.to_string()
+    }
+}
+
 impl Lock {
     /// The file of a manifest: `pipeline.lock` beside `pipeline.toml`.
     pub fn file(manifest: &Path) -> PathBuf {
@@ -126,7 +189,7 @@ impl Lock {
             let code = code_of(print).inspect(|digest| {
                 lock.code.entry(digest.clone()).or_insert_with(|| (*print.code).clone());
             });
-            let outputs = record.outputs.iter().map(|(n, s)| (n.clone(), s.digest)).collect();
+            let outputs = digests(record);
             let locked = Locked {
                 kind: print.kind.clone(),
                 key,
@@ -144,57 +207,47 @@ impl Lock {
     }
 
     /// Why a node's key is another than the locked one; empty when it is the same.
-    pub fn against(&self, node: &str, key: Key, print: &Fingerprint) -> Vec<String> {
+    pub fn against(&self, node: &str, key: Key, print: &Fingerprint) -> Vec<Reason> {
         let Some(locked) = self.node.get(node) else {
-            return vec!["it is not in the lock file".to_owned()];
+            return vec![Reason::NotLocked];
         };
         if locked.key == key {
             return vec![];
         }
         let mut reasons = Vec::new();
         if locked.kind != print.kind {
-            reasons.push(format!("its kind was `{}` and is `{}`", locked.kind, print.kind));
+            reasons.push(Reason::Kind { locked: locked.kind.clone(), now: print.kind.clone() });
         }
         if locked.code != code_of(print) {
             let none = BTreeMap::new();
             let before = locked.code.as_ref().and_then(|c| self.code.get(c)).unwrap_or(&none);
-            reasons.extend(differing(before, &print.code).map(|file| format!("code: {file}")));
+            reasons.extend(differing(before, &print.code).cloned().map(Reason::Code));
         }
-        for name in differing(&locked.environment, &print.environment) {
-            let shown = |m: &BTreeMap<String, String>| {
-                m.get(&name).map_or("nothing".to_owned(), |v| format!("`{v}`"))
-            };
-            reasons.push(format!(
-                "environment: {name} was {} and is {}",
-                shown(&locked.environment),
-                shown(&print.environment)
-            ));
+        for fact in differing(&locked.environment, &print.environment) {
+            let [locked, now] =
+                [&locked.environment, &print.environment].map(|facts| facts.get(fact).cloned());
+            reasons.push(Reason::Environment { fact: fact.clone(), locked, now });
         }
         match locked.parameters {
-            Some(before) if before != parameters_of(print) => {
-                reasons.push("its parameters are others".to_owned())
-            }
-            Some(_) if reasons.is_empty() => reasons.push("its inputs are others".to_owned()),
-            None if reasons.is_empty() => reasons.push("its parameters or inputs are others".to_owned()),
+            Some(before) if before != parameters_of(print) => reasons.push(Reason::Parameters),
+            Some(_) if reasons.is_empty() => reasons.push(Reason::Inputs),
+            None if reasons.is_empty() => reasons.push(Reason::ParametersOrInputs),
             _ => {}
         }
         reasons
     }
 
     /// Why a node's result is not the locked one; empty where every byte is the same.
-    pub fn differences(&self, node: &str, now: Now<'_>) -> Vec<String> {
+    pub fn differences(&self, node: &str, now: Now<'_>) -> Vec<Reason> {
         let Some(locked) = self.node.get(node) else {
-            return vec!["it is not in the lock file".to_owned()];
+            return vec![Reason::NotLocked];
         };
         let outputs = digests(now.record);
         if outputs == locked.outputs {
             return Vec::new();
         }
         let mut reasons = self.against(node, now.key, now.print);
-        let names: BTreeSet<&str> = outputs.keys().chain(locked.outputs.keys()).map(String::as_str).collect();
-        let other: Vec<&str> =
-            names.into_iter().filter(|n| outputs.get(*n) != locked.outputs.get(*n)).collect();
-        reasons.push(format!("other bytes: {}", other.join(", ")));
+        reasons.push(Reason::Bytes(differing(&outputs, &locked.outputs).cloned().collect()));
         reasons
     }
 
@@ -219,13 +272,17 @@ impl Lock {
     }
 }
 
-/// The names under which two maps differ.
-fn differing<'a>(
-    a: &'a BTreeMap<String, String>,
-    b: &'a BTreeMap<String, String>,
-) -> impl Iterator<Item = String> + 'a {
-    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    names.into_iter().filter(|n| a.get(*n) != b.get(*n)).cloned()
+/// The names in either of two maps.
+pub(crate) fn names<'a, V>(a: &'a BTreeMap<String, V>, b: &'a BTreeMap<String, V>) -> BTreeSet<&'a String> {
+    a.keys().chain(b.keys()).collect()
+}
+
+/// Those under which they differ.
+fn differing<'a, V: PartialEq>(
+    a: &'a BTreeMap<String, V>,
+    b: &'a BTreeMap<String, V>,
+) -> impl Iterator<Item = &'a String> {
+    names(a, b).into_iter().filter(|n| a.get(*n) != b.get(*n))
 }
 
 fn parameters_of(print: &Fingerprint) -> Digest {

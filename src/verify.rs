@@ -6,14 +6,14 @@
 //! which is so when its 90 % interval does. The interval is Welch's: the standard errors of both runs are those over their own
 //! repetitions, and what both were tested on is the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lfs_stage::{Cell, Repeated};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::cache::Record;
-use crate::lock::{Lock, Locked, Now};
+use crate::lock::{Lock, Locked, Now, Reason, names};
 use crate::plan::Plan;
 
 /// The probability of each of the two tests that a cell that differs by the bound passes it.
@@ -50,14 +50,14 @@ pub enum Verdict {
     /// They have not, nor has the environment of the node or of what it reads; the node has cells to judge by, or one that reads it has.
     ByCells {
         /// What is other.
-        reasons: Vec<String>,
+        reasons: Vec<Reason>,
     },
     /// The same, and no cell says anything of it.
     Unjudged,
     /// They differ, and had to be the same.
     Different {
         /// What is other.
-        reasons: Vec<String>,
+        reasons: Vec<Reason>,
     },
 }
 
@@ -121,7 +121,7 @@ impl Report {
     pub fn of(plan: &Plan, lock: &Lock, results: &BTreeMap<usize, Now<'_>>) -> Self {
         let nodes = plan.nodes.len();
         let name = |i: usize| plan.nodes[i].name.as_str();
-        let all: BTreeMap<usize, Vec<String>> =
+        let all: BTreeMap<usize, Vec<Reason>> =
             results.iter().map(|(&i, now)| (i, lock.differences(name(i), *now))).collect();
         let is_exact = |i: usize| all.get(&i).is_some_and(Vec::is_empty);
         // What was made in another environment, or reads other bytes that were.
@@ -155,7 +155,7 @@ impl Report {
             report.nodes.push(Node { name: name(i).to_owned(), verdict });
         }
         for (name, locked) in lock.node.iter().filter(|(n, _)| plan.find(n).is_none()) {
-            let reasons = vec!["it is in the lock file, and not in the pipeline".to_owned()];
+            let reasons = vec![Reason::OnlyLocked];
             report.add(name, locked, &Record::default(), false);
             report.nodes.push(Node { name: name.clone(), verdict: Verdict::Different { reasons } });
         }
@@ -164,8 +164,7 @@ impl Report {
 
     /// The cells and findings of a node, those that are locked and those that are there.
     fn add(&mut self, node: &str, locked: &Locked, record: &Record, same_bytes: bool) {
-        let names: BTreeSet<&String> = locked.cells.keys().chain(record.cells.keys()).collect();
-        for name in names {
+        for name in names(&locked.cells, &record.cells) {
             let (before, now) = (locked.cells.get(name), record.cells.get(name));
             let judged = judge(before, now, same_bytes);
             self.cells.push(Judged {
@@ -178,8 +177,7 @@ impl Report {
                 verdict: judged.verdict,
             });
         }
-        let claims: BTreeSet<&String> = locked.findings.keys().chain(record.findings.keys()).collect();
-        for claim in claims {
+        for claim in names(&locked.findings, &record.findings) {
             self.findings.push(Finding {
                 node: node.to_owned(),
                 claim: claim.clone(),
@@ -230,8 +228,7 @@ impl Report {
         }
         let mut count = |what: &str, is: &dyn Fn(&Verdict) -> bool| match self.nodes_that(is) {
             0 => {}
-            1 => parts.push(format!("1 node {what}")),
-            n => parts.push(format!("{n} nodes {what}")),
+            n => parts.push(format!("{} {what}", crate::show::nodes(n))),
         };
         count("different", &|v| matches!(v, Verdict::Different { .. }));
         count("without a cell to judge by", &|v| *v == Verdict::Unjudged);

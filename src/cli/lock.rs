@@ -10,7 +10,7 @@ use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
 use crate::fault::{Fault, Result};
-use crate::lock::{Lock, Now};
+use crate::lock::{Lock, Now, Reason};
 use crate::manifest::shown;
 use crate::paths::write_whole;
 use crate::show::nodes;
@@ -20,7 +20,8 @@ pub(super) fn lock(common: &Common) -> Result<()> {
     let project = Project::open(common)?;
     let cache = project.cache()?;
     let foreseen = project.forecast(&cache, &[])?;
-    let lock = Lock::of(results(&project, &foreseen)?.into_iter());
+    let results = results(&project, &foreseen)?;
+    let lock = Lock::of(results.into_iter().map(|(i, now)| (project.plan.nodes[i].name.as_str(), now)));
     let file = Lock::file(&project.manifest.path);
     let text = lock.text().map_err(|e| Fault::machine(e.to_string()))?;
     if file.symlink_metadata().is_ok() && Lock::read(&file).is_err() {
@@ -31,14 +32,14 @@ pub(super) fn lock(common: &Common) -> Result<()> {
     print(&format!("{}: {}\n", shown(&file), nodes(lock.node.len())))
 }
 
-/// The results of all nodes; each must have one.
-fn results<'a>(project: &'a Project, foreseen: &'a [Option<Forecast>]) -> Result<Vec<(&'a str, Now<'a>)>> {
-    let mut out = Vec::new();
-    for (node, forecast) in project.plan.nodes.iter().zip(foreseen) {
+/// The results of all nodes, by their places in the plan; each must have one.
+fn results<'a>(project: &Project, foreseen: &'a [Option<Forecast>]) -> Result<BTreeMap<usize, Now<'a>>> {
+    let mut out = BTreeMap::new();
+    for (i, (node, forecast)) in project.plan.nodes.iter().zip(foreseen).enumerate() {
         let Some(f) = forecast else { continue };
         match (&f.fingerprint, f.key, &f.record) {
             (Some(print), Some(key), Some(record)) => {
-                out.push((node.name.as_str(), Now { print, key, record }));
+                out.insert(i, Now { print, key, record });
             }
             _ => {
                 return Err(Fault::usage(format!("`{}` has no result yet", node.name))
@@ -57,7 +58,7 @@ pub(super) fn before(project: &Project, cache: &Cache, targets: &[String]) -> Re
     for (node, forecast) in project.plan.nodes.iter().zip(&foreseen) {
         let Some(f) = forecast else { continue };
         if !lock.node.contains_key(&node.name) {
-            wrong.push((node.name.clone(), vec!["it is not in the lock file".to_owned()]));
+            wrong.push((node.name.clone(), vec![Reason::NotLocked]));
         } else if let (Some(print), Some(key)) = (&f.fingerprint, f.key) {
             let reasons = lock.against(&node.name, key, print);
             if !reasons.is_empty() {
@@ -67,7 +68,7 @@ pub(super) fn before(project: &Project, cache: &Cache, targets: &[String]) -> Re
     }
     if targets.is_empty() {
         for name in lock.node.keys().filter(|n| project.plan.find(n).is_none()) {
-            wrong.push((name.clone(), vec!["it is in the lock file, and not in the pipeline".to_owned()]));
+            wrong.push((name.clone(), vec![Reason::OnlyLocked]));
         }
     }
     refuse(&wrong, "nothing was run")?;
@@ -78,27 +79,32 @@ pub(super) fn before(project: &Project, cache: &Cache, targets: &[String]) -> Re
 pub(super) fn after(project: &Project, cache: &Cache, lock: &Lock, targets: &[String]) -> Result<()> {
     let foreseen = project.forecast(cache, targets)?;
     let mut wrong = Vec::new();
-    for (name, now) in results(project, &foreseen)? {
+    for (i, now) in results(project, &foreseen)? {
+        let name = &project.plan.nodes[i].name;
         let reasons = lock.differences(name, now);
         if !reasons.is_empty() {
-            wrong.push((name.to_owned(), reasons));
+            wrong.push((name.clone(), reasons));
         }
     }
     refuse(&wrong, "the results are kept, and are not those of the lock file")
 }
 
-fn refuse(wrong: &[(String, Vec<String>)], so: &str) -> Result<()> {
+fn refuse(wrong: &[(String, Vec<Reason>)], so: &str) -> Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }
     let mut text =
         format!("{} not as locked: {so}", nodes(wrong.len()) + if wrong.len() == 1 { " is" } else { " are" });
     let lines: Vec<String> =
-        wrong.iter().map(|(name, reasons)| format!("{name}: {}", reasons.join("; "))).collect();
+        wrong.iter().map(|(name, reasons)| format!("{name}: {}", joined(reasons))).collect();
     text += &some(&lines);
     Err(Fault::differ(text).with_help(
         "if that is wanted, run without --locked and write the lock file anew with `lfs-pipe lock`",
     ))
+}
+
+fn joined(reasons: &[Reason]) -> String {
+    reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The first of many lines.
@@ -124,10 +130,7 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let run = RunArgs { jobs: args.jobs, quiet: args.json, html: args.html.clone(), ..RunArgs::default() };
     execute(&own, &project, &cache, &run, &Stop::default(), Ahead::default())?;
     let foreseen = project.forecast(&cache, &[])?;
-    let found = results(&project, &foreseen)?;
-    let place = |name: &str| project.plan.find(name);
-    let results = found.into_iter().filter_map(|(name, now)| Some((place(name)?, now))).collect();
-    let report = Report::of(&project.plan, &lock, &results);
+    let report = Report::of(&project.plan, &lock, &results(&project, &foreseen)?);
     if args.json {
         let mut json = serde_json::to_value(&report).map_err(|e| Fault::machine(e.to_string()))?;
         json["says"] = report.sentence(args.exact).into();
@@ -170,19 +173,18 @@ fn counted(report: &Report) -> String {
 
 /// In what the nodes that are judged by cells are others, but for bytes.
 fn elsewhere(report: &Report) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
     for node in &report.nodes {
         if let Verdict::ByCells { reasons } = &node.verdict {
-            let telling =
-                reasons.iter().filter(|r| !r.starts_with("other bytes") && !r.starts_with("its inputs"));
+            let telling = reasons.iter().filter(|r| !matches!(r, Reason::Bytes(_) | Reason::Inputs));
             telling.for_each(|r| *counts.entry(r).or_default() += 1);
         }
     }
-    let short = |reason: &str| match reason.char_indices().nth(REASON) {
+    let short = |reason: String| match reason.char_indices().nth(REASON) {
         Some((end, _)) => format!("{}...", &reason[..end]),
-        None => reason.to_owned(),
+        None => reason,
     };
-    counts.into_iter().map(|(reason, n)| format!("  {}: {}\n", nodes(n), short(reason))).collect()
+    counts.into_iter().map(|(reason, n)| format!("  {}: {}\n", nodes(n), short(reason.to_string()))).collect()
 }
 
 /// So many characters of a reason are shown: the flags of a processor are a long one.
@@ -202,13 +204,13 @@ fn said(report: &Report, bytes_alone: bool) -> String {
     }
     for n in &report.nodes {
         match &n.verdict {
-            Verdict::Different { reasons } => lines.push(format!("{}: {}", n.name, reasons.join("; "))),
+            Verdict::Different { reasons } => lines.push(format!("{}: {}", n.name, joined(reasons))),
             Verdict::Unjudged => {
                 lines
                     .push(format!("{}: other bytes in another environment, and no cell to judge by", n.name));
             }
             Verdict::ByCells { reasons } if bytes_alone => {
-                lines.push(format!("{}: {}", n.name, reasons.join("; ")))
+                lines.push(format!("{}: {}", n.name, joined(reasons)))
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! `pipeline.lock`: `lock`, `run --locked`, `verify`; and `run --check`.
 
-use crate::support::{Project, chain};
+use crate::support::{Project, Ran, chain};
 
 #[test]
 fn a_locked_run_gives_what_is_locked_and_nothing_else() {
@@ -153,6 +153,13 @@ fn elsewhere(manifest: &str, name: &str, value: f64, error: f64, verdict: &str) 
     p
 }
 
+/// `verify`, which must not pass.
+fn refused(p: &Project) -> Ran {
+    let said = p.call(&["verify"]);
+    assert_eq!(said.code, 3, "{}", said.out);
+    said
+}
+
 #[test]
 fn in_another_environment_cells_are_judged_by_the_bound_that_is_locked() {
     let p = elsewhere(MEASURED, "there", 0.905, 0.002, "better");
@@ -202,8 +209,7 @@ fn a_cell_too_far_or_too_noisy_or_computed_once_is_not_equivalent() {
         ),
     ] {
         let p = elsewhere(MEASURED, "there", value, error, verdict);
-        let said = p.call(&["verify"]);
-        assert_eq!(said.code, 3, "{}", said.out);
+        let said = refused(&p);
         assert!(said.out.contains(": not reproduced\n"), "{}", said.out);
         assert!(said.err.contains(why), "{}", said.err);
     }
@@ -225,8 +231,7 @@ fn other_bytes_on_which_no_cell_rests_are_not_passed_over() {
     p.run_ok(&[]);
     p.call(&["lock"]);
     p.write("machine.json", &p.read("machine.json").replace("here", "there"));
-    let said = p.call(&["verify"]);
-    assert_eq!(said.code, 3, "{}", said.out);
+    let said = refused(&p);
     assert!(
         said.out.contains("1 with other bytes in another environment, and no cell to judge by"),
         "{}",
@@ -244,20 +249,17 @@ fn another_environment_excuses_other_bytes_and_nothing_else() {
     // A node that is not locked, between what is made elsewhere and a cell.
     let p = elsewhere(MEASURED, "there", 0.905, 0.002, "better");
     p.edit("input.from = \"measure\"", "input.from = \"more\"\n[stage.more]\nkind = \"measure\"");
-    let said = p.call(&["verify"]);
-    assert_eq!(said.code, 3, "{}", said.out);
+    let said = refused(&p);
     assert!(said.err.contains("more: it is not in the lock file"), "{}", said.err);
     // Other code.
     let p = elsewhere(MEASURED, "there", 0.905, 0.002, "better");
     p.write("machine.py", &MACHINE.replace("\"code\": \"1\"", "\"code\": \"2\""));
-    let said = p.call(&["verify"]);
-    assert_eq!(said.code, 3, "{}", said.out);
+    let said = refused(&p);
     assert!(said.err.contains("sheet: code: code"), "{}", said.err);
     // Another cell, and one less.
     let p = elsewhere(MEASURED, "there", 0.905, 0.002, "better");
     p.write("pipeline.lock", &p.read("pipeline.lock").replace("row, column", "row, other"));
-    let said = p.call(&["verify"]);
-    assert_eq!(said.code, 3, "{}", said.out);
+    let said = refused(&p);
     assert!(said.out.starts_with("0 of 2 cells exact"), "{}", said.out);
     assert!(said.err.contains("sheet: row, column: it is not in the lock file"), "{}", said.err);
     assert!(
@@ -268,8 +270,7 @@ fn another_environment_excuses_other_bytes_and_nothing_else() {
     // A number in the lock file that nothing gave.
     let p = elsewhere(MEASURED, "here", 0.9, 0.002, "better");
     p.write("pipeline.lock", &p.read("pipeline.lock").replace("value = 0.9", "value = 0.99"));
-    let said = p.call(&["verify"]);
-    assert_eq!(said.code, 3, "{}", said.out);
+    let said = refused(&p);
     assert!(said.err.contains("the lock file was edited"), "{}", said.err);
     // A lock file of the first form is one of bytes alone.
     let first = |text: &str| {

@@ -1,5 +1,5 @@
-//! `cargo xtask portable`: a small pipeline through nearly every kind, and every loss and network, on this processor and on emulated ones of several
-//! makers, and whether every file is the same.
+//! `cargo xtask portable`: a small pipeline through nearly every kind, and every loss and network, on this processor and on emulated
+//! ones of several makers, and whether every file is the same.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

@@ -12,17 +12,13 @@ pub const Z: f64 = 1.959_964;
 /// A cell out of the results of one or several seeds.
 pub fn cell(sources: Vec<Source>) -> Cell {
     let n = sources.len() as f64;
-    let mean = |of: &dyn Fn(&Source) -> Option<f64>| {
-        let all: Option<Vec<f64>> = sources.iter().map(of).collect();
-        all.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / n)
-    };
-    let value = mean(&|s| s.value);
-    let stderr = mean(&|s| s.stderr);
+    let value = mean(&sources, |s| s.value);
+    let stderr = mean(&sources, |s| s.stderr);
     let std = value.filter(|_| sources.len() > 1).map(|m| {
         let square: f64 = sources.iter().filter_map(|s| s.value).map(|v| (v - m) * (v - m)).sum();
         (square / (n - 1.0)).sqrt()
     });
-    let pairs = over_persons(&sources);
+    let pairs = persons(&sources);
     let interval = match (value, std, pairs, &sources[..]) {
         (Some(_), None, _, [only]) if only.interval.is_some() => only.interval,
         (Some(v), std, Some(pairs), _) => {
@@ -34,18 +30,16 @@ pub fn cell(sources: Vec<Source>) -> Cell {
     Cell { value, seeds: sources.len(), std, stderr, interval, sources, ..Cell::default() }
 }
 
-/// The standard error over persons (mean over seeds): of the intervals, or the standard error itself.
-fn over_persons(sources: &[Source]) -> Option<f64> {
-    let mean = |of: &dyn Fn(&Source) -> Option<f64>| {
-        let all: Option<Vec<f64>> = sources.iter().map(of).collect();
-        all.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / v.len() as f64)
-    };
-    mean(&|s| s.interval.map(|[low, high]| (high - low) / 2.0 / Z)).or_else(|| mean(&|s| s.stderr))
+/// The mean of a number that all sources have.
+fn mean(sources: &[Source], of: impl Fn(&Source) -> Option<f64>) -> Option<f64> {
+    let all: Option<Vec<f64>> = sources.iter().map(of).collect();
+    all.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / v.len() as f64)
 }
 
-/// The same of a cell.
-pub fn persons(cell: &Cell) -> Option<f64> {
-    over_persons(&cell.sources)
+/// The standard error over persons (mean over seeds): of the intervals, or the standard error itself.
+pub fn persons(sources: &[Source]) -> Option<f64> {
+    mean(sources, |s| s.interval.map(|[low, high]| (high - low) / 2.0 / Z))
+        .or_else(|| mean(sources, |s| s.stderr))
 }
 
 /// The standard error of a cell over pairs and seeds.

@@ -24,7 +24,7 @@ pub fn record(table: &Table, cx: &Context<'_>) {
 /// not resolve less. Two runs are tested on the same persons, so that only their trainings make them differ by chance: the error is that of
 /// the mean over trainings.
 fn judged(cell: &table::Cell) -> Cell {
-    let repeated = cell.std.zip(persons(cell)).map(|(std, persons)| {
+    let repeated = cell.std.zip(persons(&cell.sources)).map(|(std, persons)| {
         let trainings = cell.seeds as f64;
         Repeated { bound: Z * persons, error: std / trainings.sqrt(), freedom: trainings - 1.0 }
     });
