@@ -1,6 +1,6 @@
 //! What is found and not taken: sentences for a person, and a list of all of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use lfs_stage::{IoContext, Result};
@@ -36,6 +36,12 @@ impl LeftOut {
     /// Something that is not taken, for the list.
     pub(crate) fn row(&mut self, name: &str, why: &'static str) {
         self.rows.insert((name.to_owned(), why));
+    }
+
+    /// What no other reason was given for.
+    pub(crate) fn rest(&mut self, found: Vec<(String, &'static str)>) {
+        let known: HashSet<String> = self.rows.iter().map(|(name, _)| name.clone()).collect();
+        self.rows.extend(found.into_iter().filter(|(name, _)| !known.contains(name)));
     }
 
     /// Writes the list.

@@ -64,6 +64,8 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         cx.warn(note);
     }
     copy_lists(&tree, &plan, cx.output("lists")?)?;
+    let taken = plan.faces.iter().map(|f| f.file.as_str()).chain(plan.lists.iter().map(String::as_str));
+    plan.left_out.rest(tree.passed_over(&taken.collect()));
     plan.left_out.write(cx.output("report")?)?;
     write(options, &tree, plan, &pool, cx)
 }

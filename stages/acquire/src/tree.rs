@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use lfs_formats::names::{is_any_image, is_image, is_litter};
 use lfs_stage::{Failure, IoContext, Result};
@@ -21,11 +22,13 @@ pub(crate) struct Tree {
     root: PathBuf,
     within: Option<String>,
     source: Option<String>,
+    /// The lists that were read.
+    lists: Mutex<HashSet<String>>,
 }
 
 impl Tree {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), within: None, source: None }
+        Self { root: root.to_owned(), within: None, source: None, lists: Mutex::default() }
     }
 
     /// The same, for messages: the folder's path inside of the source, and what the source is called.
@@ -86,6 +89,33 @@ impl Tree {
         Ok(images)
     }
 
+    /// The files that are neither `taken` nor lists that were read, sorted, each with the reason. What cannot be listed is one of them.
+    pub(crate) fn passed_over(&self, taken: &HashSet<&str>) -> Vec<(String, &'static str)> {
+        let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = Vec::new();
+        for entry in WalkDir::new(&self.root).follow_links(true).min_depth(1) {
+            let (path, cannot) = match &entry {
+                Ok(entry) if !entry.file_type().is_file() => continue,
+                Ok(entry) => (entry.path(), false),
+                Err(e) => (e.path().unwrap_or(&self.root), true),
+            };
+            let name = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('\\', "/");
+            if taken.contains(name.as_str()) || lists.contains(&name) {
+                continue;
+            }
+            let why = if cannot {
+                "cannot be read"
+            } else if name.split('/').any(is_litter) {
+                "hidden, or left by a file manager"
+            } else {
+                "not read in this layout"
+            };
+            out.push((name, why));
+        }
+        out.sort();
+        out
+    }
+
     /// The names of what lies directly in a folder, sorted, without what file managers leave.
     pub(crate) fn entries(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.path(folder);
@@ -101,6 +131,7 @@ impl Tree {
 
     /// A text file, whichever of the usual encodings it has.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         lfs_formats::text::decode(&self.bytes(name)?).map_err(|e| Failure::new(format!("{name}: {e}")))
     }
 

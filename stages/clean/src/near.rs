@@ -48,10 +48,11 @@ pub(crate) fn near(
     }
     let rows: Vec<usize> = rows.into_iter().filter(|&i| verdict.dropped[i].is_none()).collect();
     let looks: Vec<Look> = rows.iter().map(|&i| look(&seen[i])).collect();
-    let (pairs, cut) = near_pairs(&looks, options.near_distance, MOST);
-    let pairs = pairs.into_iter().map(|(a, b)| (rows[a], rows[b]));
+    let across = |a: usize, b: usize| identity(rows[a]) != identity(rows[b]) && !is_apart(rows[a], rows[b]);
+    let (pairs, cut) = near_pairs(&looks, options.near_distance, MOST, &across);
     verdict.across = pairs
-        .filter(|&(i, j)| identity(i) != identity(j) && !is_apart(i, j))
+        .into_iter()
+        .map(|(a, b)| (rows[a], rows[b]))
         .map(|(i, j)| (i, j, look(&seen[i]).distance(look(&seen[j]))))
         .collect();
     verdict.across_cut = cut;

@@ -38,12 +38,17 @@ fn key(look: Look, bits: &[usize]) -> u32 {
     bits.iter().fold(0, |key, &b| key << 1 | (look.0[b / 64] >> (b % 64) & 1) as u32)
 }
 
-/// All pairs `(i, j)`, `i < j`, that are met and at most `reach` bits apart, in order, and whether more than `most` were found (then
-/// `most` of them are given, and no more than some `most` a table were ever held).
-pub fn near_pairs(looks: &[Look], reach: u32, most: usize) -> (Vec<(usize, usize)>, bool) {
+/// All pairs `(i, j)`, `i < j`, that are met, `wanted` and at most `reach` bits apart, in order, and whether more than `most` were found
+/// (then `most` of them are given, and no more than some `most` a table were ever held).
+pub fn near_pairs(
+    looks: &[Look],
+    reach: u32,
+    most: usize,
+    wanted: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> (Vec<(usize, usize)>, bool) {
     let held = most.saturating_mul(2).saturating_add(1);
     let tables: Vec<Vec<(u32, u32)>> =
-        (0..TABLES).into_par_iter().map(|t| met(looks, reach, t, held)).collect();
+        (0..TABLES).into_par_iter().map(|t| met(looks, reach, t, held, wanted)).collect();
     let full = tables.iter().any(|t| t.len() > most);
     let mut pairs: Vec<(u32, u32)> = tables.into_iter().flatten().collect();
     pairs.par_sort_unstable();
@@ -54,7 +59,13 @@ pub fn near_pairs(looks: &[Look], reach: u32, most: usize) -> (Vec<(usize, usize
 }
 
 /// The near pairs of one table, `held` at most.
-fn met(looks: &[Look], reach: u32, table: u64, held: usize) -> Vec<(u32, u32)> {
+fn met(
+    looks: &[Look],
+    reach: u32,
+    table: u64,
+    held: usize,
+    wanted: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> Vec<(u32, u32)> {
     let bits = chosen(table);
     // Every picture as it is, and mirrored.
     let keys = |n: usize| {
@@ -81,8 +92,10 @@ fn met(looks: &[Look], reach: u32, table: u64, held: usize) -> Vec<(u32, u32)> {
             let reached = (k + 1 + CROWD).min(same.len());
             for &b in same[k + 1..reached].iter().filter(|b| a.is_multiple_of(2) || b.is_multiple_of(2)) {
                 let (i, j) = (a / 2, b / 2);
-                if i != j && looks[i as usize].distance(looks[j as usize]) <= reach {
-                    pairs.push((i.min(j), i.max(j)));
+                let (i, j) = (i.min(j), i.max(j));
+                let near = || looks[i as usize].distance(looks[j as usize]) <= reach;
+                if i != j && near() && wanted(i as usize, j as usize) {
+                    pairs.push((i, j));
                     if pairs.len() >= held {
                         pairs.sort_unstable();
                         return pairs;
@@ -134,16 +147,23 @@ mod tests {
             let near = moved(looks[k * 7], 20 + k as u32 % 28, k as u64 + 1);
             looks.push(if k % 2 == 0 { near } else { near.mirrored() });
         }
-        let (pairs, cut) = near_pairs(&looks, 48, usize::MAX);
+        let (pairs, cut) = near_pairs(&looks, 48, usize::MAX, &|_, _| true);
         let planted = pairs.iter().filter(|(i, j)| *j >= 20_000 && (j - 20_000) * 7 == *i).count();
         assert!(!cut && planted >= 980 && planted == pairs.len(), "{planted} of {}", pairs.len());
-        let (first, cut) = near_pairs(&looks, 48, 10);
+        let (first, cut) = near_pairs(&looks, 48, 10, &|_, _| true);
         assert!(cut && first.len() == 10 && first.iter().all(|p| pairs.contains(p)));
     }
 
     #[test]
+    fn pairs_that_are_not_wanted_take_no_place_of_those_that_are() {
+        let looks = vec![look(1); 400];
+        let (pairs, cut) = near_pairs(&looks, 48, 100, &|i, j| j - i == 300);
+        assert_eq!((pairs.len(), cut), (100, false));
+    }
+
+    #[test]
     fn many_equal_pictures_take_no_square_of_their_number() {
-        let (pairs, _) = near_pairs(&vec![look(1); 50_000], 0, 100_000);
+        let (pairs, _) = near_pairs(&vec![look(1); 50_000], 0, 100_000, &|_, _| true);
         assert_eq!(pairs.len(), 100_000);
     }
 }

@@ -124,8 +124,36 @@ fn files_passed_over_are_counted_by_ending_and_persons_who_vanish_are_named() {
     assert_eq!(notes, want);
     assert_eq!(
         passed_over(&out),
-        "name,why\nanna/3,no image by its name\nanna/4.gif,no image by its name\nbob,a person's folder without an image\n\
+        "name,why\nREADME.txt,not read in this layout\nanna/3,no image by its name\nanna/4.gif,no image by its name\nbob,a person's folder without an image\n\
          bob/1.gif,no image by its name\nbob/subject01.happy,no image by its name\ncid,a person's folder without an image\n"
+    );
+}
+
+#[test]
+fn every_file_of_the_source_is_an_image_a_list_that_was_read_or_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(
+        &src,
+        &[
+            ("lfw/Ann/Ann_0001.jpg", ""),
+            ("lfw/Ann/Ann_0002.jpg", ""),
+            ("lfw/Ben/Ben_0001.jpg", ""),
+            ("lfw/.DS_Store", ""),
+            ("lfw/Ann/Thumbs.db", ""),
+            ("pairs.txt", "1 1\nAnn 1 2\nAnn 1 Ben 1\n"),
+            ("landmarks.tsv", "Ann/Ann_0001.jpg\t30\t30\t60\t30\t45\t50\t33\t70\t57\t70\n"),
+            ("people.txt", ""),
+            ("other/Cid/Cid_0001.jpg", ""),
+        ],
+    );
+    std::os::unix::fs::symlink("nowhere", src.join("lost.jpg")).unwrap();
+    super::acquire_saying(&src, None, &out, json!({"layout": "lfw"})).unwrap();
+    assert_eq!(
+        passed_over(&out),
+        "name,why\nlfw/.DS_Store,\"hidden, or left by a file manager\"\n\
+         lfw/Ann/Thumbs.db,\"hidden, or left by a file manager\"\nlost.jpg,cannot be read\n\
+         other/Cid/Cid_0001.jpg,not read in this layout\npeople.txt,not read in this layout\n"
     );
 }
 

@@ -141,7 +141,7 @@ fn near_duplicates_of_photographs_are_found_and_nothing_else() {
     let originals = looks.len();
     looks.extend(planted.iter().map(|p| p.2));
     let source = |k: usize| if k < originals { k } else { planted[k - originals].0 };
-    let (pairs, _) = near_pairs(&looks, 48, usize::MAX);
+    let (pairs, _) = near_pairs(&looks, 48, usize::MAX, &|_, _| true);
     let right = pairs.iter().filter(|(i, j)| source(*i) == source(*j)).count();
     let found: std::collections::BTreeSet<usize> = pairs
         .iter()
@@ -170,6 +170,6 @@ fn a_million_hashes() {
         })
         .collect();
     let start = Instant::now();
-    let (pairs, _) = near_pairs(&looks, 48, 100_000);
+    let (pairs, _) = near_pairs(&looks, 48, 100_000, &|_, _| true);
     println!("{} pairs in {:?}", pairs.len(), start.elapsed());
 }
