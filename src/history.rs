@@ -9,7 +9,7 @@
 //! A run with nothing to do is over before the database would be open. It leaves a line in `runs.quiet`, and whoever
 //! opens the database next takes these lines in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use crate::digest::file_number;
 use crate::engine::{Ended, Event};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
+use crate::revision;
 use crate::show::Subscriber;
 
 const SCHEMA: &str = "
@@ -31,7 +32,7 @@ CREATE TABLE run (
     name TEXT PRIMARY KEY, base TEXT, manifest TEXT NOT NULL, arguments TEXT NOT NULL, version TEXT NOT NULL,
     started TEXT NOT NULL, seconds REAL, state TEXT NOT NULL,
     executed INTEGER NOT NULL, cached INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL,
-    number INTEGER NOT NULL
+    number INTEGER NOT NULL, revision TEXT, clean INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE node (
     run TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, key BLOB, seconds REAL NOT NULL, peak INTEGER,
@@ -40,14 +41,20 @@ CREATE TABLE node (
 CREATE TABLE metric (
     run TEXT NOT NULL, node TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (run, node, name)
 ) WITHOUT ROWID;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 ";
 
 /// From the form before: runs have the order in which they were written, and need no clock for it.
 const FROM_1: &str = "
 ALTER TABLE run ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
 UPDATE run SET number = (SELECT count(*) FROM run AS other WHERE other.name <= run.name);
-PRAGMA user_version = 2;
+";
+
+/// From the second form: runs have the git commit of their manifest.
+const FROM_2: &str = "
+ALTER TABLE run ADD COLUMN revision TEXT;
+ALTER TABLE run ADD COLUMN clean INTEGER;
+PRAGMA user_version = 3;
 ";
 
 /// How often what happened is written during a run.
@@ -64,6 +71,8 @@ struct Quiet {
     started: String,
     seconds: f64,
     cached: usize,
+    #[serde(default)]
+    commit: Option<String>,
 }
 
 /// An opened run database.
@@ -94,6 +103,10 @@ pub struct Run {
     pub failed: u64,
     /// Nodes that were not tried.
     pub skipped: u64,
+    /// The git commit of the manifest's repository.
+    pub commit: Option<String>,
+    /// Whether every tracked file was committed, where git could say so.
+    pub clean: Option<bool>,
 }
 
 /// Where a node stood at the end of a run.
@@ -167,9 +180,10 @@ impl History {
         let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
         let then = version()?;
         let sql = match then {
-            0 => SCHEMA,
-            1 => FROM_1,
-            _ => "",
+            0 => SCHEMA.to_owned(),
+            1 => format!("{FROM_1}{FROM_2}"),
+            2 => FROM_2.to_owned(),
+            _ => String::new(),
         };
         if !sql.is_empty()
             && let Err(e) = db.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT;"))
@@ -192,10 +206,12 @@ impl History {
             this.manifest,
             this.arguments,
             env!("CARGO_PKG_VERSION"),
-            jiff::Timestamp::now().to_string()
+            jiff::Timestamp::now().to_string(),
+            revision::commit(this.folder()),
+            revision::is_clean(this.folder())
         ];
         let sql = "INSERT INTO run SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0, \
-                   (SELECT coalesce(max(number), 0) + 1 FROM run)";
+                   (SELECT coalesce(max(number), 0) + 1 FROM run), ?7, ?8";
         history.db.execute(sql, row).map_err(wrong)?;
         Ok(history)
     }
@@ -217,7 +233,7 @@ impl History {
             // database was damaged or removed) tells nothing.
             let sql = "INSERT OR IGNORE INTO run \
                        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0, \
-                       (SELECT coalesce(max(number), 0) + 1 FROM run) \
+                       (SELECT coalesce(max(number), 0) + 1 FROM run), ?9, NULL \
                        WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM run WHERE name = ?2)";
             let cached = i64::try_from(run.cached).unwrap_or(i64::MAX);
             let row = params![
@@ -228,7 +244,8 @@ impl History {
                 run.version,
                 run.started,
                 run.seconds,
-                cached
+                cached,
+                run.commit
             ];
             change.execute(sql, row).map_err(std::io::Error::other)?;
         }
@@ -241,8 +258,8 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
-        let sql = "SELECT name, manifest, arguments, started, seconds, state, executed, cached, failed, skipped \
-                   FROM run ORDER BY number DESC, name DESC LIMIT ?1";
+        let sql = "SELECT name, manifest, arguments, started, seconds, state, executed, cached, failed, skipped, \
+                   revision, clean FROM run ORDER BY number DESC, name DESC LIMIT ?1";
         let mut statement = self.db.prepare(sql).map_err(wrong)?;
         let rows = statement.query_map([most as i64], |r| {
             Ok(Run {
@@ -256,16 +273,32 @@ impl History {
                 cached: r.get::<_, i64>(7)?.unsigned_abs(),
                 failed: r.get::<_, i64>(8)?.unsigned_abs(),
                 skipped: r.get::<_, i64>(9)?.unsigned_abs(),
+                commit: r.get(10)?,
+                clean: r.get(11)?,
             })
         });
         rows.and_then(Iterator::collect).map_err(wrong)
     }
 
-    /// The run that a text names: its name or the beginning of it, or `@1` for the last, `@2` for the one before.
+    /// What each node of a manifest took the last time that it ran, in seconds; empty where the database cannot be read.
+    pub fn expected(cache: &Path, manifest: &str) -> HashMap<String, f64> {
+        let read = || -> rusqlite::Result<HashMap<String, f64>> {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let db = Connection::open_with_flags(Self::file(cache), flags)?;
+            let sql = "SELECT node.name, node.seconds FROM node JOIN run ON run.name = node.run \
+                       WHERE node.state = 'executed' AND run.manifest = ?1 ORDER BY run.number";
+            let mut statement = db.prepare(sql)?;
+            statement.query_map([manifest], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+        };
+        read().unwrap_or_default()
+    }
+
+    /// The run that a text names: its name or the beginning of it; `@1` for the last, `@2` for the one before; or the last one of a commit,
+    /// which `commit` finds by what a person calls it.
     ///
     /// # Errors
     /// When there is no such run, or several.
-    pub fn named(&self, text: &str) -> Result<Run> {
+    pub fn named(&self, text: &str, commit: &dyn Fn(&str) -> Option<String>) -> Result<Run> {
         let all = self.runs(usize::MAX >> 1)?;
         let back = text.strip_prefix('@').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
         let found: Vec<&Run> = match back {
@@ -274,8 +307,15 @@ impl History {
         };
         match found.as_slice() {
             [one] => Ok((*one).clone()),
-            [] => Err(Fault::usage(format!("there is no run `{text}`"))
-                .with_help("`lfs-pipe history` lists the runs; `@1` is the last one")),
+            [] => match commit(text) {
+                None => Err(Fault::usage(format!("there is no run and no git revision `{text}`"))
+                    .with_help("`lfs-pipe history` lists the runs; `@1` is the last one")),
+                Some(commit) => all.iter().find(|r| r.commit.as_ref() == Some(&commit)).cloned().ok_or_else(|| {
+                    Fault::usage(format!("no run was made at `{text}`, which is the commit {commit}")).with_help(
+                        "check it out in another folder and run it there with the same cache: `git worktree add DIR REVISION`",
+                    )
+                }),
+            },
             several => Err(Fault::usage(format!("`{text}` means {} runs", several.len()))
                 .with_help(format!("name one: `{}` or `{}`", several[0].run, several[1].run))),
         }
@@ -297,9 +337,9 @@ impl History {
             if let Some(base) = &next
                 && !self.has(base)
             {
-                let text = format!("the run database does not know the run {base}, on which {run} builds");
+                let text = format!("the run database has no run {base}, on which {run} builds");
                 return Err(Fault::machine(text)
-                    .with_help("run the pipeline once: everything is looked at, and known again"));
+                    .with_help("run the pipeline once: every node is checked, and recorded again"));
             }
         }
         Ok(out)
@@ -408,6 +448,13 @@ struct This {
     arguments: String,
 }
 
+impl This {
+    /// The manifest's folder.
+    fn folder(&self) -> &Path {
+        Path::new(&self.manifest).parent().unwrap_or(Path::new("/"))
+    }
+}
+
 /// Opened when a run begins that has something to do, or when something is to be written.
 enum Database {
     Closed,
@@ -488,6 +535,7 @@ impl Recorder {
             started: jiff::Timestamp::now().to_string(),
             seconds,
             cached,
+            commit: revision::commit(self.this.folder()),
         };
         // A line that somebody could not finish ends here.
         let mut line = vec![b'\n'];

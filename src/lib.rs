@@ -35,6 +35,7 @@ pub mod outputs;
 pub mod paths;
 pub mod plan;
 pub mod remote;
+pub mod revision;
 pub mod show;
 pub mod verify;
 pub mod worker;

@@ -123,9 +123,9 @@ impl fmt::Display for Reason {
                     [locked, now].map(|v| v.as_ref().map_or("nothing".to_owned(), |v| format!("`{v}`")));
                 write!(f, "environment: {fact} was {locked} and is {now}")
             }
-            Self::Parameters => f.write_str("its parameters are others"),
-            Self::Inputs => f.write_str("its inputs are others"),
-            Self::ParametersOrInputs => f.write_str("its parameters or inputs are others"),
+            Self::Parameters => f.write_str("its parameters differ"),
+            Self::Inputs => f.write_str("its inputs differ"),
+            Self::ParametersOrInputs => f.write_str("its parameters or inputs differ"),
             Self::Bytes(outputs) => write!(f, "other bytes: {}", outputs.join(", ")),
         }
     }
@@ -157,7 +157,7 @@ impl Lock {
         };
         Self::parse(&text).map_err(|e| {
             Fault::usage(format!("{} is no lock file of this program: {e}", file.display()))
-                .with_help("take it from version control again, or write it anew with `lfs-pipe lock`")
+                .with_help("restore it from version control, or write a new one with `lfs-pipe lock`")
         })
     }
 
@@ -178,7 +178,7 @@ impl Lock {
     /// # Errors
     /// When it cannot be written as TOML, which no value of this type does.
     pub fn text(&self) -> std::result::Result<String, toml::ser::Error> {
-        let head = "# What came out, node by node. `lfs-pipe lock` writes this file; `lfs-pipe verify` compares with it.\n";
+        let head = "# The results of every node. `lfs-pipe lock` writes this file; `lfs-pipe verify` compares with it.\n";
         Ok(head.to_owned() + &toml::to_string(self)?)
     }
 

@@ -257,7 +257,7 @@ fn judge(locked: Option<&Cell>, now: Option<&Cell>, same_bytes: bool) -> Judgeme
         }
         _ => return differs("it is not in the lock file".to_owned()),
     };
-    let both = format!("{} was locked and {} came out", number(locked), number(now));
+    let both = format!("{} was locked and {} is the result", number(locked), number(now));
     let (x, y) = match (locked.value, now.value) {
         _ if same_bytes && locked == now => return plain(CellVerdict::Exact),
         _ if same_bytes => return differs(format!("{both} with the same bytes: the lock file was edited")),
@@ -269,7 +269,7 @@ fn judge(locked: Option<&Cell>, now: Option<&Cell>, same_bytes: bool) -> Judgeme
     let (Some(a), Some(b)) = (locked.repeated, now.repeated) else {
         let whose = if locked.repeated.is_none() { "the lock file's was" } else { "this run's was" };
         return differs(format!(
-            "{both}; {whose} computed once, and how far another may be from it is not known"
+            "{both}; {whose} computed once, so that nothing says how far another training may be from it"
         ));
     };
     let Some([low, high]) = interval(y - x, a, b).filter(|_| a.bound.is_finite()) else {

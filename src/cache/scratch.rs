@@ -96,9 +96,14 @@ impl Cache {
     pub fn scratch(&self, run: &str) -> Result<Scratch> {
         Scratch::new_with(&self.root.join("scratch"), run, &|dead| {
             for path in self.put_back(dead) {
-                tracing::warn!("{} had been moved away by a run that died: it was put back", path.display());
+                tracing::warn!("{} had been moved away by a killed run: restored", path.display());
             }
         })
+    }
+
+    /// Whether a run of this cache is still running.
+    pub fn is_running(&self, run: &str) -> bool {
+        is_alive(&self.root.join("scratch").join(run))
     }
 
     /// Puts files back that lie in a folder of a node and were a user's when they were last looked at: a command moved them. Gives
@@ -126,7 +131,7 @@ impl Cache {
             match moved {
                 Ok(()) => out.push(path),
                 Err(e) => {
-                    tracing::warn!("{} lies in {} and cannot be put back: {e}", path.display(), now.display())
+                    tracing::warn!("{} is in {} and cannot be restored: {e}", path.display(), now.display())
                 }
             }
         }
@@ -200,11 +205,13 @@ impl Scratch {
 
 /// Whether a run goes on that has a folder below `base`.
 pub fn is_in_use(base: &Path) -> bool {
-    let alive = |folder: std::fs::DirEntry| {
-        let file = File::options().read(true).write(true).open(folder.path().join("alive"));
-        file.is_ok_and(|file| locks::is_held(&file))
-    };
-    std::fs::read_dir(base).into_iter().flatten().flatten().any(alive)
+    std::fs::read_dir(base).into_iter().flatten().flatten().any(|folder| is_alive(&folder.path()))
+}
+
+/// Whether the run goes on whose folder this is.
+fn is_alive(folder: &Path) -> bool {
+    let file = File::options().read(true).write(true).open(folder.join("alive"));
+    file.is_ok_and(|file| locks::is_held(&file))
 }
 
 /// Moves a file, also to another file system.

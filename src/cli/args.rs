@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use clap_complete::engine::ArgValueCompleter;
+
+use super::complete;
 
 /// From raw photographs to the tables of a paper: a pipeline runner that knows of every result which bytes, which
 /// code and which parameters it came from, and computes nothing twice.
@@ -24,19 +27,27 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// The manifest [default: pipeline.toml].
+    /// Go to this folder first, as if the command were given there.
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// The manifest [default: pipeline.toml, here or in the nearest folder above].
     #[arg(
         short,
         long,
         global = true,
         value_name = "FILE",
-        default_value = "pipeline.toml",
+        default_value = MANIFEST,
         hide_default_value = true
     )]
     pub file: PathBuf,
-    /// Sets a value of the manifest: a variable (`data=/photos`), a stage's parameter (`train.epochs=20`), or any
-    /// key by its full path.
-    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
+    /// Set a value of the manifest: a variable (`data=/photos`), a stage's parameter (`train.epochs=20`), or any
+    /// key by its full path. A variable with which a path of the manifest begins is relative to the current folder.
+    #[arg(
+        long = "set",
+        global = true,
+        value_name = "NAME=VALUE",
+        add = ArgValueCompleter::new(complete::settings)
+    )]
     pub sets: Vec<String>,
     /// The cache folder, in place of the manifest's.
     #[arg(long, global = true, value_name = "DIR", env = "LFS_CACHE")]
@@ -44,56 +55,118 @@ pub struct Common {
     /// The output folder, in place of the manifest's.
     #[arg(long, global = true, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub color: Colour,
+}
+
+/// What a manifest is called where none is named.
+pub(super) const MANIFEST: &str = "pipeline.toml";
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// In a file or a pipe, too.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a first manifest into a folder.
+    Init(InitArgs),
     /// Run the pipeline, or the named nodes and all that they read.
     Run(RunArgs),
     /// Show what would run, and why; run nothing.
     Plan(PlanArgs),
     /// Show the state of each node.
     Status(TargetArgs),
-    /// Say why a node would run: the nearest earlier result, and what has changed since.
+    /// Explain why a node would run: what changed since the nearest earlier result.
     Why(NodeArgs),
     /// Draw the graph.
     Graph(GraphArgs),
     /// Print the log of a node's last run.
-    Log(NodeArgs),
-    /// Show where a node's result came from: bytes, code, parameters.
+    Log(LogArgs),
+    /// Show the provenance of a node's result: bytes, code, parameters.
     Show(NodeArgs),
     /// Write `pipeline.lock`: the key and the outputs of every node, to be committed beside the pipeline.
     Lock,
-    /// Run the pipeline, and compare what comes out with `pipeline.lock`.
+    /// Run the pipeline, and compare its results with `pipeline.lock`.
     Verify(VerifyArgs),
     /// List the runs, latest first.
     History(HistoryArgs),
-    /// Say in what two runs differ: nodes, parameters, figures.
+    /// Compare two runs: what changed, what followed from it, metrics.
     Diff(DiffArgs),
-    /// Say which node, run and key a file came from.
-    Who(WhoArgs),
+    /// Show the provenance of a file: which node, run and key made it.
+    #[command(alias = "who")]
+    Provenance(ProvenanceArgs),
     /// List the kinds of stages, or the parameters, inputs and outputs of one.
     Kinds(KindsArgs),
-    /// Say what a data set holds: a folder, an archive, a container of images, a matrix or a list.
+    /// Describe a data set: a folder, an archive, a container of images, a matrix or a list.
     Describe(DescribeArgs),
-    /// Look after the cache: its size, its soundness, what may go.
+    /// Inspect, verify and garbage-collect the cache; push and pull results.
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Remove outputs, or the whole cache.
     Clean(CleanArgs),
-    /// Print a completion script for a shell.
+    /// Print a completion script for a shell: commands, stages, nodes, kinds, variables, runs.
     Completions {
         /// The shell.
         shell: Shell,
     },
+    /// Write the manual pages, one a command, into a folder.
+    Man {
+        /// The folder; it is created.
+        folder: PathBuf,
+    },
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder; it is created.
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// What the manifest begins with.
+    #[arg(long, value_enum, default_value_t = Template::Commands)]
+    pub template: Template,
+}
+
+/// What a first manifest holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// Two commands and a list to try them on; needs no worker.
+    Commands,
+    /// Your own photographs: cleaned, aligned, trained on and tested with.
+    Faces,
+    /// An InsightFace folder: `train.rec`, and each `.bin` beside it as a test set.
+    Insightface,
+}
+
+/// Options of `log`.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// The node.
+    #[command(flatten)]
+    pub of: NodeArgs,
+    /// Print what is added, until the run that writes the log is over.
+    #[arg(short = 'F', long, conflicts_with = "json")]
+    pub follow: bool,
 }
 
 /// Options of `run`.
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Stages or nodes: `train`, `train[method=softmax]`; all when none is named.
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
     pub targets: Vec<String>,
+    /// Show what would run, and why; run nothing. The same as `plan`.
+    #[arg(short = 'n', long, conflicts_with_all = ["force", "check", "locked", "watch", "html", "events", "overwrite"])]
+    pub dry_run: bool,
     /// How many processors to use [default: all].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
@@ -106,20 +179,20 @@ pub struct RunArgs {
     /// Go on with nodes that do not depend on a failed one.
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Run this stage or node, with all its steps, although its result is known.
-    #[arg(long, value_name = "NODE")]
+    /// Run this stage or node again, with all its steps, even if its result is cached.
+    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(complete::nodes))]
     pub force: Vec<String>,
-    /// Run this stage or node again, with all its steps, and say whether it comes out with the same bytes (exit code 3 if not).
+    /// Run this stage or node again, with all its steps, and compare the bytes of its outputs (exit code 3 if they differ).
     /// The published result stays.
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(complete::nodes))]
     pub check: Vec<String>,
-    /// Replace also what was changed by hand, or put by others, in the place of an output. Without this such a run is refused.
+    /// Replace files in the place of an output that no run put there, or that were edited since. Without this such a run is refused.
     #[arg(long)]
     pub overwrite: bool,
-    /// Refuse to give anything else than what `pipeline.lock` says.
+    /// Fail unless every key and output is the one in `pipeline.lock`.
     #[arg(long)]
     pub locked: bool,
-    /// First fetch what is to be computed and is in the remote store; one that does not answer is done without.
+    /// First fetch results that would be computed and are in the remote store. If it does not answer, compute them.
     #[arg(long, conflicts_with = "watch")]
     pub pull: bool,
     /// The remote store, in place of the manifest's.
@@ -131,10 +204,13 @@ pub struct RunArgs {
     /// Run again whenever the manifest or an input changes, until Ctrl-C.
     #[arg(long, conflicts_with_all = ["locked", "check", "force"])]
     pub watch: bool,
-    /// Write a page about the run, all in one file: graph, timeline, and of each node log, figures and origin.
+    /// Write a self-contained HTML page about the run: graph, timeline, and the log, metrics and provenance of each node.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Show failures and warnings alone.
+    /// Print the result of the run as JSON on standard output: counts, and of each node its state, key and time.
+    #[arg(long, conflicts_with = "watch")]
+    pub json: bool,
+    /// Show only failures and warnings.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Show every node and step.
@@ -146,6 +222,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct TargetArgs {
     /// Stages or nodes; all when none is named.
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
     pub targets: Vec<String>,
     /// Print JSON.
     #[arg(long)]
@@ -158,7 +235,7 @@ pub struct PlanArgs {
     /// The nodes.
     #[command(flatten)]
     pub of: TargetArgs,
-    /// Ask the remote store what need not be computed: what `run --pull` would do.
+    /// Ask the remote store which results need not be computed: what `run --pull` would do.
     #[arg(long)]
     pub pull: bool,
     /// The remote store, in place of the manifest's.
@@ -170,6 +247,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     /// The node: `train[method=softmax,seed=0]`.
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
     pub node: String,
     /// Print JSON.
     #[arg(long)]
@@ -180,6 +258,7 @@ pub struct NodeArgs {
 #[derive(Debug, Args)]
 pub struct GraphArgs {
     /// Stages or nodes; all when none is named.
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
     pub targets: Vec<String>,
     /// The form.
     #[arg(long, value_enum, default_value_t = GraphForm::Mermaid)]
@@ -238,20 +317,22 @@ pub struct HistoryArgs {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The earlier run: its name or the beginning of it, or `@1` for the last, `@2` for the one before.
+    /// The earlier run: its name or the beginning of it; `@1` for the last, `@2` for the one before; or a git revision, which means the
+    /// last run of that commit.
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub before: String,
     /// The later one.
-    #[arg(default_value = "@1")]
+    #[arg(default_value = "@1", add = ArgValueCompleter::new(complete::runs))]
     pub after: String,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Options of `who`.
+/// Options of `provenance`.
 #[derive(Debug, Args)]
-pub struct WhoArgs {
-    /// A file or folder, in the output folder or anywhere.
+pub struct ProvenanceArgs {
+    /// A file or folder, in the output folder or anywhere else.
     pub path: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -275,6 +356,7 @@ pub struct DescribeArgs {
 #[derive(Debug, Args)]
 pub struct KindsArgs {
     /// The kind.
+    #[arg(add = ArgValueCompleter::new(complete::kinds))]
     pub kind: Option<String>,
     /// Print JSON.
     #[arg(long)]
@@ -284,16 +366,16 @@ pub struct KindsArgs {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// Say what the cache holds.
+    /// Show what the cache holds.
     Stats(JsonArgs),
-    /// Hash every object of every result, and say which are not as they were.
+    /// Hash every object of every result, and list the corrupt ones.
     Verify(VerifyCacheArgs),
-    /// Remove results that no kept run needs. Runs that go on meanwhile lose nothing.
+    /// Collect garbage: remove results that no kept run needs. Safe beside running pipelines.
     Gc(GcArgs),
-    /// Send the results that are here to the remote store, for other machines.
+    /// Send cached results to the remote store, for other machines.
     #[command(after_help = REMOTES)]
     Push(PushArgs),
-    /// Fetch the results that are in the remote store and not here.
+    /// Fetch results that are in the remote store and not in the cache.
     #[command(after_help = REMOTES)]
     Pull(RemoteArgs),
     /// Ask the remote store which results of the pipeline it holds.
@@ -313,6 +395,7 @@ const REMOTES: &str = "Addresses, and the variables that hold keys and options:
 #[derive(Debug, Args)]
 pub struct RemoteArgs {
     /// Stages or nodes with all that they read; all when none is named.
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
     pub targets: Vec<String>,
     /// The remote store, in place of the manifest's.
     #[arg(long, value_name = "URL", env = "LFS_REMOTE", hide_env_values = true)]
@@ -328,7 +411,7 @@ pub struct PushArgs {
     /// What, and where to.
     #[command(flatten)]
     pub to: RemoteArgs,
-    /// Also over what is there: mends a store of which parts are damaged or gone.
+    /// Overwrite: repairs a store with missing or corrupt objects.
     #[arg(long)]
     pub again: bool,
 }
@@ -344,7 +427,7 @@ pub struct JsonArgs {
 /// Options of `cache verify`.
 #[derive(Debug, Args)]
 pub struct VerifyCacheArgs {
-    /// Set damaged objects aside and forget the results that need them: the next run makes them again.
+    /// Set corrupt objects aside and drop the results that need them: the next run computes them again.
     #[arg(long)]
     pub repair: bool,
     /// Print JSON.
@@ -361,10 +444,10 @@ pub struct GcArgs {
     /// Keep what the runs of the last D days need, too.
     #[arg(long, value_name = "D")]
     pub keep_days: Option<u32>,
-    /// Let go of further runs, oldest first, until the objects fit; the last run of each pipeline always stays.
+    /// Drop further runs, oldest first, until the objects fit; the last run of each pipeline is always kept.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_size: Option<u64>,
-    /// Say what would go, and remove nothing.
+    /// Show what would be removed, and remove nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON.
@@ -375,7 +458,7 @@ pub struct GcArgs {
 /// Options of `clean`.
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Remove the cache too: every result is lost.
+    /// Remove the cache, too: every result is lost.
     #[arg(long)]
     pub cache_too: bool,
 }

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::args::{CacheCommand, Common, GcArgs, JsonArgs, VerifyCacheArgs};
+use super::print::{print, print_json};
 use super::project::Project;
-use super::{print, print_json, remote};
+use super::remote;
 use crate::cache::Cache;
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
@@ -37,7 +38,7 @@ fn stats(cache: &Cache, args: &JsonArgs) -> Result<()> {
     let mut text = format!("objects   {:>9}  {}\n", count(stats.objects as u64), bytes(stats.object_bytes));
     if stats.loose_objects > 0 {
         text += &format!(
-            "of no known result {} objects, {}: `lfs-pipe cache gc` removes them\n",
+            "{} unreferenced objects, {}: `lfs-pipe cache gc` removes them\n",
             count(stats.loose_objects as u64),
             bytes(stats.loose_bytes)
         );
@@ -75,16 +76,16 @@ fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
     } else {
         let mut text = String::new();
         for d in &damage {
-            let what = if d.there { "damaged" } else { "gone" };
+            let what = if d.there { "corrupt" } else { "missing" };
             text += &format!("{what:8}  {}  of {}\n", d.digest.short(), d.nodes.join(", "));
         }
-        text += &format!("{} looked at, {} objects not as they were\n", bytes(looked_at), damage.len());
+        text += &format!("{} checked, {} corrupt or missing objects\n", bytes(looked_at), damage.len());
         print(&text)?;
     }
     match (damage.is_empty(), args.repair) {
         (true, _) | (_, true) => Ok(()),
-        _ => Err(Fault::machine(format!("{} objects of the cache are damaged or gone", damage.len()))
-            .with_help("`lfs-pipe cache verify --repair` forgets them; the next run makes them again")),
+        _ => Err(Fault::machine(format!("{} objects of the cache are corrupt or missing", damage.len()))
+            .with_help("`lfs-pipe cache verify --repair` drops the results that need them; the next run computes them again")),
     }
 }
 
@@ -100,7 +101,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
         .filter(|run| !run.is_empty() && !known.contains(run.as_str()))
         .collect();
     if runs.is_empty() && untold.is_empty() {
-        return Err(Fault::usage("no run of this cache is known: nothing tells what is to be kept")
+        return Err(Fault::usage("this cache has no recorded run: nothing says which results to keep")
             .with_help("run the pipeline once, or remove everything with `lfs-pipe clean --cache-too`"));
     }
     let mut untold_kept: Vec<String> = untold.clone();
@@ -139,7 +140,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     }
     let did = if args.dry_run { "would be removed" } else { "removed" };
     print(&format!(
-        "{} results and {} objects {did}, {}; {} stay, with {} ({} runs kept, {} forgotten)\n",
+        "{} results and {} objects {did}, {}; {} kept, with {} ({} runs kept, {} dropped)\n",
         count(collected.records as u64),
         count(collected.objects as u64),
         bytes(collected.bytes),
@@ -150,11 +151,12 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     ))?;
     if !untold.is_empty() {
         print(&format!(
-            "of {} runs only results are left, the run database does not tell of them: {}\n",
+            "{} runs have results but are not in the run database: {}\n",
             untold.len(),
-            match args.keep_runs {
-                Some(_) => "the latest of them are kept",
-                None => "all are kept (--keep-runs N keeps the latest N)",
+            match (args.keep_runs, args.max_size) {
+                (_, Some(_)) => "they are the oldest, and are dropped first",
+                (Some(_), _) => "the latest of them are kept",
+                (None, _) => "all are kept (--keep-runs N keeps the latest N)",
             }
         ))?;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::args::{CleanArgs, Common};
-use super::print;
+use super::print::print;
 use super::project::{Project, cache_folder};
 use crate::cache::{Cache, is_in_use, remove, remove_all};
 use crate::fault::{At, Result};

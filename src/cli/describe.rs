@@ -7,7 +7,7 @@ use lfs_stage::{Binding, Job, Reply, Request};
 use serde_json::json;
 
 use super::args::DescribeArgs;
-use super::print;
+use super::print::print;
 use crate::fault::{At, Fault, Result};
 use crate::worker::{Heard, Worker, Workers};
 
@@ -26,7 +26,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<()> {
     let workers = Workers::all(None, room.path())?;
     let Some(kind) = workers.kinds.get(KIND) else {
         return Err(Fault::machine(format!("the worker has no kind `{KIND}`"))
-            .with_help("build both programs anew, together"));
+            .with_help("rebuild both programs together"));
     };
     let out = room.path().join(OUTPUT);
     let job = Job {

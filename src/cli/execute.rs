@@ -5,16 +5,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::args::{Common, RunArgs};
+use super::page;
+use super::print::print;
 use super::project::Project;
 use super::rest::{Ahead, Rest};
-use super::{page, print};
 use crate::cache::Cache;
 use crate::engine::{self, Ask, Difference, Event, Stop};
 use crate::fault::{At, Fault, Result};
 use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
 use crate::paths::absolute;
-use crate::show::{JsonLines, Subscriber, Trace, Verbosity, console};
+use crate::show::{JsonLines, Report, Subscriber, Trace, Verbosity, console};
 
 /// Those who are told of every run.
 pub(super) fn subscribers(
@@ -27,7 +28,12 @@ pub(super) fn subscribers(
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity)];
+    let (database, manifest) = (cache.to_owned(), absolute(&common.file).display().to_string());
+    let expected = move || History::expected(&database, &manifest);
+    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity, Box::new(expected))];
+    if args.json {
+        subscribers.push(Box::new(Report::default()));
+    }
     if let Some(path) = &args.events {
         refuse_replacing(path, "a file of events", &|begin| {
             begin.starts_with(b"{\"event\":\"run-started\"")
@@ -60,7 +66,7 @@ const BEGIN: u64 = 4096;
 
 /// Prints what the manifest wants to be shown after a run of everything.
 pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Option<&PathBuf>) -> Result<()> {
-    if !args.targets.is_empty() || args.quiet {
+    if !args.targets.is_empty() || args.quiet || args.json {
         return Ok(());
     }
     for path in shown_files {

@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::args::{Common, NodeArgs, PlanArgs};
+use super::print::{print, print_json};
 use super::project::Project;
-use super::status::word;
-use super::{print, print_json, remote};
+use super::remote;
+use super::status::{coloured, word};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Foreseen, Nearest};
 use crate::fault::Result;
@@ -89,7 +90,7 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
                     .collect();
                 stages.sort_unstable();
                 stages.dedup();
-                vec![format!("on what comes out of {}", stages.join(", "))]
+                vec![format!("on the outputs of {}", stages.join(", "))]
             }
         };
         plan.nodes.push(Line { node: node.name.clone(), kind: node.kind.clone(), state: f.state, why });
@@ -110,15 +111,13 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
             (1, _) | (_, None) => line.node.clone(),
             (n, Some((stage, _))) => format!("{stage}, {n} nodes"),
         };
-        text += &format!("{:8} {name} ({})\n", word(line.state), line.kind);
+        let state = coloured(line.state, &format!("{:8}", word(line.state)));
+        text += &format!("{state} {name} ({})\n", line.kind);
         for why in &line.why {
             text += &format!("         {why}\n");
         }
     }
-    text += &format!(
-        "{} to run, {} cached, {} depending on what comes out",
-        plan.to_run, plan.cached, plan.depends
-    );
+    text += &format!("{} to run, {} cached, {} undetermined", plan.to_run, plan.cached, plan.depends);
     if args.pull {
         text += &format!(", {} to fetch ({})", plan.to_fetch, bytes(plan.bytes_to_fetch));
     }
@@ -131,21 +130,26 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
 /// Why a node would run, a line a reason.
 fn reasons(f: &Forecast, nearest: Option<&Nearest>) -> Vec<String> {
     match nearest {
-        _ if f.state == Foreseen::Cached => vec!["its result is known".to_owned()],
-        None => vec!["no earlier result of this kind is known".to_owned()],
+        _ if f.state == Foreseen::Cached => vec!["its result is cached".to_owned()],
+        None => vec!["no earlier result of this kind is cached".to_owned()],
         Some(nearest) => nearest.changes.iter().map(change).collect(),
     }
 }
 
 pub(super) fn change(change: &Change) -> String {
+    format!("{}: {}", change.leaf, values(change))
+}
+
+/// The earlier value and the one now.
+pub(super) fn values(change: &Change) -> String {
     let shown = |value: &Option<Json>| match value {
-        None => "nothing".to_owned(),
+        None => "none".to_owned(),
         Some(Json::String(s)) if s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit()) => {
             s[..12].to_owned()
         }
         Some(value) => value.to_string(),
     };
-    format!("{}: {} -> {}", change.leaf, shown(&change.before), shown(&change.now))
+    format!("{} -> {}", shown(&change.before), shown(&change.now))
 }
 
 #[derive(Serialize)]
@@ -171,7 +175,7 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
         for before in project.plan.reads(i) {
             let standing = match foreseen[before].as_ref().map(|f| f.state) {
                 None | Some(Foreseen::Cached) => continue,
-                Some(Foreseen::ToRun | Foreseen::Fetch) => "is to run",
+                Some(Foreseen::ToRun | Foreseen::Fetch) => "must run",
                 Some(Foreseen::Depends) => "depends on others itself",
             };
             text += &format!("  it reads {}, which {standing}\n", project.plan.nodes[before].name);
@@ -180,18 +184,18 @@ pub(super) fn why(common: &Common, args: &NodeArgs) -> Result<()> {
     }
     if let Some(record) = &f.record {
         text += &format!(
-            "  its result is known: made by `{}` in {}, {}\n",
+            "  its result is cached: made by `{}` in {}, {}\n",
             record.made.node, record.made.run, record.made.started
         );
         if let Some(earlier) = &record.made.earlier {
             text += &format!(
-                "  the earlier result {} was given, so that rows that had not changed could be taken over\n",
+                "  the earlier result {} was reused: its unchanged rows were taken over\n",
                 earlier.short()
             );
         }
     }
     match nearest {
-        None => text += "  no earlier result of this kind is known\n",
+        None => text += "  no earlier result of this kind is cached\n",
         Some(nearest) => {
             text += &format!(
                 "  against the nearest {}result, of `{}` at {}:\n",

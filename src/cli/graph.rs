@@ -3,8 +3,8 @@
 use super::args::{Common, GraphArgs, GraphForm};
 use super::drawing::Drawing;
 use super::picture;
+use super::print::{print, print_json};
 use super::project::Project;
-use super::{print, print_json};
 use crate::fault::Result;
 
 pub(super) fn graph(common: &Common, args: &GraphArgs) -> Result<()> {

@@ -1,20 +1,19 @@
-//! `lfs-pipe history`, `lfs-pipe diff` and `lfs-pipe who`
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+//! `lfs-pipe history` and `lfs-pipe diff`
 
 use serde::Serialize;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::args::{Common, DiffArgs, HistoryArgs, WhoArgs};
-use super::explain::change;
+use super::args::{Common, DiffArgs, HistoryArgs};
+use super::explain::values;
+use super::print::{print, print_json};
 use super::project::Project;
-use super::{print, print_json};
-use crate::cache::{Cache, Record, Stored};
-use crate::fault::{At, Fault, Result};
+use crate::cache::Cache;
+use crate::fault::Result;
 use crate::fingerprint::{Change, Fingerprint, Key, differences};
-use crate::history::{History, Node};
-use crate::paths::absolute;
+use crate::history::{History, Node, Run};
+use crate::plan::{Input, Source};
+use crate::revision;
 use crate::show::{figure, nodes, span};
 
 pub(super) fn history(common: &Common, args: &HistoryArgs) -> Result<()> {
@@ -39,12 +38,22 @@ pub(super) fn history(common: &Common, args: &HistoryArgs) -> Result<()> {
         if run.skipped > 0 {
             text += &format!(", {} skipped", run.skipped);
         }
+        if let Some(revision) = revision(run) {
+            text += &format!("  {revision}");
+        }
         if !run.arguments.is_empty() {
             text += &format!("  {}", run.arguments);
         }
         text.push('\n');
     }
     print(if text.is_empty() { "no run yet\n" } else { &text })
+}
+
+/// The commit of a run, with a plus where files were not committed.
+fn revision(run: &Run) -> Option<String> {
+    let commit = run.commit.as_ref()?;
+    let changed = if run.clean == Some(false) { "+" } else { "" };
+    Some(format!("{}{changed}", commit.get(..10).unwrap_or(commit)))
 }
 
 #[derive(Serialize)]
@@ -54,42 +63,99 @@ struct Difference {
     what: &'static str,
     changes: Vec<Change>,
     metrics: BTreeMap<String, [Option<f64>; 2]>,
+    /// The inputs that other nodes make.
+    #[serde(skip)]
+    made: BTreeSet<String>,
+}
+
+impl Difference {
+    /// Whether a change only says that a node before this one has other outputs.
+    fn follows(&self, change: &Change) -> bool {
+        let input = change.leaf.strip_prefix("inputs.").and_then(|rest| rest.split(['.', '[']).next());
+        input.is_some_and(|name| self.made.contains(name))
+    }
+
+    /// Whether something is other that no node before it explains.
+    fn is_cause(&self) -> bool {
+        self.what != "changed" || self.changes.is_empty() || self.changes.iter().any(|c| !self.follows(c))
+    }
 }
 
 pub(super) fn diff(common: &Common, args: &DiffArgs) -> Result<()> {
     let project = Project::open(common)?;
     let cache = project.cache()?;
     let history = History::open(&project.cache_folder)?;
-    let (before, after) = (history.named(&args.before)?, history.named(&args.after)?);
+    let root = &project.manifest.root;
+    let named = |text: &str| history.named(text, &|text| revision::resolve(root, text));
+    let (before, after) = (named(&args.before)?, named(&args.after)?);
     let (a, b) = (history.nodes(&before.run)?, history.nodes(&after.run)?);
     let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let all: Vec<Difference> =
-        names.into_iter().filter_map(|name| difference(name, a.get(name), b.get(name), &cache)).collect();
+    let all: Vec<Difference> = names
+        .into_iter()
+        .filter_map(|name| difference(name, a.get(name), b.get(name), &cache))
+        .map(|d| Difference { made: made(&project, &d.node), ..d })
+        .collect();
     if args.json {
         return print_json(&json!({ "before": before, "after": after, "nodes": all }));
     }
-    let mut text = format!("{} -> {}\n", before.run, after.run);
-    for d in &all {
-        text += &format!(
-            "{}{}\n",
-            d.node,
-            match d.what {
-                "only-before" => ": is not in the later run",
-                "only-after" => ": is not in the earlier run",
-                _ => "",
+    print(&as_table(&before, &after, &all))
+}
+
+/// The nodes that differ by themselves, then those that follow from them, then the metrics.
+fn as_table(before: &Run, after: &Run, all: &[Difference]) -> String {
+    let name = |run: &Run| match revision(run) {
+        Some(revision) => format!("{} ({revision})", run.run),
+        None => run.run.clone(),
+    };
+    let mut text = format!("{} -> {}\n", name(before), name(after));
+    let (causes, follow): (Vec<&Difference>, Vec<&Difference>) = all.iter().partition(|d| d.is_cause());
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for d in causes {
+        match d.what {
+            "only-before" => rows.push([d.node.clone(), "only in the earlier run".to_owned(), String::new()]),
+            "only-after" => rows.push([d.node.clone(), "only in the later run".to_owned(), String::new()]),
+            _ => {
+                let own = d.changes.iter().filter(|c| !d.follows(c));
+                rows.extend(own.map(|c| [d.node.clone(), c.leaf.clone(), values(c)]));
             }
-        );
-        for c in &d.changes {
-            text += &format!("    {}\n", change(c));
-        }
-        for (name, [x, y]) in &d.metrics {
-            let shown = |v: &Option<f64>| v.map_or_else(|| "nothing".to_owned(), figure);
-            let by = x.zip(*y).map_or_else(String::new, |(x, y)| format!("  ({:+.4})", y - x));
-            text += &format!("    metric {name}: {} -> {}{by}\n", shown(x), shown(y));
         }
     }
-    text += &format!("{} with another key\n", nodes(all.len()));
-    print(&text)
+    text += &columns("changed", rows);
+    if !follow.is_empty() {
+        let names: Vec<&str> = follow.iter().take(FEW).map(|d| d.node.as_str()).collect();
+        let more = if follow.len() > FEW { ", .." } else { "" };
+        text += &format!("\nfollow from that: {}: {}{more}\n", nodes(follow.len()), names.join(", "));
+    }
+    let shown = |v: &Option<f64>| v.map_or_else(|| "none".to_owned(), figure);
+    let metrics = all.iter().flat_map(|d| {
+        d.metrics.iter().map(|(metric, [x, y])| {
+            let by = x.zip(*y).map_or_else(String::new, |(x, y)| format!("  ({:+.4})", y - x));
+            [d.node.clone(), metric.clone(), format!("{} -> {}{by}", shown(x), shown(y))]
+        })
+    });
+    text += &columns("metrics", metrics.collect());
+    text + &format!("\n{} with another key\n", nodes(all.len()))
+}
+
+/// So many of the nodes that follow are named.
+const FEW: usize = 8;
+
+/// Rows under a title, the columns below each other; a node is named once.
+fn columns(title: &str, rows: Vec<[String; 3]>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let width = |k: usize| rows.iter().map(|r| r[k].chars().count()).max().unwrap_or(0);
+    let (a, b) = (width(0), width(1));
+    let mut text = format!("\n{title}\n");
+    let mut last = "";
+    for [node, what, values] in &rows {
+        let node_shown = if node == last { "" } else { node };
+        text += format!("  {node_shown:a$}  {what:b$}  {values}").trim_end();
+        text.push('\n');
+        last = node;
+    }
+    text
 }
 
 fn difference(name: &str, a: Option<&Node>, b: Option<&Node>, cache: &Cache) -> Option<Difference> {
@@ -113,96 +179,12 @@ fn difference(name: &str, a: Option<&Node>, b: Option<&Node>, cache: &Cache) -> 
         .map(|m| (m.clone(), [x.get(m).copied(), y.get(m).copied()]))
         .filter(|(_, [x, y])| x != y)
         .collect();
-    Some(Difference { node: name.to_owned(), what, changes, metrics })
+    Some(Difference { node: name.to_owned(), what, changes, metrics, made: BTreeSet::new() })
 }
 
-pub(super) fn who(common: &Common, args: &WhoArgs) -> Result<()> {
-    let project = Project::open(common)?;
-    let cache = project.cache()?;
-    let path = absolute(&args.path);
-    let now = cache.hash(&path).at("read", &path)?.stored;
-    let place = place(&project, &path);
-    let found = writers(&cache, &now);
-    // A file inside of an output that is a folder is no object of its own: the folder tells.
-    let inside = place.as_ref().is_some_and(|(_, _, below)| *below);
-    let whole = match &place {
-        Some((node, output, true)) => {
-            let node = &project.plan.nodes[*node];
-            let folder = project.out.join(node.folder()).join(&node.outputs[*output].path);
-            writers(&cache, &cache.hash(&folder).at("read", &folder)?.stored)
-        }
-        _ => vec![],
-    };
-    let found = if found.is_empty() && inside { whole } else { found };
-    let latest = found.first();
-    if args.json {
-        let all: Vec<_> = found
-            .iter()
-            .map(|(key, record, output)| json!({ "key": key, "output": output, "made": record.made }))
-            .collect();
-        let place = place.map(|(node, output, _)| {
-            let node = &project.plan.nodes[node];
-            json!({ "node": node.name, "output": node.outputs[output].name })
-        });
-        return print_json(&json!({ "path": path, "digest": now.digest, "place": place, "written-by": all }));
-    }
-    let Some((key, record, output)) = latest else {
-        let hint = match place {
-            Some((node, ..)) => format!(
-                "it lies where `{}` writes, but has other bytes than any known result: run again to put it back",
-                project.plan.nodes[node].name
-            ),
-            None => "no known result has these bytes; results are known as long as the cache keeps them"
-                .to_owned(),
-        };
-        return Err(
-            Fault::usage(format!("{} was written by no known node", args.path.display())).with_help(hint)
-        );
-    };
-    let made = &record.made;
-    let mut text = format!(
-        "{}: output `{output}` of `{}`, made in run {} at {} in {}\n",
-        args.path.display(),
-        made.node,
-        made.run,
-        made.started,
-        span(made.seconds)
-    );
-    text += &format!("  digest {}\n  key    {key}\n", now.digest);
-    if found.len() > 1 {
-        text += &format!("  {} other results have the same bytes\n", found.len() - 1);
-    }
-    if let Some(print) = cache.fingerprint::<Fingerprint>(key) {
-        for (name, value) in print.parameters.as_object().into_iter().flatten() {
-            text += &format!("  parameter {name} = {value}\n");
-        }
-        text += &format!("  all of it: lfs-pipe show '{}'\n", made.node);
-    }
-    print(&text)
-}
-
-/// The node and output that write to this path, and whether it lies inside of the output.
-fn place(project: &Project, path: &Path) -> Option<(usize, usize, bool)> {
-    for (i, node) in project.plan.nodes.iter().enumerate() {
-        for (o, output) in node.outputs.iter().enumerate() {
-            let at = project.out.join(node.folder()).join(&output.path);
-            if path.starts_with(&at) {
-                return Some((i, o, path != at));
-            }
-        }
-    }
-    None
-}
-
-/// The results that have these bytes, latest first.
-fn writers(cache: &Cache, stored: &Stored) -> Vec<(Key, Record, String)> {
-    let mut out = Vec::new();
-    for key in cache.node_keys() {
-        let Some(record) = cache.record(&key) else { continue };
-        let name = record.outputs.iter().find(|(_, s)| s.digest == stored.digest).map(|(n, _)| n.clone());
-        if let Some(name) = name {
-            out.push((key, record, name));
-        }
-    }
-    out
+/// The inputs of a node that other nodes make.
+fn made(project: &Project, node: &str) -> BTreeSet<String> {
+    let inputs = project.plan.find(node).map(|i| &project.plan.nodes[i].inputs);
+    let is_made = |input: &&Input| input.sources.iter().any(|s| matches!(s, Source::Node { .. }));
+    inputs.into_iter().flatten().filter(is_made).map(|input| input.name.clone()).collect()
 }

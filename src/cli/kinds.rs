@@ -3,8 +3,8 @@
 use lfs_stage::Shape;
 
 use super::args::{Common, KindsArgs};
+use super::print::{print, print_json};
 use super::project::cache_folder;
-use super::{print, print_json};
 use crate::fault::{Fault, Result};
 use crate::manifest::{Manifest, nearest_or_all};
 use crate::plan::{COMMAND, describe_parameters};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::args::{Common, RunArgs, VerifyArgs};
 use super::execute::execute;
+use super::print::{print, print_json};
 use super::project::Project;
 use super::rest::Ahead;
-use super::{print, print_json};
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
 use crate::fault::{Fault, Result};
@@ -99,7 +99,7 @@ fn refuse(wrong: &[(String, Vec<Reason>)], so: &str) -> Result<()> {
         wrong.iter().map(|(name, reasons)| format!("{name}: {}", joined(reasons))).collect();
     text += &some(&lines);
     Err(Fault::differ(text).with_help(
-        "if that is wanted, run without --locked and write the lock file anew with `lfs-pipe lock`",
+        "if that is wanted, run without --locked and update the lock file with `lfs-pipe lock`",
     ))
 }
 
@@ -144,9 +144,9 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
         return Ok(());
     }
     let help = if lock.is_without_cells() {
-        "this lock file is of an older form, without cells; `lfs-pipe lock` writes it anew from the results of a run"
+        "this lock file has an older format, without cells; `lfs-pipe lock` updates it from the results of a run"
     } else {
-        "if these results are wanted, write the lock file anew with `lfs-pipe lock`; `verify --json` has every number"
+        "if these results are wanted, update the lock file with `lfs-pipe lock`; `verify --json` has every number"
     };
     Err(Fault::differ(said(&report, args.exact)).with_help(help))
 }

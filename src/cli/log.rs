@@ -1,14 +1,18 @@
 //! `lfs-pipe log`
 
-use super::args::{Common, NodeArgs};
-use super::print_json;
+use std::fs::File;
+use std::io::{ErrorKind, copy, stdout};
+use std::time::Duration;
+
+use super::args::{Common, LogArgs};
+use super::print::print_json;
 use super::project::Project;
 use crate::engine::log_name;
 use crate::fault::{At, Fault, Result};
 
-pub(super) fn log(common: &Common, args: &NodeArgs) -> Result<()> {
+pub(super) fn log(common: &Common, args: &LogArgs) -> Result<()> {
     let project = Project::open(common)?;
-    let node = &project.plan.nodes[project.node(&args.node)?];
+    let node = &project.plan.nodes[project.node(&args.of.node)?];
     let runs = project.cache_folder.join("runs");
     // Runs are named by their time: the last name is the latest run.
     let mut names: Vec<_> =
@@ -17,16 +21,30 @@ pub(super) fn log(common: &Common, args: &NodeArgs) -> Result<()> {
     let found = names.iter().rev().map(|run| run.join(log_name(&node.name))).find(|p| p.is_file());
     let Some(path) = found else {
         return Err(Fault::usage(format!("there is no log of `{}`", node.name))
-            .with_help("a node has a log when it ran from this cache and wrote something"));
+            .with_help("a node has a log once it ran with this cache and wrote something"));
     };
-    if args.json {
+    if args.of.json {
         let text = String::from_utf8_lossy(&std::fs::read(&path).at("read", &path)?).into_owned();
         let run = path.parent().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
         return print_json(&serde_json::json!({ "node": node.name, "run": run, "log": text }));
     }
-    let mut log = std::fs::File::open(&path).at("read", &path)?;
-    match std::io::copy(&mut log, &mut std::io::stdout().lock()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).at("print", &path),
-        _ => Ok(()),
+    let mut log = File::open(&path).at("read", &path)?;
+    let run = path.parent().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
+    let cache = if args.follow { Some(project.cache()?) } else { None };
+    let running = || cache.as_ref().zip(run.as_ref()).is_some_and(|(cache, run)| cache.is_running(run));
+    loop {
+        // Asked before reading: what was written before the end is read.
+        let goes_on = running();
+        match copy(&mut log, &mut stdout().lock()) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            other => other.at("print", &path)?,
+        };
+        if !goes_on {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
     }
 }
+
+/// How long `--follow` waits before it reads again.
+const PAUSE: Duration = Duration::from_millis(200);

@@ -113,7 +113,7 @@ impl Project {
     /// Remembers where nodes stand.
     pub fn stand(&self, standing: &Standing) {
         if let Err(e) = standing.write(&self.standing) {
-            tracing::debug!("where nodes stand cannot be written: {e}");
+            tracing::debug!("the incremental state cannot be written: {e}");
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::{PushArgs, RemoteArgs};
+use super::print::{print, print_json};
 use super::project::Project;
-use super::{print, print_json};
 use crate::cache::{Cache, Record};
 use crate::engine::{Forecast, Foreseen};
 use crate::fault::{Fault, Result};
@@ -113,7 +113,7 @@ pub(super) fn pull(project: &Project, cache: &Cache, args: &RemoteArgs) -> Resul
     judge(
         &moved,
         "fetched",
-        "a run computes them; whoever has them sends them anew with `lfs-pipe cache push --again`",
+        "a run computes them; push them again from a machine that has them: `lfs-pipe cache push --again`",
     )
 }
 
@@ -138,7 +138,7 @@ pub(super) fn push(project: &Project, cache: &Cache, args: &PushArgs) -> Result<
         }
         text.push('\n');
         for node in &moved.different {
-            text += &format!("another result of {node} is there: it does not come out the same every time\n");
+            text += &format!("the store holds a different result of {node}: the node is not deterministic\n");
         }
         print(&text)?;
     }
@@ -233,7 +233,7 @@ pub(super) fn foresee(
     let mut remote = Remote::open(&project.remote(named)?, cache)?;
     match look(project, cache, &mut remote, targets) {
         Err(fault @ Fault::Machine { .. }) => {
-            crate::say!("warning: what is there is told from memory\n{fault}");
+            crate::say!("warning: the store does not answer; this is what it held the last time\n{fault}");
             project.foresight(cache, targets)?.look(&mut |key| remote.mirror().record(key))
         }
         other => other,

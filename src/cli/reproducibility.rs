@@ -36,10 +36,10 @@ pub(super) fn after(checked: usize, differences: &[Difference]) -> Result<()> {
         .iter()
         .map(|d| {
             let now = d.now.map_or("nothing".to_owned(), |now| now.short());
-            format!("`{}` ({} is published, {now} came out now)", d.output, d.published.short())
+            format!("`{}` (published {}, now {now})", d.output, d.published.short())
         })
         .collect();
-    Err(Fault::differ(format!("other bytes came out the second time: {}", list.join(", "))).with_help(
+    Err(Fault::differ(format!("not deterministic: other bytes the second time: {}", list.join(", "))).with_help(
         "something that is not declared reaches the result: the time, a random number, a file. The published result stays; the other one lies in the cache until `lfs-pipe cache gc`",
     ))
 }

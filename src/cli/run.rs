@@ -3,11 +3,11 @@
 use std::mem::ManuallyDrop;
 use std::time::Instant;
 
-use super::args::{Common, RunArgs};
+use super::args::{Common, PlanArgs, RunArgs, TargetArgs};
 use super::execute::{execute, show_results, subscribers};
 use super::project::Project;
 use super::rest::{self, Done, Now};
-use super::{lock, remote, reproducibility, watch};
+use super::{explain, lock, remote, reproducibility, watch};
 use crate::engine::{self, Event, Stop};
 use crate::fault::Result;
 
@@ -15,12 +15,16 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     if args.watch {
         return watch::watch(common, args);
     }
+    if args.dry_run {
+        let of = TargetArgs { targets: args.targets.clone(), json: args.json };
+        return explain::plan(common, &PlanArgs { of, pull: args.pull, remote: args.remote.clone() });
+    }
     let began = Instant::now();
     // Whoever asks for nothing but a run of everything gets the short way, where there is nothing to do.
     let plain = args.targets.is_empty()
         && args.force.is_empty()
         && args.check.is_empty()
-        && !(args.pull || args.locked || args.verbose)
+        && !(args.pull || args.locked || args.verbose || args.json)
         && args.events.is_none()
         && args.html.is_none();
     let ahead = match plain {
@@ -29,7 +33,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     };
     let mut ahead = match ahead {
         Now::Done(done) => {
-            tracing::debug!("everything stands where it stood: no plan is read");
+            tracing::debug!("every node is up to date: no plan is read");
             return tell(common, args, &ManuallyDrop::new(done), began);
         }
         Now::Ahead(ahead) => *ahead,

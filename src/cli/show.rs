@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::args::{Common, NodeArgs};
+use super::print::{print, print_json};
 use super::project::Project;
 use super::status::word;
-use super::{print, print_json};
 use crate::fault::Result;
 use crate::fingerprint::InputPrint;
 use crate::show::{count, figure, span};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::args::{Common, TargetArgs};
+use super::print::{print, print_json};
 use super::project::Project;
-use super::{print, print_json};
 use crate::digest::Digest;
 use crate::engine::Foreseen;
 use crate::fault::Result;
@@ -49,7 +49,8 @@ pub(super) fn status(common: &Common, args: &TargetArgs) -> Result<()> {
     for line in &nodes {
         let state = word(line.state);
         let key = line.key.map_or_else(String::new, |k| k.short());
-        text += format!("{:width$}  {state:9}  {key}", line.node).trim_end();
+        let state = coloured(line.state, &format!("{state:9}"));
+        text += format!("{:width$}  {state}  {key}", line.node).trim_end();
         text.push('\n');
     }
     print(&text)
@@ -63,4 +64,16 @@ pub(super) fn word(state: Foreseen) -> &'static str {
         Foreseen::ToRun => "to run",
         Foreseen::Depends => "depends",
     }
+}
+
+/// A text in the colour of a state.
+pub(super) fn coloured(state: Foreseen, text: &str) -> String {
+    let text = console::style(text);
+    match state {
+        Foreseen::Cached => text.green(),
+        Foreseen::Fetch => text.blue(),
+        Foreseen::ToRun => text.yellow(),
+        Foreseen::Depends => text.dim(),
+    }
+    .to_string()
 }

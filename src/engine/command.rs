@@ -121,7 +121,7 @@ impl Shop<'_> {
             (Some(code), _) => End::Failed(Failed::new(format!("{who} ended with exit code {code}"))),
             (None, Some(9)) => End::Failed(
                 Failed::new(format!("{who} was killed (signal 9)"))
-                    .help("somebody or something killed it; memory was not the reason, says the kernel"),
+                    .help("another process killed it; the kernel says that memory was not the reason"),
             ),
             (None, Some(signal)) => End::Failed(Failed::new(format!("{who} was ended by signal {signal}"))),
             (None, None) => End::Failed(Failed::new(format!("{who} ended in an unknown way"))),

@@ -335,12 +335,12 @@ impl<'scope, 'env> Host<'scope, 'env> {
     fn hand_in(&mut self, index: usize) -> Result<StepAnswer, End> {
         let Some(asked) = self.asked.get(index) else {
             return Err(End::Failed(Failed::new(format!(
-                "the worker handed in step {index}, which it did not ask for"
+                "the worker delivered step {index}, which it did not ask for"
             ))));
         };
         let Some(folder) = &asked.folder else {
             return Err(End::Failed(Failed::new(format!(
-                "the worker handed in step {index}, which was known"
+                "the worker delivered step {index}, which was cached"
             ))));
         };
         self.shop.is_as_described(self.program)?;
@@ -367,13 +367,13 @@ impl<'scope, 'env> Host<'scope, 'env> {
         let helper = self.asked.get_mut(index).and_then(|a| a.elsewhere.take());
         let Some(helper) = helper else {
             return Err(End::Failed(Failed::new(format!(
-                "the worker waits for step {index}, which nobody computes"
+                "the worker waits for step {index}, which no process computes"
             ))));
         };
         match helper.join() {
             Ok(Ok(())) => self.hand_in(index),
             Ok(Err(end)) => Err(end),
-            Err(_) => Err(End::Failed(Failed::new("the helper of a step stopped on a fault of its own"))),
+            Err(_) => Err(End::Failed(Failed::new("the thread of a step panicked"))),
         }
     }
 }

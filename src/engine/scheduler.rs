@@ -360,7 +360,7 @@ impl<'env> Scheduler<'env> {
             if !self.is_sound(i, before)? {
                 tracing::warn!(
                     node = plan.nodes[before].name,
-                    "a cached output is damaged or gone: it is made again"
+                    "a cached output is corrupt or missing: it is computed again"
                 );
                 self.stands[before] = false;
                 if let Some(result) = self.results[before].take() {
@@ -490,7 +490,7 @@ impl<'env> Scheduler<'env> {
             self.over(i, Ended::Failed, Told { seconds, failed, ..Told::default() });
             return Ok(());
         }
-        let text = format!("{list} changed while it ran: what came out is thrown away, and it runs again");
+        let text = format!("{list} changed while it ran: the result is discarded, and it runs again");
         self.shop.say(&Event::NodeWarning { node, text });
         self.states[i] = State::Ready;
         self.ready.push(i);

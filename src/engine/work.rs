@@ -416,7 +416,7 @@ impl Shop<'_> {
         let help = "inputs are yours, and are left alone: copy them (`cp`), or link them (`ln`)";
         if let Some(first) = back.first() {
             let more = if back.len() > 1 { format!(" and {} more", back.len() - 1) } else { String::new() };
-            let message = format!("it moved its input away: {}{more} (put back)", shown(first));
+            let message = format!("it moved its input away: {}{more} (restored)", shown(first));
             return Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }));
         }
         // What it made of an input that is gone is all that is left of it.
@@ -424,7 +424,7 @@ impl Shop<'_> {
         let kept = self.cache.keep_aside(place.room.path(), &task.node.name)?;
         place.room.spoil();
         let message =
-            format!("its input {} is gone; what the node left lies in {}", shown(gone), shown(&kept));
+            format!("its input {} is missing; what the node left is in {}", shown(gone), shown(&kept));
         Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }))
     }
 
@@ -512,7 +512,7 @@ impl Shop<'_> {
                     "the worker `{}` changed since the run began: what it computed is thrown away",
                     self.workers.programs[program].name
                 ))
-                .help("run again: the worker is asked anew what its results depend on"),
+                .help("run again: the worker is asked again what its results depend on"),
             )),
         }
     }

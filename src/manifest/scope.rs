@@ -69,7 +69,7 @@ impl Scope<'_> {
         let Some(table) = table else {
             wrong.push(
                 Problem::new(
-                    format!("`${{matrix.{name}}}` stands in a stage without a matrix"),
+                    format!("`${{matrix.{name}}}` is used in a stage without a matrix"),
                     &at.place,
                     "here",
                 )
@@ -220,7 +220,7 @@ fn fill_text(
             }
             wrong.push(
                 Problem::new(format!("`${{{inner}}}` cannot be filled in"), &at.place, "in this text")
-                    .help("known are `${vars.NAME}`, `${env.NAME}` and `${matrix.NAME}`; write `$${` for a plain `${`"),
+                    .help("there are `${vars.NAME}`, `${env.NAME}` and `${matrix.NAME}`; write `$${` for a plain `${`"),
             );
             return None;
         }
@@ -231,7 +231,7 @@ fn fill_text(
         }
         let Some(plain) = value.plain() else {
             wrong.push(Problem::new(
-                format!("`${{{inner}}}` is {}, which cannot stand inside a text", value.type_name()),
+                format!("`${{{inner}}}` is {}, which cannot be part of a text", value.type_name()),
                 &at.place,
                 "in this text",
             ));

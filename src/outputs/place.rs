@@ -78,7 +78,7 @@ impl Folder {
                 return Ok(placed);
             }
         }
-        tracing::warn!("{} is written by somebody else too: the result is in the cache", to.display());
+        tracing::warn!("another process writes to {}, too: the result is in the cache", to.display());
         Ok(Hashed::in_doubt(stored))
     }
 

@@ -201,7 +201,7 @@ impl<'a> Builder<'a> {
                 let said = format!("kind `{}` cannot be used: {}", info.name, why.0);
                 self.wrong.push(
                     Problem::new(said, &draft.kind.1, "named here")
-                        .help(format!("{}; it is the worker that has to be mended", why.1)),
+                        .help(format!("{}; this is a defect of the worker", why.1)),
                 );
             }
         }
@@ -435,7 +435,7 @@ impl<'a> Builder<'a> {
                     if all.len() > 3 { format!("\n  and {} more", all.len() - 3) } else { String::new() };
                 let told = all.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("\n  ");
                 let problem = Problem::new(
-                    format!("what `{text}` means cannot be said: {told}{more}"),
+                    format!("`{text}` cannot be expanded: {told}{more}"),
                     place,
                     "in this pattern",
                 );

@@ -174,7 +174,7 @@ fn is_of_the_disk(kind: ErrorKind) -> bool {
 
 fn complaint(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Missing => "a part of it is gone from the store".to_owned(),
+        Outcome::Missing => "a part of it is missing in the store".to_owned(),
         Outcome::Refused(why) | Outcome::Broken(why) | Outcome::Failed(why) => {
             format!("the store does not give a part of it: {why}")
         }

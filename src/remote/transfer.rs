@@ -220,7 +220,7 @@ const RIGHTS: &str =
     "the key must have the rights to read, to write and to list (s3:GetObject, s3:PutObject, s3:ListBucket)";
 /// Why bytes of this cache cannot be sent.
 pub(super) const DAMAGED_HERE: &str =
-    "the bytes here are not what they were: `lfs-pipe cache verify --repair`, and run again";
+    "the object in the cache is corrupt: `lfs-pipe cache verify --repair`, and run again";
 const DAMAGED_RECORD: &str = "its record in the store is damaged";
 
 /// Why something could not be sent.

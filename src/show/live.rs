@@ -1,6 +1,6 @@
 //! The live display on a terminal: a line for the run, and one for each running node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -9,7 +9,7 @@ use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use super::plain::line;
-use super::{Subscriber, Verbosity, count, figure, span};
+use super::{Expected, Subscriber, Verbosity, count, figure, span};
 use crate::engine::{Ended, Event};
 
 /// Draws the run's state.
@@ -18,6 +18,7 @@ pub(super) struct Live {
     all: MultiProgress,
     total: ProgressBar,
     nodes: HashMap<String, Running>,
+    left: Left,
     _silence: Option<Silence>,
 }
 
@@ -49,6 +50,7 @@ impl Drop for Silence {
 
 struct Running {
     bar: ProgressBar,
+    began: Instant,
     /// When `doing` began, and how much was done then.
     since: Instant,
     doing: String,
@@ -57,13 +59,20 @@ struct Running {
 }
 
 impl Live {
-    pub fn new(verbosity: Verbosity) -> Self {
+    pub fn new(verbosity: Verbosity, expected: Expected) -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(0));
         total.set_style(style("{bar:16} {pos}/{len} nodes  {elapsed}  {wide_msg}"));
         // A node can take hours, and the clock goes on.
         total.enable_steady_tick(Duration::from_millis(500));
-        Self { verbosity, all, total, nodes: HashMap::new(), _silence: Silence::begin() }
+        Self {
+            verbosity,
+            all,
+            total,
+            nodes: HashMap::new(),
+            left: Left::new(expected),
+            _silence: Silence::begin(),
+        }
     }
 
     fn say(&self, text: &str) {
@@ -71,6 +80,13 @@ impl Live {
         if self.all.println(text).is_err() {
             crate::say!("{text}");
         }
+    }
+
+    /// How many run, and how long the rest takes.
+    fn state(&self) {
+        let left =
+            self.left.seconds(&self.nodes).map_or_else(String::new, |s| format!(", about {} left", span(s)));
+        self.total.set_message(format!("{} running{left}", self.nodes.len()));
     }
 
     fn progress(
@@ -105,6 +121,49 @@ impl Live {
             }
         }
         running.bar.set_message(text + &running.figures);
+        self.state();
+    }
+}
+
+/// How long the run goes on, by what its nodes took the last time.
+struct Left {
+    /// Asked when something runs: a no-op needs no answer.
+    ask: Option<Expected>,
+    expected: HashMap<String, f64>,
+    over: HashSet<String>,
+    began: Instant,
+    /// Seconds of nodes, summed over those that ran beside each other.
+    worked: f64,
+}
+
+impl Left {
+    fn new(ask: Expected) -> Self {
+        let (expected, over) = (HashMap::new(), HashSet::new());
+        Self { ask: Some(ask), expected, over, began: Instant::now(), worked: 0.0 }
+    }
+
+    fn started(&mut self) {
+        if let Some(ask) = self.ask.take() {
+            self.expected = ask();
+        }
+    }
+
+    fn finished(&mut self, node: &str, seconds: f64) {
+        self.over.insert(node.to_owned());
+        self.worked += seconds;
+    }
+
+    /// Seconds; none before anything is known of the nodes that are left.
+    fn seconds(&self, running: &HashMap<String, Running>) -> Option<f64> {
+        let left = |(node, seconds): (&String, &f64)| {
+            let spent = running.get(node).map_or(0.0, |r| r.began.elapsed().as_secs_f64());
+            (seconds - spent).max(0.0)
+        };
+        let left: f64 = self.expected.iter().filter(|(node, _)| !self.over.contains(*node)).map(left).sum();
+        let at_work: f64 = running.values().map(|r| r.began.elapsed().as_secs_f64()).sum();
+        // How many run beside each other, on average so far.
+        let beside = (self.worked + at_work) / self.began.elapsed().as_secs_f64().max(0.1);
+        (left > 0.0).then(|| left / beside.max(1.0))
     }
 }
 
@@ -113,6 +172,7 @@ impl Subscriber for Live {
         match event {
             Event::RunStarted { nodes, .. } => self.total.set_length(*nodes as u64),
             Event::NodeStarted { node, .. } | Event::NodeWaiting { node } => {
+                self.left.started();
                 let waiting = matches!(event, Event::NodeWaiting { .. });
                 let running = self.nodes.entry(node.clone()).or_insert_with(|| {
                     let bar = self.all.add(ProgressBar::new_spinner());
@@ -121,6 +181,7 @@ impl Subscriber for Live {
                     bar.enable_steady_tick(Duration::from_millis(120));
                     Running {
                         bar,
+                        began: Instant::now(),
                         since: Instant::now(),
                         doing: String::new(),
                         from: 0,
@@ -128,7 +189,7 @@ impl Subscriber for Live {
                     }
                 });
                 running.bar.set_message(if waiting { "another run computes it" } else { "" });
-                self.total.set_message(format!("{} running", self.nodes.len()));
+                self.state();
                 return;
             }
             Event::NodeProgress { node, doing, done, total, unit, figures } => {
@@ -139,7 +200,8 @@ impl Subscriber for Live {
                 self.progress(node, doing, *done, *total, unit, figures);
                 return;
             }
-            Event::NodeFinished { node, state, .. } => {
+            Event::NodeFinished { node, state, seconds, .. } => {
+                self.left.finished(node, *seconds);
                 if let Some(running) = self.nodes.remove(node) {
                     running.bar.finish_and_clear();
                     self.all.remove(&running.bar);
@@ -147,7 +209,7 @@ impl Subscriber for Live {
                 if *state != Ended::Skipped {
                     self.total.inc(1);
                 }
-                self.total.set_message(format!("{} running", self.nodes.len()));
+                self.state();
             }
             Event::RunFinished { .. } => self.total.finish_and_clear(),
             _ => {}

@@ -2,19 +2,22 @@
 
 mod live;
 mod plain;
+mod report;
 mod trace;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub use report::Report;
 pub use trace::{Span, Trace};
 
 use crate::engine::Event;
 use crate::fault::{At, Result};
 
-/// Somebody who is told what happens.
+/// A receiver of a run's events.
 pub trait Subscriber {
     /// Something happened.
     fn on(&mut self, event: &Event);
@@ -31,11 +34,14 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// The display for where standard error goes: live on a terminal, plain lines elsewhere.
-pub fn console(verbosity: Verbosity) -> Box<dyn Subscriber + Send> {
+/// What each node took the last time it ran, in seconds.
+pub type Expected = Box<dyn FnOnce() -> HashMap<String, f64> + Send>;
+
+/// The display for where standard error goes: live on a terminal, plain lines elsewhere. `expected` is asked by a live one alone.
+pub fn console(verbosity: Verbosity, expected: Expected) -> Box<dyn Subscriber + Send> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
     match terminal && verbosity != Verbosity::Quiet {
-        true => Box::new(live::Live::new(verbosity)),
+        true => Box::new(live::Live::new(verbosity, expected)),
         false => Box::new(plain::Plain::new(verbosity)),
     }
 }

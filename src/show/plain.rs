@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use console::style;
+
 use super::{Subscriber, Verbosity, count, figure, span};
 use crate::engine::{Ended, Event};
 
@@ -61,26 +63,32 @@ pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, St
             let slots = jobs.map_or_else(String::new, |jobs| format!(", {jobs} slots"));
             (Verbose, format!("run {run}: {}{slots}", super::nodes(*nodes)))
         }
-        Event::NodeStarted { node, kind } => (Normal, format!("  running   {node} ({kind})")),
+        Event::NodeStarted { node, kind } => {
+            (Normal, format!("  {}   {node} ({kind})", style("running").cyan().for_stderr()))
+        }
         Event::NodeWaiting { node } => (Normal, format!("  waiting   {node}: another run computes it")),
         Event::NodeStep { node, step, known } => {
-            (Verbose, format!("  step      {node}: {step}{}", if *known { " (known)" } else { "" }))
+            (Verbose, format!("  step      {node}: {step}{}", if *known { " (cached)" } else { "" }))
         }
-        Event::NodeWarning { node, text } => (Quiet, format!("  warning   {node}: {text}")),
+        Event::NodeWarning { node, text } => {
+            (Quiet, format!("  {}   {node}: {text}", style("warning").yellow().for_stderr()))
+        }
         Event::NodeFinished { node, state, seconds, error, help, log, .. } => match state {
-            Ended::Cached => (Verbose, format!("  cached    {node}")),
-            Ended::Executed => (Normal, format!("  done      {node}  {}", span(*seconds))),
+            Ended::Cached => (Verbose, format!("  {}    {node}", style("cached").dim().for_stderr())),
+            Ended::Executed => {
+                (Normal, format!("  {}      {node}  {}", style("done").green().for_stderr(), span(*seconds)))
+            }
             Ended::Skipped => (Verbose, format!("  skipped   {node}")),
             Ended::Failed => {
-                let mut text =
-                    format!("  FAILED    {node}: {}", error.as_deref().unwrap_or("no reason was given"));
+                let error = error.as_deref().unwrap_or("no reason was given");
+                let mut text = format!("  {}    {node}: {error}", style("FAILED").red().bold().for_stderr());
                 for line in log {
                     text += &format!("\n            | {line}");
                 }
                 if let Some(help) = help {
                     text += &format!("\n            help: {help}");
                 }
-                text += &format!("\n            its whole log: lfs-pipe log '{node}'");
+                text += &format!("\n            whole log: lfs-pipe log '{node}'");
                 (Quiet, text)
             }
         },

@@ -35,7 +35,7 @@ fn plan_says_what_would_run_and_why_and_runs_nothing() {
 fn why_names_the_leaf_that_changed() {
     let p = chain();
     p.run_ok(&[]);
-    assert!(p.call(&["why", "words"]).out.contains("its result is known"));
+    assert!(p.call(&["why", "words"]).out.contains("its result is cached"));
     p.write("notes.txt", "three\n");
     let why = p.json(&["why", "words", "--json"]);
     let changes = why["nearest"]["changes"].as_array().unwrap();
@@ -140,11 +140,11 @@ fn history_lists_the_runs_and_diff_says_in_what_two_differ() {
     assert_eq!(nodes[0]["changes"][0]["leaf"], "parameters.run");
     assert_eq!(p.json(&["diff", "@4", "@3", "--json"])["nodes"].as_array().unwrap().len(), 0);
     let said = p.call(&["diff", "@4", "@2"]).out;
-    assert!(said.contains("all\n    parameters.run: \"echo hello"), "{said}");
+    assert!(said.contains("\nchanged\n  all  parameters.run  \"echo hello"), "{said}");
     for (args, said) in [
-        (["diff", "@9", "@1"], "there is no run `@9`"),
+        (["diff", "@9", "@1"], "there is no run and no git revision `@9`"),
         (["diff", "2", "@1"], "`2` means 4 runs"),
-        (["diff", "yesterday", "@1"], "there is no run `yesterday`"),
+        (["diff", "yesterday", "@1"], "there is no run and no git revision `yesterday`"),
     ] {
         assert!(p.call(&args).err.contains(said), "{}", p.call(&args).err);
     }
@@ -197,22 +197,28 @@ fn a_torn_line_of_a_run_with_nothing_to_do_costs_that_run_alone() {
 }
 
 #[test]
-fn who_says_where_a_file_came_from() {
+fn provenance_names_the_node_the_run_and_the_key_of_a_file() {
     let p = chain();
     p.run_ok(&[]);
-    let said = p.call(&["who", "out/times/n=2/text.txt"]).out;
+    let said = p.call(&["provenance", "out/times/n=2/text.txt"]).out;
     assert!(said.contains("output `text` of `times[n=2]`"), "{said}");
     assert!(said.contains("parameter run = \"for i in"), "{said}");
     // A copy elsewhere is known by its bytes.
     p.write("copy", &p.read("out/all/all.txt"));
-    let who = p.json(&["who", "copy", "--json"]);
+    let who = p.json(&["provenance", "copy", "--json"]);
     assert_eq!(who["written-by"][0]["made"]["node"], "all");
     assert!(who["place"].is_null());
     p.write("out/all/all.txt", "tampered");
-    let ran = p.call(&["who", "out/all/all.txt"]);
+    let ran = p.call(&["provenance", "out/all/all.txt"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("it lies where `all` writes, but has other bytes"), "{}", ran.err);
-    assert!(p.call(&["who", "nothing"]).err.contains("cannot read"));
+    assert!(
+        ran.err.contains("`all` writes to this path, and no cached result has these bytes"),
+        "{}",
+        ran.err
+    );
+    assert!(p.call(&["provenance", "nothing"]).err.contains("cannot read"));
+    // The name of the release before.
+    assert_eq!(p.call(&["who", "copy"]).out, p.call(&["provenance", "copy"]).out);
 }
 
 #[test]

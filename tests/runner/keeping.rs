@@ -136,7 +136,7 @@ fn gc_of_a_cache_without_a_run_removes_nothing() {
     let p = chain();
     let said = p.call(&["cache", "gc"]);
     assert_eq!(said.code, 2);
-    assert!(said.err.contains("no run of this cache is known"), "{}", said.err);
+    assert!(said.err.contains("this cache has no recorded run"), "{}", said.err);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn an_input_that_a_command_moves_away_is_put_back() {
         let ran = p.run(&[]);
         assert_eq!(ran.code, 1, "{run}: {}", ran.err);
         assert!(
-            ran.err.contains("it moved its input away: in/a.txt") && ran.err.contains("put back)"),
+            ran.err.contains("it moved its input away: in/a.txt") && ran.err.contains("restored)"),
             "{}",
             ran.err
         );
@@ -208,7 +208,7 @@ fn what_a_command_made_of_an_input_that_is_gone_is_kept() {
     p.write("x", "a month of work\n");
     let ran = p.run(&[]);
     assert!(
-        ran.code == 1 && ran.err.contains("its input x is gone; what the node left lies in cache/damaged/"),
+        ran.code == 1 && ran.err.contains("its input x is missing; what the node left is in cache/damaged/"),
         "{}",
         ran.err
     );

@@ -70,7 +70,7 @@ fn a_kind_that_works_by_row_is_given_what_it_made_before() {
     assert_eq!(looked(&p), "looked at 1, given 3");
     assert_eq!(out(&p), "a\tA!\nx\tX!\nb\tB!\nc\tC!\n");
     let why = p.call(&["why", "x"]).out;
-    assert!(why.contains("was given, so that rows that had not changed could be taken over"), "{why}");
+    assert!(why.contains("was reused: its unchanged rows were taken over"), "{why}");
 }
 
 #[test]
