@@ -4,6 +4,7 @@
 //! explanation cannot drift from the key.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use lfs_stage::Labels;
@@ -13,8 +14,23 @@ use serde_json::Value as Json;
 use crate::digest::Digest;
 use crate::plan::{Node, Work};
 
-/// The name of a result.
-pub type Key = Digest;
+/// The name of a result: no digest of bytes, so that the two cannot be mistaken for each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub Digest);
+
+impl Key {
+    /// The first twelve hexadecimal digits, for people.
+    pub fn short(&self) -> String {
+        self.0.short()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The form of fingerprints. A change of it makes every earlier result unknown.
 ///
@@ -127,7 +143,7 @@ impl Fingerprint {
     /// # Errors
     /// When it cannot be written as JSON, which no value of this type does.
     pub fn key(&self) -> serde_json::Result<Key> {
-        Ok(Digest::derive("lfs-pipe 2026 fingerprint v1", &serde_json::to_vec(self)?))
+        Ok(Key(Digest::derive("lfs-pipe 2026 fingerprint v1", &serde_json::to_vec(self)?)))
     }
 }
 
@@ -156,7 +172,7 @@ impl StepPrint {
     /// # Errors
     /// As [`Fingerprint::key`].
     pub fn key(&self) -> serde_json::Result<Key> {
-        Ok(Digest::derive("lfs-pipe 2026 step v1", &serde_json::to_vec(self)?))
+        Ok(Key(Digest::derive("lfs-pipe 2026 step v1", &serde_json::to_vec(self)?)))
     }
 }
 

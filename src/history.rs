@@ -20,7 +20,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::file_number;
+use crate::digest::{Digest, file_number};
 use crate::engine::{Ended, Event};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
@@ -363,7 +363,7 @@ impl History {
             self.db.prepare_cached("SELECT name, state, key, seconds, peak FROM node WHERE run = ?1")?;
         let rows = statement.query_map([run], |r| {
             let key: Option<Vec<u8>> = r.get(2)?;
-            let key = key.and_then(|k| k.try_into().ok()).map(crate::digest::Digest);
+            let key = key.and_then(|k| k.try_into().ok()).map(|k| Key(Digest(k)));
             let peak = r.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs);
             Ok((r.get(0)?, Node { state: r.get(1)?, key, seconds: r.get(3)?, peak }))
         })?;
@@ -396,7 +396,7 @@ impl History {
                             run,
                             name,
                             node.state,
-                            node.key.map(|k| k.0.to_vec()),
+                            node.key.map(|k| k.0.0.to_vec()),
                             node.seconds,
                             node.peak.map(u64::cast_signed)
                         ],
@@ -560,7 +560,7 @@ impl Recorder {
                     run,
                     row.name,
                     row.state,
-                    row.key.map(|k| k.0.to_vec()),
+                    row.key.map(|k| k.0.0.to_vec()),
                     row.seconds,
                     row.peak.map(u64::cast_signed),
                     row.error

@@ -24,7 +24,7 @@ pub(super) fn try_key(locks: &Path, key: &Key) -> io::Result<Option<Held>> {
     // A new description each time, since locks belong to descriptions.
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(locks)?;
-    let [a, b, c, d, e, f, g, h, ..] = key.0;
+    let [a, b, c, d, e, f, g, h, ..] = key.0.0;
     let offset = i64::from_le_bytes([a, b, c, d, e, f, g, h]) & (i64::MAX >> 1);
     match set(&file, libc::F_WRLCK, offset, 1, false) {
         Ok(()) => Ok(Some(Held { _file: file })),
@@ -110,7 +110,7 @@ mod tests {
     fn a_key_is_held_once_and_let_go_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("locks");
-        let (a, b) = (Digest::derive("t", b"a"), Digest::derive("t", b"b"));
+        let [a, b] = [b"a", b"b"].map(|t| Key(Digest::derive("t", t)));
         let held = try_key(&path, &a).unwrap().unwrap();
         assert!(try_key(&path, &a).unwrap().is_none());
         assert!(try_key(&path, &b).unwrap().is_some());

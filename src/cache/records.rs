@@ -134,7 +134,7 @@ fn run_digest(run: &str) -> Digest {
 }
 
 /// The digest behind the tag of an entry.
-fn key_of(entry: &[u8]) -> Option<Digest> {
+fn digest_of(entry: &[u8]) -> Option<Digest> {
     entry.get(1..TAG_AND_KEY)?.try_into().ok().map(Digest)
 }
 
@@ -196,10 +196,13 @@ impl Reader for Known {
 
     fn entry(&mut self, entry: &Entry<'_>) {
         let bytes = entry.payload;
-        let (Some(tag), key) = (bytes.first().copied().and_then(Tag::of), key_of(bytes)) else { return };
-        match (tag, key) {
+        let (Some(tag), digest) = (bytes.first().copied().and_then(Tag::of), digest_of(bytes)) else {
+            return;
+        };
+        match (tag, digest) {
             // These are held against their check value when they are asked for.
-            (Tag::Node | Tag::Step, Some(key)) => {
+            (Tag::Node | Tag::Step, Some(digest)) => {
+                let key = Key(digest);
                 self.places.insert(key, (tag, entry.place));
                 self.spent.remove(&key);
                 if tag == Tag::Node {
@@ -208,11 +211,11 @@ impl Reader for Known {
             }
             (Tag::Used, Some(run)) => self.used.push((run, entry.place)),
             _ if !entry.is_sound() => {}
-            (Tag::Spent, Some(key)) => {
-                self.spent.insert(key);
+            (Tag::Spent, Some(digest)) => {
+                self.spent.insert(Key(digest));
             }
-            (Tag::Withdrawn, Some(key)) => {
-                self.places.remove(&key);
+            (Tag::Withdrawn, Some(digest)) => {
+                self.places.remove(&Key(digest));
             }
             (Tag::Durable | Tag::Ended, _) => {
                 self.last_boot = boot_of(bytes).map(<[u8]>::to_vec);
@@ -332,7 +335,7 @@ impl Records {
         record: &Record,
     ) -> io::Result<()> {
         let mut bytes = vec![if step { Tag::Step } else { Tag::Node } as u8];
-        bytes.extend(key.0);
+        bytes.extend(key.0.0);
         serde_json::to_writer(&mut bytes, &Line { fingerprint, record })?;
         self.append(&[bytes])
     }
@@ -341,13 +344,13 @@ impl Records {
     pub fn used(&mut self, run: &str, keys: &[Key], boot: &str) -> io::Result<()> {
         let mut bytes = vec![Tag::Used as u8];
         bytes.extend(run_digest(run).0);
-        bytes.extend(keys.iter().flat_map(|k| k.0));
+        bytes.extend(keys.iter().flat_map(|k| k.0.0));
         self.append(&[bytes, ended(boot)])
     }
 
     /// Notes that only the notes of these steps are needed any more. It leaves the file as settled as it was.
     pub fn spend(&mut self, keys: &[Key], boot: &str) -> io::Result<()> {
-        let entry = |key: &Key| std::iter::once(Tag::Spent as u8).chain(key.0).collect();
+        let entry = |key: &Key| std::iter::once(Tag::Spent as u8).chain(key.0.0).collect();
         let entries: Vec<Vec<u8>> = keys.iter().map(entry).chain([ended(boot)]).collect();
         self.append(&entries)
     }
@@ -403,7 +406,7 @@ impl Records {
         for (_, place) in self.known.used.iter().filter(|(run, _)| runs.contains(run)) {
             let Some(bytes) = self.journal.get(*place)? else { continue };
             let keys = bytes.get(TAG_AND_KEY..).unwrap_or_default().chunks_exact(32);
-            out.extend(keys.filter_map(|k| k.try_into().ok().map(Digest)));
+            out.extend(keys.filter_map(|k| k.try_into().ok().map(|k| Key(Digest(k)))));
         }
         Ok(out)
     }
@@ -413,14 +416,14 @@ impl Records {
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
         let (fetched, was_fetched) = (run_digest(FETCHED), run_digest(WAS_FETCHED));
         let stays = |bytes: &[u8]| {
-            let key = key_of(bytes)?;
+            let digest = digest_of(bytes)?;
             let stays = match Tag::of(*bytes.first()?)? {
-                Tag::Node | Tag::Step | Tag::Spent => kept.contains(&key),
-                Tag::Used => runs.contains(&key),
+                Tag::Node | Tag::Step | Tag::Spent => kept.contains(&Key(digest)),
+                Tag::Used => runs.contains(&digest),
                 _ => false,
             };
             // That results came from elsewhere stays known; it spares them once.
-            if bytes.first() == Some(&(Tag::Used as u8)) && (key == fetched || key == was_fetched) {
+            if bytes.first() == Some(&(Tag::Used as u8)) && (digest == fetched || digest == was_fetched) {
                 return Some([&[Tag::Used as u8], &was_fetched.0[..], &bytes[TAG_AND_KEY..]].concat());
             }
             stays.then(|| bytes.to_vec())
@@ -430,7 +433,7 @@ impl Records {
 
     pub fn withdraw(&mut self, key: &Key) -> io::Result<()> {
         let mut bytes = vec![Tag::Withdrawn as u8];
-        bytes.extend(key.0);
+        bytes.extend(key.0.0);
         self.append(&[bytes])
     }
 

@@ -145,6 +145,8 @@ pub enum Template {
     Faces,
     /// An InsightFace folder: `train.rec`, and each `.bin` beside it as a test set.
     Insightface,
+    /// The default pipeline of the repository: the paper's eight methods on a made world.
+    Paper,
 }
 
 /// Options of `log`.
@@ -389,7 +391,7 @@ const REMOTES: &str = "Addresses, and the variables that hold keys and options:
   gs://BUCKET/FOLDER      GOOGLE_SERVICE_ACCOUNT: a file
   az://CONTAINER/FOLDER   AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY
   https://HOST/FOLDER     none; to send, the server must take PUT
-  FOLDER                  none; relative to the manifest when it stands there";
+  FOLDER                  none; relative to the manifest when the manifest names it";
 
 /// Options of `cache pull` and `cache remote`.
 #[derive(Debug, Args)]

@@ -49,7 +49,7 @@ fn stats(cache: &Cache, args: &JsonArgs) -> Result<()> {
         bytes(stats.record_bytes),
         count(stats.steps as u64)
     );
-    text += &format!("memory of files and plans  {}\n", bytes(stats.memo_bytes));
+    text += &format!("stat cache and plan cache  {}\n", bytes(stats.memo_bytes));
     text += &format!("logs  {}\n", bytes(stats.log_bytes));
     if stats.damaged_bytes > 0 {
         text += &format!("damaged, set aside  {}\n", bytes(stats.damaged_bytes));

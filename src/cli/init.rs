@@ -12,6 +12,7 @@ pub(super) fn init(args: &InitArgs) -> Result<()> {
             ("list.txt", "apple\nbanana\navocado\ncherry\n"),
         ],
         Template::Faces => &[(MANIFEST, include_str!("templates/faces.toml"))],
+        Template::Paper => &[(MANIFEST, include_str!("../../pipeline.toml"))],
         Template::Insightface => &[(MANIFEST, include_str!("../../pipelines/insightface.toml"))],
     };
     if let Some((name, _)) = files.iter().find(|(name, _)| args.folder.join(name).symlink_metadata().is_ok())
@@ -24,13 +25,15 @@ pub(super) fn init(args: &InitArgs) -> Result<()> {
     for (name, content) in files {
         let path = args.folder.join(name);
         // A manifest of this repository has its cache beside the folder `pipelines`.
-        let content =
-            content.replace("cache = \"../cache\"\n", "").replace("out = \"out/insightface\"\n", "");
+        let content = content
+            .replace("cache = \"../cache\"\n", "")
+            .replace("out = \"out/insightface\"\n", "")
+            .replace(" -f pipelines/insightface.toml", "");
         std::fs::write(&path, content).at("write", &path)?;
         text += &format!("written: {}\n", shown(&path));
     }
     text += match args.template {
-        Template::Commands => "next: lfs-pipe run\n",
+        Template::Commands | Template::Paper => "next: lfs-pipe run\n",
         Template::Faces => {
             "next: put the photographs where the head of the manifest says, then lfs-pipe run\n"
         }

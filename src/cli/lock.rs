@@ -98,9 +98,8 @@ fn refuse(wrong: &[(String, Vec<Reason>)], so: &str) -> Result<()> {
     let lines: Vec<String> =
         wrong.iter().map(|(name, reasons)| format!("{name}: {}", joined(reasons))).collect();
     text += &some(&lines);
-    Err(Fault::differ(text).with_help(
-        "if that is wanted, run without --locked and update the lock file with `lfs-pipe lock`",
-    ))
+    Err(Fault::differ(text)
+        .with_help("if that is wanted, run without --locked and update the lock file with `lfs-pipe lock`"))
 }
 
 fn joined(reasons: &[Reason]) -> String {

@@ -10,6 +10,7 @@ use super::project::Project;
 use crate::digest::Digest;
 use crate::engine::Foreseen;
 use crate::fault::Result;
+use crate::fingerprint::Key;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -21,7 +22,7 @@ struct Line<'a> {
     node: &'a str,
     kind: &'a str,
     state: Foreseen,
-    key: Option<Digest>,
+    key: Option<Key>,
     outputs: BTreeMap<String, Digest>,
 }
 

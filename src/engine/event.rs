@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::fingerprint::Key;
 
 /// One thing that happened. `--events FILE` writes each as one line of JSON.
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +86,7 @@ pub enum Event {
         state: Ended,
         /// The key of its result.
         #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<Digest>,
+        key: Option<Key>,
         /// How long it took.
         seconds: f64,
         /// The most memory that it held, in bytes.

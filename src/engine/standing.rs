@@ -418,7 +418,7 @@ mod tests {
     fn stood(n: u8) -> Option<Stood> {
         let stored = Stored { digest: Digest([n; 32]), bytes: 1, files: 1, folder: false, executable: false };
         let placed = vec![Hashed::in_doubt(&stored)];
-        Some(Stood { key: Digest([n; 32]), inputs: Digest([n; 32]), placed, seconds: f64::from(n) })
+        Some(Stood { key: Key(Digest([n; 32])), inputs: Digest([n; 32]), placed, seconds: f64::from(n) })
     }
 
     struct Place {
@@ -446,7 +446,7 @@ mod tests {
     }
 
     fn keys(standing: &Standing) -> Vec<Option<u8>> {
-        (0..standing.nodes()).map(|i| standing.node(i).map(|stood| stood.key.0[0])).collect()
+        (0..standing.nodes()).map(|i| standing.node(i).map(|stood| stood.key.0.0[0])).collect()
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn folder(digest: &Digest) -> String {
 
 /// Where the record of a key lies.
 pub(super) fn record(key: &Key) -> String {
-    name("records", key)
+    name("records", &key.0)
 }
 
 /// A record on its way.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Subscriber;
 use crate::digest::Digest;
 use crate::engine::{Ended, Event};
+use crate::fingerprint::Key;
 
 /// Collects what a run did, and prints it when it is over.
 #[derive(Default, Serialize)]
@@ -22,7 +23,7 @@ pub struct Report {
 struct Node {
     node: String,
     state: Ended,
-    key: Option<Digest>,
+    key: Option<Key>,
     seconds: f64,
     outputs: BTreeMap<String, Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -155,7 +155,7 @@ fn a_first_manifest_runs_as_it_is_and_replaces_nothing() {
     assert_eq!(said.code, 0, "{}", said.err);
     let ran = below(&p, "new", &["run"]);
     assert_eq!((ran.code, ran.out.trim()), (0, "3"), "{}", ran.err);
-    for template in ["commands", "faces", "insightface"] {
+    for template in ["commands", "faces", "insightface", "paper"] {
         assert_eq!(p.call(&["init", "--template", template, "new"]).code, 2);
         assert_eq!(p.call(&["init", "--template", template, template]).code, 0);
     }

@@ -2,23 +2,17 @@
 
 mod bench;
 mod cargo;
-mod fetch;
-mod host;
-mod libtorch;
+mod dist;
 mod portable;
-mod recipe;
 mod referees;
 mod reproduce;
 mod sets;
-mod stop;
-#[cfg(test)]
-mod testing;
-mod unpack;
 
 use std::process::ExitCode;
 
-use crate::host::Host;
-use crate::stop::{Result, Stop};
+use host::Host;
+use stop::{Result, Stop};
+use xtask::{host, libtorch, recipe, stop};
 
 const USAGE: &str = "\
 cargo xtask COMMAND
@@ -30,6 +24,7 @@ cargo xtask COMMAND
   test [ARGS]       get libtorch, build, and run every test (ARGS go to the test runner)
   check             get libtorch; formatting and lints as CI asks for them
   portable          whether emulated processors of other makers give the same bytes as this one (needs qemu-user)
+  dist              build, and pack the programs as a wheel and a tarball into dist/
   bench             time the built programs: start, no-op run, hashing
   libtorch [--cuda] get libtorch alone; with --cuda the libraries for a GPU, beside it
 
@@ -55,6 +50,7 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
         ["test", "--", rest @ ..] | ["test", rest @ ..] => cargo::test(host, rest),
         ["check"] => cargo::check(host),
         ["portable"] => portable::portable(host),
+        ["dist"] => dist::dist(host),
         ["bench"] => bench::bench(host),
         ["libtorch"] => libtorch::lean(host).map(|()| ExitCode::SUCCESS),
         ["libtorch", "--cuda"] => libtorch::cuda(host).map(|()| ExitCode::SUCCESS),
@@ -63,8 +59,9 @@ fn command(host: &Host, args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         [other, ..] => {
-            let known = ["run", "reproduce", "test", "check", "portable", "bench", "libtorch", "help"]
-                .contains(other);
+            let known =
+                ["run", "reproduce", "test", "check", "portable", "dist", "bench", "libtorch", "help"]
+                    .contains(other);
             let message = if known {
                 format!("`{other}` does not take these arguments: {}", words[1..].join(" "))
             } else {

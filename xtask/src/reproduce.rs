@@ -91,7 +91,7 @@ fn folder_at(here: &Path, named: &str) -> Result<PathBuf> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             wrong(&format!("there is no such folder below {}", here.display()))
         }
-        Err(e) => wrong(&format!("this folder cannot be looked at ({e})")),
+        Err(e) => wrong(&format!("this folder cannot be read ({e})")),
     }
 }
 
@@ -104,7 +104,7 @@ fn real(host: &Host, table: &Table, folder: &Path, here: &Path, rest: &[&str]) -
         let all: usize = table.sets.iter().map(|s| s.parts.len()).sum();
         let names = missing.join("\n  ");
         let them = if count == 1 { "it" } else { "them" };
-        let retry = "or leave the folder away for a rehearsal on drawn faces";
+        let retry = "or name no folder, for a rehearsal on drawn faces";
         return Err(Stop::new(format!(
             "{count} of {all} that {} needs {} missing in {}; nothing was compiled or run\n  {names}",
             table.name,
@@ -181,7 +181,7 @@ fn checklist(table: &Table, folder: &Path) -> (String, Vec<String>) {
         }
     }
     text += "How they are checked when they are read: an image that a list names and that is not there is refused by its name; \
-             landmarks\nthat are not those of the images are refused; everything that is passed over stands in passed-over.csv of the \
+             landmarks\nthat are not those of the images are refused; everything that is passed over is listed in passed-over.csv of the \
              report; a set\nthat is not of its official size is marked in the table. `sha256` or `blake3` of a stage of kind acquire \
              pins a set to its bytes.\n";
     let days: f64 = table.sets.iter().map(|s| table.days(s)).sum();

@@ -331,7 +331,7 @@ impl Part {
                 let dangles = path.symlink_metadata().is_ok();
                 There::Missing(if dangles { "the link there leads nowhere" } else { "" }.to_owned())
             }
-            Err(e) => There::Missing(format!("it cannot be looked at: {e}")),
+            Err(e) => There::Missing(format!("it cannot be read: {e}")),
         }
     }
 }

@@ -204,12 +204,9 @@ fn an_ablation_has_no_rehearsal_and_says_what_it_needs() {
 fn a_folder_that_is_none_is_refused_by_name() {
     let checkout = Checkout::new();
     checkout.file("standing here/file");
-    for (name, word) in [
-        ("nothing", "no such folder"),
-        ("file", "no folder"),
-        ("", "empty"),
-        ("file/x", "cannot be looked at"),
-    ] {
+    for (name, word) in
+        [("nothing", "no such folder"), ("file", "no folder"), ("", "empty"), ("file/x", "cannot be read")]
+    {
         let (_, err) = checkout.refuses(&["table2", name]);
         assert!(err.contains(word) && err.contains(&format!("`{name}`")), "{err}");
     }

@@ -220,7 +220,7 @@ fn damage(store: Store) {
     std::fs::remove_file(&gone).unwrap();
     let pulled = store.call(&other, &["cache", "pull"]);
     assert_eq!(pulled.code, 4);
-    assert!(pulled.err.contains("make: a part of it is gone from the store"), "{}", pulled.err);
+    assert!(pulled.err.contains("make: a part of it is missing in the store"), "{}", pulled.err);
     // Sending again mends it.
     assert_eq!(store.json(&one, &["cache", "push", "--json"])["moved"]["there"], 3);
     assert!(!gone.exists());
@@ -260,7 +260,7 @@ fn a_result_that_comes_out_otherwise_is_told_and_not_written_over() {
     let held: Vec<_> = store.held("records").into_iter().map(|p| (std::fs::read(&p).unwrap(), p)).collect();
     other.run_ok(&[]);
     let ran = store.ok(&other, &["cache", "push"]);
-    assert!(ran.out.contains("another result of sum is there"), "{}", ran.out);
+    assert!(ran.out.contains("the store holds a different result of sum"), "{}", ran.out);
     for (bytes, path) in held {
         assert!(std::fs::read(&path).unwrap() == bytes, "{} was written over", path.display());
     }

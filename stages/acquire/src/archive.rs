@@ -98,7 +98,7 @@ fn not_utf8(name: &[u8]) -> Failure {
 
 fn is_there_twice(name: &str) -> Failure {
     Failure::new(format!("the entry `{name}` is there twice"))
-        .help("which of the two is meant cannot be told: pack the files again")
+        .help("it is ambiguous which of the two is meant: pack the files again")
 }
 
 fn tar(mut reader: impl Read, out: &mut Unpack<'_>) -> Result<()> {

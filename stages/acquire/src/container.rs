@@ -118,7 +118,7 @@ fn beside(options: &Options, root: &Path, rec: &RecordIo, taker: &mut Taker<'_>)
     if !rec.has_index() && options.index == Index::Required {
         let name = rec.index().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         return Err(Failure::new(format!("`{name}` is missing beside the records")).help(
-            "fetch it, too: it tells whether the set is whole. `index = \"scan\"` reads the records without it",
+            "fetch it, too: it shows whether the set is complete. `index = \"scan\"` reads the records without it",
         ));
     }
     if let Some(property) = rec.property().filter(|p| p.classes < 2) {

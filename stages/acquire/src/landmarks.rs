@@ -59,7 +59,7 @@ pub(crate) fn assign(
                 "{what}: the line of `{path}` fits several images, `{}` and `{}`",
                 both[0], both[1]
             ))
-            .help("write the paths in the list as far as they tell the images apart, endings included")
+            .help("write enough of each path in the list to distinguish the images, endings included")
         })?;
         let Some(Found { face, exact, parts }) = found else {
             strangers.push(format!("`{path}`"));

@@ -100,7 +100,7 @@ impl Known {
             Some(&[k]) => match self.called.borrow_mut().entry(k).or_insert_with(|| name.to_owned()) {
                 before if before == name => Ok(()),
                 before => {
-                    both(&format!("stands as `{before}` elsewhere"), "write it in one way in all lists")
+                    both(&format!("is written `{before}` elsewhere"), "write it in one way in all lists")
                 }
             },
             Some(_) => both("is there with several other endings", "leave the one that is meant"),
@@ -153,7 +153,7 @@ impl Used {
             Some(before) => Err(Failure::new(format!(
                 "{list}, entry {entry}: `{name}` is the file `{file}`, and so is the entry `{before}`"
             ))
-            .help("each entry must have an image of its own: leave one of the two, or add the file that is missing")),
+            .help("each entry needs its own image: remove one of the two, or add the missing file")),
         }
     }
 

@@ -49,8 +49,8 @@ impl Stage for Acquire {
         ),
     ];
     const OUTPUTS: &'static [Output] = &[
-        Output { name: "dataset", path: "dataset", about: "the faces, images as they were found" },
-        Output { name: "lists", path: "lists", about: "the set's protocol files, as they were found" },
+        Output { name: "dataset", path: "dataset", about: "the faces, images unchanged" },
+        Output { name: "lists", path: "lists", about: "the set's protocol files, unchanged" },
         Output {
             name: "report",
             path: "report",

@@ -30,7 +30,7 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(extend("x-when" = {"layout": ["container", "pairs"]}))]
     pub crops: bool,
-    /// Where red and blue stand in the images of a container.
+    /// The order of the colour channels in the images of a container.
     #[serde(default)]
     #[schemars(extend("x-when" = {"layout": ["container", "pairs"]}))]
     pub colours: Colours,
@@ -79,16 +79,16 @@ pub enum Layout {
     Pairs,
 }
 
-/// Where red and blue stand in the images of a container.
+/// The order of the colour channels in the images of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colours {
-    /// Where they should be; of crops that is looked at: faces that are blue are refused.
+    /// RGB. Crops are checked: blue faces are refused.
     #[default]
     Rgb,
-    /// Exchanged: they are put right here, and the images become PNG.
+    /// BGR: they are swapped here, and the images become PNG.
     Bgr,
-    /// Nobody looks.
+    /// Not checked.
     AsFound,
 }
 

@@ -85,7 +85,7 @@ fn alike(plan: &Plan) -> Option<String> {
         .collect();
     (!several.is_empty()).then(|| {
         format!(
-            "{} names stand for several identities that differ in case, or in how letters with accents are written: {}",
+            "{} names belong to several identities that differ only in case, or in how letters with accents are written: {}",
             several.len(),
             crate::left_out::some(&several)
         )

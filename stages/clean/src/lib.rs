@@ -45,7 +45,7 @@ impl Stage for Clean {
         Output {
             name: "dataset",
             path: "dataset",
-            about: "the faces that are kept; identities without any are gone",
+            about: "the faces that are kept; identities without any are removed",
         },
         Output {
             name: "report",

@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     rows.finish()?;
     if before.is_some() {
         cx.note(format!(
-            "{taken_over} of {} images are as in an earlier result, and were not looked at again",
+            "{taken_over} of {} images are unchanged since an earlier result, and were not decoded again",
             dataset.len()
         ));
     }

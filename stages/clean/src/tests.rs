@@ -187,7 +187,7 @@ fn images_that_did_not_change_are_not_looked_at_again_and_every_byte_is_as_witho
     write(&at("two"), &faces, &["0", "1", "2"]);
     let (done, said) = clean_after(Some(&at("first")), &at("two"), &at("helped"), json!({}), 2);
     done.unwrap();
-    let wanted = "10 of 11 images are as in an earlier result, and were not looked at again";
+    let wanted = "10 of 11 images are unchanged since an earlier result, and were not decoded again";
     assert!(said.iter().any(|r| matches!(r, Reply::Note { text } if text == wanted)), "{said:?}");
     clean(&at("two"), &at("alone"), json!({}), 1).unwrap();
     for name in [

@@ -20,7 +20,7 @@ use crate::failure;
 const CHUNK: usize = 512;
 const BYTES: usize = 64 << 20;
 
-/// What is known of an image before it is looked at.
+/// What is known of an image before it is searched.
 struct Waiting {
     name: String,
     identity: Option<String>,

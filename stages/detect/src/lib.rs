@@ -62,7 +62,7 @@ impl Stage for Detect {
         SOURCE,
     ];
     const INPUTS: &'static [Input] = &[
-        one("dataset", "images as they were found"),
+        one("dataset", "images unchanged"),
         one("model", "the detector's weights: a folder that has them at any depth, or their file"),
     ];
     const OUTPUTS: &'static [Output] = &[

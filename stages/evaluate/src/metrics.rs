@@ -21,11 +21,11 @@
 
 use std::fmt;
 
+use lfs_faces::TestSet;
 use lfs_stage::{Failure, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Definition, Unit};
-use crate::protocol::Set;
 use crate::score::Flip;
 
 /// The whole file.
@@ -34,7 +34,7 @@ pub struct Metrics {
     /// The protocol in words.
     pub protocol: String,
     /// The set.
-    pub set: Set,
+    pub set: TestSet,
     /// The probability that the intervals are to cover.
     pub confidence: f64,
     /// The numbers.

@@ -1,12 +1,13 @@
 //! The parameters of the kind `evaluate`.
 
+use lfs_faces::TestSet;
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Definition, Verification};
 use crate::interval::Bootstrap;
-use crate::protocol::{Set, Split};
+use crate::protocol::Split;
 use crate::score::Flip;
 
 /// The parameters of the kind `evaluate`.
@@ -14,7 +15,7 @@ use crate::score::Flip;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Params {
     /// The test set, which is also the layout of the input `lists`.
-    pub set: Set,
+    pub set: TestSet,
     /// CFP's pairs: frontal-profile or frontal-frontal.
     #[serde(default)]
     #[schemars(extend("x-when" = {"set": ["cfp"]}))]

@@ -14,6 +14,7 @@ mod rfw;
 mod sllfw;
 mod trillion_pairs;
 
+use lfs_faces::TestSet;
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,32 +72,6 @@ pub enum Task {
     AllPairs(fn(&Lists) -> Result<Search>),
 }
 
-/// The test sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Set {
-    /// Labeled Faces in the Wild.
-    Lfw,
-    /// Similar-looking LFW: different persons who look alike.
-    Sllfw,
-    /// Cross-age LFW.
-    Calfw,
-    /// Cross-pose LFW.
-    Cplfw,
-    /// AgeDB-30: 30 years between the images of a pair.
-    Agedb,
-    /// Celebrities in Frontal-Profile; `split` says which pairs.
-    Cfp,
-    /// Racial Faces in the Wild: four groups.
-    Rfw,
-    /// MegaFace: FaceScrub probes against distractors.
-    Megaface,
-    /// Trillion-Pairs: celebrities against a large gallery.
-    TrillionPairs,
-    /// Sets of pairs in one list, as `acquire` brings them from `lfw.bin` and its like.
-    Pairs,
-}
-
 /// The pairs of CFP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Split {
@@ -110,19 +85,19 @@ pub enum Split {
 }
 
 /// The readers, by set.
-pub fn task(set: Set, split: Split) -> Task {
+pub fn task(set: TestSet, split: Split) -> Task {
     match (set, split) {
-        (Set::Lfw, _) => Task::Verification(lfw::read),
-        (Set::Sllfw, _) => Task::Verification(sllfw::read),
-        (Set::Calfw, _) => Task::Verification(calfw::read),
-        (Set::Cplfw, _) => Task::Verification(cplfw::read),
-        (Set::Agedb, _) => Task::Verification(agedb::read),
-        (Set::Cfp, Split::Fp) => Task::Verification(cfp::read_fp),
-        (Set::Cfp, Split::Ff) => Task::Verification(cfp::read_ff),
-        (Set::Rfw, _) => Task::Groups(rfw::read),
-        (Set::Megaface, _) => Task::Distractors(megaface::read),
-        (Set::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
-        (Set::Pairs, _) => Task::Bundle(pairs::read),
+        (TestSet::Lfw, _) => Task::Verification(lfw::read),
+        (TestSet::Sllfw, _) => Task::Verification(sllfw::read),
+        (TestSet::Calfw, _) => Task::Verification(calfw::read),
+        (TestSet::Cplfw, _) => Task::Verification(cplfw::read),
+        (TestSet::Agedb, _) => Task::Verification(agedb::read),
+        (TestSet::Cfp, Split::Fp) => Task::Verification(cfp::read_fp),
+        (TestSet::Cfp, Split::Ff) => Task::Verification(cfp::read_ff),
+        (TestSet::Rfw, _) => Task::Groups(rfw::read),
+        (TestSet::Megaface, _) => Task::Distractors(megaface::read),
+        (TestSet::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
+        (TestSet::Pairs, _) => Task::Bundle(pairs::read),
     }
 }
 

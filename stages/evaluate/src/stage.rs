@@ -6,11 +6,22 @@ use lfs_stage::{
     Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Source, Stage, choice, one,
 };
 
+use lfs_faces::TestSet;
+
 use crate::params::Params;
 use crate::work;
 
 /// The kind `evaluate`: embeddings of a test set and the set's lists to `metrics.json`.
 pub struct Evaluate;
+
+/// What a protocol's file reads with, beside its own code.
+const fn shared(set: TestSet) -> Option<&'static str> {
+    match set {
+        TestSet::Lfw | TestSet::Rfw => Some("named"),
+        TestSet::Calfw | TestSet::Cplfw => Some("labelled"),
+        _ => None,
+    }
+}
 
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
@@ -34,28 +45,17 @@ impl Stage for Evaluate {
     }
 
     fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
-        let protocol = |own: &str, others: &[&str]| {
-            let files: Vec<String> =
-                others.iter().chain([&own]).map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
-            choice(&files.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        let sets = [
-            ("lfw", protocol("lfw", &["named"])),
-            ("sllfw", protocol("sllfw", &[])),
-            ("calfw", protocol("calfw", &["labelled"])),
-            ("cplfw", protocol("cplfw", &["labelled"])),
-            ("agedb", protocol("agedb", &[])),
-            ("cfp", protocol("cfp", &[])),
-            ("rfw", protocol("rfw", &["named"])),
-            ("megaface", protocol("megaface", &[])),
-            ("trillion-pairs", protocol("trillion_pairs", &[])),
-            ("pairs", protocol("pairs", &[])),
-        ];
+        let sets = TestSet::ALL.iter().map(|set| {
+            let own = set.name().replace('-', "_");
+            let files = [Some(own.as_str()), shared(*set)].into_iter().flatten();
+            let files: Vec<String> = files.map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
+            (set.name().to_owned(), choice(&files.iter().map(String::as_str).collect::<Vec<_>>()))
+        });
         // `exact` is left out: its cut also serves the error rates by group.
         let definitions = ["insightface", "facexzoo", "paper"]
             .map(|d| (d, choice(&[&format!("evaluate/src/definition/{d}.rs")])));
         BTreeMap::from([
-            ("set".to_owned(), sets.map(|(k, v)| (k.to_owned(), v)).into()),
+            ("set".to_owned(), sets.collect()),
             ("definition".to_owned(), definitions.map(|(k, v)| (k.to_owned(), v)).into()),
         ])
     }

@@ -59,7 +59,7 @@ impl Stage for Export {
     const OUTPUTS: &'static [Output] = &[Output {
         name: "exported",
         path: "exported",
-        about: "model.pt, for torch.jit.load; export.json: what goes in and what comes out",
+        about: "model.pt, for torch.jit.load; export.json: the shapes of input and output",
     }];
     const PROCESS: Option<&'static str> = Some("portable");
     type Params = Params;

@@ -91,7 +91,7 @@ async fn unpinned(hub: &Hub, cache: &HubCache, address: &HubAddress) -> Failure 
     };
     match today {
         Ok(commit) => Failure::new(format!(
-            "`{address}` names no commit, and `{revision}` may be another one tomorrow; {by} it is {commit}"
+            "`{address}` names no commit, and `{revision}` may move; {by} it is {commit}"
         ))
         .help(format!("write: from = \"{}\"", address.at(&commit))),
         Err(failure) => failure,

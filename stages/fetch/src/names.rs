@@ -45,7 +45,7 @@ pub(crate) fn all_safe<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(
     for name in names {
         if !files.insert(safe(name)?) {
             return Err(Failure::new(format!("the name `{name}` is there twice"))
-                .help("which of the two is meant cannot be told; ask the makers of the source"));
+                .help("it is ambiguous which of the two is meant; ask the makers of the source"));
         }
     }
     for name in &files {
@@ -75,7 +75,7 @@ impl Patterns {
             let whole = if text.ends_with('/') { format!("{text}*") } else { text.clone() };
             Pattern::new(&whole).map_err(|e| {
                 Failure::new(format!("`files`: `{text}` is no pattern: {e}"))
-                    .help("`*` stands for any characters, slashes too; `?` for one; `[ab]` for one of these")
+                    .help("`*` matches any characters, slashes too; `?` for one; `[ab]` for one of these")
             })
         };
         patterns.iter().map(read).collect::<Result<_>>().map(Self)

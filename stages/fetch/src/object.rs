@@ -224,7 +224,7 @@ async fn pieces(job: &Job, place: &Place, meta: &ObjectMeta, part: &Local) -> Re
 
 fn changed(url: &Url, object: &Path) -> Failure {
     Failure::new(format!("`{object}` of `{url}` changed while it was fetched"))
-        .help("run again when nobody writes there")
+        .help("run again when no other process writes there")
 }
 
 fn failed(url: &Url, e: &Error) -> Failure {

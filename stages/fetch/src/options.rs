@@ -14,7 +14,7 @@ pub struct Options {
     /// `s3://BUCKET/PATH` (also `gs://`, `az://`; with a slash at the end all below it), `pypi:NAME@VERSION[/MEMBER]`,
     /// `npm:NAME@VERSION[/MEMBER]`.
     pub from: String,
-    /// Patterns of which a file must fit one, all files if none is given: `*.bin`, `lists/*`. `*` stands for slashes, too, as in
+    /// Patterns of which a file must fit one, all files if none is given: `*.bin`, `lists/*`. `*` matches slashes, too, as in
     /// `allow_patterns` of `huggingface_hub`.
     #[serde(default)]
     pub files: Vec<String>,

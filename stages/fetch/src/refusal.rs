@@ -61,7 +61,7 @@ impl Refused {
                 .help("the server does not give it to you: look at the address, and at your rights there"),
             404 | 410 => failure.help("nothing is there any more: look at the address"),
             429 => failure.help(format!("{} {KEPT}", self.later())),
-            500..=599 => failure.help(format!("the server has a fault of its own; run again later: {KEPT}")),
+            500..=599 => failure.help(format!("the server failed; run again later: {KEPT}")),
             _ => failure
                 .help(format!("the server does not give the file; run again, or ask who runs it: {KEPT}")),
         }
@@ -94,7 +94,7 @@ impl Refused {
                 "`{page}` is given only to those who have accepted its conditions (GatedRepo): {said}"
             ))
             .help(format!(
-                "read and accept them at {at}, {log_in}; and write `licence = \"...\"` as told there"
+                "read and accept them at {at}, {log_in}; and write `licence = \"...\"` as described there"
             )),
             (Some("EntryNotFound"), _) => {
                 let file = file.as_deref().unwrap_or("such a file");

@@ -205,7 +205,7 @@ impl Source {
                 Ok(Self::Web(url))
             }
             "s3" | "gs" | "az" => plain_url(text).map(Self::Object),
-            _ => Err(format!("`{scheme}:` is not known")),
+            _ => Err(format!("`{scheme}:` is not supported")),
         }
     }
 }

@@ -179,7 +179,7 @@ pub fn format(path: &Path) -> Result<&'static Format, DataError> {
     let look = Look::at(path)?;
     FORMATS.iter().find(|f| (f.is)(&look)).ok_or_else(|| {
         DataError::new(format!(
-            "{} is no container that is known ({}): {}",
+            "{} is no supported container ({}): {}",
             path.display(),
             known(),
             look.found()

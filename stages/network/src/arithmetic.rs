@@ -70,7 +70,7 @@ impl Arithmetic {
         }
         if self == Self::Portable && capability != "AVX2" {
             return Err(Failure::new(format!(
-                "libtorch chose its kernels for {capability} before it was told not to; portable arithmetic wants AVX2"
+                "libtorch chose its kernels for {capability} before it could be restricted; portable arithmetic needs AVX2"
             )));
         }
         Ok(())

@@ -265,6 +265,7 @@ mod tests {
     #[test]
     fn without_a_gpu_there_is_nothing_to_record_and_that_is_said() {
         if tch::Cuda::is_available() {
+            eprintln!("skipped: a GPU is here");
             return;
         }
         assert!(!Recording::can(tch::Device::Cpu));

@@ -20,7 +20,7 @@ pub(crate) fn run(params: &Params, cx: &mut Context<'_>) -> Result<()> {
     let near = match (params.noise, cx.input_opt("embeddings")?) {
         (Kind::LookAlike, None) => {
             return Err(Failure::new(
-                "look-alikes are known by embeddings, and the input `embeddings` is missing",
+                "look-alikes are found by embeddings, and the input `embeddings` is missing",
             )
             .help("add `input.embeddings`, the output of an embed stage over this data set"));
         }

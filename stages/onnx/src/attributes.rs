@@ -60,7 +60,7 @@ impl<'a> Attributes<'a> {
     pub(crate) fn finish(self) -> Result<()> {
         match self.left.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Failure::new(format!("its attribute `{name}` is not known here"))),
+            Some(name) => Err(Failure::new(format!("its attribute `{name}` is not supported"))),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Model {
             }
             if !is_common(&node.domain) {
                 return Err(failed(Failure::new(format!(
-                    "operators of the domain `{}` are not known here",
+                    "operators of the domain `{}` are not supported",
                     node.domain
                 ))));
             }

@@ -97,8 +97,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn make(name: &str, mut attributes: Attributes<'_>) -> Result<Step> {
     let Some((_, make)) = TABLE.iter().find(|row| row.0 == name) else {
         let known: Vec<&str> = names().collect();
-        return Err(Failure::new("this operator is not known here")
-            .help(format!("operators that are known: {}", known.join(", "))));
+        return Err(Failure::new("this operator is not supported")
+            .help(format!("supported operators: {}", known.join(", "))));
     };
     let step = make(&mut attributes)?;
     attributes.finish()?;

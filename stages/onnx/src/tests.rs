@@ -18,10 +18,7 @@ use super::*;
 
 /// What a script of the `tests` folder, or one in a line, says; or skips.
 fn python(script: &str, arguments: &[&OsStr]) -> Option<String> {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        println!("skipped: LFS_PYTHON names no Python");
-        return None;
-    };
+    let python = lfs_testing::python()?;
     let mut command = Command::new(python);
     if script.ends_with(".py") {
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script));

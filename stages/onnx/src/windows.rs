@@ -45,7 +45,7 @@ impl Window {
             Some("VALID") => Pads::None,
             Some("SAME_UPPER") => Pads::Same { before: false },
             Some("SAME_LOWER") => Pads::Same { before: true },
-            Some(other) => return Err(Failure::new(format!("its auto_pad `{other}` is not known here"))),
+            Some(other) => return Err(Failure::new(format!("its auto_pad `{other}` is not supported"))),
         };
         let window = Self {
             sides: a.ints("kernel_shape"),
@@ -120,7 +120,7 @@ pub(crate) fn convolution(a: &mut Attributes<'_>, transposed: bool) -> Result<St
     if transposed {
         // The size of the result in place of pads.
         if a.ints("output_shape").is_some() || matches!(window.pads, Pads::Same { .. }) {
-            return Err(Failure::new("pads that follow from the size of the result are not known here"));
+            return Err(Failure::new("pads that follow from the size of the result are not supported"));
         }
     }
     Ok(Box::new(move |inputs| {
@@ -128,7 +128,7 @@ pub(crate) fn convolution(a: &mut Attributes<'_>, transposed: bool) -> Result<St
         let shape = weight.size();
         let fit = window.fit(&x.size(), shape.get(2..))?;
         if transposed && !fit.is_even() {
-            return Err(told("pads that differ before and behind are not known here"));
+            return Err(told("pads that differ before and behind are not supported"));
         }
         let none = vec![0; fit.sides.len()];
         let (x, pads) =
@@ -143,7 +143,7 @@ pub(crate) fn convolution(a: &mut Attributes<'_>, transposed: bool) -> Result<St
 pub(crate) fn max_pool(a: &mut Attributes<'_>) -> Result<Step> {
     let (window, ceil) = (Window::read(a)?, a.flag("ceil_mode"));
     if a.flag("storage_order") {
-        return Err(Failure::new("storage by columns is not known here"));
+        return Err(Failure::new("storage by columns is not supported"));
     }
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
@@ -173,7 +173,7 @@ pub(crate) fn average_pool(a: &mut Attributes<'_>) -> Result<Step> {
         let fit = window.fit(&x.size(), None)?;
         let small = fit.before.iter().zip(&fit.sides).all(|(pad, side)| *pad <= side / 2);
         if fit.dilations.iter().any(|d| *d != 1) || !fit.is_even() || !small {
-            return Err(told("pads that differ or are large, and dilations, are not known here"));
+            return Err(told("pads that differ or are large, and dilations, are not supported"));
         }
         let (sides, strides, pads) = (&fit.sides, &fit.strides, &fit.before);
         all([match sides.len() {

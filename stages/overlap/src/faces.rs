@@ -85,7 +85,7 @@ pub(crate) fn compare(
     told("comparing faces", 2);
     let thresholds = thresholds(&of_tests, &of_train, options.doubt, options.review_doubt);
     if thresholds.is_none() {
-        cx.warn("there are too few identities for their embeddings to tell how alike others are by chance: nobody is matched by face");
+        cx.warn("there are too few identities to estimate from their embeddings how similar others are by chance: nothing is matched by face");
     }
     let least = thresholds.as_ref().and_then(|t| t.review).unwrap_or(i32::MAX);
     let mut found = BTreeMap::new();

@@ -53,7 +53,7 @@ impl Stage for Overlap {
         lfs_stage::any("names", "text files of lines `id name`: names of identities that are ids"),
         lfs_stage::any(
             "lists",
-            "text files of training identities that somebody published as shared, one a line; the label `set` says with which test set",
+            "published lists of shared training identities, one a line; the label `set` says with which test set",
         ),
         lfs_stage::optional(
             "decisions",

@@ -102,7 +102,7 @@ impl Decisions {
                 other => return Err(fault(line, format!("there is no decision `{other}`"))),
             };
             if field(4).trim().is_empty() {
-                return Err(fault(line, "nobody signed the decision".to_owned()));
+                return Err(fault(line, "the decision is not signed".to_owned()));
             }
             let key = [field(0), field(1), field(2)];
             if rows.get(&key).is_some_and(|d| d.same != same) {

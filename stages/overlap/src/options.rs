@@ -12,7 +12,7 @@ pub struct Options {
     /// Match names: whatever the case, accents, separators and order of the words; first and last word, without middle names;
     /// initials. Names that are one letter apart are listed as near misses and stay.
     pub names: bool,
-    /// What becomes of a match in which an initial stands for a name.
+    /// What becomes of a match in which a name is abbreviated to an initial.
     #[schemars(extend("x-when" = {"names": [true]}))]
     pub initials: Initials,
     /// Match names that one set writes without any separator (AgeDB: `AnnaBelo`).
@@ -68,7 +68,7 @@ pub enum Ids {
     Off,
 }
 
-/// What becomes of a match in which an initial stands for a name.
+/// What becomes of a match in which a name is abbreviated to an initial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initials {

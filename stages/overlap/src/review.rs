@@ -65,7 +65,7 @@ pub(crate) fn write(options: &Options, folder: &Path, found: &Found) -> Result<(
         body.push_str("</div><p class=state></p></section>\n");
     }
     let left = open.len().saturating_sub(MOST);
-    let more = if left > 0 { format!("<p>{left} more stand in review.csv.</p>") } else { String::new() };
+    let more = if left > 0 { format!("<p>{left} more are in review.csv.</p>") } else { String::new() };
     let page = include_str!("review.html").replace("<!--pairs-->", &(body + &more));
     let path = folder.join("review.html");
     std::fs::write(&path, page).doing("write", &path)

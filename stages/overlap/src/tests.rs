@@ -142,10 +142,7 @@ fn ninety_thousand_by_ten_thousand_names_take_moments() {
 
 #[test]
 fn cfp_and_the_lfw_subset_share_seventy_six_identities_seventy_two_by_equal_names() {
-    let Some(data) = std::env::var_os("LFS_DATA").map(PathBuf::from) else {
-        println!("skipped: LFS_DATA is not set");
-        return;
-    };
+    let Some(data) = lfs_testing::data("") else { return };
     let folders = std::fs::read_dir(data.join("lfw-subset/images")).unwrap();
     let mut train: Vec<String> = folders.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     train.sort();

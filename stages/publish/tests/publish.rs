@@ -156,10 +156,7 @@ fn records_of_several_sizes_are_refused_with_the_first_that_differs() {
 
 /// Runs a script of a library's own reader, which prints `identity sha256` of each image.
 fn referee(script: &str, folder: &Path) -> Option<Vec<String>> {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        eprintln!("skipped: LFS_PYTHON is not set; `cargo xtask test` sets it");
-        return None;
-    };
+    let python = lfs_testing::python()?;
     let run = std::process::Command::new(python).arg("-c").arg(script).current_dir(folder).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let mut lines: Vec<String> = String::from_utf8(run.stdout).unwrap().lines().map(str::to_owned).collect();

@@ -184,7 +184,7 @@ fn with(
             .unwrap_or_else(|| "no message".to_owned());
         let place = PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner).take();
         let place = place.map(|at| format!(" ({at})")).unwrap_or_default();
-        Err(Failure::new(format!("kind `{}` stopped on a fault of its own: {text}{place}", job.kind))
+        Err(Failure::new(format!("kind `{}` panicked: {text}{place}", job.kind))
             .help("this is a defect of the stage; please report it with its log"))
     })
 }

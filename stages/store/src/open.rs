@@ -106,7 +106,7 @@ pub fn open(text: &str, variables: &[(String, String)]) -> Result<Store, String>
             let builder = builder.with_http_connector(Guarding).with_client_options(options);
             Arc::new(builder.build().map_err(|e| e.to_string())?)
         }
-        _ => return Err(format!("`{}:` is no kind of store that is known here", url.scheme())),
+        _ => return Err(format!("`{}:` is no supported kind of store", url.scheme())),
     };
     Ok(Store { store, base, folder: None })
 }

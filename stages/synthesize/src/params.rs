@@ -125,7 +125,7 @@ pub struct Params {
     /// Part of the training images that show another identity of the training set.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub label_flips: f64,
-    /// Part of the training images that show somebody who is nowhere else.
+    /// Part of the training images that show a person who is nowhere else.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub strangers: f64,
     /// Part of the training images that show no face.
@@ -134,7 +134,7 @@ pub struct Params {
     /// Part of the training images that are copies, byte for byte, of another.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub exact_duplicates: f64,
-    /// Part of the training images that are another one, encoded anew, a little brighter and shifted.
+    /// Share of the training images that duplicate another one, encoded again, a little brighter and shifted.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub near_duplicates: f64,
     /// Part of the training files that are cut short.
@@ -144,7 +144,7 @@ pub struct Params {
     /// name altogether, a third each.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub overlaps: f64,
-    /// Part of MegaFace's probes that show somebody else, and of its distractors that show a probe's person.
+    /// Part of MegaFace's probes that show another person, and of its distractors that show a probe's person.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub noisy: f64,
 }

@@ -282,3 +282,11 @@ fn trillion_pairs_labels_and_landmarks_have_one_order() {
     assert!(people.iter().all(|(id, who)| id == "-1" || who.len() == 1));
     assert!(roles.iter().all(|((id, role), n)| if id == "-1" { role == "gallery" } else { *n >= 2 }));
 }
+
+#[test]
+fn every_test_set_is_drawn_but_pairs_in_one_list() {
+    for set in lfs_faces::TestSet::ALL.iter().filter(|s| **s != lfs_faces::TestSet::Pairs) {
+        let drawn = serde_json::from_value::<lfs_synthesize::Set>(serde_json::json!(set.name()));
+        assert_eq!(drawn.unwrap().name(), set.name());
+    }
+}

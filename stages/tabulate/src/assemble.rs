@@ -43,7 +43,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
             let new = source(f, c);
             if let Some(twice) = sources.iter().find(|s| s.seed == new.seed) {
                 return Err(Failure::new(format!(
-                    "{} and {} both stand for {} of {}",
+                    "{} and {} are both results for {} of {}",
                     twice.from,
                     new.from,
                     c.name,
@@ -83,7 +83,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
     let averaged = average(&columns, &mut rows);
     if params.reference != crate::Reference::None && !params.reference.has_numbers() {
         notes.push(format!(
-            "No digit of {} is known from a source: no number of the paper is shown.",
+            "No source has the numbers of {}: none of the paper is shown.",
             params.reference.title()
         ));
     }

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use lfs_faces::TestSet;
+
 use crate::input::Found;
 
 /// Methods: the name in a manifest, and the paper's.
@@ -17,16 +19,12 @@ const METHODS: [(&str, &str); 8] = [
     ("search-softmax", "Search-Softmax"),
 ];
 
-/// Test sets in the order of the paper's tables.
-const SETS: [&str; 10] =
-    ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "megaface", "trillion-pairs", "pairs"];
-
 /// Labels that never make a row: they choose the column, or are averaged over.
 const NOT_ROWS: [&str; 4] = ["set", "seed", "split", "definition"];
 
 /// Where a column stands: by set, frontal-profile first, then as its file has it.
 pub fn column(set: &str, name: &str, place: usize) -> (usize, String, bool, usize) {
-    let at = SETS.iter().position(|s| *s == set).unwrap_or(SETS.len());
+    let at = TestSet::ALL.iter().position(|s| s.name() == set).unwrap_or(TestSet::ALL.len());
     (at, set.to_owned(), name.starts_with("CFP-FF"), place)
 }
 

@@ -12,7 +12,7 @@ pub struct Params {
     /// The heading; empty for none.
     #[serde(default)]
     pub title: String,
-    /// The table of the paper whose numbers stand beside ours, where they are known.
+    /// The table of the paper whose numbers are printed beside ours, where they are published.
     #[serde(default)]
     pub reference: Reference,
     /// Whether a few sentences are made out of the numbers.

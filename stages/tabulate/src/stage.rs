@@ -11,17 +11,13 @@ pub struct Tabulate;
 impl Stage for Tabulate {
     const KIND: &'static str = "tabulate";
     const SUMMARY: &'static str = "Sets results side by side with the paper's";
-    const CODE: &'static [&'static [Source]] = &[crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows"),
         any("certificates", "matches of overlap stages: a finding says which persons were in both sets"),
     ];
     const OUTPUTS: &'static [Output] = &[
-        Output {
-            name: "table",
-            path: "table.json",
-            about: "the table with all that stands behind each cell",
-        },
+        Output { name: "table", path: "table.json", about: "the table with the provenance of each cell" },
         Output { name: "markdown", path: "table.md", about: "the table as Markdown" },
         Output { name: "csv", path: "table.csv", about: "one line a cell" },
         Output { name: "latex", path: "table.tex", about: "the table as LaTeX (booktabs)" },

@@ -157,7 +157,7 @@ fn the_papers_number_stands_only_beside_the_same_thing() {
     assert!((difference + 0.0029).abs() < 1e-12);
     let (table, _) = run(json!({"reference": "table1"}), small()).unwrap();
     assert!(table.rows.iter().flat_map(|r| &r.cells).flatten().all(|c| c.reference.is_none()));
-    assert!(table.notes.iter().any(|n| n.contains("No digit")));
+    assert!(table.notes.iter().any(|n| n.contains("No source has the numbers of")));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn two_results_for_one_cell_and_seed_are_refused() {
         run(json!({}), results)
             .unwrap_err()
             .message
-            .contains("both stand for MegaFace rank-1 of Search-Softmax")
+            .contains("are both results for MegaFace rank-1 of Search-Softmax")
     );
 }
 

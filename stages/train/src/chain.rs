@@ -68,7 +68,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             let alike = steps.iter().position(|s| s.spec == spec && s.after == after);
             places.push(Some(alike.unwrap_or(steps.len())));
             if alike.is_none() {
-                let name = format!("epoch {epoch}{name}");
+                let name = format!("epoch {} of {}{name}", epoch + 1, p.epochs);
                 steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after, note_will_do: true });
             }
         }
@@ -210,8 +210,11 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
     let Some(f) = &state.figures else { return };
     let reward = state.reward.map_or(String::new(), |r| format!(", reward {r:.4}"));
     cx.note(format!(
-        "epoch {epoch} of {epochs}: loss {:.4}, softmax loss {:.4}, margin {:.3}{reward}",
-        f.loss, f.softmax_loss, f.margin
+        "epoch {} of {epochs}: loss {:.4}, softmax loss {:.4}, margin {:.3}{reward}",
+        epoch + 1,
+        f.loss,
+        f.softmax_loss,
+        f.margin
     ));
     if epoch + 1 == epochs {
         cx.metric("train/loss", f.loss);
@@ -260,16 +263,12 @@ fn write_model(
     Model::save(&tensors.network, &info, cx.output("model")?)
 }
 
-/// The layouts of the paper's test sets.
-const TEST_SETS: [&str; 9] =
-    ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "megaface", "trillion-pairs"];
-
 /// The test set that a data set came from, if it came from one.
 fn on_a_test_set(dataset: Option<&std::path::Path>) -> Result<Option<String>> {
     let Some(dataset) = dataset else { return Ok(None) };
     let dataset = lfs_faces::dataset::Dataset::open(dataset).map_err(|e| Failure::new(e.to_string()))?;
     let layout = dataset.info().notes.get("layout");
-    Ok(layout.filter(|l| TEST_SETS.contains(&l.as_str())).cloned())
+    Ok(layout.filter(|l| lfs_faces::TestSet::called(l).is_some()).cloned())
 }
 
 fn crop(dataset: &std::path::Path) -> Result<lfs_faces::dataset::Crop> {

@@ -398,7 +398,7 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
             batch >> 20,
             available >> 20
         ))
-        .help("lower `class-sample` (a step looks at fewer classes), `batch`, `embedding` or `centres`")),
+        .help("lower `class-sample` (a step uses fewer classes), `batch`, `embedding` or `centres`")),
         _ => Ok(()),
     }
 }

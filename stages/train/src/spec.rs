@@ -88,7 +88,7 @@ pub struct Params {
     #[serde(default = "default::one")]
     #[schemars(range(min = 1, max = 64))]
     pub centres: u32,
-    /// Share of the classes that a step looks at: those of its images, and others drawn anew (for very many
+    /// Share of the classes that a step uses: those of its images, and others drawn at random (for very many
     /// identities). Classes that a step leaves out still follow their momentum and decay.
     #[serde(default = "default::whole")]
     #[schemars(range(min = 0.0001, max = 1.0))]

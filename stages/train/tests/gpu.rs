@@ -17,11 +17,7 @@ const SIDE: u32 = 32;
 /// So many GPUs, or a notice.
 fn gpus(wanted: i64) -> bool {
     device::load_gpu_library();
-    let there = tch::Cuda::device_count();
-    if there < wanted {
-        eprintln!("skipped: {wanted} CUDA GPUs are wanted, and {there} are here");
-    }
-    there >= wanted
+    lfs_testing::gpus(wanted, tch::Cuda::device_count())
 }
 
 fn dataset(folder: &Path) {

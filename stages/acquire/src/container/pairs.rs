@@ -46,9 +46,7 @@ impl Sink for Survey {
         // Both images of a pair were given just before it.
         let last = self.names.len();
         if last < 2 || self.names[last - 2] != a || self.names[last - 1] != b {
-            return Err(DataError::new(format!(
-                "the images `{a}` and `{b}` of a pair do not stand together"
-            )));
+            return Err(DataError::new(format!("the images `{a}` and `{b}` of a pair are not adjacent")));
         }
         if same {
             self.places.push((last - 2, last - 1));

@@ -161,7 +161,7 @@ impl Sink for Taker<'_> {
         digest.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..16]);
         if !self.seen.insert(digest) {
             return Err(DataError::new(format!(
-                "two images are called `{name}`; which is meant cannot be told"
+                "two images are called `{name}`; it is ambiguous which is meant"
             )));
         }
         let own;

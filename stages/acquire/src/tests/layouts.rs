@@ -257,3 +257,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_test_set_has_a_layout() {
+    for set in lfs_faces::TestSet::ALL {
+        let layout = serde_json::from_value::<crate::options::Layout>(serde_json::json!(set.name()));
+        assert!(layout.is_ok(), "{}", set.name());
+    }
+}

@@ -19,7 +19,7 @@ fn one_image_under_two_endings_in_a_list_is_told_whichever_comes_first() {
     for order in [[0, 1], [1, 0]] {
         put(dir.path(), &[("pair_SLLFW.txt", &order.map(|k| lines[k]).concat())]);
         let text = says(dir.path(), "sllfw");
-        assert!(text.contains("stands as `A/A_0001.") && text.contains("write it in one way"), "{text}");
+        assert!(text.contains("is written `A/A_0001.") && text.contains("write it in one way"), "{text}");
     }
 }
 
@@ -86,7 +86,7 @@ fn one_person_in_two_cases_or_two_ways_to_write_an_accent_is_warned_of() {
     }
     let out = tempfile::tempdir().unwrap();
     let said = super::acquire_saying(dir.path(), None, out.path(), json!({"layout": "folders"})).unwrap();
-    let want = "2 names stand for several identities that differ in case, or in how letters with accents are written: \
+    let want = "2 names belong to several identities that differ only in case, or in how letters with accents are written: \
                 `Ann Lee` and `ann lee`, `Jose\u{301}` and `Jos\u{e9}`";
     assert_eq!(warned(&said), [want]);
 }

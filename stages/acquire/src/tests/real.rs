@@ -1,23 +1,13 @@
 //! With real photographs, where `LFS_DATA` names a folder that has them.
 
-use std::path::{Path, PathBuf};
-
 use lfs_faces::dataset::{Dataset, known};
 use serde_json::json;
 
 use super::{acquire, lists};
 
-fn data(part: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("LFS_DATA").map(|d| Path::new(&d).join(part)).filter(|p| p.exists());
-    if found.is_none() {
-        println!("skipped: LFS_DATA does not name a folder with {part}");
-    }
-    found
-}
-
 #[test]
 fn cfp_is_read_whole_with_five_points_in_front_and_three_in_profile() {
-    let Some(cfp) = data("cfp") else { return };
+    let Some(cfp) = lfs_testing::data("cfp") else { return };
     let dir = tempfile::tempdir().unwrap();
     acquire(&cfp, None, dir.path(), json!({"layout": "cfp"})).unwrap();
     let set = Dataset::open(&dir.path().join("dataset")).unwrap();
@@ -34,7 +24,9 @@ fn cfp_is_read_whole_with_five_points_in_front_and_three_in_profile() {
 
 #[test]
 fn the_lfw_subset_is_read_as_folders_with_a_landmark_list() {
-    let (Some(images), Some(list)) = (data("lfw-subset/images"), data("lfw-subset/landmarks.tsv")) else {
+    let (Some(images), Some(list)) =
+        (lfs_testing::data("lfw-subset/images"), lfs_testing::data("lfw-subset/landmarks.tsv"))
+    else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -46,7 +38,7 @@ fn the_lfw_subset_is_read_as_folders_with_a_landmark_list() {
 
 #[test]
 fn portable_grey_maps_are_read_as_folders() {
-    let Some(orl) = data("orl") else { return };
+    let Some(orl) = lfs_testing::data("orl") else { return };
     let dir = tempfile::tempdir().unwrap();
     acquire(&orl, None, dir.path(), json!({"layout": "folders"})).unwrap();
     let set = Dataset::open(&dir.path().join("dataset")).unwrap();

@@ -1,7 +1,6 @@
 //! Against OpenCV's `warpAffine`, where `LFS_PYTHON` names a Python that has it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::Command;
 
 use lfs_faces::dataset::Points;
@@ -38,10 +37,7 @@ fn made(width: u32, height: u32, mut state: u32) -> Pixels {
 }
 
 fn photographs() -> Vec<(Pixels, Points)> {
-    let Some(data) = std::env::var_os("LFS_DATA").map(|d| PathBuf::from(d).join("lfw-subset")) else {
-        println!("real photographs skipped: LFS_DATA is not set");
-        return Vec::new();
-    };
+    let Some(data) = lfs_testing::data("lfw-subset") else { return Vec::new() };
     let text = std::fs::read_to_string(data.join("landmarks.tsv")).unwrap();
     let all = list::read(&text).unwrap().into_iter().step_by(60);
     all.map(|(name, p)| (decode(&std::fs::read(data.join("images").join(name)).unwrap()).unwrap(), p))
@@ -50,10 +46,7 @@ fn photographs() -> Vec<(Pixels, Points)> {
 
 #[test]
 fn crops_are_those_of_opencv_within_one_grey_level() {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        println!("skipped: LFS_PYTHON does not name a Python with OpenCV");
-        return;
-    };
+    let Some(python) = lfs_testing::python() else { return };
     let mut cases: Vec<(Pixels, Similarity, Layout)> = Vec::new();
     let layouts = [Template::Arcface112, Template::Arcface96x112, Template::Arcface144];
     for (n, (scale, angle, tx, ty)) in [

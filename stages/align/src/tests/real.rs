@@ -1,7 +1,7 @@
 //! With real photographs, where `LFS_DATA` names a folder that has them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lfs_faces::dataset::{Dataset, Face, Info, Points, Writer};
 use lfs_formats::landmarks::cfp::{self, View};
@@ -10,14 +10,6 @@ use serde_json::json;
 
 use super::stage::align;
 use crate::preflight::look;
-
-fn data(part: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("LFS_DATA").map(|d| Path::new(&d).join(part)).filter(|p| p.exists());
-    if found.is_none() {
-        println!("skipped: LFS_DATA does not name a folder with {part}");
-    }
-    found
-}
 
 fn write(folder: &Path, faces: impl IntoIterator<Item = (String, Vec<u8>, Points)>) {
     let mut writer = Writer::create(folder).unwrap();
@@ -39,10 +31,10 @@ fn some_of_lfw(
     step: usize,
     mut change: impl FnMut(&mut Points),
 ) -> Option<()> {
-    let images = data("lfw-subset/images")?;
+    let images = lfs_testing::data("lfw-subset/images")?;
     let text = std::fs::read_to_string(landmarks).unwrap();
     let points: HashMap<String, Points> = list::read(&text).unwrap().into_iter().collect();
-    let own = std::fs::read_to_string(data("lfw-subset/landmarks.tsv")?).unwrap();
+    let own = std::fs::read_to_string(lfs_testing::data("lfw-subset/landmarks.tsv")?).unwrap();
     let names = list::read(&own).unwrap().into_iter().map(|(n, _)| n).step_by(step);
     write(
         folder,
@@ -57,7 +49,7 @@ fn some_of_lfw(
 
 #[test]
 fn landmarks_of_these_photographs_are_accepted() {
-    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };
     let dir = tempfile::tempdir().unwrap();
     lfw(&dir.path().join("in"), &list, |_| ());
     println!("{:?}", look(&Dataset::open(&dir.path().join("in")).unwrap()));
@@ -66,7 +58,7 @@ fn landmarks_of_these_photographs_are_accepted() {
 
 #[test]
 fn landmarks_of_another_variant_of_the_set_are_refused() {
-    let Some(list) = data("lists/lfw_landmarks_original_not_deepfunneled.txt") else { return };
+    let Some(list) = lfs_testing::data("lists/lfw_landmarks_original_not_deepfunneled.txt") else { return };
     let dir = tempfile::tempdir().unwrap();
     if lfw(&dir.path().join("in"), &list, |_| ()).is_none() {
         return;
@@ -78,9 +70,10 @@ fn landmarks_of_another_variant_of_the_set_are_refused() {
 
 #[test]
 fn landmarks_of_which_a_part_is_of_another_variant_are_refused_and_their_own_are_not() {
-    let (Some(own), Some(before)) =
-        (data("lfw-subset/landmarks.tsv"), data("lists/lfw_landmarks_original_not_deepfunneled.txt"))
-    else {
+    let (Some(own), Some(before)) = (
+        lfs_testing::data("lfw-subset/landmarks.tsv"),
+        lfs_testing::data("lists/lfw_landmarks_original_not_deepfunneled.txt"),
+    ) else {
         return;
     };
     let text = std::fs::read_to_string(&before).unwrap();
@@ -120,7 +113,7 @@ fn landmarks_of_which_a_part_is_of_another_variant_are_refused_and_their_own_are
 
 #[test]
 fn landmarks_that_are_all_off_by_the_same_amount_are_refused() {
-    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };
     let dir = tempfile::tempdir().unwrap();
     for (name, change) in [("right", [1.0, 15.0]), ("larger", [1.12, 0.0])] {
         let folder = dir.path().join(name);
@@ -133,7 +126,7 @@ fn landmarks_that_are_all_off_by_the_same_amount_are_refused() {
 
 #[test]
 fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
-    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };
     let dir = tempfile::tempdir().unwrap();
     type Change = fn([f32; 2]) -> [f32; 2];
     let wrong: [(&str, Change, &str); 9] = [
@@ -165,7 +158,7 @@ fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
 /// No median tells, nor does a mean.
 #[test]
 fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_factor() {
-    let Some(list) = data("lfw-subset/landmarks.tsv") else { return };
+    let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };
     let dir = tempfile::tempdir().unwrap();
     for (name, factor, back) in
         [("half", 0.5, "2.01"), ("three-quarters", 0.75, "1.34"), ("larger", 1.25, "0.79")]
@@ -189,7 +182,7 @@ fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_fact
 
 #[test]
 fn cfp_fiducials_fit_frontal_and_profile_photographs() {
-    let Some(root) = data("cfp/Data") else { return };
+    let Some(root) = lfs_testing::data("cfp/Data") else { return };
     let dir = tempfile::tempdir().unwrap();
     for (view, of, folder) in [(View::Frontal, 10, "frontal"), (View::Profile, 4, "profile")] {
         let faces = (1..=500)

@@ -416,7 +416,7 @@ fn images_that_did_not_change_are_taken_over_and_every_byte_is_as_without() {
     done.unwrap();
     assert_eq!(
         taken_over(&said).unwrap(),
-        "27 of 30 images are as in an earlier result, and were taken over"
+        "27 of 30 images are unchanged since an earlier result, and were taken over"
     );
     align(&at("two"), &at("alone"), parameters, 1).0.unwrap();
     same_files(&at("helped"), &at("alone"));

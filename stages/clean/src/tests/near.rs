@@ -1,6 +1,5 @@
 //! Near duplicates: what the hash survives, and how many the search finds.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use lfs_faces::dataset::Points;
@@ -116,10 +115,7 @@ fn changed(p: &Pixels, points: &Points) -> Vec<(&'static str, Pixels, Points)> {
 
 #[test]
 fn near_duplicates_of_photographs_are_found_and_nothing_else() {
-    let Some(data) = std::env::var_os("LFS_DATA").map(|d| PathBuf::from(d).join("lfw-subset")) else {
-        eprintln!("skipped: LFS_DATA is not set");
-        return;
-    };
+    let Some(data) = lfs_testing::data("lfw-subset") else { return };
     let text = std::fs::read_to_string(data.join("landmarks.tsv")).unwrap();
     // Of 5,985 photographs every fourth, and of every tenth of these all changes.
     let photographs = text.lines().step_by(4).map(|line| {

@@ -237,18 +237,9 @@ fn agedb_reads_the_splits_of_a_matlab_file() {
     assert!(error(read(vec![0; 50])).starts_with("splits.mat"));
 }
 
-/// The folder of real photographs and lists, if there is one.
-fn data() -> Option<std::path::PathBuf> {
-    let found = std::env::var_os("LFS_DATA").map(Into::into);
-    if found.is_none() {
-        eprintln!("skipped: LFS_DATA is not set");
-    }
-    found
-}
-
 #[test]
 fn the_official_lfw_list_is_read_whole() {
-    let Some(data) = data() else { return };
+    let Some(data) = lfs_testing::data("") else { return };
     let dir = tempfile::tempdir().unwrap();
     fs::copy(data.join("lists/lfw_pairs.txt"), dir.path().join("pairs.txt")).unwrap();
     let pairs = lfw::read(&Lists::open(dir.path()).unwrap()).unwrap();
@@ -257,7 +248,7 @@ fn the_official_lfw_list_is_read_whole() {
 
 #[test]
 fn the_official_cfp_splits_are_read_whole() {
-    let Some(data) = data() else { return };
+    let Some(data) = lfs_testing::data("") else { return };
     let lists = Lists::open(&Path::new(&data).join("cfp/Protocol")).unwrap();
     for pairs in [cfp::read_fp(&lists).unwrap(), cfp::read_ff(&lists).unwrap()] {
         assert_eq!(counts(&pairs), [(350, 350); 10]);

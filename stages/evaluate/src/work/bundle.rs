@@ -22,7 +22,7 @@ impl Desk<'_> {
             let within = |e: Failure| Failure { message: format!("{}: {}", set.name, e.message), ..e };
             let scored = self.score(&set.pairs, cx).map_err(within)?;
             let verified = verify(rule, &scored.trials).map_err(within)?;
-            details.official &= known.is_some_and(|e| e.official.is(&set.pairs));
+            details.official &= known.is_some_and(|e| catalog::is_official(e.set.official(), &set.pairs));
             details.folds.push(folds(&label, &verified));
             missing += scored.missing;
             columns.push(self.accuracy(label.clone(), &verified, &scored, cx));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lfs_stage::{Context, Result};
 
 use super::{Desk, tpr_name};
+use crate::catalog::is_official;
 use crate::definition::{Definition, Trials, Verified, verify};
 use crate::interval::Trial;
 use crate::metrics::{Column, Details, Folds, Metrics};
@@ -59,7 +60,7 @@ impl Desk<'_> {
             persons: Vec::with_capacity(pairs.len()),
             listed: pairs.len(),
             missing: 0,
-            official: self.entry.official.is(pairs),
+            official: is_official(self.entry.set.official(), pairs),
         };
         let mut first = "";
         for ((pair, rows), names) in pairs.iter().zip(found.chunks_exact(2)).zip(names.chunks_exact(2)) {

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use lfs_stage::{Context, Failure, Result};
 
 use super::{Desk, tpr_name};
-use crate::catalog::Official;
 use crate::definition::Definition;
 use crate::interval::Trial;
 use crate::metrics::{Column, Details, Metrics};
@@ -14,6 +13,7 @@ use crate::protocol::Search;
 use crate::rank::{hits, mates, open_set, tail_for, verification};
 use crate::scan::{Identities, Keep, Mate, Scan, scan};
 use crate::score::Embeddings;
+use lfs_faces::Official;
 
 /// The most scores that a tail may hold: 1 GiB of float32.
 const LARGEST_TAIL: u64 = 1 << 28;
@@ -58,7 +58,7 @@ impl Desk<'_> {
         for far in fars {
             columns.push(self.verification_column(label, far, &mates, &scan, &probes, cx));
         }
-        let official = matches!(self.entry.official, Official::Probes(p, d)
+        let official = matches!(self.entry.set.official(), Official::Probes(p, d)
             if p == probes.listed + search.noisy_probes as u64 && d == gallery.listed + search.noisy_distractors as u64);
         Ok(self.search_metrics(columns, official, &search, &probes, &gallery, mates.len()))
     }

@@ -48,10 +48,7 @@ fn pixels_do_not_depend_on_the_processor() {
             check(&bytes, &format!("{width}x{height} at {quality}"));
         }
     }
-    let Some(data) = std::env::var_os("LFS_DATA").map(std::path::PathBuf::from) else {
-        println!("real photographs skipped: LFS_DATA is not set");
-        return;
-    };
+    let Some(data) = lfs_testing::data("") else { return };
     let files = walkdir::WalkDir::new(data.join("cfp/Data/Images")).into_iter();
     let files = files.chain(walkdir::WalkDir::new(data.join("lfw-subset/images"))).flatten();
     let files = files.filter(|e| e.path().extension().is_some_and(|x| x == "jpg"));

@@ -156,11 +156,11 @@ fn zip(
     // The reader keeps one of several members of one name, without a word.
     if counted != Some(archive.len()) {
         return Err(Failure::new(format!(
-            "a name is there twice in the archive, or it has more than {MOST} members: its directory tells of {}, of which {} have names of their own",
+            "a name occurs twice in the archive, or it has more than {MOST} members: its directory lists {}, with {} distinct names",
             counted.map_or("more".to_owned(), |n| n.to_string()),
             archive.len()
         ))
-        .help("which of two is meant cannot be told"));
+        .help("it is ambiguous which of two is meant"));
     }
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i).map_err(|e| damaged(&e))?;

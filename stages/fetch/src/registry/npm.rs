@@ -53,7 +53,7 @@ pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)>
         job.warn(format!("{package} is deprecated: {text}"));
     }
     let pin = digest(&version.dist).ok_or_else(|| {
-        Failure::new(format!("the registry gives no digest of `{package}` that is known here (sha512, sha1)"))
+        Failure::new(format!("the registry gives no supported digest of `{package}` (sha512, sha1)"))
             .help("use another registry: npm config set registry, or NPM_CONFIG_REGISTRY")
     })?;
     let tarball = Url::parse(&version.dist.tarball).ok().filter(|u| ["http", "https"].contains(&u.scheme()));

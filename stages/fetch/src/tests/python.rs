@@ -9,15 +9,6 @@ use serde_json::json;
 use super::server::{Repo, Role, Server, bytes, sha256};
 use super::{Machine, files};
 
-/// Python, where there is one with the package.
-fn python() -> Option<PathBuf> {
-    let found = std::env::var_os("LFS_PYTHON").map(PathBuf::from);
-    if found.is_none() {
-        eprintln!("skipped: LFS_PYTHON names no Python with the packages of tests/referees.txt");
-    }
-    found
-}
-
 /// What Python's snapshot of a repository holds, on the same machine.
 fn snapshot(python: &PathBuf, machine: &Machine, repo: &Repo) -> BTreeMap<String, Vec<u8>> {
     let script = "import sys; from huggingface_hub import snapshot_download as s; \
@@ -61,7 +52,7 @@ fn bodies(server: &Server) -> Vec<String> {
 
 #[test]
 fn python_gets_the_same_files() {
-    let Some(python) = python() else { return };
+    let Some(python) = lfs_testing::python() else { return };
     let repo = repo();
     let server = Server::start(vec![repo.clone()]);
     let (ours, theirs) = (Machine::of(&server), Machine::of(&server));
@@ -87,7 +78,7 @@ fn python_gets_the_same_files() {
 
 #[test]
 fn what_one_has_brought_the_other_does_not_bring_again() {
-    let Some(python) = python() else { return };
+    let Some(python) = lfs_testing::python() else { return };
     let repo = repo();
     let server = Server::start(vec![repo.clone()]);
     let from = json!({ "from": format!("hf://{}@{}", repo.page, repo.commit) });
@@ -105,7 +96,7 @@ fn what_one_has_brought_the_other_does_not_bring_again() {
 
 #[test]
 fn beginnings_that_one_left_confuse_the_other_no_way() {
-    let Some(python) = python() else { return };
+    let Some(python) = lfs_testing::python() else { return };
     let repo = repo();
     let server = Server::start(vec![repo.clone()]);
     for name in ["incomplete", "0a1b2c3d.incomplete"] {

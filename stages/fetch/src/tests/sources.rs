@@ -49,7 +49,7 @@ fn addresses_are_taken_apart() {
 fn what_is_no_address_is_refused_with_all_forms() {
     for (text, why) in [
         ("faces.zip", "no scheme"),
-        ("ftp://host/x", "`ftp:` is not known"),
+        ("ftp://host/x", "`ftp:` is not supported"),
         ("hf:lab/net", "`//` is missing"),
         ("hf://net", "no `OWNER/NAME`"),
         ("hf://datasets/lab", "no `OWNER/NAME`"),

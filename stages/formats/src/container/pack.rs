@@ -108,7 +108,7 @@ fn give(
     }
     if !seen.insert(name.clone()) {
         return Err(DataError::new(format!(
-            "the entry `{name}` is there twice: which is meant cannot be told"
+            "the entry `{name}` occurs twice: it is ambiguous which is meant"
         )));
     }
     content(&name, from, buffer)?;

@@ -504,7 +504,10 @@ impl Machine<'_> {
             (Name::ByteArray, []) => Value::Owned(Vec::new()),
             (Name::ByteArray, [bytes]) => self.values[*bytes as usize].clone(),
             (other, of) => {
-                return fail(format!("it calls {other:?} with {} arguments, which is not known", of.len()));
+                return fail(format!(
+                    "it calls {other:?} with {} arguments, which is not supported",
+                    of.len()
+                ));
             }
         };
         self.push(value)

@@ -198,7 +198,7 @@ impl<R: Read> Chunks<R> {
             match part {
                 2 => {}
                 3 => return Ok(Some(start)),
-                _ => return Err(self.damaged(start, "a record begins before the one before it has ended")),
+                _ => return Err(self.damaged(start, "a record begins before its predecessor ends")),
             }
         }
     }

@@ -11,7 +11,7 @@ pub(crate) fn batch_norm(a: &mut Attributes<'_>) -> Result<Step> {
     let eps = a.float("epsilon").unwrap_or_else(|| f64::from(1e-5_f32));
     a.ignore("momentum").ignore("is_test");
     if a.flag("training_mode") || a.int("spatial") == Some(0) {
-        return Err(Failure::new("a norm that learns, or one for each place, is not known here"));
+        return Err(Failure::new("a norm that learns, or one for each place, is not supported"));
     }
     Ok(Box::new(move |inputs| {
         let (x, scale, shift) = (own(inputs, 0)?, own(inputs, 1)?, own(inputs, 2)?);
@@ -123,7 +123,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
         || a.ints("axes").is_some()
         || a.text("keep_aspect_ratio_policy").is_some_and(|p| p != "stretch")
     {
-        return Err(Failure::new("antialiasing, axes and kept ratios are not known here"));
+        return Err(Failure::new("antialiasing, axes and kept ratios are not supported"));
     }
     let way = match (mode.as_str(), places) {
         ("nearest", "asymmetric") if old || rounding == "floor" => Way::Nearest,
@@ -136,7 +136,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
         ("linear", "align_corners") => Way::Linear { corners: true },
         _ => {
             return Err(Failure::new(format!(
-                "the mode `{mode}` with places `{places}` and rounding `{rounding}` is not known here"
+                "the mode `{mode}` with places `{places}` and rounding `{rounding}` is not supported"
             )));
         }
     };
@@ -161,7 +161,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
                 shape.iter().zip(scales).map(|(n, by)| (*n as f64 * by).floor() as i64).collect()
             }
             (None, Some(sizes)) => super::whole(sizes)?,
-            _ => return Err(told("it tells neither four scales nor sizes")),
+            _ => return Err(told("it gives neither four scales nor sizes")),
         };
         if sizes.len() != 4 || sizes[..2] != shape[..2] || sizes[2..].iter().any(|n| *n < 1) {
             return Err(told(format!("from {shape:?} to {sizes:?} is not resized here")));
@@ -175,7 +175,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
         }
         match way {
             Way::NearestByWholeFactors if (2..4).any(|k| sizes[k] % shape[k] != 0) => {
-                Err(told("the nearest pixel is known here for whole factors alone"))
+                Err(told("the nearest pixel is supported for whole factors alone"))
             }
             // By whole factors each pixel is repeated whichever way it is rounded to the nearest.
             Way::Nearest | Way::NearestByWholeFactors => all([x.f_upsample_nearest2d(wide, None, None)?]),

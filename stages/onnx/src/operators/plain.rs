@@ -28,7 +28,7 @@ pub(crate) fn divided(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
 
 pub(crate) fn cast(a: &mut Attributes<'_>) -> Result<Step> {
     a.ignore("saturate").ignore("round_mode");
-    let to = a.int("to").ok_or_else(|| Failure::new("it does not tell the kind of number (`to`)"))?;
+    let to = a.int("to").ok_or_else(|| Failure::new("it does not give the type of number (`to`)"))?;
     let (kind, _) = tensor::kind(to)?;
     if kind == Kind::Half {
         // Its rounding would be lost in single precision.

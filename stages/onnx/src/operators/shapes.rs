@@ -79,7 +79,7 @@ pub(crate) fn pad(a: &mut Attributes<'_>) -> Result<Step> {
     let mode = a.text("mode").unwrap_or_else(|| "constant".to_owned());
     let (pads, value) = (a.ints("pads"), a.float("value"));
     if mode != "constant" {
-        return Err(Failure::new(format!("pads of the mode `{mode}` are not known here")));
+        return Err(Failure::new(format!("pads of the mode `{mode}` are not supported")));
     }
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
@@ -94,7 +94,7 @@ pub(crate) fn pad(a: &mut Attributes<'_>) -> Result<Step> {
         };
         let n = x.dim();
         if one(inputs, 3).is_some() || pads.len() != 2 * n {
-            return Err(told("pads of some sides alone are not known here"));
+            return Err(told("pads of some sides alone are not supported"));
         }
         let sides: Option<Vec<i64>> =
             (0..n).map(|k| x.size()[k].checked_add(pads[k])?.checked_add(pads[k + n])).collect();

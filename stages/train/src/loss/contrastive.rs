@@ -17,7 +17,7 @@ pub struct Contrastive {
     /// The distance m from which on two identities are far enough apart.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub margin: f64,
-    /// Images of one identity that stand together in a batch.
+    /// Images of one identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
     pub together: u32,
 }

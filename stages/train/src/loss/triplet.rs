@@ -18,7 +18,7 @@ pub struct Triplet {
     pub margin: f64,
     /// Which triplets count.
     pub mining: Mining,
-    /// Images of one identity that stand together in a batch.
+    /// Images of one identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
     pub together: u32,
 }

@@ -52,10 +52,7 @@ fn files() -> Vec<Vec<u8>> {
 
 /// Every 13th photograph that there is.
 fn photographs() -> Vec<Vec<u8>> {
-    let Some(data) = std::env::var_os("LFS_DATA").map(std::path::PathBuf::from) else {
-        println!("real photographs skipped: LFS_DATA is not set");
-        return Vec::new();
-    };
+    let Some(data) = lfs_testing::data("") else { return Vec::new() };
     let files = walkdir::WalkDir::new(data.join("cfp/Data/Images")).sort_by_file_name().into_iter();
     let files =
         files.chain(walkdir::WalkDir::new(data.join("lfw-subset/images")).sort_by_file_name()).flatten();

@@ -6,10 +6,7 @@ use super::*;
 
 /// Runs a script with these libraries in a fresh folder; none where there is no such Python.
 fn written(script: &str) -> Option<tempfile::TempDir> {
-    let Some(python) = std::env::var_os("LFS_PYTHON") else {
-        eprintln!("skipped: LFS_PYTHON is not set; `cargo xtask test` sets it");
-        return None;
-    };
+    let python = lfs_testing::python()?;
     let dir = tempfile::tempdir().unwrap();
     let run =
         std::process::Command::new(python).arg("-c").arg(script).current_dir(dir.path()).output().unwrap();
