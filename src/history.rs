@@ -200,6 +200,8 @@ impl History {
     /// Opens the database of a cache, and tells it of a run that begins.
     fn begun(cache: &Path, this: &This) -> Result<Self> {
         let history = Self::open(cache)?;
+        let commit = revision::commit(this.folder());
+        let clean = commit.as_ref().and_then(|_| revision::is_clean(this.folder()));
         let row = params![
             this.run,
             this.base,
@@ -207,8 +209,8 @@ impl History {
             this.arguments,
             env!("CARGO_PKG_VERSION"),
             jiff::Timestamp::now().to_string(),
-            revision::commit(this.folder()),
-            revision::is_clean(this.folder())
+            commit,
+            clean
         ];
         let sql = "INSERT INTO run SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL, 'running', 0, 0, 0, 0, \
                    (SELECT coalesce(max(number), 0) + 1 FROM run), ?7, ?8";

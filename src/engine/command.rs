@@ -16,7 +16,7 @@ use wait4::{ResUse, Wait4};
 
 use super::confined;
 use super::names::is_plain;
-use super::work::{End, Failed, Place, Reading, Said, Shop, Task, kills_for_memory, open_log};
+use super::work::{End, Failed, Place, Reading, Run, Said, Shop, kills_for_memory, open_log};
 use crate::fault::At;
 
 /// Variables of the caller that a command sees. All others are left out: what is not declared cannot change a
@@ -26,7 +26,7 @@ const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL"];
 impl Shop<'_> {
     pub(super) fn run_command(
         &self,
-        task: &Task<'_>,
+        task: &Run<'_>,
         place: &mut Place<'_>,
         (run, env, strict): (&str, &BTreeMap<String, String>, Option<&[PathBuf]>),
     ) -> Result<Said, End> {
@@ -102,7 +102,7 @@ impl Shop<'_> {
     }
 
     /// Says how a process ended that ought to have ended well.
-    pub(super) fn ended(&self, status: ExitStatus, timed_out: bool, task: &Task<'_>, who: &str) -> End {
+    pub(super) fn ended(&self, status: ExitStatus, timed_out: bool, task: &Run<'_>, who: &str) -> End {
         if self.stop.now() {
             return End::Stopped;
         }

@@ -127,7 +127,7 @@ impl<'env> Crew<'env> {
             // A fault of this program itself must not leave the run waiting for ever.
             let worked = catch_unwind(AssertUnwindSafe(|| self.shop.work(&task)));
             let (outcome, seconds) = worked.unwrap_or_else(|_| (Outcome::Broken(own_fault()), 0.0));
-            let (index, key) = (task.index, task.key);
+            let (index, key) = task.of();
             // Its slots are free before the next is looked for.
             drop(task);
             desk = self.desk();

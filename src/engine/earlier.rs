@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::work::{End, Mode, Shop, Task};
+use super::work::{End, Mode, Run, Shop};
 use crate::cache::{Look, Record, Stored};
 use crate::fingerprint::{Fingerprint, Key};
 
@@ -23,7 +23,7 @@ pub(super) struct Earlier {
 impl Shop<'_> {
     /// The latest result that differs from a node's in those inputs alone by whose rows its kind works. That of the same node goes
     /// before those of others.
-    pub(super) fn earlier(&self, task: &Task<'_>) -> Result<Earlier, End> {
+    pub(super) fn earlier(&self, task: &Run<'_>) -> Result<Earlier, End> {
         let kind = self.workers.kinds.get(&task.node.kind);
         let inputs = kind.map(|kind| kind.info.by_row.as_slice()).unwrap_or_default();
         if inputs.is_empty() || task.mode != Mode::Known {

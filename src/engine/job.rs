@@ -10,7 +10,7 @@ use std::time::Duration;
 use lfs_stage::{Job, NOTE_FILE, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
-use super::work::{End, Failed, Mode, Place, Said, Shop, Task, open_log};
+use super::work::{End, Failed, Mode, Place, Run, Said, Shop, open_log};
 use crate::cache::{Look, Made, NoCollection, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
@@ -22,12 +22,7 @@ use crate::worker::{Heard, Worker};
 const LISTEN: Duration = Duration::from_millis(200);
 
 impl Shop<'_> {
-    pub(super) fn run_job(
-        &self,
-        task: &Task<'_>,
-        place: &mut Place<'_>,
-        program: usize,
-    ) -> Result<Said, End> {
+    pub(super) fn run_job(&self, task: &Run<'_>, place: &mut Place<'_>, program: usize) -> Result<Said, End> {
         place.out = place.room.path().join("out");
         std::fs::create_dir(&place.out).at("create", &place.out)?;
         let earlier = self.earlier(task)?;
@@ -102,7 +97,7 @@ struct Asked<'scope> {
 /// Speaks with the worker of one job.
 struct Host<'scope, 'env> {
     shop: &'env Shop<'env>,
-    task: &'env Task<'env>,
+    task: &'env Run<'env>,
     place: &'env Place<'env>,
     program: usize,
     job: &'env Job,

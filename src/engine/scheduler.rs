@@ -9,9 +9,9 @@ use super::inputs::{self, Files, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
 use super::standing::{Standing, Stood};
-use super::work::{End, Failed, Mode, Outcome, Reading, Shop, Task};
+use super::work::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, Shop, Task};
 use super::{Known, Request, Summary};
-use crate::cache::{Hashed, Look, Stored};
+use crate::cache::{Hashed, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::plan::{Resources, Source, Work};
@@ -31,7 +31,9 @@ enum State {
     Waiting(usize),
     /// All that it reads is there; its key has not been looked up.
     Ready,
-    /// Its result is not known; it waits for slots.
+    /// A cache hit: its outputs are being materialised.
+    Restoring,
+    /// A cache miss: it waits for slots.
     Runnable,
     /// It runs.
     Running,
@@ -58,8 +60,12 @@ pub(super) struct Scheduler<'env> {
     ready: Vec<usize>,
     /// By what they need of the machine.
     runnable: BTreeMap<Resources, BinaryHeap<Ranked>>,
+    /// Cache hits that wait for a thread.
+    hits: VecDeque<Restore<'env>>,
+    /// How many of them threads work on.
+    restoring: usize,
     /// What has its slots and waits for a thread.
-    tasks: VecDeque<Task<'env>>,
+    tasks: VecDeque<Box<Run<'env>>>,
     /// After a fault of the machine.
     closed: bool,
     /// Results that were found and are not noted yet as relied on.
@@ -101,6 +107,8 @@ impl<'env> Scheduler<'env> {
             priority: Vec::new(),
             ready: Vec::new(),
             runnable: BTreeMap::new(),
+            hits: VecDeque::new(),
+            restoring: 0,
             tasks: VecDeque::new(),
             closed: false,
             relied_on: Vec::new(),
@@ -160,18 +168,30 @@ impl<'env> Scheduler<'env> {
 
     /// Whether something waits for a thread.
     pub fn has_task(&self) -> bool {
-        !self.tasks.is_empty()
+        !self.tasks.is_empty() || self.may_restore()
     }
 
-    /// What to do next, with its slots taken.
+    /// Whether another cache hit may be restored: as many at a time as there are processors.
+    fn may_restore(&self) -> bool {
+        !self.hits.is_empty() && self.restoring < self.shop.slots.processors()
+    }
+
+    /// What to do next. What runs has its slots.
     pub fn next_task(&mut self) -> Option<Task<'env>> {
-        self.tasks.pop_front()
+        if self.may_restore()
+            && let Some(hit) = self.hits.pop_front()
+        {
+            self.restoring += 1;
+            return Some(Task::Restore(hit));
+        }
+        self.tasks.pop_front().map(Task::Run)
     }
 
     /// After a fault of the machine.
     pub fn start_nothing_more(&mut self) {
         self.closed = true;
         self.tasks.clear();
+        self.hits.clear();
     }
 
     /// Takes in what came out of a node, and looks for what can start now.
@@ -212,7 +232,10 @@ impl<'env> Scheduler<'env> {
         while let Some(i) = self.ready.pop() {
             self.look_up(i)?;
         }
-        self.shop.cache.rely_on(&self.shop.run, &std::mem::take(&mut self.relied_on))?;
+        // Noted together, and before anything that reads them starts.
+        if self.restoring == 0 || !self.runnable.is_empty() {
+            self.shop.cache.rely_on(&self.shop.run, &std::mem::take(&mut self.relied_on))?;
+        }
         self.fill()
     }
 
@@ -221,6 +244,9 @@ impl<'env> Scheduler<'env> {
         let failed = self.summary.failed > 0 && !self.request.keep_going;
         if failed || self.closed || self.shop.stop.asked() {
             self.tasks.clear();
+            if self.shop.stop.asked() {
+                self.hits.clear();
+            }
             return Ok(());
         }
         // Nodes that need the same are tried in their order; one that gets nothing holds up those alone that would take what it
@@ -246,13 +272,8 @@ impl<'env> Scheduler<'env> {
                     self.runnable.remove(&wanted);
                 }
             }
-            if self.inputs_are_sound(i)? {
+            if self.inputs_are_there(i) {
                 self.launch(i, taken)?;
-                continue;
-            }
-            drop(taken);
-            while let Some(i) = self.ready.pop() {
-                self.look_up(i)?;
             }
         }
         Ok(())
@@ -282,31 +303,31 @@ impl<'env> Scheduler<'env> {
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
         if known_will_do && let Some(record) = self.shop.cache.record(&key) {
-            match self.shop.appear(node, &key, &record, false) {
-                Ok(Some(placed)) => {
-                    self.put(i, key, placed, record.made.seconds);
-                    self.relied_on.push(key);
-                    self.over(i, Ended::Cached, Told::default());
-                    return Ok(());
-                }
-                Ok(None) => {}
-                Err(end) => return self.end_early(i, end, 0.0),
-            }
+            self.states[i] = State::Restoring;
+            self.hits.push_back(Restore { index: i, node, key, record });
+        } else {
+            self.queue(i);
         }
+        Ok(())
+    }
+
+    /// A cache miss waits for slots.
+    fn queue(&mut self, i: usize) {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
         let gpus = self.shop.slots.gpus();
         if node.resources.gpu as usize > gpus {
             let message = format!("it asks for {} GPU, and this machine has {gpus}", node.resources.gpu);
             let failed = Failed::new(message);
             let failed = failed.help("lower `resources.gpu` of the stage or what makes it want GPUs (`device`), or run where there are more");
             self.over(i, Ended::Failed, Told { failed: Some(failed), ..Told::default() });
-            return Ok(());
+            return;
         }
         if self.priority.is_empty() {
             self.priority = rank::ranks(plan, &self.took, self.shop.cache);
         }
         self.states[i] = State::Runnable;
         self.runnable.entry(node.resources.clone()).or_default().push(Ranked(self.priority[i], i));
-        Ok(())
     }
 
     /// What it means for a node that its result is known.
@@ -346,56 +367,57 @@ impl<'env> Scheduler<'env> {
         self.stands[i] = false;
     }
 
-    /// Whether all objects that a node reads are whole. Nodes whose objects are not run again first.
-    fn inputs_are_sound(&mut self, i: usize) -> Result<bool> {
-        let plan = self.request.plan;
-        let mut waiting = 0;
-        for before in plan.reads(i) {
-            if self.states[before] != State::Over(Ended::Cached)
-                && self.states[before] != State::Over(Ended::Executed)
-            {
-                waiting += 1;
-                continue;
-            }
-            if !self.is_sound(i, before)? {
-                tracing::warn!(
-                    node = plan.nodes[before].name,
-                    "a cached output is corrupt or missing: it is computed again"
-                );
-                self.stands[before] = false;
-                if let Some(result) = self.results[before].take() {
-                    self.shop.cache.withdraw(&result.key)?;
-                }
-                match self.states[before] {
-                    State::Over(Ended::Cached) => self.summary.cached -= 1,
-                    _ => self.summary.executed -= 1,
-                }
-                self.states[before] = State::Ready;
-                self.ready.push(before);
-                waiting += 1;
-            }
-        }
+    /// Whether all that a node reads has its result. One may have been withdrawn: then the node waits for it again.
+    fn inputs_are_there(&mut self, i: usize) -> bool {
+        let over = |state| matches!(state, State::Over(Ended::Cached | Ended::Executed));
+        let waiting = self.request.plan.reads(i).filter(|before| !over(self.states[*before])).count();
         if waiting > 0 {
             self.states[i] = State::Waiting(waiting);
         }
-        Ok(waiting == 0)
+        waiting == 0
     }
 
-    /// Whether the objects that a node reads of another are whole.
-    fn is_sound(&self, i: usize, before: usize) -> Result<bool> {
-        let stored = self.stored();
-        let mut sound = true;
-        for source in self.request.plan.nodes[i].inputs.iter().flat_map(|input| &input.sources) {
-            if let Source::Node { node, output } = source
-                && *node == before
-                && let Some(stored) = stored(*node, *output)
-                && !self.shop.cache.verify(stored, Look::AtStat)?
-            {
-                sound = false;
-                self.shop.cache.set_aside(&stored.digest)?;
+    /// Objects of these nodes are corrupt or missing: they are computed again, and the node that reads them after that.
+    fn compute_again(&mut self, i: usize, unsound: &[usize]) -> Result<()> {
+        for &before in unsound {
+            // Another reader may have found it first.
+            let State::Over(ended @ (Ended::Cached | Ended::Executed)) = self.states[before] else {
+                continue;
+            };
+            tracing::warn!(
+                node = self.request.plan.nodes[before].name,
+                "a cached output is corrupt or missing: it is computed again"
+            );
+            self.stands[before] = false;
+            if let Some(result) = self.results[before].take() {
+                self.shop.cache.withdraw(&result.key)?;
             }
+            match ended {
+                Ended::Cached => self.summary.cached -= 1,
+                _ => self.summary.executed -= 1,
+            }
+            self.states[before] = State::Ready;
+            self.ready.push(before);
         }
-        Ok(sound)
+        if self.inputs_are_there(i) {
+            // They were computed again meanwhile.
+            self.states[i] = State::Ready;
+            self.ready.push(i);
+        }
+        Ok(())
+    }
+
+    /// The objects that a node reads of others.
+    fn objects(&self, i: usize) -> Vec<Reads> {
+        let stored = self.stored();
+        let sources = self.request.plan.nodes[i].inputs.iter().flat_map(|input| &input.sources);
+        let read = sources.filter_map(|source| match source {
+            Source::Node { node, output } => {
+                Some(Reads { by: *node, stored: stored(*node, *output)?.clone() })
+            }
+            Source::Path { .. } => None,
+        });
+        read.collect()
     }
 
     fn launch(&mut self, i: usize, taken: Taken) -> Result<()> {
@@ -411,10 +433,10 @@ impl<'env> Scheduler<'env> {
             Work::Command { .. } => reads = self.reads(i, &mut files),
             Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.stored(), self.shop.cache),
         }
-        let task =
-            Task { index: i, node, key, fingerprint, files, bindings, reads, taken, mode: self.mode(i) };
+        let (objects, mode) = (self.objects(i), self.mode(i));
+        let run = Run { index: i, node, key, fingerprint, files, objects, bindings, reads, taken, mode };
         self.states[i] = State::Running;
-        self.tasks.push_back(task);
+        self.tasks.push_back(Box::new(run));
         Ok(())
     }
 
@@ -446,7 +468,17 @@ impl<'env> Scheduler<'env> {
     }
 
     fn finished(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
+        if self.states[i] == State::Restoring {
+            self.restoring -= 1;
+        }
         match outcome {
+            Outcome::Restored(placed, took) => {
+                self.put(i, key, placed, took);
+                self.relied_on.push(key);
+                self.over(i, Ended::Cached, Told::default());
+            }
+            Outcome::Unusable => self.queue(i),
+            Outcome::Unsound(of) => self.compute_again(i, &of)?,
             Outcome::Found(placed, took) => {
                 self.put(i, key, placed, took);
                 self.over(i, Ended::Cached, Told { seconds, ..Told::default() });

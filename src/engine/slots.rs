@@ -105,6 +105,11 @@ impl Slots {
         Self { state: Arc::new(Mutex::new(state)), limits: Arc::new(limits) }
     }
 
+    /// How many processors there are, free or not.
+    pub fn processors(&self) -> usize {
+        self.limits.cpu as usize
+    }
+
     /// How many GPUs there are, free or not.
     pub fn gpus(&self) -> usize {
         self.limits.gpus.iter().collect::<BTreeSet<_>>().len()

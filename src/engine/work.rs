@@ -14,7 +14,7 @@ use super::event::Event;
 use super::names::Names;
 use super::slots::{Slots, Taken};
 use super::stop::Stop;
-use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch};
+use crate::cache::{Cache, Hashed, Look, Made, NoCollection, Record, Refused, Room, Scratch, Stored};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
 use crate::fingerprint::{Fingerprint, Key};
@@ -65,13 +65,38 @@ pub(super) struct Reading {
     pub link: Option<String>,
 }
 
+/// What a thread does.
+pub(super) enum Task<'a> {
+    /// The outputs of a cache hit are to be materialised.
+    Restore(Restore<'a>),
+    /// A node must run, and has its slots.
+    Run(Box<Run<'a>>),
+}
+
+/// A node whose result is in the cache.
+pub(super) struct Restore<'a> {
+    pub index: usize,
+    pub node: &'a Node,
+    pub key: Key,
+    pub record: Record,
+}
+
+/// An object that a node reads, made by another.
+pub(super) struct Reads {
+    /// Index of the node that made it.
+    pub by: usize,
+    pub stored: Stored,
+}
+
 /// A node that must run.
-pub(super) struct Task<'a> {
+pub(super) struct Run<'a> {
     pub index: usize,
     pub node: &'a Node,
     pub key: Key,
     pub fingerprint: Fingerprint,
     pub files: Vec<(PathBuf, Hashed)>,
+    /// The objects behind what it reads of other nodes.
+    pub objects: Vec<Reads>,
     /// For a worker: its inputs.
     pub bindings: BTreeMap<String, Binding>,
     /// For a command: its inputs.
@@ -95,6 +120,12 @@ pub(super) enum Mode {
 
 /// How a node's work ended.
 pub(super) enum Outcome {
+    /// Its outputs were materialised: what lies in the output folder, and how long the node took when it ran.
+    Restored(Vec<Hashed>, f64),
+    /// Its result is no whole one: an object is corrupt or missing.
+    Unusable,
+    /// Objects that it reads of these nodes are corrupt or missing.
+    Unsound(Vec<usize>),
     /// Another run had the result ready: what lies in the output folder, and how long it took then.
     Found(Vec<Hashed>, f64),
     /// It ran: what lies in the output folder, how long it took, and the most memory that it held.
@@ -134,6 +165,16 @@ pub(super) struct Failed {
 }
 
 impl Task<'_> {
+    /// The node, and the key of its result.
+    pub fn of(&self) -> (usize, Key) {
+        match self {
+            Self::Restore(restore) => (restore.index, restore.key),
+            Self::Run(run) => (run.index, run.key),
+        }
+    }
+}
+
+impl Run<'_> {
     /// The GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them.
     pub fn gpus(&self) -> &[String] {
         &self.taken.what.gpus
@@ -254,10 +295,14 @@ impl Shop<'_> {
         (self.voice)(event);
     }
 
-    /// Does a task that has its slots. Says how it ended, and how long it took.
+    /// Does a task. Says how it ended, and how long it took.
     pub fn work(&self, task: &Task<'_>) -> (Outcome, f64) {
         let began = Instant::now();
-        let outcome = match self.try_work(task) {
+        let outcome = match task {
+            Task::Restore(restore) => self.restore(restore),
+            Task::Run(run) => self.try_work(run),
+        };
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(End::Failed(failed)) => Outcome::Failed(failed),
             Err(End::Stopped) => Outcome::Stopped,
@@ -266,7 +311,29 @@ impl Shop<'_> {
         (outcome, began.elapsed().as_secs_f64())
     }
 
-    fn try_work(&self, task: &Task<'_>) -> Result<Outcome, End> {
+    fn restore(&self, Restore { node, key, record, .. }: &Restore<'_>) -> Result<Outcome, End> {
+        let placed = self.appear(node, key, record, false)?;
+        Ok(placed.map_or(Outcome::Unusable, |placed| Outcome::Restored(placed, record.made.seconds)))
+    }
+
+    /// The nodes of which an object that a node reads is not whole. Such objects are set aside.
+    fn unsound(&self, objects: &[Reads]) -> Result<Vec<usize>, End> {
+        let mut out = Vec::new();
+        for Reads { by, stored } in objects {
+            if !self.cache.verify(stored, Look::AtStat)? {
+                self.cache.set_aside(&stored.digest)?;
+                out.push(*by);
+            }
+        }
+        out.dedup();
+        Ok(out)
+    }
+
+    fn try_work(&self, task: &Run<'_>) -> Result<Outcome, End> {
+        let unsound = self.unsound(&task.objects)?;
+        if !unsound.is_empty() {
+            return Ok(Outcome::Unsound(unsound));
+        }
         self.say(&Event::NodeStarted { node: task.node.name.clone(), kind: task.node.kind.clone() });
         let waiting = || {
             self.say(&Event::NodeWaiting { node: task.node.name.clone() });
@@ -387,13 +454,13 @@ impl Shop<'_> {
     }
 
     /// The user's files that are not what they were when the key was made.
-    fn changed(&self, task: &Task<'_>) -> Vec<PathBuf> {
+    fn changed(&self, task: &Run<'_>) -> Vec<PathBuf> {
         let same = |(path, hashed): &&(PathBuf, Hashed)| !self.cache.unchanged(path, hashed).unwrap_or(false);
         task.files.iter().filter(same).map(|(path, _)| path.clone()).collect()
     }
 
     /// The files and folders of the user's that a node reads.
-    fn own_inputs<'t>(&self, task: &'t Task<'_>) -> Vec<&'t (PathBuf, Hashed)> {
+    fn own_inputs<'t>(&self, task: &'t Run<'_>) -> Vec<&'t (PathBuf, Hashed)> {
         let sources = task.node.inputs.iter().flat_map(|input| &input.sources);
         let own: Vec<&PathBuf> = sources
             .filter_map(|source| match source {
@@ -405,7 +472,7 @@ impl Shop<'_> {
     }
 
     /// Looks for inputs of the user's that a node moved into its own folder, which is about to be emptied, and puts them back.
-    fn missing_inputs(&self, task: &Task<'_>, place: &mut Place<'_>) -> Result<Option<Failed>, End> {
+    fn missing_inputs(&self, task: &Run<'_>, place: &mut Place<'_>) -> Result<Option<Failed>, End> {
         let own = self.own_inputs(task);
         let is_missing = |path: &Path| path.symlink_metadata().is_err();
         let may_miss = own.iter().any(|(path, hashed)| hashed.stored.folder || is_missing(path));
@@ -428,7 +495,7 @@ impl Shop<'_> {
         Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }))
     }
 
-    fn once(&self, task: &Task<'_>) -> Result<(Record, Option<NoCollection>), End> {
+    fn once(&self, task: &Run<'_>) -> Result<(Record, Option<NoCollection>), End> {
         let began = Instant::now();
         let started = jiff::Timestamp::now().to_string();
         let scratch = self.scratch()?;
@@ -460,7 +527,7 @@ impl Shop<'_> {
     /// Moves the outputs into the cache.
     fn collect(
         &self,
-        task: &Task<'_>,
+        task: &Run<'_>,
         place: &Place<'_>,
         said: Said,
         started: String,
