@@ -61,7 +61,7 @@ pub(super) struct Scheduler<'env> {
     /// By what they need of the machine.
     runnable: BTreeMap<Resources, BinaryHeap<Ranked>>,
     /// Cache hits that wait for a thread.
-    hits: VecDeque<Restore<'env>>,
+    hits: VecDeque<Box<Restore<'env>>>,
     /// How many of them threads work on.
     restoring: usize,
     /// What has its slots and waits for a thread.
@@ -304,7 +304,7 @@ impl<'env> Scheduler<'env> {
         self.keys[i] = Some(key);
         if known_will_do && let Some(record) = self.shop.cache.record(&key) {
             self.states[i] = State::Restoring;
-            self.hits.push_back(Restore { index: i, node, key, record });
+            self.hits.push_back(Box::new(Restore { index: i, node, key, record }));
         } else {
             self.queue(i);
         }

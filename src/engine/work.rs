@@ -68,7 +68,7 @@ pub(super) struct Reading {
 /// What a thread does.
 pub(super) enum Task<'a> {
     /// The outputs of a cache hit are to be materialised.
-    Restore(Restore<'a>),
+    Restore(Box<Restore<'a>>),
     /// A node must run, and has its slots.
     Run(Box<Run<'a>>),
 }
