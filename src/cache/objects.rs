@@ -396,7 +396,11 @@ impl Cache {
             .map(|n| folder.join(format!("{}-{n}", digest.short())))
             .find(|p| p.symlink_metadata().is_err());
         match to {
-            Some(to) => std::fs::rename(&from, &to).at("set aside", &from),
+            Some(to) => match std::fs::rename(&from, &to) {
+                // Another run has done it.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                other => other.at("set aside", &from),
+            },
             None => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! Running a pipeline, and showing it: what `run`, `verify` and `run --watch` have in common.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::fault::{At, Fault, Result};
 use crate::history::{History, Recorder};
 use crate::manifest::{Problem, Problems, Value, nearest_or_all, shown};
 use crate::paths::absolute;
+use crate::plan::{Node, Plan};
 use crate::show::{JsonLines, Report, Subscriber, Trace, Verbosity, console};
 
 /// Those who are told of every run.
@@ -22,15 +24,15 @@ pub(super) fn subscribers(
     common: &Common,
     args: &RunArgs,
     cache: &Path,
+    plan: Option<&Plan>,
 ) -> Result<Vec<Box<dyn Subscriber + Send>>> {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let (database, manifest) = (cache.to_owned(), absolute(&common.file).display().to_string());
-    let expected = move || History::expected(&database, &manifest);
-    let mut subscribers: Vec<Box<dyn Subscriber + Send>> = vec![console(verbosity, Box::new(expected))];
+    let mut subscribers: Vec<Box<dyn Subscriber + Send>> =
+        vec![console(verbosity, &|| expected(plan, cache, &absolute(&common.file)))];
     if args.json {
         subscribers.push(Box::new(Report::default()));
     }
@@ -43,6 +45,42 @@ pub(super) fn subscribers(
     subscribers.push(Box::new(Recorder::new(cache, &absolute(&common.file), arguments())));
     Ok(subscribers)
 }
+
+/// What each node of a plan takes, in seconds: as the last time, or as those of its stage that share most labels with it.
+fn expected(plan: Option<&Plan>, cache: &Path, manifest: &Path) -> HashMap<String, f64> {
+    let Some(plan) = plan else { return HashMap::new() };
+    let known = History::expected(cache, &manifest.display().to_string());
+    let mut stages: HashMap<&str, Vec<(&str, f64)>> = HashMap::new();
+    for (name, seconds) in &known {
+        let (stage, labels) = name.split_once('[').unwrap_or((name, ""));
+        stages.entry(stage).or_default().push((labels, *seconds));
+    }
+    let alike = |node: &Node| {
+        let labels: Vec<String> = node.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let shared = |other: &str| {
+            other
+                .trim_end_matches(']')
+                .split(',')
+                .filter(|label| labels.iter().any(|own| own == label))
+                .count()
+        };
+        let others: Vec<(usize, f64)> = stages
+            .get(node.stage.as_str())?
+            .iter()
+            .take(MOST)
+            .map(|(other, s)| (shared(other), *s))
+            .collect();
+        let most = others.iter().map(|(shared, _)| *shared).max()?;
+        let nearest: Vec<f64> =
+            others.into_iter().filter(|(shared, _)| *shared == most).map(|(_, s)| s).collect();
+        Some(nearest.iter().sum::<f64>() / nearest.len() as f64)
+    };
+    let of = |node: &Node| Some((node.name.clone(), known.get(&node.name).copied().or_else(|| alike(node))?));
+    plan.nodes.iter().filter_map(of).collect()
+}
+
+/// So many earlier nodes of a stage are compared with one that never ran.
+const MOST: usize = 500;
 
 /// Refuses to write over a file that no run wrote. `is_ours` sees its first bytes.
 fn refuse_replacing(path: &Path, what: &str, is_ours: &dyn Fn(&[u8]) -> bool) -> Result<()> {
@@ -111,7 +149,7 @@ pub(super) fn execute(
     let shown_files = shown_files?;
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
-    let mut subscribers = subscribers(common, args, &project.cache_folder)?;
+    let mut subscribers = subscribers(common, args, &project.cache_folder, Some(&project.plan))?;
     // Between the two somebody may have changed the manifest or a worker: then it is of another plan.
     let is_of_it = ahead.standing.as_ref().is_none_or(|s| s.is_of(project.identity(), &project.out))
         && ahead.listed.is_none_or(|plan| plan == project.identity());

@@ -57,7 +57,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
 
 /// Says what a run with nothing to do says.
 fn tell(common: &Common, args: &RunArgs, done: &Done, began: Instant) -> Result<()> {
-    let mut subscribers = subscribers(common, args, &done.cache)?;
+    let mut subscribers = subscribers(common, args, &done.cache, None)?;
     let (run, base) = (engine::run_name(), done.run.clone());
     let events = [
         Event::RunStarted { run, base, nodes: done.nodes, jobs: None },

@@ -56,6 +56,8 @@ pub(super) struct Scheduler<'env> {
     /// How long nodes took, as far as that is known.
     took: Vec<Option<f64>>,
     changes: Vec<u32>,
+    /// How many results of a node this run has taken in.
+    made: Vec<u32>,
     priority: Vec<f64>,
     ready: Vec<usize>,
     /// By what they need of the machine.
@@ -104,6 +106,7 @@ impl<'env> Scheduler<'env> {
             keys: vec![None; count],
             took,
             changes: vec![0; count],
+            made: vec![0; count],
             priority: Vec::new(),
             ready: Vec::new(),
             runnable: BTreeMap::new(),
@@ -365,6 +368,7 @@ impl<'env> Scheduler<'env> {
         let inputs = inputs::digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
         self.results[i] = Some(Stood { key, inputs, placed, seconds });
         self.stands[i] = false;
+        self.made[i] += 1;
     }
 
     /// Whether all that a node reads has its result. One may have been withdrawn: then the node waits for it again.
@@ -377,27 +381,35 @@ impl<'env> Scheduler<'env> {
         waiting == 0
     }
 
-    /// Objects of these nodes are corrupt or missing: they are computed again, and the node that reads them after that.
-    fn compute_again(&mut self, i: usize, unsound: &[usize]) -> Result<()> {
-        for &before in unsound {
-            // Another reader may have found it first.
-            let State::Over(ended @ (Ended::Cached | Ended::Executed)) = self.states[before] else {
-                continue;
+    /// These objects are corrupt or missing: their nodes are computed again, and the node that reads them after that.
+    fn compute_again(&mut self, i: usize, unsound: &[Reads]) -> Result<()> {
+        let mut again: Vec<usize> = Vec::new();
+        for Reads { by, result, stored } in unsound {
+            // Another reader may have found it first; what lies there now is of the new result.
+            let first = match self.states[*by] {
+                State::Over(ended @ (Ended::Cached | Ended::Executed)) if self.made[*by] == *result => {
+                    Some(ended)
+                }
+                _ if again.contains(by) => None,
+                _ => continue,
             };
+            self.shop.cache.set_aside(&stored.digest)?;
+            let Some(ended) = first else { continue };
+            again.push(*by);
             tracing::warn!(
-                node = self.request.plan.nodes[before].name,
+                node = self.request.plan.nodes[*by].name,
                 "a cached output is corrupt or missing: it is computed again"
             );
-            self.stands[before] = false;
-            if let Some(result) = self.results[before].take() {
+            self.stands[*by] = false;
+            if let Some(result) = self.results[*by].take() {
                 self.shop.cache.withdraw(&result.key)?;
             }
             match ended {
                 Ended::Cached => self.summary.cached -= 1,
                 _ => self.summary.executed -= 1,
             }
-            self.states[before] = State::Ready;
-            self.ready.push(before);
+            self.states[*by] = State::Ready;
+            self.ready.push(*by);
         }
         if self.inputs_are_there(i) {
             // They were computed again meanwhile.
@@ -413,7 +425,8 @@ impl<'env> Scheduler<'env> {
         let sources = self.request.plan.nodes[i].inputs.iter().flat_map(|input| &input.sources);
         let read = sources.filter_map(|source| match source {
             Source::Node { node, output } => {
-                Some(Reads { by: *node, stored: stored(*node, *output)?.clone() })
+                let stored = stored(*node, *output)?.clone();
+                Some(Reads { by: *node, result: self.made[*node], stored })
             }
             Source::Path { .. } => None,
         });

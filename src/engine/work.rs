@@ -82,9 +82,12 @@ pub(super) struct Restore<'a> {
 }
 
 /// An object that a node reads, made by another.
+#[derive(Clone)]
 pub(super) struct Reads {
     /// Index of the node that made it.
     pub by: usize,
+    /// Which of its results in this run: a node may be computed again.
+    pub result: u32,
     pub stored: Stored,
 }
 
@@ -124,8 +127,8 @@ pub(super) enum Outcome {
     Restored(Vec<Hashed>, f64),
     /// Its result is no whole one: an object is corrupt or missing.
     Unusable,
-    /// Objects that it reads of these nodes are corrupt or missing.
-    Unsound(Vec<usize>),
+    /// Objects that it reads of other nodes are corrupt or missing.
+    Unsound(Vec<Reads>),
     /// Another run had the result ready: what lies in the output folder, and how long it took then.
     Found(Vec<Hashed>, f64),
     /// It ran: what lies in the output folder, how long it took, and the most memory that it held.
@@ -316,16 +319,14 @@ impl Shop<'_> {
         Ok(placed.map_or(Outcome::Unusable, |placed| Outcome::Restored(placed, record.made.seconds)))
     }
 
-    /// The nodes of which an object that a node reads is not whole. Such objects are set aside.
-    fn unsound(&self, objects: &[Reads]) -> Result<Vec<usize>, End> {
+    /// What a node reads that is not whole.
+    fn unsound(&self, objects: &[Reads]) -> Result<Vec<Reads>, End> {
         let mut out = Vec::new();
-        for Reads { by, stored } in objects {
-            if !self.cache.verify(stored, Look::AtStat)? {
-                self.cache.set_aside(&stored.digest)?;
-                out.push(*by);
+        for object in objects {
+            if !self.cache.verify(&object.stored, Look::AtStat)? {
+                out.push(object.clone());
             }
         }
-        out.dedup();
         Ok(out)
     }
 

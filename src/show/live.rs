@@ -9,7 +9,7 @@ use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use super::plain::line;
-use super::{Expected, Subscriber, Verbosity, count, figure, span};
+use super::{Subscriber, Verbosity, count, figure, span};
 use crate::engine::{Ended, Event};
 
 /// Draws the run's state.
@@ -59,7 +59,7 @@ struct Running {
 }
 
 impl Live {
-    pub fn new(verbosity: Verbosity, expected: Expected) -> Self {
+    pub fn new(verbosity: Verbosity, expected: HashMap<String, f64>) -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(0));
         total.set_style(style("{bar:16} {pos}/{len} nodes  {elapsed}  {wide_msg}"));
@@ -109,26 +109,30 @@ impl Live {
         }
         let seconds = running.since.elapsed().as_secs_f64();
         let rate = if seconds > 0.3 { (done - running.from) as f64 / seconds } else { 0.0 };
-        let mut text = format!("{doing}  {}", count(done));
-        if let Some(total) = total {
-            text += &format!("/{}", count(total));
+        // What matters most comes first: a narrow terminal cuts the end.
+        let mut text = doing.to_owned();
+        match total.filter(|t| *t > 0) {
+            Some(total) => {
+                text += &format!("  {:.0} %", 100.0 * done as f64 / total as f64);
+                if rate > 0.0 && total > done {
+                    text += &format!("  {} left", span((total - done) as f64 / rate));
+                }
+            }
+            None => text += &format!("  {} {unit}", count(done)),
         }
-        text += &format!(" {unit}");
         if rate > 0.0 {
             text += &format!("  {} {unit}/s", count(rate as u64));
-            if let Some(total) = total.filter(|t| *t > done) {
-                text += &format!("  {} left", span((total - done) as f64 / rate));
-            }
         }
         running.bar.set_message(text + &running.figures);
         self.state();
     }
 }
 
+/// What is left of a node that takes longer than expected, as a share of what it took so far.
+const OVERDUE: f64 = 0.1;
+
 /// How long the run goes on, by what its nodes took the last time.
 struct Left {
-    /// Asked when something runs: a no-op needs no answer.
-    ask: Option<Expected>,
     expected: HashMap<String, f64>,
     over: HashSet<String>,
     began: Instant,
@@ -137,15 +141,8 @@ struct Left {
 }
 
 impl Left {
-    fn new(ask: Expected) -> Self {
-        let (expected, over) = (HashMap::new(), HashSet::new());
-        Self { ask: Some(ask), expected, over, began: Instant::now(), worked: 0.0 }
-    }
-
-    fn started(&mut self) {
-        if let Some(ask) = self.ask.take() {
-            self.expected = ask();
-        }
+    fn new(expected: HashMap<String, f64>) -> Self {
+        Self { expected, over: HashSet::new(), began: Instant::now(), worked: 0.0 }
     }
 
     fn finished(&mut self, node: &str, seconds: f64) {
@@ -157,7 +154,8 @@ impl Left {
     fn seconds(&self, running: &HashMap<String, Running>) -> Option<f64> {
         let left = |(node, seconds): (&String, &f64)| {
             let spent = running.get(node).map_or(0.0, |r| r.began.elapsed().as_secs_f64());
-            (seconds - spent).max(0.0)
+            // One that takes longer than the last time goes on for a while.
+            (seconds - spent).max(OVERDUE * spent)
         };
         let left: f64 = self.expected.iter().filter(|(node, _)| !self.over.contains(*node)).map(left).sum();
         let at_work: f64 = running.values().map(|r| r.began.elapsed().as_secs_f64()).sum();
@@ -172,7 +170,6 @@ impl Subscriber for Live {
         match event {
             Event::RunStarted { nodes, .. } => self.total.set_length(*nodes as u64),
             Event::NodeStarted { node, .. } | Event::NodeWaiting { node } => {
-                self.left.started();
                 let waiting = matches!(event, Event::NodeWaiting { .. });
                 let running = self.nodes.entry(node.clone()).or_insert_with(|| {
                     let bar = self.all.add(ProgressBar::new_spinner());

@@ -34,14 +34,15 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// What each node took the last time it ran, in seconds.
-pub type Expected = Box<dyn FnOnce() -> HashMap<String, f64> + Send>;
-
-/// The display for where standard error goes: live on a terminal, plain lines elsewhere. `expected` is asked by a live one alone.
-pub fn console(verbosity: Verbosity, expected: Expected) -> Box<dyn Subscriber + Send> {
+/// The display for where standard error goes: live on a terminal, plain lines elsewhere. `expected` says what each node takes, in
+/// seconds; a live one alone asks.
+pub fn console(
+    verbosity: Verbosity,
+    expected: &dyn Fn() -> HashMap<String, f64>,
+) -> Box<dyn Subscriber + Send> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
     match terminal && verbosity != Verbosity::Quiet {
-        true => Box::new(live::Live::new(verbosity, expected)),
+        true => Box::new(live::Live::new(verbosity, expected())),
         false => Box::new(plain::Plain::new(verbosity)),
     }
 }
