@@ -1,12 +1,12 @@
 //! The command line, as it is typed.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use clap_complete::engine::ArgValueCompleter;
-
-use super::complete;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 /// From raw photographs to the tables of a paper: a pipeline runner that knows of every result which bytes, which
 /// code and which parameters it came from, and computes nothing twice.
@@ -46,7 +46,7 @@ pub struct Common {
         long = "set",
         global = true,
         value_name = "NAME=VALUE",
-        add = ArgValueCompleter::new(complete::settings)
+        add = named(Named::Settings)
     )]
     pub sets: Vec<String>,
     /// The cache folder, in place of the manifest's.
@@ -164,7 +164,7 @@ pub struct LogArgs {
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Stages or nodes: `train`, `train[method=softmax]`; all when none is named.
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(add = named(Named::Nodes))]
     pub targets: Vec<String>,
     /// Show what would run, and why; run nothing. The same as `plan`.
     #[arg(short = 'n', long, conflicts_with_all = ["force", "check", "locked", "watch", "html", "events", "overwrite"])]
@@ -182,11 +182,11 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub keep_going: bool,
     /// Run this stage or node again, with all its steps, even if its result is cached.
-    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(long, value_name = "NODE", add = named(Named::Nodes))]
     pub force: Vec<String>,
     /// Run this stage or node again, with all its steps, and compare the bytes of its outputs (exit code 3 if they differ).
     /// The published result stays.
-    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(long, value_name = "NODE", add = named(Named::Nodes))]
     pub check: Vec<String>,
     /// Replace files in the place of an output that no run put there, or that were edited since. Without this such a run is refused.
     #[arg(long)]
@@ -224,7 +224,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct TargetArgs {
     /// Stages or nodes; all when none is named.
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(add = named(Named::Nodes))]
     pub targets: Vec<String>,
     /// Print JSON.
     #[arg(long)]
@@ -249,7 +249,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     /// The node: `train[method=softmax,seed=0]`.
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(add = named(Named::Nodes))]
     pub node: String,
     /// Print JSON.
     #[arg(long)]
@@ -260,7 +260,7 @@ pub struct NodeArgs {
 #[derive(Debug, Args)]
 pub struct GraphArgs {
     /// Stages or nodes; all when none is named.
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(add = named(Named::Nodes))]
     pub targets: Vec<String>,
     /// The form.
     #[arg(long, value_enum, default_value_t = GraphForm::Mermaid)]
@@ -321,10 +321,10 @@ pub struct HistoryArgs {
 pub struct DiffArgs {
     /// The earlier run: its name or the beginning of it; `@1` for the last, `@2` for the one before; or a git revision, which means the
     /// last run of that commit.
-    #[arg(add = ArgValueCompleter::new(complete::runs))]
+    #[arg(add = named(Named::Runs))]
     pub before: String,
     /// The later one.
-    #[arg(default_value = "@1", add = ArgValueCompleter::new(complete::runs))]
+    #[arg(default_value = "@1", add = named(Named::Runs))]
     pub after: String,
     /// Print JSON.
     #[arg(long)]
@@ -358,7 +358,7 @@ pub struct DescribeArgs {
 #[derive(Debug, Args)]
 pub struct KindsArgs {
     /// The kind.
-    #[arg(add = ArgValueCompleter::new(complete::kinds))]
+    #[arg(add = named(Named::Kinds))]
     pub kind: Option<String>,
     /// Print JSON.
     #[arg(long)]
@@ -397,7 +397,7 @@ const REMOTES: &str = "Addresses, and the variables that hold keys and options:
 #[derive(Debug, Args)]
 pub struct RemoteArgs {
     /// Stages or nodes with all that they read; all when none is named.
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(add = named(Named::Nodes))]
     pub targets: Vec<String>,
     /// The remote store, in place of the manifest's.
     #[arg(long, value_name = "URL", env = "LFS_REMOTE", hide_env_values = true)]
@@ -475,4 +475,24 @@ fn size(text: &str) -> std::result::Result<u64, String> {
         .filter(|(number, _)| *number >= 0.0)
         .map(|(number, size)| (number * size as f64) as u64)
         .ok_or_else(|| "write an amount such as `20 GiB` or `500 MiB`".to_owned())
+}
+
+/// Names of the project that a shell can complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Named {
+    /// Stages and nodes.
+    Nodes,
+    /// Kinds.
+    Kinds,
+    /// Variables and stages, for `--set`.
+    Settings,
+    /// The latest runs.
+    Runs,
+}
+
+/// Finds the names that begin so. It is set when a shell asks: the command line itself knows no project.
+pub(super) static NAMES: OnceLock<fn(Named, &OsStr) -> Vec<CompletionCandidate>> = OnceLock::new();
+
+fn named(what: Named) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |begin: &OsStr| NAMES.get().map_or_else(Vec::new, |names| names(what, begin)))
 }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use clap::Parser;
 use clap_complete::engine::CompletionCandidate;
 
-use super::args::Common;
+use super::args::{Common, Named};
 use super::place::settle;
 use super::project::Project;
 use crate::history::History;
@@ -41,8 +41,18 @@ fn beginning(names: impl IntoIterator<Item = String>, current: &OsStr) -> Vec<Co
     names.into_iter().filter(|n| n.starts_with(&*begin)).map(CompletionCandidate::new).collect()
 }
 
+/// The names of the project that begin so.
+pub(super) fn names(what: Named, current: &OsStr) -> Vec<CompletionCandidate> {
+    match what {
+        Named::Nodes => nodes(current),
+        Named::Kinds => kinds(current),
+        Named::Settings => settings(current),
+        Named::Runs => runs(current),
+    }
+}
+
 /// Stages and nodes.
-pub(super) fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
+fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(project) = common().and_then(|c| Project::open(&c).ok()) else { return vec![] };
     let nodes = &project.plan.nodes;
     let names: BTreeSet<String> = nodes.iter().flat_map(|n| [n.stage.clone(), n.name.clone()]).collect();
@@ -50,13 +60,13 @@ pub(super) fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// Kinds.
-pub(super) fn kinds(current: &OsStr) -> Vec<CompletionCandidate> {
+fn kinds(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(project) = common().and_then(|c| Project::open(&c).ok()) else { return vec![] };
     beginning(project.workers.kinds.keys().cloned(), current)
 }
 
 /// Variables and stages that `--set` takes.
-pub(super) fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
+fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = common().and_then(|c| Manifest::text(&c.file).ok());
     let Some(root) = text.and_then(|text| parse(&text, 0).ok()) else { return vec![] };
     let keys = |table: &str| match root.get(table).map(|value| &value.data) {
@@ -69,7 +79,7 @@ pub(super) fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The latest runs.
-pub(super) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
+fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(project) = common().and_then(|c| Project::open(&c).ok()) else { return vec![] };
     let runs = History::open(&project.cache_folder).and_then(|h| h.runs(50));
     beginning(runs.into_iter().flatten().map(|r| r.run), current)

@@ -46,6 +46,7 @@ const COMPLETE: &str = "LFS_COMPLETE";
 /// The whole program: reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
     if std::env::var_os(COMPLETE).is_some() {
+        let _ = args::NAMES.set(complete::names);
         clap_complete::CompleteEnv::with_factory(Cli::command).var(COMPLETE).complete();
     }
     let cli = Cli::parse();

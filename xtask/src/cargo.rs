@@ -86,6 +86,9 @@ pub fn check(host: &Host) -> Result<ExitCode> {
     ready(host)?;
     call(host, &["fmt", "--all", "--check"], &[])?;
     call(host, &["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"], &[])?;
+    if host.find("cargo-machete").is_some() {
+        call(host, &["machete"], &[])?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

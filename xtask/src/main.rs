@@ -22,7 +22,7 @@ cargo xtask COMMAND
                     say what a table of the paper needs and what of it is below DIR; with all of it there, get
                     libtorch, build, and run it (ARGS go to `lfs-pipe run`); without DIR, rehearse it on drawn faces
   test [ARGS]       get libtorch, build, and run every test (ARGS go to the test runner)
-  check             get libtorch; formatting and lints as CI asks for them
+  check             get libtorch; formatting, lints, unused dependencies (where cargo-machete is installed)
   portable          whether emulated processors of other makers give the same bytes as this one (needs qemu-user)
   dist              build, and pack the programs as a wheel and a tarball into dist/
   bench             time the built programs: start, no-op run, hashing
