@@ -3,8 +3,8 @@
 //! It is an SQLite file in the cache (`runs.sqlite`), to be read by any program that reads such files. It tells of
 //! results and is not needed for them: a damaged one is set aside, and a new one begun.
 //!
-//! A run holds the nodes that it looked at. Those that stood where they stood in the run before are found there
-//! (`base`): it grows with what changed.
+//! A run holds the nodes that it looked up. Those that it found up to date are in the run that it builds on (`base`), or
+//! further back: the database grows with what changed.
 //!
 //! A run with nothing to do is over before the database would be open. It leaves a line in `runs.quiet`, and whoever
 //! opens the database next takes these lines in.
@@ -56,6 +56,22 @@ ALTER TABLE run ADD COLUMN revision TEXT;
 ALTER TABLE run ADD COLUMN clean INTEGER;
 PRAGMA user_version = 3;
 ";
+
+/// A run and those that it builds on, each with how far it lies back.
+const CHAIN: &str = "WITH RECURSIVE chain(name, back) AS (
+    VALUES (?1, 0) UNION ALL SELECT run.base, chain.back + 1 FROM chain JOIN run ON run.name = chain.name
+    WHERE run.base IS NOT NULL AND chain.back < (SELECT count(*) FROM run)
+)";
+
+/// Takes out a run: what it says of nodes goes to those that build on it.
+const FORGET: [&str; 5] = [
+    "INSERT OR IGNORE INTO node SELECT later.name, node.name, node.state, key, node.seconds, peak, error
+     FROM node JOIN run AS later ON later.base = node.run WHERE node.run = ?1",
+    "UPDATE run SET base = (SELECT base FROM run WHERE name = ?1) WHERE base = ?1",
+    "DELETE FROM run WHERE name = ?1",
+    "DELETE FROM node WHERE run = ?1",
+    "DELETE FROM metric WHERE run = ?1",
+];
 
 /// How often what happened is written during a run.
 const EVERY: Duration = Duration::from_secs(1);
@@ -109,10 +125,10 @@ pub struct Run {
     pub clean: Option<bool>,
 }
 
-/// Where a node stood at the end of a run.
+/// The state of a node at the end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Node {
-    /// How it ended in the run that looked at it last.
+    /// How it ended in the run that looked it up last.
     pub state: String,
     /// Its key.
     pub key: Option<Key>,
@@ -323,97 +339,50 @@ impl History {
         }
     }
 
-    /// Where every node stood at the end of a run.
+    /// The state of every node at the end of a run.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn nodes(&self, run: &str) -> Result<BTreeMap<String, Node>> {
-        let mut out = BTreeMap::new();
-        let mut next = Some(run.to_owned());
-        let mut seen = std::collections::HashSet::new();
-        while let Some(run) = next.filter(|r| seen.insert(r.clone())) {
-            for (name, node) in self.own_nodes(&run).map_err(wrong)? {
-                out.entry(name).or_insert(node);
-            }
-            next = self.base(&run).map_err(wrong)?;
-            if let Some(base) = &next
-                && !self.has(base)
-            {
-                let text = format!("the run database has no run {base}, on which {run} builds");
-                return Err(Fault::machine(text)
-                    .with_help("run the pipeline once: every node is checked, and recorded again"));
-            }
+        let sql =
+            format!("{CHAIN} SELECT chain.name FROM chain LEFT JOIN run USING (name) WHERE run.name IS NULL");
+        let missing = self.db.query_row(&sql, [run], |r| r.get::<_, String>(0)).optional().map_err(wrong)?;
+        if let Some(base) = missing {
+            return Err(Fault::machine(format!("the run database has no run {base}, on which {run} builds"))
+                .with_help("run the pipeline once: every node is checked, and recorded again"));
         }
-        Ok(out)
+        let sql = format!(
+            "{CHAIN} SELECT node.name, state, key, seconds, peak FROM chain JOIN node ON node.run = chain.name \
+             ORDER BY chain.back DESC"
+        );
+        let read = || {
+            let mut statement = self.db.prepare_cached(&sql)?;
+            let rows = statement.query_map([run], |r| {
+                let key: Option<Vec<u8>> = r.get(2)?;
+                let key = key.and_then(|k| k.try_into().ok()).map(|k| Key(Digest(k)));
+                let peak = r.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs);
+                Ok((r.get(0)?, Node { state: r.get(1)?, key, seconds: r.get(3)?, peak }))
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(wrong)
     }
 
-    /// Whether a run is known.
-    pub fn has(&self, run: &str) -> bool {
-        let found = self.db.query_row("SELECT 1 FROM run WHERE name = ?1", [run], |_| Ok(()));
-        found.optional().is_ok_and(|f| f.is_some())
-    }
-
-    fn base(&self, run: &str) -> rusqlite::Result<Option<String>> {
-        self.db
-            .query_row("SELECT base FROM run WHERE name = ?1", [run], |r| r.get(0))
-            .optional()
-            .map(Option::flatten)
-    }
-
-    fn own_nodes(&self, run: &str) -> rusqlite::Result<Vec<(String, Node)>> {
-        let mut statement =
-            self.db.prepare_cached("SELECT name, state, key, seconds, peak FROM node WHERE run = ?1")?;
-        let rows = statement.query_map([run], |r| {
-            let key: Option<Vec<u8>> = r.get(2)?;
-            let key = key.and_then(|k| k.try_into().ok()).map(|k| Key(Digest(k)));
-            let peak = r.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs);
-            Ok((r.get(0)?, Node { state: r.get(1)?, key, seconds: r.get(3)?, peak }))
-        })?;
-        rows.collect()
-    }
-
-    /// Forgets runs. What later runs have of them stays.
+    /// Forgets runs. Those that build on one keep what it says of their nodes.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn forget(&mut self, runs: &[String]) -> Result<()> {
-        let gone: std::collections::HashSet<&String> = runs.iter().collect();
-        let kept: Vec<Run> =
-            self.runs(usize::MAX >> 1)?.into_iter().filter(|r| !gone.contains(&r.run)).collect();
-        let mut whole = Vec::new();
-        for run in &kept {
-            if let Some(base) = self.base(&run.run).map_err(wrong)?
-                && gone.contains(&base)
-            {
-                whole.push((run.run.clone(), self.nodes(&run.run)?));
-            }
-        }
-        let change = self.db.transaction().map_err(wrong)?;
-        let result = (|| {
-            for (run, nodes) in &whole {
-                for (name, node) in nodes {
-                    change.execute(
-                        "INSERT OR IGNORE INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)",
-                        params![
-                            run,
-                            name,
-                            node.state,
-                            node.key.map(|k| k.0.0.to_vec()),
-                            node.seconds,
-                            node.peak.map(u64::cast_signed)
-                        ],
-                    )?;
-                }
-                change.execute("UPDATE run SET base = NULL WHERE name = ?1", [run])?;
-            }
+        let mut forget = || {
+            let change = self.db.transaction()?;
             for run in runs {
-                change.execute("DELETE FROM run WHERE name = ?1", [run])?;
-                change.execute("DELETE FROM node WHERE run = ?1", [run])?;
-                change.execute("DELETE FROM metric WHERE run = ?1", [run])?;
+                for sql in FORGET {
+                    change.prepare_cached(sql)?.execute([run])?;
+                }
             }
             change.commit()
-        })();
-        result.map_err(wrong)
+        };
+        forget().map_err(wrong)
     }
 }
 
@@ -610,7 +579,7 @@ impl Subscriber for Recorder {
                     self.history = opening.map_or(Database::Closed, Database::Opening);
                 }
             }
-            Event::NodeFinished { stands: true, .. } => {}
+            Event::NodeFinished { unchanged: true, .. } => {}
             Event::NodeFinished { node, state, key, seconds, error, peak, .. } => {
                 let state = match state {
                     Ended::Cached => "cached",

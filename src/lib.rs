@@ -22,7 +22,6 @@ macro_rules! say {
 }
 
 pub mod cache;
-pub mod checked;
 pub mod cli;
 pub mod digest;
 pub mod engine;
@@ -37,6 +36,7 @@ pub mod plan;
 pub mod remote;
 pub mod revision;
 pub mod show;
+pub mod state;
 pub mod verify;
 pub mod worker;
 pub mod writers;

@@ -9,7 +9,6 @@ use super::args::{Common, RunArgs};
 use super::page;
 use super::print::print;
 use super::project::Project;
-use super::rest::{Ahead, Rest};
 use crate::cache::Cache;
 use crate::engine::{self, Ask, Difference, Event, Stop};
 use crate::fault::{At, Fault, Result};
@@ -139,7 +138,6 @@ pub(super) fn execute(
     cache: &Cache,
     args: &RunArgs,
     stop: &Stop,
-    ahead: Ahead,
 ) -> Result<Outcome> {
     if let Some(path) = &args.html {
         refuse_replacing(path, "a page", &page::is_page)?;
@@ -150,13 +148,6 @@ pub(super) fn execute(
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
     let mut subscribers = subscribers(common, args, &project.cache_folder, Some(&project.plan))?;
-    // Between the two somebody may have changed the manifest or a worker: then it is of another plan.
-    let is_of_it = ahead.standing.as_ref().is_none_or(|s| s.is_of(project.identity(), &project.out))
-        && ahead.listed.is_none_or(|plan| plan == project.identity());
-    let ahead = if is_of_it { ahead } else { Ahead::default() };
-    let standing = ahead.standing.or_else(|| project.standing(cache));
-    // A run that builds on another is told in the database of that one, or in none.
-    let (builds, database) = (standing.is_some(), History::mark(&project.cache_folder));
     let trace = Trace::default();
     if args.html.is_some() {
         subscribers.push(Box::new(trace.clone()));
@@ -177,27 +168,17 @@ pub(super) fn execute(
         limits: Ask { jobs: args.jobs, gpus: args.gpus, share: args.share_gpu, memory: None },
         keep_going: args.keep_going,
         stop: stop.clone(),
-        identity: project.identity(),
-        standing,
-        looks: ahead.looks,
+        prior: project.prior(cache),
     };
-    project.keep();
+    project.keep((&shown_files, report.as_ref()));
     let mut emit = |event: &Event| {
         for subscriber in &mut subscribers {
             subscriber.on(event);
         }
     };
     let summary = engine::run(request, &mut emit)?;
-    if let Some(standing) = summary.standing {
-        let now = History::mark(&project.cache_folder);
-        let database = if builds { database.filter(|then| Some(*then) == now) } else { now };
-        let standing = standing.told_in(database);
-        if !summary.as_before {
-            project.stand(&standing);
-        }
-        if summary.all_stand && ahead.listed.is_none() {
-            Rest::of(project, (&shown_files, report.as_ref())).write(project);
-        }
+    if let Some(states) = summary.states {
+        project.save(states);
     }
     if let Some(file) = &args.html {
         page::write(file, project, cache, &trace)?;

@@ -6,7 +6,6 @@ use super::args::{Common, RunArgs, VerifyArgs};
 use super::execute::execute;
 use super::print::{print, print_json};
 use super::project::Project;
-use super::rest::Ahead;
 use crate::cache::Cache;
 use crate::engine::{Forecast, Stop};
 use crate::fault::{Fault, Result};
@@ -127,7 +126,7 @@ pub(super) fn verify(common: &Common, args: &VerifyArgs) -> Result<()> {
     let lock = Lock::read(&Lock::file(&project.manifest.path))?;
     let cache = project.cache()?;
     let run = RunArgs { jobs: args.jobs, quiet: args.json, html: args.html.clone(), ..RunArgs::default() };
-    execute(&own, &project, &cache, &run, &Stop::default(), Ahead::default())?;
+    execute(&own, &project, &cache, &run, &Stop::default())?;
     let foreseen = project.forecast(&cache, &[])?;
     let report = Report::of(&project.plan, &lock, &results(&project, &foreseen)?);
     if args.json {

@@ -22,7 +22,6 @@ mod project;
 mod provenance;
 mod remote;
 mod reproducibility;
-mod rest;
 mod run;
 mod show;
 mod status;

@@ -1,17 +1,18 @@
 //! A manifest with all that belongs to it: what every command begins with.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
 use crate::cache::{Cache, Record};
-use crate::digest::Digest;
-use crate::engine::{Before, Files, Forecast, Standing, forecast};
+use crate::engine::{Forecast, forecast};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 use crate::history::History;
 use crate::manifest::{Manifest, folder, nearest, shown};
 use crate::paths::{absolute, plain};
-use crate::plan::{Asked, COMMAND, Grounds, Kept, Plan, Premises, build};
+use crate::plan::{Asked, COMMAND, Grounds, Plan, Premises, build};
+use crate::state::{Files, Head, Kept, NodeStates, Prior};
 use crate::worker::Workers;
 
 /// A manifest, its plan and its workers.
@@ -23,109 +24,99 @@ pub(super) struct Project {
     pub cache_folder: PathBuf,
     /// The output folder.
     pub out: PathBuf,
-    /// The file that says where nodes stood.
-    standing: PathBuf,
-    /// The file with the plan.
-    kept: PathBuf,
-    /// The list of the plan's files.
-    pub rest: PathBuf,
-    /// What the plan was made from.
-    pub premises: Premises,
-    /// The plan was made just now.
-    new: bool,
+    premises: Premises,
+    /// The file of the plan, where there is one.
+    kept: RefCell<Option<Kept>>,
+    kept_file: PathBuf,
 }
 
-pub(super) fn kept_file(cache: &Path, common: &Common, what: &str) -> PathBuf {
-    let manifest = absolute(&common.file);
-    cache.join("memo").join(Kept::name(&manifest, &common.sets)).with_extension(what)
+/// The file of the plan that these arguments mean, if what it was made from has not changed; with the text of the manifest.
+pub(super) fn kept(common: &Common) -> Option<(String, Kept)> {
+    let text = Manifest::text(&common.file).ok()?;
+    let cache = likely_cache(common, &text)?;
+    let hold = |premises: &Premises| premises.hold(&text, &common.file, &common.sets, &asked(common));
+    let kept = Kept::open(&kept_file(&cache, common), &cache, &hold)?;
+    Some((text, kept))
+}
+
+fn kept_file(cache: &Path, common: &Common) -> PathBuf {
+    cache.join("memo").join(Kept::name(&absolute(&common.file), &common.sets)).with_extension("plan")
 }
 
 impl Project {
     pub fn open(common: &Common) -> Result<Self> {
-        Self::open_with(common, None)
+        Self::open_with(common, kept(common))
     }
 
-    /// The same for a text of the manifest with which these premises of a plan are known to hold.
-    pub fn open_with(common: &Common, held: Option<(String, Premises)>) -> Result<Self> {
-        let (text, held) = match held {
-            Some((text, held)) => (text, Some(held)),
-            None => (Manifest::text(&common.file)?, None),
+    /// The same, if it is known what was kept of the plan.
+    pub fn open_with(common: &Common, kept: Option<(String, Kept)>) -> Result<Self> {
+        let text = match kept {
+            None => Manifest::text(&common.file)?,
+            Some((text, kept)) => match Self::of_kept(common, &text, kept) {
+                Some(project) => return Ok(project),
+                None => text,
+            },
         };
-        if let Some(kept) = Self::kept(common, &text, held.as_ref()) {
-            return Ok(kept);
-        }
         let manifest = Manifest::from_text(&common.file, &text, &common.sets)?;
         let cache_folder = cache_folder(common, Some(&manifest));
         let commands_alone = manifest.drafts.iter().all(|d| d.kind.0 == COMMAND);
         let workers = Workers::of(&manifest, commands_alone, &cache_folder)?;
         let grounds = grounds(common, &manifest, &cache_folder)?;
-        let mut plan = build(&manifest, &workers.kinds, workers.described, &grounds)?;
+        let plan = build(&manifest, &workers.kinds, workers.described, &grounds)?;
         let premises = Premises::of(&manifest, &text, &common.sets, (asked(common), grounds), &plan);
-        plan.identity = premises.identity(&plan.described);
-        Ok(Self { new: true, ..Self::of(common, manifest, (plan, premises), workers, cache_folder) })
+        Ok(Self::of(common, (manifest, plan, premises), workers, cache_folder, None))
     }
 
-    /// The project with the plan of the last time, if nothing that it was made from has changed.
-    fn kept(common: &Common, text: &str, held: Option<&Premises>) -> Option<Self> {
-        let cache = likely_cache(common, text)?;
-        let file = kept_file(&cache, common, "plan");
-        let kept = Kept::read(&file, text, &common.file, &common.sets, &asked(common), held)?;
-        let (manifest, plan, premises) = kept.into_parts(&common.file, text, &common.sets);
-        let cache_folder = cache_folder(common, Some(&manifest));
-        let workers = Workers::of(&manifest, plan.is_commands_alone(), &cache_folder).ok()?;
-        let same = cache_folder == cache && plan.described == workers.described;
-        same.then(|| Self::of(common, manifest, (plan, premises), workers, cache_folder))
+    /// The project with the plan that was kept, if the workers are those of then.
+    fn of_kept(common: &Common, text: &str, mut kept: Kept) -> Option<Self> {
+        let parts = kept.plan(&common.file, text, &common.sets)?;
+        let (manifest, plan, _) = &parts;
+        let cache_folder = cache_folder(common, Some(manifest));
+        let workers = Workers::of(manifest, plan.is_commands_alone(), &cache_folder).ok()?;
+        let same = cache_folder == kept.head().cache && plan.described == workers.described;
+        same.then(|| Self::of(common, parts, workers, cache_folder, Some(kept)))
     }
 
     fn of(
         common: &Common,
-        manifest: Manifest,
-        (plan, premises): (Plan, Premises),
+        (manifest, plan, premises): (Manifest, Plan, Premises),
         workers: Workers,
         cache_folder: PathBuf,
+        kept: Option<Kept>,
     ) -> Self {
         let out = common.out.as_deref().map_or_else(|| own_out(&manifest), absolute);
-        Self {
-            standing: kept_file(&cache_folder, common, "standing"),
-            kept: kept_file(&cache_folder, common, "plan"),
-            rest: kept_file(&cache_folder, common, "rest"),
-            premises,
-            new: false,
-            manifest,
-            plan,
-            workers,
-            cache_folder,
-            out,
+        let (kept_file, kept) = (kept_file(&cache_folder, common), RefCell::new(kept));
+        Self { manifest, plan, workers, cache_folder, out, premises, kept, kept_file }
+    }
+
+    /// What the last run of this plan left.
+    pub fn prior(&self, cache: &Cache) -> Prior {
+        match &mut *self.kept.borrow_mut() {
+            Some(kept) => kept.prior(cache, History::mark(&self.cache_folder)),
+            None => Prior::none(self.plan.nodes.len()),
         }
     }
 
-    /// Of all that the plan was made from.
-    pub fn identity(&self) -> Digest {
-        self.plan.identity
-    }
-
-    /// Where nodes stood when the last run of this plan ended.
-    pub fn standing(&self, cache: &Cache) -> Option<Standing> {
-        let database = History::mark(&self.cache_folder);
-        Standing::read(&self.standing, self.plan.identity, &self.out, cache, database)
-    }
-
-    /// Remembers where nodes stand.
-    pub fn stand(&self, standing: &Standing) {
-        if let Err(e) = standing.write(&self.standing) {
-            tracing::debug!("the incremental state cannot be written: {e}");
+    /// Keeps the plan for the next time, if it is new. The cache must be there. Without it the next run takes longer, and nothing else.
+    pub fn keep(&self, shown: (&[PathBuf], Option<&PathBuf>)) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.is_none() {
+            let of = (&self.plan, &self.premises);
+            let head = Head::of(&self.manifest, of, (&self.cache_folder, &self.out), shown);
+            match Kept::create(&self.kept_file, head, &self.manifest, &self.plan) {
+                Ok(new) => *kept = Some(new),
+                Err(e) => tracing::debug!("the plan cannot be kept: {e}"),
+            }
         }
     }
 
-    /// Keeps the plan for the next time, unless it was kept already. The cache must be there.
-    pub fn keep(&self) {
-        if !self.new {
-            return;
-        }
-        let kept = Kept::write(&self.kept, &self.manifest, &self.premises, &self.plan);
-        // Without it the next run takes longer, and nothing else.
-        if let Err(e) = kept {
-            tracing::debug!("the plan cannot be kept: {e}");
+    /// Keeps the states in which a run left the nodes.
+    pub fn save(&self, states: NodeStates) {
+        let states = states.told_in(History::mark(&self.cache_folder));
+        if let (Some(kept), Some(states)) = (&mut *self.kept.borrow_mut(), states)
+            && let Err(e) = kept.save(&states)
+        {
+            tracing::debug!("the states of nodes cannot be kept: {e}");
         }
     }
 
@@ -160,7 +151,7 @@ impl Project {
     pub fn foresight<'a>(&'a self, cache: &'a Cache, targets: &[String]) -> Result<Foresight<'a>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
-        let files = Files::of(&self.plan, &needed, cache, &self.manifest, &|_| Before::Unknown)?;
+        let files = Files::of(&self.plan, &needed, cache, &self.manifest, &Prior::default())?;
         // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
         // as it is.
         if let Err(e) = cache.flush_memo() {

@@ -10,7 +10,6 @@ use notify::{RecursiveMode, Watcher};
 use super::args::{Common, RunArgs};
 use super::execute::execute;
 use super::project::Project;
-use super::rest::Ahead;
 use crate::engine::Stop;
 use crate::fault::{Fault, Result};
 use crate::manifest::{folder, shown};
@@ -51,7 +50,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
                 let _ = watcher.watch(&manifest, RecursiveMode::NonRecursive);
                 let ran = project
                     .cache()
-                    .and_then(|cache| execute(common, &project, &cache, args, &stop, Ahead::default()))
+                    .and_then(|cache| execute(common, &project, &cache, args, &stop))
                     .and_then(|outcome| outcome.show(args));
                 let read = Read::by(common, project);
                 counts = Box::new(move |path| read.holds(path));

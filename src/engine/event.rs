@@ -15,7 +15,7 @@ pub enum Event {
     RunStarted {
         /// The run's name; its logs are under `runs/` in the cache.
         run: String,
-        /// The run at whose end nodes stood where this one takes them up.
+        /// The run whose node states it builds on.
         #[serde(skip_serializing_if = "Option::is_none")]
         base: Option<String>,
         /// How many nodes are wanted.
@@ -36,7 +36,7 @@ pub enum Event {
         /// The node.
         node: String,
     },
-    /// Where a node stands.
+    /// The progress of a node.
     NodeProgress {
         /// The node.
         node: String,
@@ -92,9 +92,9 @@ pub enum Event {
         /// The most memory that it held, in bytes.
         #[serde(skip_serializing_if = "Option::is_none")]
         peak: Option<u64>,
-        /// Whether it stands where it stood in the run before, which was found without looking it up.
+        /// Whether the last run left its result and nothing has changed since: it was not looked up.
         #[serde(skip)]
-        stands: bool,
+        unchanged: bool,
         /// The digests of its outputs.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         outputs: BTreeMap<String, Digest>,

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::inputs::{Files, prints};
+use super::inputs::prints;
 use crate::cache::{Cache, Record};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Change, Fingerprint, Key, differences};
 use crate::plan::Plan;
+use crate::state::Files;
 
 /// What would happen to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -13,11 +13,10 @@ mod names;
 mod rank;
 mod scheduler;
 mod slots;
-mod standing;
 mod stop;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
@@ -25,22 +24,21 @@ use std::time::Instant;
 
 pub use event::{Ended, Event};
 pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
-pub use inputs::{Before, Files, prints};
+pub use inputs::prints;
 pub use slots::Ask;
-pub use standing::{Looks, Standing};
 pub use stop::Stop;
 pub use work::{Difference, end_of, log_name};
 
 use crate::cache::Cache;
-use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::Manifest;
 use crate::outputs::{Folder, refuse_foreign};
 use crate::plan::Plan;
+use crate::state::{Files, NodeStates, Prior};
 use crate::worker::Workers;
 use crew::Crew;
 use names::Names;
-use scheduler::Scheduler;
+use scheduler::{Finished, Scheduler};
 use slots::{Limits, Slots};
 use work::Shop;
 
@@ -70,12 +68,8 @@ pub struct Request<'a> {
     pub keep_going: bool,
     /// Stops the run.
     pub stop: Stop,
-    /// Of all that the plan was made from.
-    pub identity: Digest,
-    /// Where nodes stood when the last run ended.
-    pub standing: Option<Standing>,
-    /// What was seen of its files already.
-    pub looks: Option<Looks>,
+    /// What the last run left.
+    pub prior: Prior,
 }
 
 /// How a run ended.
@@ -93,12 +87,8 @@ pub struct Summary {
     pub differences: Vec<Difference>,
     /// Whether somebody stopped it.
     pub interrupted: bool,
-    /// Where nodes stand now.
-    pub standing: Option<Standing>,
-    /// Whether that is as it was.
-    pub as_before: bool,
-    /// Every node of the plan has its result, from inputs that did not change while it was looked at.
-    pub all_stand: bool,
+    /// The states of the nodes, unless a result was withdrawn meanwhile.
+    pub states: Option<NodeStates>,
 }
 
 /// Runs a plan and tells `emit` what happens.
@@ -108,68 +98,39 @@ pub struct Summary {
 /// fails. Failed nodes are in the summary.
 pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary> {
     let began = Instant::now();
-    let (before, request_looks) = (request.standing.take(), request.looks.take());
+    let prior = std::mem::take(&mut request.prior);
     let request = &request;
     let needed = request.plan.needed(&request.targets);
-    let looks = request_looks.filter(|_| before.is_some());
-    let changed = looks.as_ref().map(|looks| looks.changed.clone());
-    let known = |path: &Path| match (before.as_ref().and_then(|b| b.file(path)), &changed) {
-        (None, _) => Before::Unknown,
-        (Some(hashed), Some(changed)) if !changed.contains(path) => Before::Still(hashed),
-        (Some(hashed), _) => Before::Known(hashed),
-    };
-    let (files, mut still) = std::thread::scope(|scope| {
+    let (files, mut up_to_date) = std::thread::scope(|scope| {
         // Where something changed, results are looked up soon: they are read meanwhile.
-        if looks.as_ref().is_some_and(|looks| !looks.all()) {
+        if prior.has_changes() {
             let _ = Builder::new().spawn_scoped(scope, || request.cache.read_records());
         }
-        let files = Files::of(request.plan, &needed, request.cache, request.manifest, &known)?;
-        let still = match &before {
-            Some(before) => before.still(request.plan, &needed, &files, looks),
-            None => vec![false; needed.len()],
-        };
-        Ok((files, still))
+        let files = Files::of(request.plan, &needed, request.cache, request.manifest, &prior)?;
+        let up_to_date = prior.up_to_date(request.plan, &request.out, &needed, &files);
+        Ok((files, up_to_date))
     })?;
     for i in request.force.iter().chain(&request.check) {
-        still[*i] = false;
+        up_to_date[*i] = false;
     }
-    // What reads a node that is to run again is to be looked at when it is over.
+    // What reads a node that is to run again is decided when that is over.
     for i in &request.plan.order {
-        still[*i] = still[*i] && request.plan.reads(*i).all(|before| still[before]);
+        up_to_date[*i] = up_to_date[*i] && request.plan.reads(*i).all(|before| up_to_date[before]);
     }
     let out = Folder::new(&request.out, request.overwrite);
-    let is_quiet = still.iter().filter(|s| **s).count() == needed.iter().filter(|n| **n).count();
-    if !is_quiet {
-        refuse_foreign(&out, request.plan, &|i| needed[i] && !still[i], request.cache)?;
-    }
-    if !is_quiet && files.are_renewed() {
-        // A run that dies leaves behind which files were whose.
-        remember(request.cache);
-    }
-    let run = run_name();
-    let mut fault = None;
-    let (count, count_all) = (needed.iter().filter(|n| **n).count(), needed.len());
-    let mut summary = if is_quiet {
-        let base = before.as_ref().and_then(Standing::run);
-        emit(&Event::RunStarted { run, base, nodes: count, jobs: None });
-        let mut summary = quiet(request, &needed, before.as_ref(), emit);
-        (summary.as_before, summary.all_stand) = (!files.are_renewed(), count == count_all);
-        summary.standing = before;
-        if let Some(standing) = summary.standing.as_mut().filter(|_| summary.all_stand) {
-            summary.as_before &= !standing.is_whole();
-        }
-        // A file that was only touched is not to be hashed by every run from now on.
-        if let Some(standing) = summary.standing.as_mut().filter(|_| files.are_renewed()) {
-            standing.put_files(&files);
+    let is_noop = up_to_date.iter().filter(|u| **u).count() == needed.iter().filter(|n| **n).count();
+    if !is_noop {
+        refuse_foreign(&out, request.plan, &|i| needed[i] && !up_to_date[i], request.cache)?;
+        if files.are_renewed() {
+            // A run that dies leaves behind which files were whose.
             remember(request.cache);
         }
-        summary
-    } else {
-        let before = before.unwrap_or_else(|| Standing::none(request.identity, &request.out, count_all));
-        let known = Known { needed, still, before, files };
-        let summary;
-        (summary, fault) = work_off(request, known, &out, run, emit)?;
-        summary
+    }
+    let run = run_name();
+    let known = Known { needed, up_to_date, before: prior.into_states(), files };
+    let (mut summary, fault) = match is_noop {
+        true => (noop(request, known, run, emit), None),
+        false => work_off(request, known, &out, run, emit)?,
     };
     summary.interrupted = request.stop.asked() && summary.skipped > 0;
     emit(&Event::RunFinished {
@@ -189,36 +150,42 @@ pub fn run(mut request: Request<'_>, emit: &mut (dyn FnMut(&Event) + Send)) -> R
 /// What is known when a run begins.
 struct Known {
     needed: Vec<bool>,
-    /// Nodes that stand where they stood.
-    still: Vec<bool>,
-    before: Standing,
+    up_to_date: Vec<bool>,
+    before: NodeStates,
     files: Files,
 }
 
-/// A run in which every node stands where it stood.
-fn quiet(
-    request: &Request<'_>,
-    needed: &[bool],
-    before: Option<&Standing>,
-    emit: &mut (dyn FnMut(&Event) + Send),
-) -> Summary {
+/// A run in which every node is up to date.
+fn noop(request: &Request<'_>, known: Known, run: String, emit: &mut (dyn FnMut(&Event) + Send)) -> Summary {
+    let Known { needed, mut before, files, .. } = known;
     let mut summary = Summary::default();
+    let nodes = needed.iter().filter(|n| **n).count();
+    emit(&Event::RunStarted { run, base: before.run(), nodes, jobs: None });
     for (i, node) in request.plan.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
         summary.cached += 1;
-        let Some(stood) = before.and_then(|b| b.node(i)) else { continue };
+        let Some(state) = before.node(i) else { continue };
         emit(&Event::NodeFinished {
             node: node.name.clone(),
             state: Ended::Cached,
-            key: Some(stood.key),
+            key: Some(state.key),
             seconds: 0.0,
             peak: None,
-            stands: true,
-            outputs: stood.outputs(node).map(|(name, stored)| (name.clone(), stored.digest)).collect(),
+            unchanged: true,
+            outputs: state.outputs(node).map(|(name, stored)| (name.clone(), stored.digest)).collect(),
             error: None,
             help: None,
             log: Vec::new(),
         });
     }
+    if nodes == needed.len() {
+        before.are_all_up_to_date();
+    }
+    // A file that was only touched is not to be hashed by every run from now on.
+    if files.are_renewed() {
+        before.put_files(&files);
+        remember(request.cache);
+    }
+    summary.states = Some(before);
     summary
 }
 
@@ -262,7 +229,7 @@ fn work_off(
     let scheduler = Scheduler::new(request, &shop, known);
     let (scheduler, fault) = Crew::new(&shop, scheduler).run();
     remember(cache);
-    let (mut summary, standing, unsynced) = scheduler.finish();
+    let Finished { mut summary, states, all_up_to_date, unsynced } = scheduler.finish();
     if fault.is_some() {
         return Ok((summary, fault));
     }
@@ -284,11 +251,10 @@ fn work_off(
             tracing::debug!("{fault}");
         }
     }
-    // What somebody withdrew meanwhile (a check of the cache, say) is to be looked up by the next run: nothing is said of where
-    // nodes stand.
+    // What somebody withdrew meanwhile (a check of the cache, say) is to be looked up by the next run.
     let now = cache.records_mark();
     let withdrawn = !cache.nothing_withdrawn_since(&known_at);
-    summary.standing = (!withdrawn).then(|| standing.at(now, &shop.run, summary.all_stand));
+    summary.states = (!withdrawn).then(|| states.at(now, &shop.run, all_up_to_date));
     Ok((summary, None))
 }
 

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::event::{Ended, Event};
-use super::inputs::{self, Files, prints};
+use super::inputs::{self, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
-use super::standing::{Standing, Stood};
 use super::work::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, Shop, Task};
 use super::{Known, Request, Summary};
 use crate::cache::{Hashed, Stored};
+use crate::digest::Root;
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::plan::{Resources, Source, Work};
+use crate::state::{Files, NodeState, NodeStates, digest_of_inputs};
 
 /// How often a node is run again because a file changed under it.
 const MOST_CHANGES: u32 = 3;
@@ -46,12 +47,12 @@ pub(super) struct Scheduler<'env> {
     request: &'env Request<'env>,
     shop: &'env Shop<'env>,
     files: Files,
-    before: Standing,
+    before: NodeStates,
     states: Vec<State>,
     /// The results that are there.
-    results: Vec<Option<Stood>>,
-    /// Which of them were there when the last run ended.
-    stands: Vec<bool>,
+    results: Vec<Option<NodeState>>,
+    /// Which of them the last run left, and are up to date.
+    unchanged: Vec<bool>,
     keys: Vec<Option<Key>>,
     /// How long nodes took, as far as that is known.
     took: Vec<Option<f64>>,
@@ -83,26 +84,36 @@ pub(super) struct Scheduler<'env> {
 struct Told {
     seconds: f64,
     peak: Option<u64>,
-    /// It stands where it stood.
-    stands: bool,
+    /// The last run left its result, which is up to date.
+    unchanged: bool,
     failed: Option<Failed>,
+}
+
+/// What a run leaves.
+pub(super) struct Finished {
+    pub summary: Summary,
+    pub states: NodeStates,
+    /// Every node of the plan has its result, from inputs that did not change meanwhile.
+    pub all_up_to_date: bool,
+    /// There is work to put on the disk.
+    pub unsynced: bool,
 }
 
 impl<'env> Scheduler<'env> {
     pub fn new(request: &'env Request<'env>, shop: &'env Shop<'env>, known: Known) -> Self {
         let plan = request.plan;
         let count = plan.nodes.len();
-        let Known { needed, still, mut before, files } = known;
+        let Known { needed, up_to_date, mut before, files } = known;
         let state = |i: usize| match needed[i] {
-            true => State::Waiting(plan.reads(i).filter(|r| !still[*r]).count()),
+            true => State::Waiting(plan.reads(i).filter(|r| !up_to_date[*r]).count()),
             false => State::Unwanted,
         };
-        let took = (0..count).map(|i| before.node(i).map(|stood| stood.seconds)).collect();
-        let results: Vec<_> = (0..count).map(|i| if still[i] { before.take(i) } else { None }).collect();
+        let took = (0..count).map(|i| before.node(i).map(|state| state.seconds)).collect();
+        let results: Vec<_> = (0..count).map(|i| if up_to_date[i] { before.take(i) } else { None }).collect();
         let mut scheduler = Self {
             states: (0..count).map(state).collect(),
             results,
-            stands: still.clone(),
+            unchanged: up_to_date.clone(),
             keys: vec![None; count],
             took,
             changes: vec![0; count],
@@ -123,28 +134,28 @@ impl<'env> Scheduler<'env> {
             files,
             before,
         };
-        for i in (0..count).filter(|i| still[*i]) {
-            scheduler.tell_over(i, Ended::Cached, Told { stands: true, ..Told::default() });
+        for i in (0..count).filter(|i| up_to_date[*i]) {
+            scheduler.tell_over(i, Ended::Cached, Told { unchanged: true, ..Told::default() });
         }
         scheduler
     }
 
-    /// What came out, where the nodes stand, and whether there is work to put on the disk.
-    pub fn finish(mut self) -> (Summary, Standing, bool) {
+    /// What the run leaves.
+    pub fn finish(self) -> Finished {
         let unsynced = self.unsynced > SYNC_AFTER;
         let ended = |s: &State| matches!(s, State::Over(Ended::Cached | Ended::Executed));
-        self.summary.all_stand = self.states.iter().all(ended) && self.changes.iter().all(|n| *n == 0);
-        let mut standing = self.before;
+        let all_up_to_date = self.states.iter().all(ended) && self.changes.iter().all(|n| *n == 0);
+        let mut states = self.before;
         for (i, result) in self.results.into_iter().enumerate() {
             match result {
-                Some(stood) if self.stands[i] => standing.put_back(i, stood),
-                // Where there is doubt about an output, it is looked at again.
-                result if self.states[i] != State::Unwanted => standing.put(i, result),
+                Some(state) if self.unchanged[i] => states.put_back(i, state),
+                // Where there is doubt about an output, it is checked again.
+                result if self.states[i] != State::Unwanted => states.put(i, result),
                 _ => {}
             }
         }
-        standing.put_files(&self.files);
-        (self.summary, standing, unsynced)
+        states.put_files(&self.files);
+        Finished { summary: self.summary, states, all_up_to_date, unsynced }
     }
 
     /// The result of a node, as the cache has it.
@@ -295,10 +306,10 @@ impl<'env> Scheduler<'env> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
         let known_will_do = self.mode(i) == Mode::Known;
-        if known_will_do && self.stands(i) {
+        if known_will_do && self.is_up_to_date(i) {
             self.results[i] = self.before.take(i);
-            self.stands[i] = true;
-            self.over(i, Ended::Cached, Told { stands: true, ..Told::default() });
+            self.unchanged[i] = true;
+            self.over(i, Ended::Cached, Told { unchanged: true, ..Told::default() });
             return Ok(());
         }
         let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
@@ -354,20 +365,21 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
-    /// Whether a node reads what it read when the last run ended, and its outputs are what they were.
-    fn stands(&self, i: usize) -> bool {
-        let Some(stood) = self.before.node(i) else { return false };
+    /// Whether a node reads what it read in the last run, and nobody changed its outputs since.
+    fn is_up_to_date(&self, i: usize) -> bool {
+        let Some(state) = self.before.node(i) else { return false };
         let node = &self.request.plan.nodes[i];
-        let reads = inputs::digest_of_inputs(node, &self.stored(), &self.files);
-        reads == Some(stood.inputs) && self.before.is_there(node, stood)
+        let inputs = digest_of_inputs(node, &self.stored(), &self.files);
+        inputs == Some(state.inputs)
+            && Root::open(&self.request.out).is_ok_and(|out| state.outputs_are_unchanged(node, &out))
     }
 
     /// Takes in a result whose outputs have appeared.
     fn put(&mut self, i: usize, key: Key, placed: Vec<Hashed>, seconds: f64) {
         let node = &self.request.plan.nodes[i];
-        let inputs = inputs::digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
-        self.results[i] = Some(Stood { key, inputs, placed, seconds });
-        self.stands[i] = false;
+        let inputs = digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
+        self.results[i] = Some(NodeState { key, inputs, placed, seconds });
+        self.unchanged[i] = false;
         self.made[i] += 1;
     }
 
@@ -400,7 +412,7 @@ impl<'env> Scheduler<'env> {
                 node = self.request.plan.nodes[*by].name,
                 "a cached output is corrupt or missing: it is computed again"
             );
-            self.stands[*by] = false;
+            self.unchanged[*by] = false;
             if let Some(result) = self.results[*by].take() {
                 self.shop.cache.withdraw(&result.key)?;
             }
@@ -560,7 +572,7 @@ impl<'env> Scheduler<'env> {
     }
 
     fn tell_over(&mut self, i: usize, ended: Ended, told: Told) {
-        let Told { seconds, peak, stands, failed } = told;
+        let Told { seconds, peak, unchanged, failed } = told;
         let plan = self.request.plan;
         self.states[i] = State::Over(ended);
         match ended {
@@ -579,7 +591,7 @@ impl<'env> Scheduler<'env> {
             key: result.map(|r| r.key).or(self.keys[i]),
             seconds,
             peak,
-            stands,
+            unchanged,
             outputs: digests.collect(),
             error: Some(message).filter(|m| !m.is_empty()),
             help,

@@ -594,7 +594,6 @@ impl<'a> Builder<'a> {
             patterns,
             own_folders: self.grounds.left_out(),
             described: self.described,
-            identity: Digest::default(),
             by_name: OnceLock::new(),
         })
     }

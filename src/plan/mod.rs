@@ -3,9 +3,9 @@
 mod build;
 mod command;
 mod grounds;
-mod kept;
 mod pattern;
 mod places;
+mod premises;
 mod reference;
 mod schema;
 mod select;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub use grounds::Grounds;
-pub use kept::{Asked, Kept, Premises};
+pub use premises::{Asked, Premises};
 pub use schema::describe_parameters;
 
 use crate::digest::Digest;
@@ -46,8 +46,6 @@ pub struct Plan {
     pub own_folders: Vec<PathBuf>,
     /// Of the descriptions of the workers that it was made from.
     pub described: Digest,
-    /// Of all that it was made from.
-    pub identity: Digest,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
@@ -67,7 +65,7 @@ pub struct Node {
     /// Who does the work.
     pub work: Work,
     /// Every parameter of a worker's kind, defaults filled in, those that do not count left out.
-    #[serde(with = "kept::as_text")]
+    #[serde(with = "as_text")]
     pub parameters: serde_json::Value,
     /// The digests of the source files behind the result.
     #[serde(skip)]
@@ -184,6 +182,19 @@ pub enum CpuDemand {
 }
 
 impl Plan {
+    /// A plan that was kept, for its premises hold.
+    pub(crate) fn kept(nodes: Vec<Node>, order: Vec<usize>, premises: &Premises, described: Digest) -> Self {
+        Self {
+            graph: graph(&nodes),
+            nodes,
+            order,
+            patterns: premises.patterns.clone(),
+            own_folders: premises.grounds.left_out(),
+            described,
+            by_name: OnceLock::new(),
+        }
+    }
+
     /// The node with this full name.
     pub fn find(&self, name: &str) -> Option<usize> {
         let all = || self.nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
@@ -264,4 +275,22 @@ fn demand(cpu: &Cpu, parameters: &serde_json::Value) -> CpuDemand {
 fn parameter_count(parameters: &serde_json::Value, name: &str) -> u32 {
     let count = parameters.get(name).and_then(serde_json::Value::as_u64).unwrap_or(1);
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
+/// JSON inside a form that does not describe itself.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+    use serde_json::Value;
+
+    pub fn serialize<S: Serializer>(value: &Value, s: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(value).map_err(S::Error::custom)?.serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Value, D::Error> {
+        let text = <&str>::deserialize(d)?;
+        match text {
+            "null" => Ok(Value::Null),
+            text => serde_json::from_str(text).map_err(D::Error::custom),
+        }
+    }
 }

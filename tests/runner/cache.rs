@@ -278,17 +278,17 @@ fn a_file_that_was_only_touched_is_hashed_once_and_then_known_again() {
     let p = chain();
     p.run_ok(&[]);
     p.run_ok(&[]);
-    let standing = || {
+    let kept = || {
         let all = crate::support::files(&p.path("cache/memo"));
-        let file = all.into_iter().find(|f| f.extension().is_some_and(|e| e == "standing")).unwrap();
+        let file = all.into_iter().find(|f| f.extension().is_some_and(|e| e == "plan")).unwrap();
         std::fs::metadata(file).unwrap().modified().unwrap()
     };
-    let before = standing();
+    let before = kept();
     p.write("notes.txt", "one\ntwo\n");
     std::thread::sleep(Duration::from_millis(60));
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
-    let touched = standing();
+    let touched = kept();
     assert!(touched > before, "what it is now is remembered");
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
-    assert_eq!(standing(), touched, "and then nothing is new");
+    assert_eq!(kept(), touched, "and then nothing is new");
 }
