@@ -132,9 +132,3 @@ impl<T> At<T> for std::io::Result<T> {
         })
     }
 }
-
-impl<T> At<T> for nix::Result<T> {
-    fn at(self, doing: &str, path: &Path) -> Result<T> {
-        self.map_err(std::io::Error::from).at(doing, path)
-    }
-}

@@ -17,7 +17,6 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, file_number};
@@ -240,7 +239,7 @@ impl History {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        flock(&file, FlockOperation::LockExclusive)?;
+        file.lock()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         // A line that a lost power tore is no run.
@@ -513,7 +512,7 @@ impl Recorder {
         serde_json::to_writer(&mut line, &quiet)?;
         line.push(b'\n');
         let mut file = File::options().append(true).create(true).open(quiet_file(&self.cache))?;
-        flock(&file, FlockOperation::LockExclusive)?;
+        file.lock()?;
         file.write_all(&line)
     }
 

@@ -48,7 +48,7 @@ impl Cache {
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
         // A running pipeline may be about to continue from a step that somebody called spent.
-        let used = self.records().relied_on(&running).at("read", &records)?;
+        let used = self.records().pinned(&running).at("read", &records)?;
         let in_use = |key: &Key, record: &Record| used.contains(key) || running.contains(&record.made.run);
         let needed: HashSet<Digest> = all
             .iter()
@@ -163,8 +163,8 @@ impl Cache {
     ) -> Result<HashSet<Key>> {
         let mut kept = spared.clone();
         let with_fetched: Vec<String> = running.iter().cloned().chain([FETCHED.to_owned()]).collect();
-        let relied_on = self.records().relied_on(&with_fetched);
-        kept.extend(relied_on.at("read", &self.root.join("records"))?);
+        let pinned = self.records().pinned(&with_fetched);
+        kept.extend(pinned.at("read", &self.root.join("records"))?);
         let stays = |run: &String| running.contains(run) || runs.contains(run);
         kept.extend(all.iter().filter(|(_, _, r)| stays(&r.made.run)).map(|(key, ..)| *key));
         let known: HashMap<Key, &Record> = all.iter().map(|(key, _, record)| (*key, record)).collect();

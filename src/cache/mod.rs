@@ -33,9 +33,9 @@ mod scratch;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 pub use collect::Collected;
@@ -87,7 +87,7 @@ impl Cache {
         let path = root.join("memo").join(&name.to_string()[..16]);
         let memo = Memo::at(path);
         let cache = Self { root, records: Mutex::new(records), memo: Mutex::new(memo), boot };
-        cache.settle_doubts()?;
+        cache.recover()?;
         Ok(cache)
     }
 
@@ -97,19 +97,19 @@ impl Cache {
     }
 
     /// After the machine stopped without warning: results whose bytes did not reach the disk are withdrawn.
-    fn settle_doubts(&self) -> Result<()> {
+    fn recover(&self) -> Result<()> {
         if self.records().is_settled(&self.boot).at("read", &self.root.join("records"))? {
             return Ok(());
         }
-        let doubtful = self.records().doubtful(&self.boot);
-        if doubtful.is_empty() {
+        let unsynced = self.records().unsynced(&self.boot);
+        if unsynced.is_empty() {
             return Ok(());
         }
         tracing::info!(
-            results = doubtful.len(),
+            results = unsynced.len(),
             "the machine was restarted: looking at results written shortly before"
         );
-        for key in doubtful {
+        for key in unsynced {
             let Some(record) = self.record(&key) else { continue };
             let whole = self.has_all(&record, Look::AtBytes)?;
             match self.is_spent(&key) {
@@ -220,7 +220,7 @@ impl Cache {
         // What is written while the disk is waited for may miss it.
         let upto = self.records().mark();
         let folder = File::open(&self.root).at("open", &self.root)?;
-        nix::unistd::syncfs(&folder).at("sync", &self.root)?;
+        rustix::fs::syncfs(&folder).map_err(std::io::Error::from).at("sync", &self.root)?;
         // A collection may have put shorter records in their place.
         if !self.records().mark().is_of_the_file_of(&upto) {
             return self.end_run();
@@ -232,7 +232,7 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn rely_on(&self, run: &str, keys: &[Key]) -> Result<()> {
+    pub fn pin(&self, run: &str, keys: &[Key]) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -328,11 +328,11 @@ impl Cache {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 
     fn memo(&self) -> MutexGuard<'_, Memo> {
-        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memo.lock()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::memo::{has_coarse_times, has_coarse_young_times, too_young};
@@ -459,8 +460,8 @@ impl Cache {
 
 /// Whether an error is one of this process, and not of what it looked at.
 fn says_nothing(e: &std::io::Error) -> bool {
-    use nix::libc::{EACCES, EMFILE, ENFILE, ENOMEM, EPERM};
-    e.raw_os_error().is_some_and(|code| [EACCES, EMFILE, ENFILE, ENOMEM, EPERM].contains(&code))
+    let own = [Errno::ACCESS, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::PERM];
+    Errno::from_io_error(e).is_some_and(|code| own.contains(&code))
 }
 
 /// The files of a file or folder, and whether it is a folder.

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Copied;
 use super::journal::{Entry, Journal, Reader};
@@ -130,7 +131,7 @@ impl Placed {
 
     /// `None` where there is no journal and none is to be made.
     fn with<T>(&self, make: bool, act: impl FnOnce(&mut Open) -> io::Result<T>) -> io::Result<Option<T>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if open.is_none() {
             if !make && !self.file.exists() {
                 return Ok(None);

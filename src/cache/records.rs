@@ -304,7 +304,7 @@ impl Records {
     }
 
     /// Results that were written before the machine last stopped, and perhaps never reached the disk.
-    pub fn doubtful(&mut self, boot: &str) -> Vec<Key> {
+    pub fn unsynced(&mut self, boot: &str) -> Vec<Key> {
         self.load();
         // The kernel still has what was written since this start of the machine, on the disk or not.
         if self.known.last_boot.as_deref() == Some(boot.as_bytes()) {
@@ -384,7 +384,7 @@ impl Records {
     /// As [`Records::all`].
     pub fn runs(&mut self) -> io::Result<Vec<String>> {
         let mut last: HashMap<String, u64> = HashMap::new();
-        let fetched = self.relied_on(&[FETCHED.to_owned(), WAS_FETCHED.to_owned()])?;
+        let fetched = self.pinned(&[FETCHED.to_owned(), WAS_FETCHED.to_owned()])?;
         for (key, _, record) in self.all()?.into_iter().filter(|(key, ..)| !fetched.contains(key)) {
             let at = self.known.places.get(&key).map_or(0, |(_, place)| place.at);
             let last = last.entry(record.made.run).or_default();
@@ -399,7 +399,7 @@ impl Records {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn relied_on(&mut self, runs: &[String]) -> io::Result<HashSet<Key>> {
+    pub fn pinned(&mut self, runs: &[String]) -> io::Result<HashSet<Key>> {
         self.load();
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
         let mut out = HashSet::new();

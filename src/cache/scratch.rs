@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::folder::{self, is_name_of_run};
 use super::{Cache, locks, remove};
@@ -44,7 +45,7 @@ impl Drop for Room<'_> {
         let empty = std::fs::read_dir(&self.path).is_ok_and(|mut d| d.next().is_none());
         if empty && !self.spoilt {
             let path = std::mem::take(&mut self.path);
-            self.scratch.empty.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+            self.scratch.empty.lock().push(path);
         } else {
             remove(&self.path);
         }
@@ -73,7 +74,7 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made.
     pub fn room(&self) -> Result<Room<'_>> {
-        let used = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let used = self.empty.lock().pop();
         let path = match used {
             Some(path) => path,
             None => self.folder()?,

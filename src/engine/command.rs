@@ -16,23 +16,23 @@ use wait4::{ResUse, Wait4};
 
 use super::confined;
 use super::names::is_plain;
-use super::work::{End, Failed, Place, Reading, Run, Said, Shop, kills_for_memory, open_log};
+use super::work::{Attempt, End, Failed, Reading, Run, RunContext, WorkerReport, kills_for_memory, open_log};
 use crate::fault::At;
 
 /// Variables of the caller that a command sees. All others are left out: what is not declared cannot change a
 /// result.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL"];
 
-impl Shop<'_> {
+impl RunContext<'_> {
     pub(super) fn run_command(
         &self,
         task: &Run<'_>,
-        place: &mut Place<'_>,
+        attempt: &mut Attempt<'_>,
         (run, env, strict): (&str, &BTreeMap<String, String>, Option<&[PathBuf]>),
-    ) -> Result<Said, End> {
+    ) -> Result<WorkerReport, End> {
         // Its own folder has no blank in its path, as far as that can be had.
         let seen_as = |path: &Path| self.names.of(path);
-        let room = seen_as(place.room.path());
+        let room = seen_as(attempt.room.path());
         let mut seen = Vec::with_capacity(task.reads.len());
         for (name, reads) in &task.reads {
             seen.push((name, Seen::of(&room, name, reads, task.several(name), &seen_as)?));
@@ -41,7 +41,7 @@ impl Shop<'_> {
         let script = script(run, &seen);
         match script.len() > LONG {
             true => {
-                let file = place.room.path().join(".script");
+                let file = attempt.room.path().join(".script");
                 std::fs::write(&file, script).at("write", &file)?;
                 command.arg(file);
             }
@@ -49,7 +49,7 @@ impl Shop<'_> {
                 command.arg("-c").arg(script);
             }
         }
-        command.current_dir(&place.out).process_group(0).env_clear();
+        command.current_dir(&attempt.out).process_group(0).env_clear();
         for name in INHERITED {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -60,8 +60,8 @@ impl Shop<'_> {
         command.env("CUDA_VISIBLE_DEVICES", task.gpus().join(","));
         command.envs(env);
         for output in &task.node.outputs {
-            let path = place.out.join(&output.path);
-            if let Some(parent) = path.parent().filter(|p| *p != place.out) {
+            let path = attempt.out.join(&output.path);
+            if let Some(parent) = path.parent().filter(|p| *p != attempt.out) {
                 std::fs::create_dir_all(parent).at("create", parent)?;
             }
             command.env(format!("OUT_{}", output.name), seen_as(&path));
@@ -70,7 +70,7 @@ impl Shop<'_> {
             seen.tell(name, &mut command);
         }
         let pipe = |e: std::io::Error| End::Failed(Failed::new(format!("a pipe cannot be had: {e}")));
-        let (said, out) = std::io::pipe().map_err(pipe)?;
+        let (spoken, out) = std::io::pipe().map_err(pipe)?;
         let errors = out.try_clone().map_err(pipe)?;
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
         let child = match strict {
@@ -78,7 +78,7 @@ impl Shop<'_> {
             Some(also) => {
                 let mut reads: Vec<&Path> = also.iter().map(PathBuf::as_path).collect();
                 reads.extend(task.reads.values().flatten().map(|r| r.path.as_path()));
-                confined::spawn(&mut command, &reads, place.room.path(), !task.gpus().is_empty())?
+                confined::spawn(&mut command, &reads, attempt.room.path(), !task.gpus().is_empty())?
             }
         };
         let child = child.map_err(|e| End::Failed(unstarted(&e)))?;
@@ -86,19 +86,19 @@ impl Shop<'_> {
         drop(command);
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         let entered = self.stop.enter(group, task.node.timeout);
-        let ended = attend(child, said, &place.log);
+        let ended = attend(child, spoken, &attempt.log);
         let timed_out = entered.leave();
         let ended =
             ended.map_err(|e| End::Failed(Failed::new(format!("the command cannot be waited for: {e}"))))?;
         let (status, peak) = (ended.status, Some(ended.rusage.maxrss));
         if end_rest(group) {
-            place.room.spoil();
+            attempt.room.spoil();
         }
         if status.success() {
-            return Ok(Said { peak, ..Said::default() });
+            return Ok(WorkerReport { peak, ..WorkerReport::default() });
         }
         let end = self.ended(status, timed_out, task, "the command");
-        Err(if strict.is_some() { confined::explain(end, &place.log) } else { end })
+        Err(if strict.is_some() { confined::explain(end, &attempt.log) } else { end })
     }
 
     /// Says how a process ended that ought to have ended well.
@@ -130,9 +130,9 @@ impl Shop<'_> {
 }
 
 /// Follows a command to its end, writing what it says to the log. A command that says nothing has no log.
-fn attend(child: Child, said: PipeReader, path: &Path) -> std::io::Result<ResUse> {
+fn attend(child: Child, spoken: PipeReader, path: &Path) -> std::io::Result<ResUse> {
     let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
-    if let Err(e) = listen(&child, said, path) {
+    if let Err(e) = listen(&child, spoken, path) {
         end_rest(group);
         child.wait4()?;
         return Err(e);
@@ -142,11 +142,11 @@ fn attend(child: Child, said: PipeReader, path: &Path) -> std::io::Result<ResUse
 
 /// Listens until the command has ended. What it started and left behind may keep the pipe open, and go on talking:
 /// the end of the command counts.
-fn listen(child: &Child, mut said: PipeReader, path: &Path) -> std::io::Result<()> {
+fn listen(child: &Child, mut spoken: PipeReader, path: &Path) -> std::io::Result<()> {
     let mut log: Option<File> = None;
     let mut buffer = [0; 8192];
-    let mut take = |said: &mut PipeReader| -> std::io::Result<usize> {
-        let n = said.read(&mut buffer)?;
+    let mut take = |spoken: &mut PipeReader| -> std::io::Result<usize> {
+        let n = spoken.read(&mut buffer)?;
         if n > 0 {
             if log.is_none() {
                 log = open_log(path).ok();
@@ -159,7 +159,7 @@ fn listen(child: &Child, mut said: PipeReader, path: &Path) -> std::io::Result<(
     let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return Ok(()) };
     let process = pidfd_open(process, PidfdFlags::empty())?;
     loop {
-        let mut watched = [PollFd::new(&said, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
+        let mut watched = [PollFd::new(&spoken, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
         match poll(&mut watched, None) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other?,
@@ -168,15 +168,15 @@ fn listen(child: &Child, mut said: PipeReader, path: &Path) -> std::io::Result<(
         if over {
             break;
         }
-        if talks && take(&mut said)? == 0 {
+        if talks && take(&mut spoken)? == 0 {
             return Ok(());
         }
     }
     // What it said before its end is in the pipe, which holds no more than this.
     for _ in 0..16 {
-        let mut watched = [PollFd::new(&said, PollFlags::IN)];
+        let mut watched = [PollFd::new(&spoken, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut watched, Some(&now))? == 0 || take(&mut said)? == 0 {
+        if poll(&mut watched, Some(&now))? == 0 || take(&mut spoken)? == 0 {
             break;
         }
     }

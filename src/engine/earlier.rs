@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::work::{End, Mode, Run, Shop};
+use super::work::{End, Mode, Run, RunContext};
 use crate::cache::{Look, Record, Stored};
 use crate::fingerprint::{Fingerprint, Key};
 
@@ -20,7 +20,7 @@ pub(super) struct Earlier {
     pub outputs: BTreeMap<String, PathBuf>,
 }
 
-impl Shop<'_> {
+impl RunContext<'_> {
     /// The latest result that differs from a node's in those inputs alone by whose rows its kind works. That of the same node goes
     /// before those of others.
     pub(super) fn earlier(&self, task: &Run<'_>) -> Result<Earlier, End> {
@@ -45,7 +45,7 @@ impl Shop<'_> {
         }
         let Some((key, record)) = found else { return Ok(Earlier::default()) };
         // From here on no collection takes it away while this run goes on.
-        self.cache.rely_on(&self.run, &[key])?;
+        self.cache.pin(&self.run, &[key])?;
         // What is taken over gets new digests: damage that hides would hide for good.
         if !self.cache.has_all(&record, Look::AtBytes).unwrap_or(false) {
             return Ok(Earlier::default());

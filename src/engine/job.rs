@@ -10,7 +10,7 @@ use std::time::Duration;
 use lfs_stage::{Job, NOTE_FILE, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
-use super::work::{End, Failed, Mode, Place, Run, Said, Shop, open_log};
+use super::work::{Attempt, End, Failed, Mode, Run, RunContext, WorkerReport, open_log};
 use crate::cache::{Look, Made, NoCollection, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
@@ -21,24 +21,29 @@ use crate::worker::{Heard, Worker};
 /// How long to listen before looking whether the run is being stopped.
 const LISTEN: Duration = Duration::from_millis(200);
 
-impl Shop<'_> {
-    pub(super) fn run_job(&self, task: &Run<'_>, place: &mut Place<'_>, program: usize) -> Result<Said, End> {
-        place.out = place.room.path().join("out");
-        std::fs::create_dir(&place.out).at("create", &place.out)?;
+impl RunContext<'_> {
+    pub(super) fn run_job(
+        &self,
+        task: &Run<'_>,
+        attempt: &mut Attempt<'_>,
+        program: usize,
+    ) -> Result<WorkerReport, End> {
+        attempt.out = attempt.room.path().join("out");
+        std::fs::create_dir(&attempt.out).at("create", &attempt.out)?;
         let earlier = self.earlier(task)?;
         let job = Job {
             node: task.node.name.clone(),
             kind: task.node.kind.clone(),
             parameters: task.node.parameters.clone(),
             inputs: task.bindings.clone(),
-            outputs: task.node.outputs.iter().map(|o| (o.name.clone(), place.out.join(&o.path))).collect(),
-            scratch: place.room.path().join("own"),
+            outputs: task.node.outputs.iter().map(|o| (o.name.clone(), attempt.out.join(&o.path))).collect(),
+            scratch: attempt.room.path().join("own"),
             threads: task.threads(),
             earlier: earlier.outputs,
         };
         std::fs::create_dir(&job.scratch).at("create", &job.scratch)?;
         let mut worker = self.worker(program, task.node, task.gpus())?;
-        worker.log_to(Some(open_log(&place.log)?));
+        worker.log_to(Some(open_log(&attempt.log)?));
         worker.measure();
         // What a check computes is named by no record.
         let unnamed = match task.mode {
@@ -48,9 +53,9 @@ impl Shop<'_> {
         worker.say(&Request::Run(job.clone()));
         let result = std::thread::scope(|scope| {
             let mut host = Host {
-                shop: self,
+                context: self,
                 task,
-                place,
+                attempt,
                 program,
                 job: &job,
                 scope,
@@ -58,20 +63,20 @@ impl Shop<'_> {
                 keys: HashMap::new(),
                 fresh: HashMap::new(),
                 _unnamed: unnamed,
-                said: Said::default(),
+                report: WorkerReport::default(),
             };
             let result = host.listen(&mut worker);
             // Helpers of steps that nobody waits for any more end before the scope does.
-            result.map(|usable| (host.said, usable))
+            result.map(|usable| (host.report, usable))
         });
         match result {
-            Ok((mut said, usable)) => {
-                said.peak = worker.peak();
-                said.earlier = earlier.key;
+            Ok((mut report, usable)) => {
+                report.peak = worker.peak();
+                report.earlier = earlier.key;
                 if usable {
                     self.keep(program, task.gpus(), worker);
                 }
-                Ok(said)
+                Ok(report)
             }
             // After a failure that it reported a worker is as good as new; after others it is not kept.
             Err((end, usable)) => {
@@ -96,9 +101,9 @@ struct Asked<'scope> {
 
 /// Speaks with the worker of one job.
 struct Host<'scope, 'env> {
-    shop: &'env Shop<'env>,
+    context: &'env RunContext<'env>,
     task: &'env Run<'env>,
-    place: &'env Place<'env>,
+    attempt: &'env Attempt<'env>,
     program: usize,
     job: &'env Job,
     scope: &'scope Scope<'scope, 'env>,
@@ -108,7 +113,7 @@ struct Host<'scope, 'env> {
     /// The steps that this job computed, where those that were known before do not count.
     fresh: HashMap<Key, Record>,
     _unnamed: Option<NoCollection>,
-    said: Said,
+    report: WorkerReport,
 }
 
 /// An early end, and whether the worker can be used again.
@@ -117,14 +122,14 @@ type Ending = (End, bool);
 impl<'scope, 'env> Host<'scope, 'env> {
     /// Says whether the worker can be used again: its time may have been over just when it was done.
     fn listen(&mut self, worker: &mut Worker) -> Result<bool, Ending> {
-        let entered = self.shop.stop.enter(worker.group(), self.task.node.timeout);
-        let mut log = open_log(&self.place.log).map_err(|f| (f.into(), false))?;
+        let entered = self.context.stop.enter(worker.group(), self.task.node.timeout);
+        let mut log = open_log(&self.attempt.log).map_err(|f| (f.into(), false))?;
         loop {
             match worker.hear(LISTEN) {
                 Heard::Nothing => {}
                 Heard::Gone(status) => {
                     let timed_out = entered.leave();
-                    return Err((self.shop.ended(status, timed_out, self.task, "the worker"), false));
+                    return Err((self.context.ended(status, timed_out, self.task, "the worker"), false));
                 }
                 Heard::Nonsense(line) => {
                     let _ = writeln!(log, "{line}");
@@ -144,7 +149,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
     }
 
     fn event(&self, event: Event) {
-        self.shop.say(&event);
+        self.context.emit(&event);
     }
 
     fn answer(&mut self, reply: Reply, log: &mut std::fs::File) -> Result<Option<Request>, End> {
@@ -158,18 +163,18 @@ impl<'scope, 'env> Host<'scope, 'env> {
             }
             Reply::Warning { text } => {
                 let _ = writeln!(log, "warning: {text}");
-                self.said.warnings.push(text.clone());
+                self.report.warnings.push(text.clone());
                 self.event(Event::NodeWarning { node, text });
             }
             Reply::Metric { name, value } => {
-                self.said.metrics.insert(name.clone(), value);
+                self.report.metrics.insert(name.clone(), value);
                 self.event(Event::NodeMetric { node, name, value });
             }
             Reply::Cell { name, cell } => {
-                self.said.cells.insert(name, cell);
+                self.report.cells.insert(name, cell);
             }
             Reply::Finding { claim, verdict } => {
-                self.said.findings.insert(claim, verdict);
+                self.report.findings.insert(claim, verdict);
             }
             Reply::Steps { steps } => return self.ask(steps).map(Some),
             Reply::StepDone { index } => {
@@ -181,8 +186,8 @@ impl<'scope, 'env> Host<'scope, 'env> {
             Reply::Spent { .. } if self.task.mode == Mode::Check => {}
             Reply::Spent { digests } => {
                 let keys: Vec<Key> = digests.iter().filter_map(|d| self.keys.get(d)).copied().collect();
-                self.shop.cache.spend(&keys)?;
-                self.shop.spent.store(true, Ordering::Relaxed);
+                self.context.cache.spend(&keys)?;
+                self.context.spent.store(true, Ordering::Relaxed);
             }
             Reply::Done | Reply::Failed(_) => {}
         }
@@ -202,7 +207,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
             found.push((self.known(&key, asked.step.note_will_do)?, asked));
         }
         // What is done is kept: a stopped job goes on here the next time.
-        if self.shop.stop.asked() && found.iter().any(|(known, _)| known.is_none()) {
+        if self.context.stop.asked() && found.iter().any(|(known, _)| known.is_none()) {
             return Err(End::Stopped);
         }
         // What some of them continue from is computed first: until then nothing of them is given out.
@@ -234,19 +239,20 @@ impl<'scope, 'env> Host<'scope, 'env> {
 
     /// Has a step computed: the first by the asking worker itself, others elsewhere while there is room.
     fn give_out(&self, asked: &mut Asked<'scope>, own: &mut bool) -> Result<StepAnswer, End> {
-        let folder = self.shop.scratch()?.folder()?;
+        let folder = self.context.scratch()?.folder()?;
         asked.folder = Some(folder.clone());
-        let free = if *own { self.shop.slots.take(&self.task.node.resources) } else { None };
+        let free = if *own { self.context.slots.take(&self.task.node.resources) } else { None };
         let Some(taken) = free else {
             *own = true;
             return Ok(StepAnswer::Compute { folder });
         };
-        let (shop, job, program) = (self.shop, self.job.clone(), self.program);
-        let log = self.place.log.clone();
+        let (context, job, program) = (self.context, self.job.clone(), self.program);
+        let log = self.attempt.log.clone();
         let node = self.task.node;
         let request = Request::RunStep { job, step: asked.step.clone(), after: asked.after.clone(), folder };
-        asked.elsewhere =
-            Some(self.scope.spawn(move || shop.elsewhere(program, node, &taken.what.gpus, &request, &log)));
+        asked.elsewhere = Some(
+            self.scope.spawn(move || context.elsewhere(program, node, &taken.what.gpus, &request, &log)),
+        );
         Ok(StepAnswer::Elsewhere)
     }
 
@@ -258,7 +264,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
     /// The fingerprint of a step: of the kind's code and facts, and what the worker says that it depends on.
     fn print(&self, step: &Step) -> Result<StepPrint, End> {
         let node = self.task.node;
-        let Some(kind) = self.shop.workers.kinds.get(&node.kind) else {
+        let Some(kind) = self.context.workers.kinds.get(&node.kind) else {
             return Err(End::Failed(Failed::new(format!("there is no kind `{}`", node.kind))));
         };
         let mut code = kind.info.code.clone();
@@ -296,18 +302,18 @@ impl<'scope, 'env> Host<'scope, 'env> {
         let digest: Digest = digest.parse().map_err(|_| {
             End::Failed(Failed::new(format!("the worker named `{digest}` as a step, which is no digest")))
         })?;
-        Ok(self.shop.cache.object(&digest))
+        Ok(self.context.cache.object(&digest))
     }
 
     fn known(&mut self, key: &Key, note_will_do: bool) -> Result<Option<StepAnswer>, End> {
-        let cache = self.shop.cache;
+        let cache = self.context.cache;
         let record = match self.task.mode {
             Mode::Known => cache.record_now(key)?,
             Mode::Again | Mode::Check => self.fresh.get(key).cloned(),
         };
         let Some(record) = record else { return Ok(None) };
         let Some(stored) = record.outputs.get(STEP) else { return Ok(None) };
-        cache.rely_on(&self.shop.run, &[*key])?;
+        cache.pin(&self.context.run, &[*key])?;
         if !cache.verify(stored, Look::AtStat)? {
             cache.set_aside(&stored.digest)?;
             // A damaged checkpoint is computed again, unless only its note is wanted.
@@ -320,7 +326,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
 
     /// Tells the worker of a step that is known.
     fn tell(&mut self, key: Key, digest: Digest, note: Option<serde_json::Value>) -> StepAnswer {
-        let folder = self.shop.cache.object(&digest);
+        let folder = self.context.cache.object(&digest);
         let digest = digest.to_string();
         self.keys.insert(digest.clone(), key);
         StepAnswer::Known { digest, folder, note }
@@ -338,16 +344,17 @@ impl<'scope, 'env> Host<'scope, 'env> {
                 "the worker delivered step {index}, which was cached"
             ))));
         };
-        self.shop.is_as_described(self.program)?;
+        self.context.is_as_described(self.program)?;
         let note = note_of(folder)?;
-        let no_collection = self.shop.cache.no_collection()?;
-        let stored = self.shop.cache.store(folder)?;
+        let no_collection = self.context.cache.no_collection()?;
+        let stored = self.context.cache.store(folder)?;
         let digest = stored.digest;
-        let made = Made { node: self.task.node.name.clone(), run: self.shop.run.clone(), ..Made::default() };
+        let made =
+            Made { node: self.task.node.name.clone(), run: self.context.run.clone(), ..Made::default() };
         let outputs = BTreeMap::from([(STEP.to_owned(), stored)]);
         let record = Record { outputs, made, note: note.clone(), ..Record::default() };
         if self.task.mode != Mode::Check {
-            self.shop.cache.put_step(&asked.key, &asked.print, &record)?;
+            self.context.cache.put_step(&asked.key, &asked.print, &record)?;
         }
         if self.task.mode != Mode::Known {
             self.fresh.insert(asked.key, record);
@@ -396,7 +403,7 @@ const LARGEST_NOTE: usize = 1 << 18;
 /// The one output of a step's record.
 const STEP: &str = "step";
 
-impl Shop<'_> {
+impl RunContext<'_> {
     /// Has a step computed by another worker.
     fn elsewhere(
         &self,

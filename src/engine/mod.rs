@@ -2,7 +2,6 @@
 
 mod command;
 mod confined;
-mod crew;
 mod earlier;
 mod event;
 mod forecast;
@@ -10,6 +9,7 @@ mod inputs;
 mod job;
 mod memory;
 mod names;
+mod pool;
 mod rank;
 mod scheduler;
 mod slots;
@@ -18,9 +18,10 @@ mod work;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 pub use event::{Ended, Event};
 pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
@@ -36,11 +37,11 @@ use crate::outputs::{Folder, refuse_foreign};
 use crate::plan::Plan;
 use crate::state::{Files, NodeStates, Prior};
 use crate::worker::Workers;
-use crew::Crew;
 use names::Names;
+use pool::Pool;
 use scheduler::{Finished, Scheduler};
 use slots::{Limits, Slots};
-use work::Shop;
+use work::RunContext;
 
 /// What to run, and how.
 pub struct Request<'a> {
@@ -52,7 +53,7 @@ pub struct Request<'a> {
     pub workers: &'a Workers,
     /// The cache.
     pub cache: &'a Cache,
-    /// Where outputs appear.
+    /// Where outputs are materialised.
     pub out: PathBuf,
     /// The wanted nodes; none means all.
     pub targets: Vec<usize>,
@@ -206,11 +207,11 @@ fn work_off(
     emit(&Event::RunStarted { run: run.clone(), base, nodes, jobs: Some(limits.cpu as usize) });
     request.stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
     let emit = Mutex::new(emit);
-    let voice = |event: &Event| (emit.lock().unwrap_or_else(PoisonError::into_inner))(event);
-    let shop = Shop {
+    let emitter = |event: &Event| (emit.lock())(event);
+    let context = RunContext {
         cache,
         out,
-        voice: &voice,
+        emitter: &emitter,
         workers: request.workers,
         idle: Mutex::default(),
         stop: request.stop.clone(),
@@ -225,9 +226,9 @@ fn work_off(
         run,
     };
     // It says that this run is alive: what it relies on is not collected. A cache that can only be read has no room.
-    let _ = shop.scratch();
-    let scheduler = Scheduler::new(request, &shop, known);
-    let (scheduler, fault) = Crew::new(&shop, scheduler).run();
+    let _ = context.scratch();
+    let scheduler = Scheduler::new(request, &context, known);
+    let (scheduler, fault) = Pool::new(&context, scheduler).run();
     remember(cache);
     let Finished { mut summary, states, all_up_to_date, unsynced } = scheduler.finish();
     if fault.is_some() {
@@ -245,16 +246,16 @@ fn work_off(
     if let Err(fault) = kept {
         return Ok((summary, Some(fault)));
     }
-    if shop.spent.load(Ordering::Relaxed) {
+    if context.spent.load(Ordering::Relaxed) {
         // Whatever stands in the way: the next collection does it.
-        if let Err(fault) = cache.remove_spent(&shop.run) {
+        if let Err(fault) = cache.remove_spent(&context.run) {
             tracing::debug!("{fault}");
         }
     }
     // What somebody withdrew meanwhile (a check of the cache, say) is to be looked up by the next run.
     let now = cache.records_mark();
     let withdrawn = !cache.nothing_withdrawn_since(&known_at);
-    summary.states = (!withdrawn).then(|| states.at(now, &shop.run, all_up_to_date));
+    summary.states = (!withdrawn).then(|| states.at(now, &context.run, all_up_to_date));
     Ok((summary, None))
 }
 

@@ -8,7 +8,7 @@ use super::event::{Ended, Event};
 use super::inputs::{self, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
-use super::work::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, Shop, Task};
+use super::work::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, RunContext, Task};
 use super::{Known, Request, Summary};
 use crate::cache::{Hashed, Stored};
 use crate::digest::Root;
@@ -45,7 +45,7 @@ enum State {
 /// Decides what is next, and takes in what came out.
 pub(super) struct Scheduler<'env> {
     request: &'env Request<'env>,
-    shop: &'env Shop<'env>,
+    context: &'env RunContext<'env>,
     files: Files,
     before: NodeStates,
     states: Vec<State>,
@@ -72,16 +72,16 @@ pub(super) struct Scheduler<'env> {
     /// After a fault of the machine.
     closed: bool,
     /// Results that were found and are not noted yet as relied on.
-    relied_on: Vec<Key>,
+    pinned: Vec<Key>,
     /// Seconds of work whose results may not be on the disk.
     unsynced: f64,
     summary: Summary,
-    told_of_stopping: u8,
+    announced_stops: u8,
 }
 
 /// What is told of a node that is over.
 #[derive(Default)]
-struct Told {
+struct Ending {
     seconds: f64,
     peak: Option<u64>,
     /// The last run left its result, which is up to date.
@@ -100,7 +100,7 @@ pub(super) struct Finished {
 }
 
 impl<'env> Scheduler<'env> {
-    pub fn new(request: &'env Request<'env>, shop: &'env Shop<'env>, known: Known) -> Self {
+    pub fn new(request: &'env Request<'env>, context: &'env RunContext<'env>, known: Known) -> Self {
         let plan = request.plan;
         let count = plan.nodes.len();
         let Known { needed, up_to_date, mut before, files } = known;
@@ -125,17 +125,17 @@ impl<'env> Scheduler<'env> {
             restoring: 0,
             tasks: VecDeque::new(),
             closed: false,
-            relied_on: Vec::new(),
+            pinned: Vec::new(),
             unsynced: 0.0,
             summary: Summary::default(),
-            told_of_stopping: 0,
+            announced_stops: 0,
             request,
-            shop,
+            context,
             files,
             before,
         };
         for i in (0..count).filter(|i| up_to_date[*i]) {
-            scheduler.tell_over(i, Ended::Cached, Told { unchanged: true, ..Told::default() });
+            scheduler.announce(i, Ended::Cached, Ending { unchanged: true, ..Ending::default() });
         }
         scheduler
     }
@@ -187,7 +187,7 @@ impl<'env> Scheduler<'env> {
 
     /// Whether another cache hit may be restored: as many at a time as there are processors.
     fn may_restore(&self) -> bool {
-        !self.hits.is_empty() && self.restoring < self.shop.slots.processors()
+        !self.hits.is_empty() && self.restoring < self.context.slots.processors()
     }
 
     /// What to do next. What runs has its slots.
@@ -218,14 +218,14 @@ impl<'env> Scheduler<'env> {
     pub fn skip_rest(&mut self) {
         for i in 0..self.states.len() {
             if !matches!(self.states[i], State::Unwanted | State::Over(_)) {
-                self.over(i, Ended::Skipped, Told::default());
+                self.over(i, Ended::Skipped, Ending::default());
             }
         }
     }
 
     /// Whether it is time to put results on the disk. Who asks does it.
     pub fn wants_sync(&mut self) -> bool {
-        let wants = self.unsynced > SYNC_AFTER && !self.shop.syncing.swap(true, Ordering::Relaxed);
+        let wants = self.unsynced > SYNC_AFTER && !self.context.syncing.swap(true, Ordering::Relaxed);
         if wants {
             self.unsynced = 0.0;
         }
@@ -233,11 +233,11 @@ impl<'env> Scheduler<'env> {
     }
 
     /// Says once that somebody asked for the end, and once more that it is to come now.
-    pub fn tell_of_stopping(&mut self, running: usize) {
-        let asked = u8::from(self.shop.stop.asked()) + u8::from(self.shop.stop.now());
-        if asked > self.told_of_stopping {
-            self.told_of_stopping = asked;
-            self.shop.say(&Event::RunStopping { running, now: asked > 1 });
+    pub fn announce_stopping(&mut self, running: usize) {
+        let asked = u8::from(self.context.stop.asked()) + u8::from(self.context.stop.now());
+        if asked > self.announced_stops {
+            self.announced_stops = asked;
+            self.context.emit(&Event::RunStopping { running, now: asked > 1 });
         }
     }
 
@@ -248,7 +248,7 @@ impl<'env> Scheduler<'env> {
         }
         // Noted together, and before anything that reads them starts.
         if self.restoring == 0 || !self.runnable.is_empty() {
-            self.shop.cache.rely_on(&self.shop.run, &std::mem::take(&mut self.relied_on))?;
+            self.context.cache.pin(&self.context.run, &std::mem::take(&mut self.pinned))?;
         }
         self.fill()
     }
@@ -256,9 +256,9 @@ impl<'env> Scheduler<'env> {
     /// Takes slots for what can start.
     fn fill(&mut self) -> Result<()> {
         let failed = self.summary.failed > 0 && !self.request.keep_going;
-        if failed || self.closed || self.shop.stop.asked() {
+        if failed || self.closed || self.context.stop.asked() {
             self.tasks.clear();
-            if self.shop.stop.asked() {
+            if self.context.stop.asked() {
                 self.hits.clear();
             }
             return Ok(());
@@ -270,12 +270,12 @@ impl<'env> Scheduler<'env> {
             let Some(Ranked(_, i)) = self.runnable.get(&wanted).and_then(|queue| queue.peek()) else { break };
             let i = *i;
             let taken = match refused.first() {
-                None => self.shop.slots.take(&wanted),
-                Some(first) => self.shop.slots.take_beside(&wanted, first),
+                None => self.context.slots.take(&wanted),
+                Some(first) => self.context.slots.take_beside(&wanted, first),
             };
             let Some(taken) = taken else {
                 if refused.is_empty() {
-                    self.shop.slots.wait_for(i);
+                    self.context.slots.wait_for(i);
                 }
                 refused.push(wanted);
                 continue;
@@ -309,14 +309,14 @@ impl<'env> Scheduler<'env> {
         if known_will_do && self.is_up_to_date(i) {
             self.results[i] = self.before.take(i);
             self.unchanged[i] = true;
-            self.over(i, Ended::Cached, Told { unchanged: true, ..Told::default() });
+            self.over(i, Ended::Cached, Ending { unchanged: true, ..Ending::default() });
             return Ok(());
         }
         let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
-        if known_will_do && let Some(record) = self.shop.cache.record(&key) {
+        if known_will_do && let Some(record) = self.context.cache.record(&key) {
             self.states[i] = State::Restoring;
             self.hits.push_back(Box::new(Restore { index: i, node, key, record }));
         } else {
@@ -329,16 +329,16 @@ impl<'env> Scheduler<'env> {
     fn queue(&mut self, i: usize) {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
-        let gpus = self.shop.slots.gpus();
+        let gpus = self.context.slots.gpus();
         if node.resources.gpu as usize > gpus {
             let message = format!("it asks for {} GPU, and this machine has {gpus}", node.resources.gpu);
             let failed = Failed::new(message);
             let failed = failed.help("lower `resources.gpu` of the stage or what makes it want GPUs (`device`), or run where there are more");
-            self.over(i, Ended::Failed, Told { failed: Some(failed), ..Told::default() });
+            self.over(i, Ended::Failed, Ending { failed: Some(failed), ..Ending::default() });
             return;
         }
         if self.priority.is_empty() {
-            self.priority = rank::ranks(plan, &self.took, self.shop.cache);
+            self.priority = rank::ranks(plan, &self.took, self.context.cache);
         }
         self.states[i] = State::Runnable;
         self.runnable.entry(node.resources.clone()).or_default().push(Ranked(self.priority[i], i));
@@ -357,9 +357,9 @@ impl<'env> Scheduler<'env> {
     fn end_early(&mut self, i: usize, end: End, seconds: f64) -> Result<()> {
         match end {
             End::Failed(failed) => {
-                self.over(i, Ended::Failed, Told { seconds, failed: Some(failed), ..Told::default() });
+                self.over(i, Ended::Failed, Ending { seconds, failed: Some(failed), ..Ending::default() });
             }
-            End::Stopped => self.over(i, Ended::Skipped, Told { seconds, ..Told::default() }),
+            End::Stopped => self.over(i, Ended::Skipped, Ending { seconds, ..Ending::default() }),
             End::Broken(fault) => return Err(fault),
         }
         Ok(())
@@ -405,7 +405,7 @@ impl<'env> Scheduler<'env> {
                 _ if again.contains(by) => None,
                 _ => continue,
             };
-            self.shop.cache.set_aside(&stored.digest)?;
+            self.context.cache.set_aside(&stored.digest)?;
             let Some(ended) = first else { continue };
             again.push(*by);
             tracing::warn!(
@@ -414,7 +414,7 @@ impl<'env> Scheduler<'env> {
             );
             self.unchanged[*by] = false;
             if let Some(result) = self.results[*by].take() {
-                self.shop.cache.withdraw(&result.key)?;
+                self.context.cache.withdraw(&result.key)?;
             }
             match ended {
                 Ended::Cached => self.summary.cached -= 1,
@@ -456,7 +456,7 @@ impl<'env> Scheduler<'env> {
         let (mut bindings, mut reads) = (BTreeMap::new(), BTreeMap::new());
         match node.work {
             Work::Command { .. } => reads = self.reads(i, &mut files),
-            Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.stored(), self.shop.cache),
+            Work::Worker(_) => bindings = inputs::bindings(node, plan, &self.stored(), self.context.cache),
         }
         let (objects, mode) = (self.objects(i), self.mode(i));
         let run = Run { index: i, node, key, fingerprint, files, objects, bindings, reads, taken, mode };
@@ -483,7 +483,7 @@ impl<'env> Scheduler<'env> {
                     reads.push(Reading { path, link: None });
                     continue;
                 }
-                let path = inputs::lies_at(source, &self.stored(), self.shop.cache);
+                let path = inputs::lies_at(source, &self.stored(), self.context.cache);
                 let last = inputs::last_name(source, plan);
                 let link = path.file_name().is_none_or(|n| *n != *last).then_some(last);
                 reads.push(Reading { path, link });
@@ -499,24 +499,24 @@ impl<'env> Scheduler<'env> {
         match outcome {
             Outcome::Restored(placed, took) => {
                 self.put(i, key, placed, took);
-                self.relied_on.push(key);
-                self.over(i, Ended::Cached, Told::default());
+                self.pinned.push(key);
+                self.over(i, Ended::Cached, Ending::default());
             }
             Outcome::Unusable => self.queue(i),
             Outcome::Unsound(of) => self.compute_again(i, &of)?,
             Outcome::Found(placed, took) => {
                 self.put(i, key, placed, took);
-                self.over(i, Ended::Cached, Told { seconds, ..Told::default() });
+                self.over(i, Ended::Cached, Ending { seconds, ..Ending::default() });
             }
             Outcome::Ran(placed, took, peak) => {
                 self.put(i, key, placed, took);
                 self.unsynced += seconds;
-                self.over(i, Ended::Executed, Told { seconds, peak, ..Told::default() });
+                self.over(i, Ended::Executed, Ending { seconds, peak, ..Ending::default() });
             }
             Outcome::Checked(placed, took, differences) => {
                 self.put(i, key, placed, took);
                 self.summary.differences.extend(differences);
-                self.over(i, Ended::Executed, Told { seconds, ..Told::default() });
+                self.over(i, Ended::Executed, Ending { seconds, ..Ending::default() });
             }
             Outcome::Changed(paths) => self.again(i, &paths, seconds)?,
             Outcome::Failed(failed) => self.end_early(i, End::Failed(failed), seconds)?,
@@ -532,11 +532,12 @@ impl<'env> Scheduler<'env> {
         let list: Vec<String> = paths.iter().map(|p| crate::manifest::shown(p)).collect();
         let list = list.join(", ");
         self.changes[i] += 1;
-        let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.shop.cache));
+        let renewed = paths.iter().try_for_each(|p| self.files.renew(p, self.context.cache));
         for before in self.request.plan.reads(i) {
             let key = self.results[before].as_ref().map(|r| r.key);
-            if let Some((key, record)) = key.and_then(|k| Some((k, self.shop.cache.record(&k)?)))
-                && let Err(end) = self.shop.appear(&self.request.plan.nodes[before], &key, &record, false)
+            if let Some((key, record)) = key.and_then(|k| Some((k, self.context.cache.record(&k)?)))
+                && let Err(end) =
+                    self.context.materialise(&self.request.plan.nodes[before], &key, &record, false)
             {
                 return self.end_early(i, end, seconds);
             }
@@ -544,18 +545,18 @@ impl<'env> Scheduler<'env> {
         if self.changes[i] > MOST_CHANGES || renewed.is_err() {
             let failed = Failed::new(format!("{list} kept changing while it ran"));
             let failed = Some(failed.help("let it come to rest, then run again"));
-            self.over(i, Ended::Failed, Told { seconds, failed, ..Told::default() });
+            self.over(i, Ended::Failed, Ending { seconds, failed, ..Ending::default() });
             return Ok(());
         }
         let text = format!("{list} changed while it ran: the result is discarded, and it runs again");
-        self.shop.say(&Event::NodeWarning { node, text });
+        self.context.emit(&Event::NodeWarning { node, text });
         self.states[i] = State::Ready;
         self.ready.push(i);
         Ok(())
     }
 
-    fn over(&mut self, i: usize, ended: Ended, told: Told) {
-        self.tell_over(i, ended, told);
+    fn over(&mut self, i: usize, ended: Ended, told: Ending) {
+        self.announce(i, ended, told);
         if !matches!(ended, Ended::Cached | Ended::Executed) {
             return;
         }
@@ -571,8 +572,8 @@ impl<'env> Scheduler<'env> {
         }
     }
 
-    fn tell_over(&mut self, i: usize, ended: Ended, told: Told) {
-        let Told { seconds, peak, unchanged, failed } = told;
+    fn announce(&mut self, i: usize, ended: Ended, told: Ending) {
+        let Ending { seconds, peak, unchanged, failed } = told;
         let plan = self.request.plan;
         self.states[i] = State::Over(ended);
         match ended {
@@ -585,7 +586,7 @@ impl<'env> Scheduler<'env> {
         let digests =
             result.iter().flat_map(|r| r.outputs(&plan.nodes[i])).map(|(n, s)| (n.clone(), s.digest));
         let Failed { message, help, log, .. } = failed.unwrap_or_default();
-        self.shop.say(&Event::NodeFinished {
+        self.context.emit(&Event::NodeFinished {
             node: plan.nodes[i].name.clone(),
             state: ended,
             key: result.map(|r| r.key).or(self.keys[i]),

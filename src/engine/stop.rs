@@ -1,12 +1,12 @@
 //! Stopping: once in order, twice at once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use crate::worker::kill_group;
+use parking_lot::Mutex;
 
 /// Shared by the scheduler, its threads and the signal handler.
 #[derive(Debug, Clone, Default)]
@@ -78,24 +78,24 @@ impl Stop {
     /// Remembers a process group that does a node's work.
     pub(super) fn enter(&self, group: i32, timeout: Option<Duration>) -> Entered<'_> {
         let running = Running { since: Instant::now(), timeout, timed_out: false };
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(group, running);
+        self.running.lock().insert(group, running);
         Entered { stop: self, group }
     }
 
     fn forget(&self, group: i32) -> bool {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        let running = self.running.lock().remove(&group);
         running.is_some_and(|r| r.timed_out)
     }
 
     /// Ends what is over its time, and everything when stopping now.
     pub(super) fn enforce(&self) {
         let now = self.now();
-        for (group, running) in self.running.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        for (group, running) in self.running.lock().iter_mut() {
             let over = running.timeout.is_some_and(|t| running.since.elapsed() > t);
             running.timed_out |= over;
             if over || now {
                 // It may have ended by itself a moment ago.
-                let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+                kill_group(*group);
             }
         }
     }

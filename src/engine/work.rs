@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lfs_stage::{Binding, Cell};
+use parking_lot::Mutex;
 
 use super::event::Event;
 use super::names::Names;
@@ -25,11 +26,11 @@ use crate::plan::{Node, Source, Work};
 use crate::worker::{Worker, Workers};
 
 /// What all running nodes share.
-pub(super) struct Shop<'a> {
+pub(super) struct RunContext<'a> {
     pub cache: &'a Cache,
-    /// Where outputs appear.
+    /// Where outputs are materialised.
     pub out: &'a Folder,
-    pub voice: &'a (dyn Fn(&Event) + Sync),
+    pub emitter: &'a (dyn Fn(&Event) + Sync),
     pub workers: &'a Workers,
     pub idle: Mutex<Vec<IdleWorker>>,
     pub stop: Stop,
@@ -271,7 +272,7 @@ impl From<Fault> for End {
 
 /// The figures, cells, findings and warnings that a worker gave.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct WorkerReport {
     pub metrics: BTreeMap<String, f64>,
     pub cells: BTreeMap<String, Cell>,
     pub findings: BTreeMap<String, String>,
@@ -283,7 +284,7 @@ pub(super) struct Said {
 }
 
 /// Where one try of a node writes.
-pub(super) struct Place<'a> {
+pub(super) struct Attempt<'a> {
     /// Emptied afterwards.
     pub room: Room<'a>,
     /// The outputs go here; a command starts here.
@@ -292,10 +293,10 @@ pub(super) struct Place<'a> {
     pub log: PathBuf,
 }
 
-impl Shop<'_> {
-    /// Says an event to whoever listens.
-    pub fn say(&self, event: &Event) {
-        (self.voice)(event);
+impl RunContext<'_> {
+    /// Emits an event to the subscribers.
+    pub fn emit(&self, event: &Event) {
+        (self.emitter)(event);
     }
 
     /// Does a task. Says how it ended, and how long it took.
@@ -315,7 +316,7 @@ impl Shop<'_> {
     }
 
     fn restore(&self, Restore { node, key, record, .. }: &Restore<'_>) -> Result<Outcome, End> {
-        let placed = self.appear(node, key, record, false)?;
+        let placed = self.materialise(node, key, record, false)?;
         Ok(placed.map_or(Outcome::Unusable, |placed| Outcome::Restored(placed, record.made.seconds)))
     }
 
@@ -335,17 +336,17 @@ impl Shop<'_> {
         if !unsound.is_empty() {
             return Ok(Outcome::Unsound(unsound));
         }
-        self.say(&Event::NodeStarted { node: task.node.name.clone(), kind: task.node.kind.clone() });
+        self.emit(&Event::NodeStarted { node: task.node.name.clone(), kind: task.node.kind.clone() });
         let waiting = || {
-            self.say(&Event::NodeWaiting { node: task.node.name.clone() });
+            self.emit(&Event::NodeWaiting { node: task.node.name.clone() });
         };
         let lock = self.cache.lock(&task.key, &|| self.stop.asked(), &waiting)?;
         if let Some(record) = self.cache.record_now(&task.key)?
             && task.mode == Mode::Known
             && self.cache.has_all(&record, Look::AtStat)?
-            && let Some(placed) = self.appear(task.node, &task.key, &record, false)?
+            && let Some(placed) = self.materialise(task.node, &task.key, &record, false)?
         {
-            self.cache.rely_on(&self.run, &[task.key])?;
+            self.cache.pin(&self.run, &[task.key])?;
             return Ok(Outcome::Found(placed, record.made.seconds));
         }
         let mut tries = 0;
@@ -354,7 +355,7 @@ impl Shop<'_> {
                 Err(End::Failed(failed)) if tries < task.node.retries && !self.stop.asked() => {
                     tries += 1;
                     let text = format!("try {tries} of {} failed: {}", task.node.retries + 1, failed.message);
-                    self.say(&Event::NodeWarning { node: task.node.name.clone(), text });
+                    self.emit(&Event::NodeWarning { node: task.node.name.clone(), text });
                     self.pause(Duration::from_millis(500) * 2_u32.saturating_pow(tries.min(8)));
                 }
                 other => break other,
@@ -375,7 +376,7 @@ impl Shop<'_> {
         {
             let differences = differences(task.node, &published, &record);
             drop(no_collection);
-            return match self.appear(task.node, &task.key, &published, false)? {
+            return match self.materialise(task.node, &task.key, &published, false)? {
                 Some(placed) => Ok(Outcome::Checked(placed, published.made.seconds, differences)),
                 None => {
                     Err(End::Failed(Failed::new("the published result is damaged, and nothing was compared")))
@@ -385,15 +386,15 @@ impl Shop<'_> {
         self.cache.put_node(&task.key, &task.fingerprint, &record)?;
         drop(no_collection);
         drop(lock);
-        match self.appear(task.node, &task.key, &record, true)? {
+        match self.materialise(task.node, &task.key, &record, true)? {
             Some(placed) => Ok(Outcome::Ran(placed, record.made.seconds, record.made.peak)),
             None => Err(End::Failed(Failed::new("its result vanished from the cache"))),
         }
     }
 
-    /// Makes a result's outputs appear, and says what lies there now; `None` when an object that is needed for it
+    /// Materialises the outputs of a result, and says what lies there now; `None` when an object that is needed for it
     /// is damaged. `fresh`: the objects were stored a moment ago.
-    pub fn appear(
+    pub fn materialise(
         &self,
         node: &Node,
         key: &Key,
@@ -473,14 +474,14 @@ impl Shop<'_> {
     }
 
     /// Looks for inputs of the user's that a node moved into its own folder, which is about to be emptied, and puts them back.
-    fn missing_inputs(&self, task: &Run<'_>, place: &mut Place<'_>) -> Result<Option<Failed>, End> {
+    fn missing_inputs(&self, task: &Run<'_>, attempt: &mut Attempt<'_>) -> Result<Option<Failed>, End> {
         let own = self.own_inputs(task);
         let is_missing = |path: &Path| path.symlink_metadata().is_err();
         let may_miss = own.iter().any(|(path, hashed)| hashed.stored.folder || is_missing(path));
         if !may_miss {
             return Ok(None);
         }
-        let back = self.cache.put_back(place.room.path());
+        let back = self.cache.put_back(attempt.room.path());
         let help = "inputs are yours, and are left alone: copy them (`cp`), or link them (`ln`)";
         if let Some(first) = back.first() {
             let more = if back.len() > 1 { format!(" and {} more", back.len() - 1) } else { String::new() };
@@ -489,8 +490,8 @@ impl Shop<'_> {
         }
         // What it made of an input that is gone is all that is left of it.
         let Some((gone, _)) = own.iter().find(|(path, _)| is_missing(path)) else { return Ok(None) };
-        let kept = self.cache.keep_aside(place.room.path(), &task.node.name)?;
-        place.room.spoil();
+        let kept = self.cache.keep_aside(attempt.room.path(), &task.node.name)?;
+        attempt.room.spoil();
         let message =
             format!("its input {} is missing; what the node left is in {}", shown(gone), shown(&kept));
         Ok(Some(Failed { took_away: true, ..Failed::new(message).help(help) }))
@@ -501,24 +502,24 @@ impl Shop<'_> {
         let started = jiff::Timestamp::now().to_string();
         let scratch = self.scratch()?;
         let room = scratch.room()?;
-        let mut place = Place { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
+        let mut attempt = Attempt { out: room.path().to_owned(), log: self.log_path(&task.node.name), room };
         let done = match &task.node.work {
             Work::Command { run, env, strict } => {
-                self.run_command(task, &mut place, (run, env, strict.as_deref()))
+                self.run_command(task, &mut attempt, (run, env, strict.as_deref()))
             }
-            Work::Worker(program) => self.run_job(task, &mut place, *program),
+            Work::Worker(program) => self.run_job(task, &mut attempt, *program),
         };
-        let done = match self.missing_inputs(task, &mut place)? {
+        let done = match self.missing_inputs(task, &mut attempt)? {
             Some(failed) => Err(End::Failed(failed)),
             None => done,
         };
-        let record = done.and_then(|said| {
+        let record = done.and_then(|report| {
             let no_collection = self.cache.no_collection()?;
-            Ok((self.collect(task, &place, said, started, began)?, no_collection))
+            Ok((self.collect(task, &attempt, report, started, began)?, no_collection))
         });
         match record {
             Err(End::Failed(mut failed)) => {
-                failed.log = tail(&place.log);
+                failed.log = tail(&attempt.log);
                 Err(End::Failed(failed))
             }
             other => other,
@@ -529,14 +530,14 @@ impl Shop<'_> {
     fn collect(
         &self,
         task: &Run<'_>,
-        place: &Place<'_>,
-        said: Said,
+        attempt: &Attempt<'_>,
+        report: WorkerReport,
         started: String,
         began: Instant,
     ) -> Result<Record, End> {
         let mut outputs = BTreeMap::new();
         for output in &task.node.outputs {
-            let path = place.out.join(&output.path);
+            let path = attempt.out.join(&output.path);
             let stored = self.cache.store(&path).map_err(|refused| match refused {
                 Refused::Missing => {
                     let what = match task.node.work {
@@ -561,7 +562,7 @@ impl Shop<'_> {
             Work::Worker(program) => self.workers.programs[program].name.clone(),
         };
         let (node, run) = (task.node.name.clone(), self.run.clone());
-        let Said { metrics, cells, findings, warnings, peak, earlier } = said;
+        let WorkerReport { metrics, cells, findings, warnings, peak, earlier } = report;
         let made = Made { node, run, started, seconds, peak, worker, earlier };
         Ok(Record { outputs, metrics, cells, findings, warnings, note: None, made })
     }
@@ -589,7 +590,7 @@ impl Shop<'_> {
     pub fn worker(&self, program: usize, node: &Node, gpus: &[String]) -> Result<Worker, End> {
         let process = node.process.as_deref();
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if let Some(at) =
             idle.iter().position(|w| w.program == program && w.gpus == gpus && w.worker.can_work_as(process))
         {
@@ -610,7 +611,7 @@ impl Shop<'_> {
     pub fn keep(&self, program: usize, gpus: &[String], worker: Worker) {
         worker.log_to(None);
         let gpus = if gpus.is_empty() { None } else { Some(gpus.join(",")) };
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(IdleWorker { program, gpus, worker });
+        self.idle.lock().push(IdleWorker { program, gpus, worker });
     }
 }
 
@@ -631,11 +632,11 @@ fn differences(node: &Node, published: &Record, now: &Record) -> Vec<Difference>
 
 /// What is there, or is made now.
 fn lazily(
-    place: &Mutex<Option<Arc<Scratch>>>,
+    slot: &Mutex<Option<Arc<Scratch>>>,
     make: &dyn Fn() -> Result<Scratch, Fault>,
 ) -> Result<Arc<Scratch>, Fault> {
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    match &mut *place {
+    let mut slot = slot.lock();
+    match &mut *slot {
         Some(there) => Ok(Arc::clone(there)),
         none => Ok(Arc::clone(none.insert(Arc::new(make()?)))),
     }

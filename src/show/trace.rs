@@ -1,8 +1,10 @@
 //! What happened in a run, and when: for those who tell of it afterwards.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Subscriber;
 use crate::engine::{Ended, Event};
@@ -47,7 +49,7 @@ pub struct Span {
 impl Trace {
     /// What was collected so far.
     pub fn read(&self) -> MutexGuard<'_, Collected> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,14 +5,15 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use lfs_stage::{Description, PROTOCOL};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::Program;
+use super::{Program, kill_group};
 use crate::cache::too_young;
 use crate::digest::{Digest, Stat};
 use crate::fault::{At, Fault, Result};
@@ -166,7 +167,7 @@ fn ask(program: &Program) -> Result<Description> {
 /// Waits for what a worker says of itself; a long wait is told, and one without end is ended.
 fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (out, said) = (Listener::on(child.stdout.take()), Listener::on(child.stderr.take()));
-    let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
     let (began, mut told) = (Instant::now(), false);
     let over =
         |child: &mut Child| child.try_wait().map_err(|e| Fault::machine(format!("worker `{name}`: {e}")));
@@ -176,7 +177,7 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
             break status;
         }
         if began.elapsed() > GIVEN_UP_AFTER {
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+            kill_group(group);
             let _ = child.wait();
             return Err(Fault::usage(format!(
                 "worker `{name}` did not describe itself within {} s",
@@ -195,7 +196,7 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
         }
         std::thread::sleep(TICK);
     };
-    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    kill_group(group);
     Ok((status, out.heard(), said.heard()))
 }
 
@@ -213,7 +214,7 @@ impl Listener {
             let Some(pipe) = pipe else { return };
             let (mut pipe, mut piece) = (pipe.take(LARGEST), vec![0; 64 << 10]);
             while let Ok(n @ 1..) = pipe.read(&mut piece) {
-                to.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..n]);
+                to.lock().extend(&piece[..n]);
             }
         });
         Self { thread, bytes }
@@ -225,6 +226,6 @@ impl Listener {
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(TICK / 5);
         }
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.bytes.lock())
     }
 }

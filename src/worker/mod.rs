@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use process::kill_group;
 pub use process::{Heard, Worker};
 
 use crate::digest::Digest;

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lfs_stage::{Reply, Request};
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Program;
 use crate::fault::{Fault, Result};
@@ -88,7 +90,7 @@ impl Worker {
             let mut from = BufReader::new(stderr);
             let mut line = Vec::new();
             while (&mut from).take(PIECE).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                if let Some(file) = to.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                if let Some(file) = to.lock().as_mut() {
                     // A log that cannot be written is no reason to stop.
                     let _ = file.write_all(&line);
                 }
@@ -112,7 +114,7 @@ impl Worker {
 
     /// Where what it writes to its error output goes from now on.
     pub fn log_to(&self, file: Option<File>) {
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.log.lock() = file;
     }
 
     /// Sends a message. That it is gone is heard with the next [`Worker::hear`].
@@ -159,11 +161,15 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // It holds nothing that needs an orderly end, and nothing that it started does; its job's folder is thrown
         // away.
-        let _ = nix::sys::signal::killpg(
-            nix::unistd::Pid::from_raw(self.group()),
-            nix::sys::signal::Signal::SIGKILL,
-        );
+        kill_group(self.group());
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Ends a process group at once. It may have ended by itself.
+pub fn kill_group(group: i32) {
+    if let Some(group) = Pid::from_raw(group) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }

@@ -2,8 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cache::wait_for;
 use crate::support::Project;
@@ -26,7 +25,7 @@ fn start(p: &Project, args: &[&str]) -> Child {
 }
 
 fn interrupt(child: &Child) {
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
 }
 
 #[test]

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Project, files};
 
@@ -171,9 +170,9 @@ fn p4_a_run_killed_at_any_instant_loses_only_what_was_running() {
                     child.kill().unwrap();
                 }
                 _ => {
-                    let pid = Pid::from_raw(child.id().cast_signed());
-                    kill(pid, Signal::SIGINT).ok();
-                    kill(pid, Signal::SIGINT).ok();
+                    let pid = Pid::from_child(&child);
+                    kill_process(pid, Signal::INT).ok();
+                    kill_process(pid, Signal::INT).ok();
                 }
             }
             child.wait().unwrap();
@@ -194,7 +193,7 @@ fn kill_a_child(parent: u32) {
         .chain(children.ok())
         .flat_map(|c| c.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<i32>>());
     for pid in all {
-        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).ok();
     }
 }
 
