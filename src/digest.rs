@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A place in a table for what is random already.
+/// A hasher for digests, which are uniformly distributed already: it takes their first bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ByItself;
 
@@ -102,7 +102,7 @@ impl Hasher for First {
         }
     }
 
-    // The number of bytes, which is the same for all.
+    // The length prefix is the same for all digests.
     fn write_usize(&mut self, _: usize) {}
 }
 
@@ -115,11 +115,11 @@ thread_local! {
 pub struct FileHash {
     /// The digest of the bytes.
     pub digest: Digest,
-    /// Some process has the file open for writing, or mapped: it may change without a new time.
+    /// Some process has the file open for writing, or mapped: it may change without a new modification time.
     pub has_writer: bool,
 }
 
-/// Hashes a regular file of so many bytes.
+/// Hashes a regular file of `size` bytes.
 ///
 /// # Errors
 /// When it cannot be read, or became shorter meanwhile.
@@ -132,7 +132,7 @@ pub fn hash_file(path: &Path, size: u64) -> std::io::Result<FileHash> {
 
 fn hash_small(mut file: &File, size: u64) -> std::io::Result<Digest> {
     BUFFER.with_borrow_mut(|buffer| {
-        // One byte more than the file is said to have: the end is found by the same read.
+        // One byte more than the file is expected to have, so that the same read finds its end.
         buffer.resize(size as usize + 1, 0);
         let mut filled = 0;
         loop {
@@ -147,7 +147,7 @@ fn hash_small(mut file: &File, size: u64) -> std::io::Result<Digest> {
     })
 }
 
-/// Files are read and not mapped: a mapped file that somebody cuts off ends the process with a signal.
+/// Files are read and not mapped: if another process truncates a mapped file, reading it ends this process with a signal.
 fn hash_large(file: &File, size: u64) -> std::io::Result<Digest> {
     let left = hazmat::left_subtree_len(size);
     let (left, right) = rayon::join(|| subtree(file, 0, left), || subtree(file, left, size - left));
@@ -175,14 +175,14 @@ fn subtree(file: &File, from: u64, size: u64) -> std::io::Result<ChainingValue> 
     })
 }
 
-/// One file of a folder, or a folder below it that holds nothing.
+/// One file of a folder, or an empty folder below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// The path below the folder, with `/`; of an empty folder with one at its end.
+    /// The path below the folder, with `/`; that of an empty folder ends in `/`.
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
-    /// What the file system says of it; nothing of an empty folder.
+    /// What `stat` reports of it; all zeros for an empty folder.
     pub stat: Stat,
     /// The file has other names too (hard links).
     pub is_linked: bool,
@@ -195,7 +195,7 @@ impl Leaf {
     }
 }
 
-/// What the file system says of a file: equal values mean that the bytes are the same, as long as clocks go on.
+/// What `stat` reports of a file. Equal values mean that the bytes are the same, as long as clocks do not go back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Bytes.
@@ -204,7 +204,7 @@ pub struct Stat {
     pub mtime: i64,
     /// Last change of bytes or name or rights, in nanoseconds since 1970. Programs cannot set it.
     pub ctime: i64,
-    /// The file's number.
+    /// The inode number.
     pub inode: u64,
     /// Whether its owner may execute it.
     pub executable: bool,
@@ -223,15 +223,14 @@ impl From<&std::fs::Metadata> for Stat {
     }
 }
 
-/// What tells a file from all others that ever lie at its path. Numbers of files come back; with the time of birth
-/// they do not.
+/// Identifies a file among all that were ever at its path. Inode numbers are used again; with the time of birth they are unique.
 pub fn file_number(metadata: &std::fs::Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let born = metadata.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
     metadata.ino().rotate_left(40) ^ born.map_or(0, |t| t.as_nanos() as u64)
 }
 
-/// An open folder: paths below it are found without walking to it each time.
+/// An open folder: paths below it are resolved from its descriptor, without walking to it each time.
 pub struct Root {
     path: PathBuf,
     folder: OwnedFd,
@@ -251,10 +250,10 @@ impl Root {
         &self.path
     }
 
-    /// What the file system says of a file, and whether it is a folder.
+    /// What `stat` reports of a file, and whether it is a folder.
     ///
     /// # Errors
-    /// When it is not there, or neither a file nor a folder.
+    /// When it does not exist, or is neither a file nor a folder.
     pub fn stat(&self, path: &Path) -> std::io::Result<(Stat, bool)> {
         let below = path.strip_prefix(&self.path).unwrap_or(path);
         let stat = rustix::fs::statat(&self.folder, below, AtFlags::empty())?;
@@ -276,14 +275,14 @@ impl Root {
     }
 }
 
-/// All regular files below a folder, and the folders below it that hold nothing, sorted by name. Links are followed.
+/// All regular files below a folder, and the empty folders below it, sorted by name. Links are followed.
 ///
 /// # Errors
 /// When something below it cannot be read, or is neither file nor folder.
 pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
     use std::os::unix::fs::MetadataExt;
     let mut out = Vec::new();
-    // A folder is empty if what comes next is not below it.
+    // A folder is empty if the next entry is not below it.
     let mut folder: Option<(usize, Leaf)> = None;
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
         let entry = entry.map_err(own)?;
@@ -323,7 +322,7 @@ pub fn leaves(root: &Path) -> std::io::Result<Vec<Leaf>> {
     Ok(out)
 }
 
-/// The error of the system behind one of a walk, with its number.
+/// The I/O error behind an error of a walk, with its error number.
 fn own(e: walkdir::Error) -> std::io::Error {
     let text = e.to_string();
     e.into_io_error().unwrap_or_else(|| std::io::Error::other(text))
@@ -367,7 +366,7 @@ mod tests {
             assert_eq!(found.digest.0, *blake3::hash(&bytes).as_bytes(), "{size}");
             assert!(!found.has_writer);
         }
-        // One that grew up to a block since it was looked at is read to its end.
+        // A file that has grown by up to a block since its size was read is read to its end.
         std::fs::write(&path, "grown").unwrap();
         assert_eq!(hash_file(&path, 0).unwrap().digest.0, *blake3::hash(b"grown").as_bytes());
     }

@@ -20,7 +20,7 @@ pub enum Fault {
         /// What to do.
         help: Option<String>,
     },
-    /// A stage failed; the events have said which and why (exit code 1).
+    /// A stage failed; the events report which and why (exit code 1).
     Stages {
         /// How many.
         failed: usize,
@@ -46,7 +46,7 @@ pub enum Fault {
         /// What to do.
         help: Option<String>,
     },
-    /// Somebody pressed Ctrl-C (exit code 130).
+    /// The user interrupted the run (exit code 130).
     Interrupted,
 }
 
@@ -66,7 +66,7 @@ impl Fault {
         Self::Machine { message: message.into(), help: None }
     }
 
-    /// Adds what to do next, where the class has room for it.
+    /// Adds what to do next, if the class has a field for it.
     #[must_use]
     pub fn with_help(mut self, text: impl Into<String>) -> Self {
         if let Self::Usage { help, .. } | Self::Machine { help, .. } | Self::Differ { help, .. } = &mut self {

@@ -1,7 +1,7 @@
 //! The key of a result: the digest of everything that the result depends on.
 //!
-//! A [`Fingerprint`] is kept as JSON beside the result. `why` is a comparison of two of them, so that the
-//! explanation cannot drift from the key.
+//! A [`Fingerprint`] is kept as JSON with the result. `why` compares two of them, so that the
+//! explanation always agrees with the key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use crate::digest::Digest;
 use crate::plan::{Node, Work};
 
-/// The name of a result: no digest of bytes, so that the two cannot be mistaken for each other.
+/// The key of a result: not a digest of bytes, so that the two cannot be mistaken for each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Key(pub Digest);
@@ -32,7 +32,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// The form of fingerprints. A change of it makes every earlier result unknown.
+/// The version of the format of fingerprints. A change of it makes every earlier result a cache miss.
 ///
 /// - 1: the first.
 const VERSION: u32 = 1;
@@ -41,7 +41,7 @@ const VERSION: u32 = 1;
 /// host, no time and no absolute paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// The form of this structure.
+    /// The version of the format.
     pub version: u32,
     /// The kind.
     pub kind: String,
@@ -61,7 +61,7 @@ pub struct Fingerprint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum InputPrint {
-    /// One file or folder, of which a worker sees the bytes alone.
+    /// One file or folder, of which a worker sees only the bytes.
     Bytes(Digest),
     /// One file or folder whose name a command sees, or an executable file.
     Named(Named),
@@ -111,7 +111,7 @@ impl Fingerprint {
             code: Arc::clone(&node.code),
             parameters: match &node.work {
                 Work::Command { run, env, strict: None } => serde_json::json!({ "env": env, "run": run }),
-                // Where further paths lie is no part of what is asked for.
+                // The paths that `strict` also allows are not part of the key.
                 Work::Command { run, env, strict: Some(_) } => {
                     serde_json::json!({ "env": env, "run": run, "strict": true })
                 }
@@ -123,7 +123,7 @@ impl Fingerprint {
         }
     }
 
-    /// Whether another one differs at most in what these inputs hold.
+    /// Whether another one differs at most in the content of these inputs.
     pub fn differs_at_most_in(&self, inputs: &[String], other: &Self) -> bool {
         let is_other = |input: &(&String, &InputPrint)| !inputs.contains(input.0);
         (self.version, &self.kind, &self.code, &self.parameters, &self.environment, &self.outputs)
@@ -150,13 +150,13 @@ impl Fingerprint {
 /// What a step's result depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepPrint {
-    /// The form of this structure.
+    /// The version of the format.
     pub version: u32,
     /// The kind.
     pub kind: String,
     /// Digest of each source file behind the step.
     pub code: BTreeMap<String, String>,
-    /// All that the worker says that it depends on.
+    /// Everything that it depends on, as the worker declares.
     pub spec: Json,
     /// The job's inputs that it reads.
     pub inputs: BTreeMap<String, InputPrint>,
@@ -176,7 +176,7 @@ impl StepPrint {
     }
 }
 
-/// The same value with every table sorted, whatever order it came in.
+/// The same value with the keys of every table sorted.
 pub fn canonical(value: &Json) -> Json {
     match value {
         Json::Object(map) => {

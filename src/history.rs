@@ -1,13 +1,13 @@
-//! The run database: every run, its nodes, how long they took, what memory they needed, their figures.
+//! The run database: every run, its nodes, how long they took, what memory they needed, their metrics.
 //!
-//! It is an SQLite file in the cache (`runs.sqlite`), to be read by any program that reads such files. It tells of
-//! results and is not needed for them: a damaged one is set aside, and a new one begun.
+//! It is an SQLite file in the cache (`runs.sqlite`), which any program that reads such files can read. Results do not depend
+//! on it: a damaged one is set aside, and a new one is begun.
 //!
-//! A run holds the nodes that it looked up. Those that it found up to date are in the run that it builds on (`base`), or
+//! A run has rows for the nodes that it looked up. Those that were up to date are in the run that it builds on (`base`), or
 //! further back: the database grows with what changed.
 //!
-//! A run with nothing to do is over before the database would be open. It leaves a line in `runs.quiet`, and whoever
-//! opens the database next takes these lines in.
+//! A no-op run ends before the database would be open. It appends a line to `runs.quiet`, and the next process that opens
+//! the database imports these lines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -43,26 +43,26 @@ CREATE TABLE metric (
 PRAGMA user_version = 3;
 ";
 
-/// From the form before: runs have the order in which they were written, and need no clock for it.
+/// Migration from version 1: runs have the order in which they were written, and need no clock for it.
 const FROM_1: &str = "
 ALTER TABLE run ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
 UPDATE run SET number = (SELECT count(*) FROM run AS other WHERE other.name <= run.name);
 ";
 
-/// From the second form: runs have the git commit of their manifest.
+/// Migration from version 2: runs have the git commit of their manifest.
 const FROM_2: &str = "
 ALTER TABLE run ADD COLUMN revision TEXT;
 ALTER TABLE run ADD COLUMN clean INTEGER;
 PRAGMA user_version = 3;
 ";
 
-/// A run and those that it builds on, each with how far it lies back.
+/// A run and those that it builds on, each with its distance.
 const CHAIN: &str = "WITH RECURSIVE chain(name, back) AS (
     VALUES (?1, 0) UNION ALL SELECT run.base, chain.back + 1 FROM chain JOIN run ON run.name = chain.name
     WHERE run.base IS NOT NULL AND chain.back < (SELECT count(*) FROM run)
 )";
 
-/// Takes out a run: what it says of nodes goes to those that build on it.
+/// Removes a run: its rows of nodes are moved to the runs that build on it.
 const FORGET: [&str; 5] = [
     "INSERT OR IGNORE INTO node SELECT later.name, node.name, node.state, key, node.seconds, peak, error
      FROM node JOIN run AS later ON later.base = node.run WHERE node.run = ?1",
@@ -72,10 +72,10 @@ const FORGET: [&str; 5] = [
     "DELETE FROM metric WHERE run = ?1",
 ];
 
-/// How often what happened is written during a run.
+/// How often events are written during a run.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A run with nothing to do, until the database is opened for something else.
+/// A no-op run, until the database is opened for something else.
 #[derive(Serialize, Deserialize)]
 struct Quiet {
     run: String,
@@ -112,7 +112,7 @@ pub struct Run {
     pub state: String,
     /// Nodes that ran.
     pub executed: u64,
-    /// Nodes whose result was known.
+    /// Cache hits.
     pub cached: u64,
     /// Nodes that failed.
     pub failed: u64,
@@ -127,13 +127,13 @@ pub struct Run {
 /// The state of a node at the end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Node {
-    /// How it ended in the run that looked it up last.
+    /// How it ended in the run that last looked it up.
     pub state: String,
     /// Its key.
     pub key: Option<Key>,
     /// How long it took.
     pub seconds: f64,
-    /// The most memory that it held, in bytes, where that is known.
+    /// The peak memory, in bytes, where that is known.
     pub peak: Option<u64>,
 }
 
@@ -147,23 +147,23 @@ impl History {
         cache.join("runs.sqlite")
     }
 
-    /// What tells the database of a cache from any other that ever lay there; `None` where there is none.
+    /// Identifies the database of a cache among all that were ever there; `None` if there is none.
     pub fn mark(cache: &Path) -> Option<u64> {
         std::fs::metadata(Self::file(cache)).ok().map(|m| file_number(&m))
     }
 
-    /// Whether a cache tells of any run.
+    /// Whether a cache has a record of any run.
     pub fn is_there(cache: &Path) -> bool {
         Self::file(cache).is_file() || quiet_file(cache).is_file()
     }
 
-    /// Opens the database of a cache, making it if there is none. A damaged one is set aside.
+    /// Opens the database of a cache, creating it if there is none. A damaged one is set aside.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn open(cache: &Path) -> Result<Self> {
         let mut history = Self::open_without_quiet(cache)?;
-        // Where nothing can be written, there is nothing to be taken in.
+        // Where nothing can be written, nothing can be imported.
         if let Err(e) = history.take_in_quiet(&quiet_file(cache)) {
             tracing::debug!("runs with nothing to do are not in the run database: {e}");
         }
@@ -188,9 +188,9 @@ impl History {
     fn at(file: &Path) -> rusqlite::Result<Self> {
         let db = Connection::open(file)?;
         db.busy_timeout(Duration::from_secs(10))?;
-        // What a lost power may cost is the last runs' history; nothing else depends on it.
+        // A power failure may lose the history of the last runs; nothing else depends on it.
         db.pragma_update(None, "synchronous", "off")?;
-        // Most runs write once: files of its own for each of them would cost more than the writing.
+        // Most runs write once: creating a journal file for each would cost more than the write itself.
         db.query_row("PRAGMA journal_mode = persist", [], |_| Ok(()))?;
         let version = || db.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
         let then = version()?;
@@ -203,7 +203,7 @@ impl History {
         if !sql.is_empty()
             && let Err(e) = db.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT;"))
         {
-            // Another run may have made it a moment ago.
+            // Another process may have just created or migrated it.
             let _ = db.execute_batch("ROLLBACK;");
             if version()? == then {
                 return Err(e);
@@ -212,7 +212,7 @@ impl History {
         Ok(Self { db })
     }
 
-    /// Opens the database of a cache, and tells it of a run that begins.
+    /// Opens the database of a cache, and records a run that begins.
     fn begun(cache: &Path, this: &This) -> Result<Self> {
         let history = Self::open(cache)?;
         let commit = revision::commit(this.folder());
@@ -233,7 +233,7 @@ impl History {
         Ok(history)
     }
 
-    /// Takes in the runs that had nothing to do.
+    /// Imports the no-op runs.
     fn take_in_quiet(&mut self, path: &Path) -> std::io::Result<()> {
         let mut file = match File::options().read(true).write(true).open(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -242,12 +242,12 @@ impl History {
         file.lock()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        // A line that a lost power tore is no run.
+        // A line that was torn by a power failure is not a run.
         let runs = bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Quiet>(line).ok());
         let change = self.db.transaction().map_err(std::io::Error::other)?;
         for run in runs {
-            // After a kill between the two, they are taken in again. What built on a run that is not known any more (its
-            // database was damaged or removed) tells nothing.
+            // After a kill between the two, they are imported again. A run whose base is not in the database any more (it was damaged or
+            // removed) is ignored.
             let sql = "INSERT OR IGNORE INTO run \
                        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'done', 0, ?8, 0, 0, \
                        (SELECT coalesce(max(number), 0) + 1 FROM run), ?9, NULL \
@@ -297,7 +297,7 @@ impl History {
         rows.and_then(Iterator::collect).map_err(wrong)
     }
 
-    /// What each node of a manifest took the last time that it ran, in seconds; empty where the database cannot be read.
+    /// How long each node of a manifest took the last time it ran, in seconds; empty if the database cannot be read.
     pub fn expected(cache: &Path, manifest: &str) -> HashMap<String, f64> {
         let read = || -> rusqlite::Result<HashMap<String, f64>> {
             let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -311,7 +311,7 @@ impl History {
     }
 
     /// The run that a text names: its name or the beginning of it; `@1` for the last, `@2` for the one before; or the last one of a commit,
-    /// which `commit` finds by what a person calls it.
+    /// which `commit` resolves.
     ///
     /// # Errors
     /// When there is no such run, or several.
@@ -367,7 +367,7 @@ impl History {
         read().map_err(wrong)
     }
 
-    /// Forgets runs. Those that build on one keep what it says of their nodes.
+    /// Removes runs. Those that build on one keep its rows of nodes.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -396,12 +396,12 @@ fn is_damage(e: &rusqlite::Error) -> bool {
     )
 }
 
-/// Writes what happens in a run.
+/// Records the events of a run.
 pub struct Recorder {
     cache: PathBuf,
     history: Database,
     this: This,
-    /// The database knows of the run, or will.
+    /// The run is in the database, or will be.
     begun: bool,
     written: Instant,
     nodes: Vec<Row>,
@@ -425,10 +425,10 @@ impl This {
     }
 }
 
-/// Opened when a run begins that has something to do, or when something is to be written.
+/// Opened when a run begins that is not a no-op, or when something has to be written.
 enum Database {
     Closed,
-    /// Opening takes as long as many nodes: it is done beside the first. That it cannot be done is told at once.
+    /// Opening takes as long as many nodes: it is done in parallel with the first. A failure is reported at once.
     Opening(JoinHandle<Option<History>>),
     Open(History),
 }
@@ -462,7 +462,7 @@ impl Recorder {
         }
     }
 
-    /// Writes what happened since the last time. That it cannot be written is told once.
+    /// Writes the events since the last time. A failure is reported once.
     fn write(&mut self, end: Option<(f64, [usize; 4], &'static str)>) {
         if self.failed {
             return;
@@ -494,7 +494,7 @@ impl Recorder {
         result
     }
 
-    /// A run with nothing to do.
+    /// Records a no-op run.
     fn write_quietly(&self, seconds: f64, cached: usize) -> std::io::Result<()> {
         let quiet = Quiet {
             run: self.this.run.clone(),
@@ -507,7 +507,7 @@ impl Recorder {
             cached,
             commit: revision::commit(self.this.folder()),
         };
-        // A line that somebody could not finish ends here.
+        // Ends a line that another process could not finish.
         let mut line = vec![b'\n'];
         serde_json::to_writer(&mut line, &quiet)?;
         line.push(b'\n');
@@ -555,7 +555,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // A run that ended before its first word is known, too.
+        // A run that ended before anything was written is recorded, too.
         if let Database::Opening(thread) = std::mem::replace(&mut self.history, Database::Closed) {
             let _ = thread.join();
         }
@@ -568,7 +568,7 @@ impl Subscriber for Recorder {
             Event::RunStarted { run, base, jobs, .. } => {
                 self.this.run.clone_from(run);
                 self.this.base.clone_from(base);
-                // A run with something to do is known from nearly its beginning.
+                // A run that is not a no-op is recorded from nearly its beginning.
                 if jobs.is_some() {
                     let (cache, this) = (self.cache.clone(), self.this.clone());
                     let open =

@@ -1,18 +1,18 @@
-//! The runner: from `pipeline.toml` to results that can say where they came from.
+//! The runner: from `pipeline.toml` to results with their provenance.
 //!
 //! Data flows one way:
 //!
 //! ```text
 //! pipeline.toml -> manifest -> plan -> engine -> worker -> stage -> outputs
 //!                              | keys    |
-//!                              +------ cache (objects, records) ------ remote (a store elsewhere)
+//!                              +------ cache (objects, records) ------ remote store
 //!                              events -> console, JSON lines, run database, page
 //! ```
 //!
-//! The runner knows nothing of faces or tensors: what a stage does is its worker's business
+//! The runner knows nothing of faces or tensors: only workers know what a stage does
 //! ([`lfs_stage`] is all that they share).
 
-/// Writes a line to standard error. Where that cannot be written (a log on a full disk), nobody can be told.
+/// Writes a line to standard error. If that fails (a log on a full disk), there is no one to report it to.
 #[macro_export]
 macro_rules! say {
     ($($text:tt)*) => {{

@@ -1,6 +1,6 @@
-//! `pipeline.lock`: what came out, to be committed beside the pipeline.
+//! `pipeline.lock`: the results of every node, to be committed next to the pipeline.
 //!
-//! It holds for every node its key, the digests of its outputs, its figures, the digests of the code behind it and
+//! It holds for every node its key, the digests of its outputs, its metrics, the digests of the code behind it and
 //! the facts of the environment. `run --locked` refuses to give anything else; [`crate::verify`] says whether a run reproduces it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,16 +15,16 @@ use crate::digest::Digest;
 use crate::fault::{At, Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 
-/// The form of the file.
+/// The version of the format.
 const VERSION: u32 = 2;
-/// A form that is read, too: without cells and findings.
+/// An older version, which is still read: without cells and findings.
 const FIRST: u32 = 1;
 
 /// A lock file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
-    /// The form.
+    /// The version of the format.
     pub version: u32,
     /// Digests of source files, by a digest of all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,7 +45,7 @@ pub struct Locked {
     /// Which table of `code`; none for commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// A digest of the parameters; none in a lock file of the first form.
+    /// A digest of the parameters; none in a lock file of version 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Digest>,
     /// Facts of the environment.
@@ -53,35 +53,35 @@ pub struct Locked {
     pub environment: BTreeMap<String, String>,
     /// The digests of the outputs.
     pub outputs: BTreeMap<String, Digest>,
-    /// The figures.
+    /// The metrics.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
     /// Cells of a table.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cells: BTreeMap<String, Cell>,
-    /// What the result says of claims.
+    /// What the result says of claims, by claim.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub findings: BTreeMap<String, String>,
 }
 
-/// A result that is there now.
+/// The current result of a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Now<'a> {
-    /// All of what it depends on.
+    /// Everything that it depends on.
     pub print: &'a Fingerprint,
     /// Its key.
     pub key: Key,
-    /// What came out.
+    /// The record of the result.
     pub record: &'a Record,
 }
 
-/// In what a node is not as locked.
+/// How a node differs from its entry in the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub enum Reason {
-    /// The lock file does not have it.
+    /// The lock file does not contain it.
     NotLocked,
-    /// The lock file alone has it.
+    /// Only the lock file contains it.
     OnlyLocked,
     /// Its kind.
     Kind {
@@ -105,7 +105,7 @@ pub enum Reason {
     Parameters,
     /// Its inputs.
     Inputs,
-    /// One of the two; a lock file of the first form does not tell which.
+    /// One of the two; a lock file of version 1 does not record which.
     ParametersOrInputs,
     /// The bytes of these outputs.
     Bytes(Vec<String>),
@@ -146,7 +146,7 @@ impl Lock {
     /// Reads a lock file.
     ///
     /// # Errors
-    /// When there is none, or it is none.
+    /// When there is none, or it is not a lock file.
     pub fn read(file: &Path) -> Result<Self> {
         let text = match std::fs::read_to_string(file) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -182,7 +182,7 @@ impl Lock {
         Ok(head.to_owned() + &toml::to_string(self)?)
     }
 
-    /// Of results.
+    /// The lock file of these results.
     pub fn of<'a>(results: impl Iterator<Item = (&'a str, Now<'a>)>) -> Self {
         let mut lock = Self { version: VERSION, ..Self::default() };
         for (name, Now { print, key, record }) in results {
@@ -206,7 +206,7 @@ impl Lock {
         lock
     }
 
-    /// Why a node's key is another than the locked one; empty when it is the same.
+    /// Why a node's key differs from the locked one; empty when it is the same.
     pub fn against(&self, node: &str, key: Key, print: &Fingerprint) -> Vec<Reason> {
         let Some(locked) = self.node.get(node) else {
             return vec![Reason::NotLocked];
@@ -251,12 +251,12 @@ impl Lock {
         reasons
     }
 
-    /// Whether the facts of a node's own environment are others than the locked ones.
+    /// Whether the facts of a node's own environment differ from the locked ones.
     pub fn in_another_environment(&self, node: &str, print: &Fingerprint) -> bool {
         self.node.get(node).is_some_and(|locked| locked.environment != print.environment)
     }
 
-    /// Whether a node is computed in the same way, if also from other inputs, with other parameters or in another environment.
+    /// Whether a node is computed in the same way, even if from other inputs, with other parameters or in another environment.
     pub fn is_computed_alike(&self, node: &str, now: Now<'_>) -> bool {
         self.node.get(node).is_some_and(|locked| {
             locked.key != now.key
@@ -266,7 +266,7 @@ impl Lock {
         })
     }
 
-    /// Whether it has been written before there were cells in lock files.
+    /// Whether it is of version 1, which has no cells.
     pub fn is_without_cells(&self) -> bool {
         self.version == FIRST
     }
@@ -277,7 +277,7 @@ pub(crate) fn names<'a, V>(a: &'a BTreeMap<String, V>, b: &'a BTreeMap<String, V
     a.keys().chain(b.keys()).collect()
 }
 
-/// Those under which they differ.
+/// The names under which two maps differ.
 fn differing<'a, V: PartialEq>(
     a: &'a BTreeMap<String, V>,
     b: &'a BTreeMap<String, V>,

@@ -1,4 +1,4 @@
-//! Paths, as they are compared.
+//! Paths, in a form in which they can be compared.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::fault::{At, Result};
 
-/// The absolute form of a path; where there is no folder to start from, the path itself.
+/// The absolute form of a path; the path itself if there is no current folder.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -33,7 +33,7 @@ pub fn overlap(a: &Path, b: &Path) -> bool {
     a.starts_with(b) || b.starts_with(a)
 }
 
-/// Writes a file beside its place and moves it there: at any instant the old one or the new one is there, whole.
+/// Writes a file next to its place and renames it: at any instant either the old or the new file is there, complete.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -43,7 +43,7 @@ pub fn write_whole(file: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let rights = match std::fs::metadata(&file) {
         Ok(m) if !m.is_file() => {
-            // A pipe or a device is no place for another file.
+            // A pipe or a device cannot be replaced by a file.
             return std::fs::write(&file, bytes).at("write", &file);
         }
         Ok(m) => m.permissions(),
@@ -75,10 +75,10 @@ pub fn not_below(text: &str) -> Option<&'static str> {
     None
 }
 
-/// File systems take no longer name (NAME_MAX), in bytes.
+/// The longest name that file systems accept (NAME_MAX), in bytes.
 pub const LONGEST_NAME: usize = 255;
 
-/// The kernel takes no longer path (PATH_MAX, with its closing zero), in bytes.
+/// The longest path that the kernel accepts (PATH_MAX, with its closing zero), in bytes.
 pub const LONGEST_PATH: usize = 4095;
 
 #[cfg(test)]

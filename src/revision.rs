@@ -1,10 +1,10 @@
-//! The git commit of a folder, and whether what is there is committed.
+//! The git commit of a folder, and whether its files are committed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The commit that is checked out in the repository of a folder; read from its files, which takes no process. None outside of a
-/// repository, or where references are kept in another form.
+/// The commit that is checked out in the repository of a folder; read from its files, without starting a process. None outside of a
+/// repository, or if references are kept in another form.
 pub fn commit(folder: &Path) -> Option<String> {
     let dot = folder.ancestors().map(|f| f.join(".git")).find(|f| f.exists())?;
     let git = match dot.is_dir() {
@@ -35,7 +35,7 @@ fn is_commit(text: &str) -> Option<String> {
     (text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| text.to_owned())
 }
 
-/// Whether every tracked file of the repository of a folder is as committed; none where git cannot say so.
+/// Whether no tracked file of the repository of a folder has uncommitted changes; none if git does not answer.
 pub fn is_clean(folder: &Path) -> Option<bool> {
     git(folder, &["status", "--porcelain", "--untracked-files=no"]).map(|changed| changed.is_empty())
 }

@@ -1,10 +1,10 @@
 //! Whether a run reproduces a lock file.
 //!
-//! Where the environment is the locked one, every byte must be the same. Elsewhere (another libtorch, a GPU) training cannot promise
-//! bytes; there the cells of tables are judged. A cell of another run is *equivalent* when two one-sided tests at 5 % each show that the
-//! difference lies within the bound that the lock file records (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987),
-//! which is so when its 90 % interval does. The interval is Welch's: the standard errors of both runs are those over their own
-//! repetitions, and what both were tested on is the same.
+//! If the environment is the locked one, every byte must be the same. Elsewhere (another libtorch, a GPU) training cannot promise
+//! the same bytes; there the cells of tables are judged. A cell of another run is *equivalent* when two one-sided tests at 5 % each
+//! show that the difference lies within the bound that the lock file records (Schuirmann, Journal of Pharmacokinetics and
+//! Biopharmaceutics 15, 1987), which is so when its 90 % interval does. The interval is Welch's: the standard errors of both runs are
+//! those over their own repetitions, and both were tested on the same data.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const LEVEL: f64 = 0.05;
 /// How all results compare with a lock file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The nodes of the pipeline, and those that are in the lock file alone.
+    /// The nodes of the pipeline, and those that only the lock file contains.
     pub nodes: Vec<Node>,
     /// The locked cells.
     pub cells: Vec<Judged>,
@@ -47,16 +47,16 @@ pub struct Node {
 pub enum Verdict {
     /// They have the same bytes.
     Exact,
-    /// They have not, nor has the environment of the node or of what it reads; the node has cells to judge by, or one that reads it has.
+    /// They differ, and so does the environment of the node or of what it reads; the node, or one that reads it, has cells to judge by.
     ByCells {
-        /// What is other.
+        /// The differences.
         reasons: Vec<Reason>,
     },
-    /// The same, and no cell says anything of it.
+    /// The same, but no cell depends on the node.
     Unjudged,
-    /// They differ, and had to be the same.
+    /// They differ, and should be the same.
     Different {
-        /// What is other.
+        /// The differences.
         reasons: Vec<Reason>,
     },
 }
@@ -74,9 +74,9 @@ pub struct Judged {
     pub now: Option<f64>,
     /// The 90 % interval of the difference.
     pub interval: Option<[f64; 2]>,
-    /// Within this it must lie.
+    /// The bound: the interval must lie within it, on both sides of zero.
     pub bound: Option<f64>,
-    /// What follows.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: CellVerdict,
 }
@@ -89,14 +89,14 @@ pub enum CellVerdict {
     Exact,
     /// It has been shown to differ by no more than the bound.
     Equivalent,
-    /// That has not been shown.
+    /// That could not be shown.
     Differs {
         /// Why.
         why: String,
     },
 }
 
-/// What was said of a claim.
+/// The verdicts on a claim.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// The node.
@@ -124,14 +124,14 @@ impl Report {
         let all: BTreeMap<usize, Vec<Reason>> =
             results.iter().map(|(&i, now)| (i, lock.differences(name(i), *now))).collect();
         let is_exact = |i: usize| all.get(&i).is_some_and(Vec::is_empty);
-        // What was made in another environment, or reads other bytes that were.
+        // Whether a node was computed in another environment, or reads differing bytes of one that was.
         let mut elsewhere = vec![false; nodes];
         for i in &plan.order {
             elsewhere[*i] =
                 results.get(i).is_some_and(|now| lock.in_another_environment(name(*i), now.print))
                     || plan.reads(*i).any(|before| elsewhere[before] && !is_exact(before));
         }
-        // What has cells, or is read by what has.
+        // Whether a node has cells, or is read by one that has.
         let mut vouched = vec![false; nodes];
         for i in plan.order.iter().rev() {
             vouched[*i] = lock.node.get(name(*i)).is_some_and(|locked| !locked.cells.is_empty())
@@ -162,7 +162,7 @@ impl Report {
         report
     }
 
-    /// The cells and findings of a node, those that are locked and those that are there.
+    /// Adds the cells and findings of a node, those that are locked and those of this run.
     fn add(&mut self, node: &str, locked: &Locked, record: &Record, same_bytes: bool) {
         for name in names(&locked.cells, &record.cells) {
             let (before, now) = (locked.cells.get(name), record.cells.get(name));
@@ -192,19 +192,19 @@ impl Report {
         self.nodes.iter().filter(|n| is(&n.verdict)).count()
     }
 
-    /// Whether every byte is the same, and the lock file says of them what the run says.
+    /// Whether every byte is the same, and the cells and findings in the lock file are those of the run.
     pub fn is_exact(&self) -> bool {
         self.nodes.iter().all(|n| n.verdict == Verdict::Exact) && self.is_reproduced()
     }
 
-    /// Whether all is exact or equivalent, and every finding holds.
+    /// Whether everything is exact or equivalent, and every finding holds.
     pub fn is_reproduced(&self) -> bool {
         self.nodes.iter().all(|n| matches!(n.verdict, Verdict::Exact | Verdict::ByCells { .. }))
             && self.cells.iter().all(|c| !matches!(c.verdict, CellVerdict::Differs { .. }))
             && self.findings.iter().all(Finding::holds)
     }
 
-    /// What matters, in a sentence.
+    /// The summary, in one sentence.
     pub fn sentence(&self, bytes_alone: bool) -> String {
         let of = |verdict: &CellVerdict| self.cells.iter().filter(|c| c.verdict == *verdict).count();
         let (exact, equivalent, cells) =
@@ -241,7 +241,7 @@ impl Report {
     }
 }
 
-/// What the tests say of a cell.
+/// The verdict of the tests on a cell.
 struct Judgement {
     interval: Option<[f64; 2]>,
     verdict: CellVerdict,
@@ -262,7 +262,7 @@ fn judge(locked: Option<&Cell>, now: Option<&Cell>, same_bytes: bool) -> Judgeme
         _ if same_bytes && locked == now => return plain(CellVerdict::Exact),
         _ if same_bytes => return differs(format!("{both} with the same bytes: the lock file was edited")),
         (Some(x), Some(y)) => (x, y),
-        // What neither run could measure is no number that could differ.
+        // Neither run could measure a number, so none can differ.
         (None, None) => return plain(CellVerdict::Equivalent),
         _ => return differs(both),
     };
@@ -286,8 +286,8 @@ fn judge(locked: Option<&Cell>, now: Option<&Cell>, same_bytes: bool) -> Judgeme
     Judgement { interval: Some([low, high]), verdict }
 }
 
-/// Whatever the repetitions are: from here on the quantile of the t distribution is that of the normal one to five digits, and it can be
-/// computed.
+/// Degrees of freedom above this are replaced by it: its quantile of the t distribution is that of the normal distribution to five
+/// digits, and it can be computed.
 const MANY: f64 = 1e5;
 
 /// The interval of a difference outside of which it lies with a probability of [`LEVEL`] on each side, with as many degrees of freedom

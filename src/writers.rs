@@ -1,7 +1,8 @@
-//! Whether somebody has a file open for writing.
+//! Whether any process has a file open for writing.
 //!
-//! A program that has mapped a file can change it without a new time: the kernel sets one at the first write to a page,
-//! and none at the next before the page is on the disk. While such a program is there, times of the file say nothing.
+//! A program that has mapped a file can change it without a new modification time: the kernel sets one at the first write to a
+//! page, and not at later ones until the page has been written to the disk. While such a program runs, the times of the file
+//! prove nothing.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -25,13 +26,13 @@ const LOCAL: [i64; 8] = [
 /// Which signal the holder of a lease is sent (`F_SETSIG` of <fcntl.h>).
 const SET_SIGNAL: i32 = 10;
 
-/// Whether some process has a file, which is open for reading, open for writing or mapped for writing. False where that cannot be
-/// told: on network file systems, and of files of another user.
+/// Whether some process has a file, which is open for reading, open for writing or mapped for writing. False where that is unknown:
+/// on network file systems, and for files of another user.
 pub fn has_writer(file: &File) -> bool {
     match lease(file, libc::F_RDLCK) {
         Err(libc::EAGAIN) => fstatfs(file).is_ok_and(|s| LOCAL.contains(&s.f_type)),
         Ok(()) => {
-            // Whoever opens the file for writing meanwhile waits until this is given back.
+            // A process that opens the file for writing meanwhile waits until the lease is given back.
             let _ = lease(file, libc::F_UNLCK);
             false
         }
@@ -41,7 +42,7 @@ pub fn has_writer(file: &File) -> bool {
 
 /// Asks for a lease of a file, or gives it back.
 fn lease(file: &File, kind: i32) -> Result<(), i32> {
-    // Whoever breaks a lease has the holder sent a signal; this one does nothing unless it is caught.
+    // The holder of a lease is sent a signal when another process breaks it; this signal is ignored unless it is caught.
     #[allow(
         unsafe_code,
         reason = "no crate offers leases; both calls take numbers alone, and the file is open"

@@ -15,18 +15,18 @@ use crate::jobs::{Doer, End, PIECE, PIECES, Text};
 use crate::{folder, here};
 use lfs_store::{Bounds, Odd};
 
-/// Larger texts are few, and are held few at a time: each may be as large as [`MOST_TEXT`].
+/// Larger texts are rare, and few are held at a time: each may be as large as [`MOST_TEXT`].
 const LARGE_TEXT: usize = 1 << 20;
-/// What is read at once from a file.
+/// How much is read at once from a file.
 const CHUNK: usize = 1 << 20;
 
 impl Doer {
-    /// Gives a text.
+    /// Reads a text.
     pub(crate) async fn read(&self, path: &Path) -> Result<Text, End> {
         let mut pieces = match self.local(path)? {
             Some(file) => {
                 let (opened, size) = self.patient(folder::open(&file)).await?.map_err(End)?;
-                // No time is lost with it: it does not count as one of those for which a store is given up.
+                // It takes no time to find out, so it does not count as one of the bad answers for which a store is given up.
                 if size > MOST_TEXT {
                     return Err(End(Outcome::Broken(Odd::Large(MOST_TEXT).to_string())));
                 }
@@ -48,14 +48,14 @@ impl Doer {
             }
             bytes.extend_from_slice(&piece);
         }
-        // Records and lists are JSON behind a line, which has no such characters; as JSON again each would take six bytes.
+        // Records and lists are JSON after a line, without such characters; encoded as JSON again, each would take six bytes.
         if bytes.iter().any(|b| *b < b' ' && *b != b'\n') {
             return Ok((Outcome::Damaged, None));
         }
         Ok((String::from_utf8(bytes).map_or(Outcome::Damaged, Outcome::Text), large))
     }
 
-    /// Brings a blob of so many bytes into a new file.
+    /// Fetches a blob of this size into a new file.
     pub(crate) async fn fetch(
         &self,
         path: &Path,
@@ -70,7 +70,7 @@ impl Doer {
                 false => Ok(Outcome::Damaged),
             };
         }
-        // What is empty has no first piece.
+        // An empty blob has no first piece.
         if size == 0 {
             let meta = self.store.store.head(path).await.map_err(|e| self.end(e))?;
             return match meta.size {
@@ -81,7 +81,7 @@ impl Doer {
         let first = match self.piece(path, 0, size).await {
             Ok(Some(first)) => first,
             Ok(None) => return Ok(Outcome::Damaged),
-            // Some servers give no pieces.
+            // Some servers do not support ranges.
             Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {
                 let got = self.store.store.get_opts(path, Bounds::blob(size).options()).await;
                 let got = got.map_err(|e| self.end(e))?;
@@ -108,7 +108,7 @@ impl Doer {
         self.take(stream::once(async { Ok(first) }).chain(rest).boxed(), digest, size, to).await
     }
 
-    /// One piece of a blob. `None` when the store has other bytes there than a blob of this size has.
+    /// One piece of a blob. `None` when what the store has there is not a blob of this size.
     async fn piece(&self, path: &Path, start: u64, size: u64) -> object_store::Result<Option<Bytes>> {
         let _place = self.place().await;
         let end = size.min(start + PIECE);
@@ -121,7 +121,7 @@ impl Doer {
         Ok((bytes.len() as u64 == end - start).then_some(bytes))
     }
 
-    /// Writes what comes to a new file, and says whether it is what it should be.
+    /// Writes the pieces to a new file, and checks their digest.
     async fn take(
         &self,
         mut pieces: BoxStream<'_, Result<Bytes, End>>,
@@ -146,7 +146,7 @@ impl Doer {
         Ok(if now == *digest { Outcome::Done } else { Outcome::Damaged })
     }
 
-    /// What a store over the network gives, with its errors told.
+    /// The bytes from a store over the network, with its errors counted.
     fn stream<'a>(
         &'a self,
         pieces: BoxStream<'a, object_store::Result<Bytes>>,
@@ -154,7 +154,7 @@ impl Doer {
         pieces.map_err(|e| self.end(e)).boxed()
     }
 
-    /// What is in an open file.
+    /// The content of an open file.
     fn chunks(&self, file: tokio::fs::File, path: std::path::PathBuf) -> BoxStream<'_, Result<Bytes, End>> {
         stream::try_unfold((file, path), async move |(mut file, path)| {
             let mut chunk = Vec::with_capacity(CHUNK);

@@ -1,4 +1,4 @@
-//! Reading in a store that is a folder. Anybody may have put anything there: what is no file is never waited for.
+//! Reading from a store that is a folder. Anyone may have put anything there: only regular files are waited for.
 
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -8,12 +8,12 @@ use std::path::Path;
 use lfs_pipe::remote::protocol::Outcome;
 use tokio::fs::File;
 
-/// What lies under a name.
+/// What exists under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
     /// Nothing.
     Nothing,
-    /// A file of so many bytes.
+    /// A file of this many bytes.
     File(u64),
     /// A folder.
     Folder,
@@ -31,25 +31,25 @@ impl Held {
     }
 }
 
-/// What lies at a place, without opening it.
+/// What exists at a path, without opening it.
 pub async fn held(path: &Path) -> Result<Held, Outcome> {
     match tokio::fs::metadata(path).await {
         Ok(meta) => Ok(Held::of(&meta)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(Held::Nothing),
-        // What is no folder is in the place of one above it.
+        // Something that is not a folder is in the place of one above it.
         Err(e) if e.kind() == ErrorKind::NotADirectory => Ok(Held::Other),
         Err(e) => Err(broken(path, &e)),
     }
 }
 
-/// Opens a file, and says how large it is. What is no file is damage, whatever it is.
+/// Opens a file, and returns its size. Anything that is not a file counts as damaged.
 pub async fn open(path: &Path) -> Result<(File, u64), Outcome> {
     match held(path).await? {
         Held::Nothing => return Err(Outcome::Missing),
         Held::File(_) => {}
         Held::Folder | Held::Other => return Err(Outcome::Damaged),
     }
-    // It may have become another since. To open a pipe without somebody who writes takes for ever, but for this flag.
+    // It may have been replaced since. Without this flag, opening a pipe that has no writer would block for ever.
     let nonblocking = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let flags = i32::try_from(nonblocking.bits()).unwrap_or_default();
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).clone();
@@ -67,7 +67,7 @@ pub async fn open(path: &Path) -> Result<(File, u64), Outcome> {
     }
 }
 
-/// One file of a folder that cannot be read says nothing of the others.
+/// The outcome when one file of a folder cannot be read: others may still be readable.
 pub fn broken(path: &Path, e: &std::io::Error) -> Outcome {
     let text = format!("cannot read {}: {e}", path.display());
     match e.kind() {

@@ -1,4 +1,4 @@
-//! Doing one job: what it comes to, and what that means for the jobs after it.
+//! Doing one job: its outcome, and what that means for later jobs.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,38 +15,38 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use lfs_store::Store;
 
-/// What is asked for at once, and up to which size a file goes in one piece. S3 takes no smaller pieces.
+/// The size of a piece, and of the largest file that is sent in one piece. S3 takes no smaller pieces.
 pub(crate) const PIECE: u64 = 5 << 20;
-/// How many pieces of one file are under way.
+/// How many pieces of one file are transferred at a time.
 pub(crate) const PIECES: usize = 4;
-/// How many pieces of all files are under way: more of them would each take longer, and hold more memory.
+/// How many pieces of all files are transferred at a time: with more, each would take longer, and more memory would be used.
 const ALL_PIECES: usize = 12;
 /// How many large texts are held at once.
 const LARGE_TEXTS: usize = 2;
-/// One thing that a store gives wrongly spoils itself. A store that gives so many of them wrongly is given up: each may
+/// A bad answer of a store fails only its own job. After this many of them the store is given up: each may
 /// have taken its time.
 const STRIKES: usize = 3;
 
-/// An answer, and what is let go once it is said.
+/// An answer, and what is released once it is sent.
 pub type Said = (Answer, Option<OwnedSemaphorePermit>);
 
 /// Does jobs.
 pub struct Doer {
     pub(crate) store: Store,
     answers: UnboundedSender<Said>,
-    /// Why the store is given up: what does not answer one job answers no other.
+    /// Why the store was given up: if it does not answer one job, it answers no other.
     down: Mutex<Option<String>>,
-    /// How much it gave wrongly.
+    /// How many bad answers it gave.
     strikes: AtomicUsize,
-    /// Whether it answered at all.
+    /// Set once the store has been asked whether it is there.
     reached: OnceCell<()>,
-    /// Places for pieces.
+    /// Permits for pieces.
     places: Arc<Semaphore>,
-    /// Places for large texts.
+    /// Permits for large texts.
     large: Arc<Semaphore>,
 }
 
-/// How long a store may take for its first answer. Later ones may take longer: they carry something.
+/// How long a store may take for its first answer. Later ones may take longer: they carry data.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a file system may take for anything.
 const PATIENCE_WITH_FOLDERS: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ const PATIENCE_WITH_FOLDERS: Duration = Duration::from_secs(30);
 /// What ends a job early.
 pub(crate) struct End(pub Outcome);
 
-/// A text, and what keeps other large ones from being held beside it.
+/// A text, and the permit that limits how many large ones are held at once.
 pub type Text = (Outcome, Option<OwnedSemaphorePermit>);
 
 impl Doer {
@@ -85,7 +85,7 @@ impl Doer {
             Job::Fetch { name, digest, bytes, to } => {
                 let over = self.fetch(&self.path(&name), &digest, bytes, &to).await;
                 if !matches!(over, Ok(Outcome::Done)) {
-                    // A file that is not what was asked for is worse than none.
+                    // A file that is not what was asked for must not stay.
                     let _ = tokio::fs::remove_file(&to).await;
                 }
                 over
@@ -97,7 +97,7 @@ impl Doer {
         (over.unwrap_or_else(|End(outcome)| outcome), None)
     }
 
-    /// Asks for something, of which no answer and no bucket are the only bad ones.
+    /// Makes a first request; only no answer, no bucket and no folder make it fail.
     async fn reach(&self) {
         let records = self.path("records");
         let ask = async {
@@ -106,7 +106,7 @@ impl Doer {
                 return other.then(|| "it is no folder".to_owned());
             }
             let e = match self.store.store.list(Some(&records)).next().await {
-                // Nothing is listed where there is no bucket, too. What comes for a name tells the two apart.
+                // The list is also empty if there is no bucket. Reading a name tells the two apart.
                 None => self.store.store.get(&records).await.err(),
                 Some(listed) => listed.err(),
             };
@@ -127,7 +127,7 @@ impl Doer {
         name.split('/').fold(self.store.base.clone(), |path, part| path.join(part))
     }
 
-    /// Where a name lies, if the store is a folder.
+    /// The path of a name, if the store is a folder.
     pub(crate) fn local(&self, path: &Path) -> Result<Option<PathBuf>, End> {
         match &self.store.folder {
             None => Ok(None),
@@ -135,7 +135,7 @@ impl Doer {
         }
     }
 
-    /// Waits for a file system, but not for ever: one that is gone may say nothing.
+    /// Waits for a file system, but not for ever: one that is gone may never answer.
     pub(crate) async fn patient<T>(&self, doing: impl Future<Output = T>) -> Result<T, End> {
         tokio::time::timeout(PATIENCE_WITH_FOLDERS, doing)
             .await
@@ -143,11 +143,11 @@ impl Doer {
     }
 
     pub(crate) fn moved(&self, bytes: u64) {
-        // Whoever asked may have gone.
+        // The receiver may be gone.
         let _ = self.answers.send((Answer::Moved(bytes), None));
     }
 
-    /// What an error of the store means for a job that reads, and for those after it.
+    /// The outcome of a job that reads, from an error of the store; some errors end later jobs, too.
     pub(crate) fn end(&self, e: Error) -> End {
         match e {
             Error::NotFound { .. } => End(Outcome::Missing),
@@ -159,7 +159,7 @@ impl Doer {
         }
     }
 
-    /// The same for a job that writes: what cannot be written now cannot be written at all.
+    /// The same for a job that writes: if one write fails, the store is given up.
     pub(crate) fn end_of_write(&self, e: Error) -> End {
         let why = match e {
             Error::NotFound { .. } => "there is no such bucket, container or folder".to_owned(),
@@ -168,7 +168,7 @@ impl Doer {
         self.give_up(why)
     }
 
-    /// The store gives something wrongly.
+    /// Counts a bad answer of the store.
     pub(crate) fn odd(&self, why: String) -> End {
         match self.strikes.fetch_add(1, Ordering::Relaxed) + 1 {
             n if n < STRIKES => End(Outcome::Broken(why)),
@@ -184,7 +184,7 @@ impl Doer {
     }
 
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // The semaphore is never closed.
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
@@ -193,17 +193,17 @@ impl Doer {
     }
 }
 
-/// Whether nobody is there who answers, whatever is asked for.
+/// Whether no connection to the server can be made.
 fn is_unreachable(e: &Error) -> bool {
     causes(e).filter_map(|e| e.downcast_ref::<HttpError>()).any(|e| e.kind() == HttpErrorKind::Connect)
 }
 
-/// What is behind an error, the innermost last.
+/// The causes of an error, the innermost last.
 fn causes(e: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(std::error::Error::source(e), |e| e.source())
 }
 
-/// The innermost reason says most; the outer ones say which request it was.
+/// The innermost reason is the most specific; the outer ones say which request it was.
 pub(crate) fn reason(e: &Error) -> String {
     let mut all = e.to_string();
     for inner in causes(e) {
@@ -215,7 +215,7 @@ pub(crate) fn reason(e: &Error) -> String {
     all
 }
 
-/// Whether a store says that it is not the name that is missing, but all around it: the codes of S3 and Google, and of Azure.
+/// Whether a store says that not only the name is missing, but its bucket: the codes of S3 and Google, and of Azure.
 fn names_no_bucket(e: &Error) -> bool {
     let text = format!("{e:?}");
     ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code))

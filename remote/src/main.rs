@@ -1,4 +1,4 @@
-//! `lfs-remote URL`: moves files between a folder and an object store. `lfs-pipe` starts it and tells it what to do;
+//! `lfs-remote URL`: moves files between a folder and an object store. `lfs-pipe` starts it and sends it jobs;
 //! see `lfs_pipe::remote::protocol`.
 
 mod fetch;
@@ -17,10 +17,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use jobs::{Doer, Said};
 
-// Both sides of the runner's messages hold to one bound, and the store's answers with them.
+// The messages of the runner and the answers of a store have the same bound.
 const _: () = assert!(lfs_store::MOST_TEXT == lfs_pipe::remote::protocol::MOST_TEXT);
 
-/// How many jobs go on at once. Most wait for the network.
+/// How many jobs are done at once. Most wait for the network.
 const AT_ONCE: usize = 32;
 
 fn main() -> ExitCode {
@@ -61,16 +61,16 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        // What is read from here on waits in the pipe.
+        // Until there is a permit, further jobs wait in the pipe.
         let Ok(place) = runtime.block_on(Arc::clone(&places).acquire_owned()) else { break };
         let (doer, answers) = (Arc::clone(&doer), answers.clone());
         tasks.push(runtime.spawn(async move {
-            // A job without an answer would be waited for for ever.
+            // The runner would wait for the answer for ever.
             let done = AssertUnwindSafe(doer.run(asked.job)).catch_unwind().await;
             let (outcome, held) = done.unwrap_or_else(|_| {
                 (Outcome::Failed("a defect of lfs-remote stopped a job".to_owned()), None)
             });
-            // Whoever asked may have gone.
+            // The receiver may be gone.
             let _ = answers.send((Answer::Over { id: asked.id, outcome }, held));
             drop(place);
         }));
@@ -79,11 +79,11 @@ fn main() -> ExitCode {
     runtime.block_on(futures::future::join_all(tasks));
     drop((answers, doer));
     let _ = saying.join();
-    // A file system that does not answer still has threads of ours; nobody waits for them.
+    // Threads may still wait for a file system that does not answer; they are not waited for.
     std::process::exit(0)
 }
 
-/// Those of the environment that are text.
+/// The environment variables that are UTF-8.
 fn variables() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -91,7 +91,7 @@ fn variables() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// Says a line; if nobody listens any more, nobody needs the rest either.
+/// Writes a line. If it cannot be written, no one reads the output any more, and the program ends.
 fn line(value: &impl serde::Serialize) {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let said = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
@@ -100,7 +100,7 @@ fn line(value: &impl serde::Serialize) {
     }
 }
 
-/// What an outcome is when a file of this machine cannot be read or written.
+/// The outcome when a file of this machine cannot be read or written.
 fn here(doing: &str, path: &std::path::Path, e: &std::io::Error) -> Outcome {
     Outcome::Here(format!("cannot {doing} {}: {e}", path.display()))
 }

@@ -17,11 +17,11 @@ use crate::here;
 use crate::jobs::{Doer, End, PIECE, PIECES};
 use lfs_store::{Bounds, Odd};
 
-/// No store takes more pieces of a file.
+/// The most pieces that every store takes for a file.
 const MOST_PIECES: u64 = 10_000;
 
 impl Doer {
-    /// Stores bytes. Without `over` what is there stays.
+    /// Stores bytes. Without `over` an existing file is not changed.
     pub(crate) async fn put(&self, path: &Path, bytes: Vec<u8>, over: bool) -> Result<Outcome, End> {
         let over = self.is_no_file(path).await? || over;
         let _place = self.place().await;
@@ -32,14 +32,14 @@ impl Doer {
             in_time(size, self.store.store.put_opts(path, payload.clone(), options))
         };
         let done = match put(if over { PutMode::Overwrite } else { PutMode::Create }).await {
-            // Some stores know no conditions.
+            // Some stores do not support conditions.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) if !over => {
                 match self.size(path).await {
                     Ok(Some(_)) => return Ok(Outcome::There),
                     _ => put(PutMode::Overwrite).await,
                 }
             }
-            // A store that was asked by two at once may say so of something that is not there yet.
+            // A store that gets two requests at once may report this of a file that does not exist yet.
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
                 return match self.size(path).await? {
                     Some(_) => Ok(Outcome::There),
@@ -54,7 +54,7 @@ impl Doer {
         done.map(|_| Outcome::Done).map_err(|e| self.end_of_write(e))
     }
 
-    /// How large a file the store has under a name.
+    /// The size of the file that the store has under a name, if any.
     async fn size(&self, path: &Path) -> Result<Option<u64>, End> {
         if let Some(file) = self.local(path)? {
             return match self.patient(folder::held(&file)).await?.map_err(End)? {
@@ -69,8 +69,8 @@ impl Doer {
         }
     }
 
-    /// Whether something lies in the place of a file that is none, and is written over. A folder cannot be: that ends
-    /// the job, and this job alone.
+    /// Whether something that is not a file is in the place of a file, and can be replaced. A folder cannot be: that ends
+    /// this job, but no other.
     async fn is_no_file(&self, path: &Path) -> Result<bool, End> {
         let Some(file) = self.local(path)? else { return Ok(false) };
         match self.patient(folder::held(&file)).await?.map_err(End)? {
@@ -96,7 +96,7 @@ impl Doer {
         if size <= PIECE {
             return self.send_whole(path, digest, from, over).await;
         }
-        // Files in pieces cannot be put on condition; to write the same bytes twice does no harm.
+        // Files in pieces cannot be put on condition; writing the same bytes twice does no harm.
         self.is_no_file(path).await?;
         if !over && self.size(path).await? == Some(size) {
             self.moved(size);
@@ -105,7 +105,7 @@ impl Doer {
         let begun = in_time(0, self.store.store.put_multipart_opts(path, PutMultipartOptions::default()));
         let mut upload = match begun.await {
             Ok(upload) => upload,
-            // Some stores take no pieces.
+            // Some stores do not support pieces.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
                 return self.send_whole(path, digest, from, true).await;
             }
@@ -118,7 +118,7 @@ impl Doer {
                 .map(|_| Outcome::Done)
                 .map_err(|e| self.end_of_write(e)),
             other => {
-                // Nothing of it may stay; what cannot be removed was never a file.
+                // No part of it may stay; even if it cannot be removed, it never becomes a file.
                 let _ = upload.abort().await;
                 other.map(|_| Outcome::Damaged)
             }
@@ -174,7 +174,7 @@ impl Doer {
             hasher.update(&bytes);
             let size = bytes.len() as u64;
             let part = upload.put_part(PutPayload::from(bytes.freeze()));
-            // A task of its own: it must go on while this one waits for a place.
+            // A task of its own: it must continue while this one waits for a permit.
             under_way.push(tokio::spawn(async move {
                 let done = in_time(size, part).await;
                 drop(place);
@@ -193,7 +193,7 @@ impl Doer {
     }
 }
 
-/// A step of writing, ended if the store takes none of it: a file system that is gone may say nothing.
+/// A step of a write, ended if it makes no progress: a file system that is gone may never answer.
 async fn in_time<T>(
     bytes: u64,
     step: impl Future<Output = object_store::Result<T>>,

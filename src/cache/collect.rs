@@ -1,8 +1,8 @@
-//! Removing results that nobody keeps, beside running pipelines.
+//! Garbage collection: removes results that nothing keeps, while pipelines may be running.
 //!
-//! What is kept is decided from above (runs, a lock file). To it comes what running pipelines have written or found
-//! since they began: each says so in the records. While the decision is made and the objects are moved aside, no
-//! run can find a result known; that takes moments. Then the objects are removed at leisure.
+//! The caller decides what is kept (runs, a lock file). What running pipelines have written or found since they began is kept,
+//! too: the records say so. While the decision is made and the objects are moved to the trash, no run can look up a result; that
+//! takes moments. Then the objects are removed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -33,8 +33,7 @@ pub struct Collected {
 }
 
 impl Cache {
-    /// Removes every record that is not spared and was not made in one of these runs, and every object that no record
-    /// left names.
+    /// Removes every record that is not spared and was not made in one of these runs, and every object that no remaining record names.
     ///
     /// # Errors
     /// When something cannot be read or moved.
@@ -47,7 +46,7 @@ impl Cache {
         let kept = self.kept(&all, spared, runs, &running)?;
         let mut out =
             Collected { kept_records: kept.len(), records: all.len() - kept.len(), ..Collected::default() };
-        // A running pipeline may be about to continue from a step that somebody called spent.
+        // A running pipeline may be about to continue from a step that another process marked as superseded.
         let used = self.records().pinned(&running).at("read", &records)?;
         let in_use = |key: &Key, record: &Record| used.contains(key) || running.contains(&record.made.run);
         let needed: HashSet<Digest> = all
@@ -69,7 +68,7 @@ impl Cache {
         if dry {
             return Ok(out);
         }
-        // Records first: a record without its object would be a result that is lost.
+        // Records first: a record without its object would be a lost result.
         self.records().keep(&kept, &running).at("write", &records)?;
         self.records().ended(&self.boot).at("write", &records)?;
         self.move_to_trash(&doomed)?;
@@ -87,14 +86,13 @@ impl Cache {
         self.records().runs().at("read", &self.root.join("records"))
     }
 
-    /// Removes the objects of which only steps know whose notes are enough, unless another run goes on: it may be
-    /// about to continue from one.
+    /// Removes the objects of superseded steps, unless another run is active: it may be about to continue from one.
     ///
     /// # Errors
     /// When something cannot be read or moved.
     pub fn remove_spent(&self, run: &str) -> Result<()> {
         let (path, file) = self.collecting_file();
-        // Somebody stores results, perhaps for hours, or collects.
+        // A process stores results, which may take hours, or collects.
         let Some(lock) = locks::try_file(file.at("create", &path)?).at("lock", &path)? else { return Ok(()) };
         self.records().refresh().at("read", &self.root.join("records"))?;
         if self.running()?.iter().any(|other| other != run) {
@@ -114,20 +112,20 @@ impl Cache {
         Ok(())
     }
 
-    /// The file whose lock says that somebody stores results (shared) or collects (alone).
+    /// The file whose lock says that a process stores results (shared) or collects (exclusive).
     pub(super) fn collecting_file(&self) -> (PathBuf, std::io::Result<File>) {
         let path = self.root.join("scratch").join("collecting");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         (path, file)
     }
 
-    /// While this is held, no run can find a result known.
+    /// While this is held, no run can look up a result.
     fn collecting(&self) -> Result<locks::Held> {
         let (path, file) = self.collecting_file();
         locks::own_file(file.at("create", &path)?).at("lock", &path)
     }
 
-    /// Removes what was moved out of service.
+    /// Removes what is in the trash.
     fn empty_trash(&self) {
         let trash = self.root.join("trash");
         for entry in std::fs::read_dir(&trash).into_iter().flatten().flatten() {
@@ -139,7 +137,7 @@ impl Cache {
         let _ = std::fs::remove_dir(&trash);
     }
 
-    /// Moves objects out of service, to be removed at leisure. Those that are not there are left out.
+    /// Moves objects to the trash, to be removed later. Missing ones are skipped.
     fn move_to_trash(&self, objects: &[PathBuf]) -> Result<()> {
         let trash = self.root.join("trash");
         std::fs::create_dir_all(&trash).at("create", &trash)?;
@@ -179,7 +177,7 @@ impl Cache {
         Ok(kept)
     }
 
-    /// The runs that go on now.
+    /// The active runs.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -197,7 +195,7 @@ impl Cache {
         Ok(out)
     }
 
-    /// All objects, with where they lie.
+    /// All objects, with their paths.
     pub(super) fn objects(&self) -> Result<Vec<(Digest, PathBuf)>> {
         let base = self.root.join("objects");
         let mut out = Vec::new();
@@ -209,7 +207,7 @@ impl Cache {
                     folder.file_name().to_string_lossy(),
                     entry.file_name().to_string_lossy()
                 );
-                // What has no such name is not ours.
+                // A file with another name is not an object.
                 if let Ok(digest) = name.parse() {
                     out.push((digest, entry.path()));
                 }

@@ -1,4 +1,4 @@
-//! The folder of a cache: what in it is the cache's, and what is not.
+//! The folder of a cache: which files in it belong to the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use super::remove;
 use crate::fault::{At, Fault, Result};
 use crate::manifest::shown;
 
-/// Says that a folder is a cache: backup programs that know this file leave the folder out (bford.info/cachedir).
+/// Marks a folder as a cache: backup programs that know this file leave the folder out (bford.info/cachedir).
 const MARK: &str = "CACHEDIR.TAG";
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of lfs-pipe: it can be made again. Other files in it are left alone.
 ";
 
-/// All that a cache consists of, beside the mark.
+/// The parts of a cache, besides the mark.
 pub const PARTS: [&str; 15] = [
     "records",
     "objects",
@@ -31,10 +31,10 @@ pub const PARTS: [&str; 15] = [
     "remote",
 ];
 
-/// Takes a folder for a cache, unless something in it that is called like a part of a cache was made by somebody else.
+/// Claims a folder as a cache, unless it contains something that has the name of a part of a cache but was not made by this program.
 ///
 /// # Errors
-/// When there is such a thing, or the folder cannot be made.
+/// When there is such a thing, or the folder cannot be created.
 pub fn claim(root: &Path) -> Result<()> {
     let mark = root.join(MARK);
     if is_ours(&mark) {
@@ -44,7 +44,7 @@ pub fn claim(root: &Path) -> Result<()> {
         PARTS.into_iter().filter(|part| root.join(part).symlink_metadata().is_ok()).collect();
     let is_torn = is_torn(&mark);
     let is_old = is_unmarked(root) || is_torn;
-    // Descriptions of workers may be there before all else.
+    // The descriptions of workers may be written before the cache is claimed.
     if !is_old && there.iter().any(|part| *part != "workers.json" || !is_description(&root.join(part))) {
         return Err(Fault::usage(format!(
             "{} cannot be the cache: it holds `{}`, which no run made",
@@ -54,7 +54,7 @@ pub fn claim(root: &Path) -> Result<()> {
         .with_help("name another folder with `cache` in `[pipeline]` or --cache, or move these away"));
     }
     std::fs::create_dir_all(root).at("create", root)?;
-    // Other programs mark their caches so, too.
+    // Other programs use the same mark for their caches.
     if mark.symlink_metadata().is_ok() && !is_torn {
         return Ok(());
     }
@@ -66,10 +66,10 @@ pub fn claim(root: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a cache consists of, and nothing else that lies in its folder. Gives what lies where only the cache should write.
+/// Removes the parts of a cache, and nothing else in its folder. Returns what lies where only the cache should write.
 ///
 /// # Errors
-/// When the folder is no cache, or something cannot be removed.
+/// When the folder is not a cache, or something cannot be removed.
 pub fn remove_all(root: &Path) -> Result<Vec<PathBuf>> {
     if !root.is_dir() {
         return Ok(vec![]);
@@ -94,7 +94,7 @@ pub fn remove_all(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(left)
 }
 
-/// Removes from a folder of a cache what a cache puts there, and then the folder, if nothing is left.
+/// Removes from a part of a cache what a cache puts there, and then the folder, if it is empty.
 fn remove_part(path: &Path, part: &str, left: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(path).at("list", path)? {
         let entry = entry.at("list", path)?;
@@ -107,12 +107,12 @@ fn remove_part(path: &Path, part: &str, left: &mut Vec<PathBuf>) -> Result<()> {
             false => left.push(there),
         }
     }
-    // With something left in it, it stays.
+    // If something is left in it, it stays.
     let _ = std::fs::remove_dir(path);
     Ok(())
 }
 
-/// Whether something in a part of a cache has a name that a cache gives.
+/// Whether a name in a part of a cache is one that a cache gives.
 pub(super) fn is_made_by_a_cache(part: &str, name: &str, is_folder: bool) -> bool {
     let hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
     let begins_with_hex = |digits: usize| name.get(..digits).is_some_and(|begin| hex(begin, digits));
@@ -128,7 +128,7 @@ pub(super) fn is_made_by_a_cache(part: &str, name: &str, is_folder: bool) -> boo
     }
 }
 
-/// Whether a folder below that of [`super::Scratch`] is called as runs are, or as transfers to and from a store.
+/// Whether a folder below that of [`super::Scratch`] has the name of a run, or of a transfer to or from a store.
 pub(super) fn is_name_of_run(name: &str) -> bool {
     let digits =
         |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
@@ -139,10 +139,10 @@ pub(super) fn is_name_of_run(name: &str) -> bool {
     }
 }
 
-/// How something in `damaged` is called that a node left and that may be a user's.
+/// The prefix of what a node left in `damaged` and that may belong to a user.
 pub(super) const KEPT: &str = "left-by-";
 
-/// Whether a file has descriptions of workers.
+/// Whether a file contains descriptions of workers.
 fn is_description(file: &Path) -> bool {
     let read = std::fs::read(file).ok().and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
     read.is_some_and(|json| {
@@ -155,12 +155,12 @@ fn is_unmarked(root: &Path) -> bool {
     root.join("records").is_file() && root.join("objects").is_dir()
 }
 
-/// Whether a mark is one that a killed call had made and not written yet.
+/// Whether a mark was created, but not written, by a killed process.
 fn is_torn(mark: &Path) -> bool {
     std::fs::metadata(mark).is_ok_and(|m| m.is_file() && m.len() == 0)
 }
 
-/// Whether a mark is one of this program.
+/// Whether a mark is that of this program.
 fn is_ours(mark: &Path) -> bool {
     std::fs::read(mark).is_ok_and(|text| text == SIGNATURE.as_bytes())
 }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_things_of_somebody_else_is_no_cache() {
+    fn a_folder_with_things_of_another_program_is_no_cache() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("runs/of-tensorboard")).unwrap();
         let fault = claim(dir.path()).unwrap_err().to_string();
@@ -192,7 +192,7 @@ mod tests {
         std::fs::create_dir_all(other.join("objects")).unwrap();
         std::fs::write(other.join(MARK), "Signature: 8a477f597d28d172789f06886806bc55\n").unwrap();
         assert!(claim(&other).is_err() && remove_all(&other).is_err());
-        // What is called otherwise does no harm, and stays.
+        // A file with any other name does no harm, and stays.
         let root = dir.path().join("c");
         std::fs::create_dir_all(&root).unwrap();
         std::fs::write(root.join("README.md"), "mine").unwrap();

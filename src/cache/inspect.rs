@@ -1,4 +1,4 @@
-//! Looking at a whole cache: how large it is, and whether its bytes are what they are called.
+//! Checks of a whole cache: its size, and whether objects match their digests.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -39,7 +39,7 @@ pub struct Stats {
     pub stages: BTreeMap<String, u64>,
 }
 
-/// A result of which something is wrong.
+/// A corrupt or missing object.
 #[derive(Debug, Clone, Serialize)]
 pub struct Damage {
     /// The object.
@@ -48,6 +48,8 @@ pub struct Damage {
     pub there: bool,
     /// The nodes whose results name it.
     pub nodes: Vec<String>,
+    #[serde(skip)]
+    stored: Stored,
     #[serde(skip)]
     keys: Vec<Key>,
 }
@@ -89,8 +91,8 @@ impl Cache {
         Ok(stats)
     }
 
-    /// Hashes every object that a record names, and says of which the bytes are not what they were, or are gone.
-    /// `told` hears of each object that was looked at.
+    /// Hashes every object that a record names, and returns those that are corrupt or missing.
+    /// `told` is called with the size of each object after it was checked.
     ///
     /// # Errors
     /// When the records or an object cannot be read.
@@ -112,7 +114,7 @@ impl Cache {
                 nodes.sort();
                 nodes.dedup();
                 let there = self.object(&digest).symlink_metadata().is_ok();
-                Ok((!whole).then_some(Damage { digest, there, nodes, keys }))
+                Ok((!whole).then_some(Damage { digest, stored, there, nodes, keys }))
             })
             .collect();
         let mut damage: Vec<Damage> = damage?.into_iter().flatten().collect();
@@ -120,13 +122,13 @@ impl Cache {
         Ok(damage)
     }
 
-    /// Sets damaged objects aside, and forgets the results that named them: the next run makes them again.
+    /// Sets corrupt objects aside, and withdraws the results that named them: the next run computes them again.
     ///
     /// # Errors
     /// When something cannot be moved or written.
     pub fn repair(&self, damage: &[Damage]) -> Result<()> {
         for one in damage {
-            self.set_aside(&one.digest)?;
+            self.set_aside(&one.stored)?;
             for key in &one.keys {
                 self.withdraw(key)?;
             }
@@ -139,13 +141,13 @@ impl Cache {
         self.records().all().at("read", &self.root.join("records"))
     }
 
-    /// The records whose objects are needed: all but those of steps of which the note is enough.
+    /// The records whose objects are needed: all but those of superseded steps.
     pub(super) fn needed(&self) -> Result<Vec<(Key, Record)>> {
         let all = self.all_records()?.into_iter().map(|(key, _, record)| (key, record));
         Ok(all.filter(|(key, _)| !self.is_spent(key)).collect())
     }
 
-    /// The objects' sizes that [`Cache::check`] is going to look at, in all.
+    /// The total size of the objects that [`Cache::check`] is going to read, in bytes.
     ///
     /// # Errors
     /// When the records cannot be read.

@@ -1,9 +1,9 @@
 //! An append-only file of entries, shared by processes.
 //!
-//! Each entry is written at once, behind a mark, its length (and the length with all bits turned) and a check
-//! value, so that a torn or damaged entry is noticed and only that entry is lost. Bytes are held against their check
-//! value when they are asked for: most never are, and none stay in memory. Writers hold a lock on the file for the time of one
-//! write; the lock vanishes with its process.
+//! Each entry is written at once, behind a mark, its length (and the length with all bits flipped) and a checksum, so that a torn
+//! or damaged entry is noticed and only that entry is lost. Payloads are compared with their checksum when they are read: most
+//! never are, and none stay in memory. Writers hold a lock on the file for the time of one write; the lock vanishes with its
+//! process.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,9 +16,9 @@ use crate::digest::file_number;
 
 const MARK: [u8; 4] = *b"\xf5lg\n";
 const HEAD: usize = 16;
-/// No entry is larger: a length above it is damage.
+/// No entry is larger: a greater length means damage.
 const MOST: usize = 1 << 28;
-/// So much is read at once, and more where an entry is larger.
+/// This many bytes are read at once, and more if an entry is larger.
 const PIECE: usize = 256 << 10;
 
 /// Where the payload of an entry lies.
@@ -37,40 +37,40 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Whether the payload is as it was written.
+    /// Whether the payload matches its checksum.
     pub fn is_sound(&self) -> bool {
         check(self.payload) == self.said
     }
 }
 
-/// Whoever keeps what a journal says.
+/// Keeps what a journal contains.
 pub(super) trait Reader {
-    /// Another file lies in the place of the one before: all of it is forgotten.
+    /// The file was replaced by another one: all entries are forgotten.
     fn anew(&mut self);
     /// The next entry.
     fn entry(&mut self, entry: &Entry<'_>);
 }
 
-/// A journal, as far as it was read.
+/// A journal, and how far it has been read.
 pub(super) struct Journal {
     path: PathBuf,
     file: Arc<File>,
-    /// Up to where whole entries were read.
+    /// The end of the last whole entry that was read.
     end: u64,
 }
 
 impl Journal {
-    /// Opens a journal, making it if there is none.
+    /// Opens a journal, creating it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), file: Arc::new(open(path)?), end: 0 })
     }
 
-    /// Opens the file anew if another one lies at its path; says whether it did.
+    /// Opens the file again if another one is at its path; says whether it did.
     fn follow(&mut self, reader: &mut dyn Reader) -> io::Result<bool> {
         match std::fs::metadata(&self.path) {
             Ok(now) if now.ino() == self.file.metadata()?.ino() => return Ok(false),
             Ok(_) => {}
-            // Removed by somebody: the next one is made.
+            // It was removed: a new one is created.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
@@ -83,7 +83,7 @@ impl Journal {
     /// The payload at a place; `None` when it is damaged.
     ///
     /// # Errors
-    /// When the file cannot be read: nothing is known then.
+    /// When the file cannot be read: then nothing is known of the entry.
     pub fn get(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; 4 + place.length as usize];
         self.read_at(&mut bytes, place.at.saturating_sub(4))?;
@@ -91,7 +91,7 @@ impl Journal {
         Ok((check(&payload)[..] == bytes).then_some(payload))
     }
 
-    /// Fills a buffer from a place on; where the file ends before, the buffer does, too.
+    /// Fills a buffer from a place on; it is shortened if the file ends before.
     fn read_at(&self, bytes: &mut Vec<u8>, place: u64) -> io::Result<()> {
         let mut read = 0;
         while read < bytes.len() {
@@ -106,13 +106,13 @@ impl Journal {
         Ok(())
     }
 
-    /// What tells the file from others, and its length.
+    /// The number that identifies the file, and its length.
     pub fn mark(&self) -> io::Result<(u64, u64)> {
         let metadata = self.file.metadata()?;
         Ok((file_number(&metadata), metadata.len()))
     }
 
-    /// Gives the entries from a place on, in pieces; the place of the last one's end, and the length of the file.
+    /// Passes on the entries from a place on; returns the end of the last one, and the length of the file.
     pub fn since(&self, place: u64, each: &mut dyn FnMut(&Entry<'_>)) -> io::Result<(u64, u64)> {
         let mut length = self.file.metadata()?.len();
         let (mut from, mut piece, mut bytes, mut end) = (place, PIECE, Vec::new(), place);
@@ -121,7 +121,7 @@ impl Journal {
             bytes.resize(size, 0);
             self.read_at(&mut bytes, from)?;
             if bytes.len() < size {
-                // Somebody has just cut off a torn tail.
+                // Another process has just cut off a torn tail.
                 length = from + bytes.len() as u64;
             }
             let is_last = from + bytes.len() as u64 == length;
@@ -146,7 +146,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The same of the file that is open; gives its length. A torn tail is read again the next time, for it may be overwritten.
+    /// The same for the file that is open; returns its length. A torn tail is read again the next time, since it may be overwritten.
     fn read_on(&mut self, reader: &mut dyn Reader) -> io::Result<u64> {
         let (end, length) = self.since(self.end, &mut |entry| reader.entry(entry))?;
         self.end = end;
@@ -160,13 +160,13 @@ impl Journal {
         }
         let mut file = Arc::clone(&self.file);
         let mut lock = locks::whole_file(&file)?;
-        // While the lock was waited for, the file may have been replaced.
+        // The file may have been replaced while this process waited for the lock.
         while self.follow(reader)? {
             drop(lock);
             file = Arc::clone(&self.file);
             lock = locks::whole_file(&file)?;
         }
-        // A torn tail is overwritten: nobody can be writing it now.
+        // A torn tail is overwritten: under the lock, no other process can be writing it.
         let length = self.read_on(reader)?;
         let text = framed(payloads);
         self.write(&text, self.end)?;
@@ -180,7 +180,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts a journal with these entries alone in place of this one. Who writes meanwhile writes to the new one.
+    /// Replaces this journal with one that has only these entries. Processes that write meanwhile write to the new one.
     pub fn rewrite(
         &mut self,
         keep: &dyn Fn(&[u8]) -> Option<Vec<u8>>,
@@ -210,7 +210,7 @@ impl Journal {
         self.refresh(reader)
     }
 
-    /// Adds entries without looking at those before, for what is only a hint: behind a torn tail, one may be lost.
+    /// Adds entries without reading those before, for what is only a hint: behind a torn tail, one may be lost.
     pub fn append_blindly(&self, payloads: &[Vec<u8>]) -> io::Result<()> {
         let lock = locks::whole_file(&self.file)?;
         self.write(&framed(payloads), self.file.metadata()?.len())?;
@@ -251,8 +251,8 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Finds the entries of a piece of a file that begins at a place, and says how far it came: what is left may go on behind the
-/// piece, if it is not the last. After damage it looks for the next mark.
+/// Finds the entries in a piece of a file that begins at a place, and returns how far it read: the rest may continue in the next
+/// piece, if this is not the last. After damage it searches for the next mark.
 fn scan(bytes: &[u8], begins: u64, is_last: bool, each: &mut dyn FnMut(Entry<'_>)) -> usize {
     let mut at = 0;
     while at + HEAD <= bytes.len() {
@@ -268,7 +268,7 @@ fn scan(bytes: &[u8], begins: u64, is_last: bool, each: &mut dyn FnMut(Entry<'_>
             Some(_) if !is_last => break,
             _ => match bytes[at + 1..].windows(MARK.len()).position(|w| w == MARK) {
                 Some(skip) => at += 1 + skip,
-                // Half of a mark may stand at the end.
+                // The piece may end within a mark.
                 None => return (bytes.len() + 1 - MARK.len()).max(at + 1),
             },
         }
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(all(&path), [&b"one"[..], b"two", b"three", b"four"]);
         b.refresh(&mut of_b).unwrap();
         assert_eq!(of_a.0, of_b.0);
-        // One puts a shorter file in its place: the other sees that alone.
+        // One process replaces the file with a shorter one: the other reads only the new one.
         a.rewrite(&|bytes| bytes.starts_with(b"t").then(|| bytes.to_vec()), &mut of_a).unwrap();
         b.append(&[b"five".to_vec()], &mut of_b).unwrap();
         let of_b: Vec<_> = of_b.0.into_iter().filter_map(|(_, payload)| payload).collect();

@@ -1,7 +1,7 @@
 //! Locks that vanish with their process.
 //!
 //! One file holds all locks of a cache: the lock of a key is a lock on one byte of it, at an offset made from
-//! the key. The file stays empty, and nobody ever removes a lock by hand.
+//! the key. The file stays empty, and no lock ever has to be removed by hand.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,14 +14,14 @@ use nix::libc;
 
 use crate::fingerprint::Key;
 
-/// A lock; dropping it lets go.
+/// A lock; dropping it releases it.
 pub(super) struct Held {
     _file: File,
 }
 
-/// Tries to take the lock of a key. `None`: somebody else, perhaps in this process, holds it.
+/// Tries to take the lock of a key. `None`: another thread or process holds it.
 pub(super) fn try_key(locks: &Path, key: &Key) -> io::Result<Option<Held>> {
-    // A new description each time, since locks belong to descriptions.
+    // A new open file description each time, since locks belong to descriptions.
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(locks)?;
     let [a, b, c, d, e, f, g, h, ..] = key.0.0;
@@ -33,7 +33,7 @@ pub(super) fn try_key(locks: &Path, key: &Key) -> io::Result<Option<Held>> {
     }
 }
 
-/// Tries to take a whole file. `None`: somebody else holds it.
+/// Tries to lock a whole file. `None`: another process holds the lock.
 pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
     match set(&file, libc::F_WRLCK, 0, 0, false) {
         Ok(()) => Ok(Some(Held { _file: file })),
@@ -42,24 +42,24 @@ pub(super) fn try_file(file: File) -> io::Result<Option<Held>> {
     }
 }
 
-/// Whether somebody holds a whole file. Nothing is taken, not even for a moment.
+/// Whether a process holds the lock of a whole file. Nothing is locked, not even for a moment.
 pub(super) fn is_held(file: &File) -> bool {
     let mut lock = described(libc::F_WRLCK, 0, 0);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as i16
 }
 
-/// Waits for a whole file, and keeps it until the lock is dropped.
+/// Waits for the lock of a whole file, which is held until it is dropped.
 pub(super) fn own_file(file: File) -> io::Result<Held> {
     std::mem::forget(wait(&file, libc::F_WRLCK)?);
     Ok(Held { _file: file })
 }
 
-/// Waits for a whole file, for the time of one write.
+/// Waits for the lock of a whole file, for the time of one write.
 pub(super) fn whole_file(file: &File) -> io::Result<Unlock<'_>> {
     wait(file, libc::F_WRLCK)
 }
 
-/// Waits until nobody has a whole file for itself, and keeps it so until the lock is dropped.
+/// Waits for a shared lock of a whole file, which is held until it is dropped.
 pub(super) fn shared_file(file: File) -> io::Result<Held> {
     std::mem::forget(wait(&file, libc::F_RDLCK)?);
     Ok(Held { _file: file })
@@ -75,12 +75,12 @@ fn wait(file: &File, kind: i32) -> io::Result<Unlock<'_>> {
     }
 }
 
-/// Lets a file go when dropped.
+/// Releases the lock of a file when dropped.
 pub(super) struct Unlock<'a>(&'a File);
 
 impl Drop for Unlock<'_> {
     fn drop(&mut self) {
-        // Closing the file would let go too; nothing can be done about an error.
+        // Closing the file would release it too; nothing can be done about an error.
         let _ = set(self.0, libc::F_UNLCK, 0, 0, false);
     }
 }

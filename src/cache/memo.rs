@@ -1,4 +1,4 @@
-//! Remembering digests of files by what the file system says of them.
+//! The stat cache: digests of files, by path and by what `stat` reports of them.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -10,24 +10,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::journal::{self, Journal, Reader};
 use crate::digest::{Digest, Stat};
 
-/// File times come from a clock that ticks; a file changed less than this before it was looked at may change
-/// again without a new time.
+/// File times come from a clock that ticks: a file that was modified less than this before it was checked may change again without a
+/// new time (a racy time stamp).
 const TICK: Duration = Duration::from_millis(20);
 
-/// Path -> (what the file system said, digest).
+/// Path -> (what `stat` reported, digest).
 pub(super) struct Memo {
     path: PathBuf,
-    /// Read when it is of use.
+    /// Read when it is useful.
     open: Option<Open>,
-    /// What this process has learnt.
+    /// What this process has added.
     learnt: HashMap<Vec<u8>, (Stat, Digest)>,
-    /// What this process has seen of files that are too young to be remembered.
+    /// What `stat` reported of files that were modified too recently (racy), whose digests are not kept.
     young: HashMap<Vec<u8>, Stat>,
-    /// How many small files were asked for without reading the memo.
+    /// How many small files were looked up without reading the memo.
     unread: usize,
 }
 
-/// Hashing a few files of this size takes less time than reading what is known of thousands.
+/// Hashing a few files of this size takes less time than reading the entries of thousands.
 const SMALL: u64 = 64 << 10;
 const FEW: usize = 200;
 
@@ -73,7 +73,7 @@ impl Memo {
         }
     }
 
-    /// The digest of a file, if it is as it was.
+    /// The digest of a file, if its stat is unchanged.
     pub fn get(&mut self, path: &Path, stat: &Stat) -> Option<Digest> {
         let path = path.as_os_str().as_bytes();
         if let Some((known, digest)) = self.learnt.get(path)
@@ -90,7 +90,7 @@ impl Memo {
         known.get(path).filter(|(known, _)| known == stat).map(|(_, digest)| *digest)
     }
 
-    /// The digest that a file had when it was last looked at.
+    /// The digest that a file had when it was last checked.
     pub fn last(&mut self, path: &Path) -> Option<Digest> {
         let path = path.as_os_str().as_bytes();
         if let Some((_, digest)) = self.learnt.get(path) {
@@ -99,7 +99,7 @@ impl Memo {
         self.known().ok()?.known.0.get(path).map(|(_, digest)| *digest)
     }
 
-    /// Which files had one of these numbers when they were last looked at, with what was seen of them.
+    /// Which files had one of these inode numbers when they were last checked, with what `stat` reported then.
     pub fn with_numbers(&mut self, numbers: &HashSet<u64>) -> Vec<(PathBuf, Stat)> {
         // A memo that cannot be read remembers nothing.
         let _ = self.known();
@@ -109,7 +109,7 @@ impl Memo {
         all.map(|(path, stat)| (PathBuf::from(OsStr::from_bytes(path)), *stat)).collect()
     }
 
-    /// Remembers that a file was there whose times do not tell yet whether it changed.
+    /// Remembers that a file existed whose times are too recent to tell later whether it has changed.
     pub fn saw(&mut self, path: &Path, stat: Stat) {
         self.young.insert(path.as_os_str().as_bytes().to_vec(), stat);
     }
@@ -125,7 +125,7 @@ impl Memo {
         if let Some(open) = &self.open {
             learnt.retain(|path, value| open.known.0.get(path) != Some(value));
         }
-        // Some thousand of them make one entry: an entry has a head and a check value of its own.
+        // A few thousand of them are one entry of the journal, since each entry has a head and a checksum.
         let fresh: Vec<Vec<u8>> =
             learnt.iter().map(|(path, (stat, digest))| write(path, stat, digest)).collect();
         let payloads: Vec<Vec<u8>> = fresh.chunks(4096).map(|c| c.concat()).collect();
@@ -140,10 +140,10 @@ impl Memo {
     }
 }
 
-/// Some file systems keep times of whole seconds, or of every second one.
+/// Some file systems keep times in whole seconds, or in steps of two seconds.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
-/// Whether a file with these times, looked at from `since` on, could have changed unseen.
+/// Whether a file with these times, checked from `since` on, could have changed unnoticed (racy time stamps).
 pub fn too_young(stat: &Stat, since: SystemTime) -> bool {
     let limit = |tick: Duration| {
         let limit = since.checked_sub(tick).and_then(|t| t.duration_since(UNIX_EPOCH).ok());
@@ -155,17 +155,17 @@ pub fn too_young(stat: &Stat, since: SystemTime) -> bool {
     })
 }
 
-/// Whether a file may change soon without new times, even if its times are those that this process gave it a moment ago.
+/// Whether a file may soon change without new times, even if its times are those that this process gave it a moment ago.
 pub(super) fn has_coarse_young_times(stat: &Stat, since: SystemTime) -> bool {
     has_coarse_times(stat) && too_young(stat, since)
 }
 
-/// Whether the times of a file look like those of a clock of whole seconds.
+/// Whether the times of a file seem to be of whole seconds.
 pub(super) fn has_coarse_times(stat: &Stat) -> bool {
     is_coarse(stat.mtime) || is_coarse(stat.ctime)
 }
 
-/// Whether a time looks like one of a clock of whole seconds.
+/// Whether a time seems to be of whole seconds.
 fn is_coarse(time: i64) -> bool {
     time % 1_000_000_000 == 0
 }

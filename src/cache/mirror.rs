@@ -1,6 +1,6 @@
-//! What a store elsewhere is known to hold: its records, of which the objects are not here.
+//! What a remote store is known to hold: its records, whose objects are not here.
 //!
-//! It answers without asking anybody, and may be wrong by now: whoever wants the objects finds out.
+//! It answers without a request, and may be out of date: a process that fetches the objects finds out.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use crate::digest::Digest;
 use crate::fault::{At, Result};
 use crate::fingerprint::Key;
 
-/// Records of a store elsewhere.
+/// Records of a remote store.
 pub struct Mirror {
     records: Records,
     path: std::path::PathBuf,
 }
 
 impl Cache {
-    /// What is known of the store of an address.
+    /// What is known of the store at an address.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -41,14 +41,14 @@ impl Mirror {
         self.records.get(key)
     }
 
-    /// The record of a key with its fingerprint as it was written.
+    /// The record of a key with its fingerprint as written.
     pub fn with_fingerprint(&mut self, key: &Key) -> Option<(Box<RawValue>, Record)> {
         let record = self.records.get(key)?;
         let text = self.records.fingerprint(key)?.to_owned();
         Some((RawValue::from_string(text).ok()?, record))
     }
 
-    /// Learns that the store holds a result.
+    /// Remembers that the store holds a result.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -56,7 +56,7 @@ impl Mirror {
         self.records.put(false, key, &fingerprint, record).at("write", &self.path)
     }
 
-    /// Learns that it does not.
+    /// Remembers that the store does not hold a result.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -3,19 +3,19 @@
 //! ```text
 //! objects/ab/cdef..   a file or a folder, never changed once it is there
 //! records             journal: key -> outputs, fingerprint, provenance
-//! memo/<manifest>     journal: file -> what the file system says of it, digest
+//! memo/<manifest>     journal: file -> what `stat` reports of it, digest
 //! locks               an empty file; a lock on one byte of it is the lock of a key
-//! scratch/<run>/      where running nodes write; gone when the run is
-//! remote/<store>      journal: what a store elsewhere is known to hold
+//! scratch/<run>/      where running nodes write; removed when the run ends
+//! remote/<store>      journal: what a remote store is known to hold
 //! runs/<run>/         events and logs of a run
-//! damaged/            objects whose bytes are not what their name says
+//! damaged/            corrupt objects that were set aside
 //! trash/              what is being removed
 //! runs.sqlite         the run database
-//! runs.quiet          runs with nothing to do, until the database is opened for something else
+//! runs.quiet          no-op runs, until the database is opened for something else
 //! ```
 //!
 //! A result is written in `scratch`, hashed, renamed into `objects`, and only then recorded: at any instant the
-//! cache is whole. After the machine itself stopped, results that may not have reached the disk are hashed again
+//! cache is consistent. After the machine itself stopped, results that may not have reached the disk are hashed again
 //! before anything else happens.
 
 mod collect;
@@ -59,20 +59,21 @@ pub struct Cache {
     root: PathBuf,
     records: Mutex<Records>,
     memo: Mutex<Memo>,
+    setting_aside: Mutex<()>,
     boot: String,
 }
 
-/// The lock of a key: who has it may compute the result.
+/// The lock of a key: the process that holds it may compute the result.
 pub struct KeyLock(#[allow(dead_code, reason = "held for its drop")] locks::Held);
 
-/// Keeps collections away while it lives.
+/// Prevents garbage collection while it lives.
 pub struct NoCollection(#[allow(dead_code, reason = "held for its drop")] locks::Held);
 
 impl Cache {
-    /// Opens a cache, making it if there is none. `manifest` chooses the memo.
+    /// Opens a cache, creating it if there is none. `manifest` chooses the memo.
     ///
     /// # Errors
-    /// When it cannot be made or read.
+    /// When it cannot be created or read.
     pub fn open(root: &Path, manifest: &Path) -> Result<Self> {
         folder::claim(root)?;
         for part in ["objects", "memo", "scratch", "runs"] {
@@ -86,7 +87,13 @@ impl Cache {
         let name = Digest::derive("lfs-pipe 2026 memo", manifest.as_os_str().as_encoded_bytes());
         let path = root.join("memo").join(&name.to_string()[..16]);
         let memo = Memo::at(path);
-        let cache = Self { root, records: Mutex::new(records), memo: Mutex::new(memo), boot };
+        let cache = Self {
+            root,
+            records: Mutex::new(records),
+            memo: Mutex::new(memo),
+            setting_aside: Mutex::new(()),
+            boot,
+        };
         cache.recover()?;
         Ok(cache)
     }
@@ -113,10 +120,10 @@ impl Cache {
             let Some(record) = self.record(&key) else { continue };
             let whole = self.has_all(&record, Look::AtBytes)?;
             match self.is_spent(&key) {
-                // Of these the note is enough; what is there of the rest is whole, or is not there.
+                // Only the note of a superseded step is needed; what is corrupt of its objects is set aside.
                 true if !whole => {
                     for stored in record.outputs.values() {
-                        self.set_aside(&stored.digest)?;
+                        self.set_aside(stored)?;
                     }
                 }
                 false if !whole => self.withdraw(&key)?,
@@ -126,7 +133,7 @@ impl Cache {
         self.make_durable()
     }
 
-    /// Whether all objects of a record are there and whole.
+    /// Whether all objects of a record are present and intact.
     ///
     /// # Errors
     /// As [`Cache::verify`].
@@ -139,17 +146,17 @@ impl Cache {
         Ok(true)
     }
 
-    /// Reads the records, if they were not read yet: whoever asks for one next need not wait for it.
+    /// Reads the records, if they have not been read yet, so that the next lookup need not wait for it.
     pub fn read_records(&self) {
         self.records().load();
     }
 
-    /// How far the records go now.
+    /// The current end of the records.
     pub fn records_mark(&self) -> RecordsMark {
         self.records().mark()
     }
 
-    /// Whether every result that was known at a mark is still known.
+    /// Whether no result has been withdrawn since a mark.
     pub fn nothing_withdrawn_since(&self, mark: &RecordsMark) -> bool {
         self.records().nothing_withdrawn_since(mark)
     }
@@ -159,7 +166,7 @@ impl Cache {
         self.records().get(key)
     }
 
-    /// The record of a key, looking also at what other processes have written meanwhile.
+    /// The record of a key, including what other processes have written meanwhile.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -175,7 +182,7 @@ impl Cache {
         serde_json::from_str(&records.fingerprint(key)?).ok()
     }
 
-    /// The digests of all outputs of results.
+    /// The digests of all outputs of nodes.
     pub fn given(&self) -> HashSet<Digest> {
         let all = self.all_records().unwrap_or_default().into_iter();
         all.filter(|(_, step, _)| !step)
@@ -217,18 +224,18 @@ impl Cache {
     /// # Errors
     /// When the disk refuses.
     pub fn make_durable(&self) -> Result<()> {
-        // What is written while the disk is waited for may miss it.
+        // What is written during the sync may not be included in it.
         let upto = self.records().mark();
         let folder = File::open(&self.root).at("open", &self.root)?;
         rustix::fs::syncfs(&folder).map_err(std::io::Error::from).at("sync", &self.root)?;
-        // A collection may have put shorter records in their place.
+        // A collection may have replaced the records with a shorter file.
         if !self.records().mark().is_of_the_file_of(&upto) {
             return self.end_run();
         }
         self.records().durable(&upto, &self.boot).at("write", &self.root.join("records"))
     }
 
-    /// Notes that a run relies on results that it found: they are not collected while it runs.
+    /// Pins the results that a run relies on: they are not collected while it runs.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -255,7 +262,7 @@ impl Cache {
         }
     }
 
-    /// Notes that only the notes of these steps are needed any more.
+    /// Notes that these steps are superseded: only their notes are needed.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -263,15 +270,15 @@ impl Cache {
         self.records().spend(keys, &self.boot).at("write", &self.root.join("records"))
     }
 
-    /// Whether only the note of a step is needed any more.
+    /// Whether a step is superseded, so that only its note is needed.
     pub fn is_spent(&self, key: &Key) -> bool {
         self.records().is_spent(key)
     }
 
-    /// While this is held, nothing is collected. From storing an object until a record names it, it must be.
+    /// While this is held, nothing is collected. It must be held from storing an object until a record names it.
     ///
     /// # Errors
-    /// When locks cannot be had.
+    /// When locks cannot be created.
     pub fn no_collection(&self) -> Result<Option<NoCollection>> {
         let (path, file) = self.collecting_file();
         match file {
@@ -289,7 +296,7 @@ impl Cache {
         }
     }
 
-    /// Says that a run ended; the next one of this start of the machine need not look at its results.
+    /// Records that a run ended; until the machine is restarted, the next run need not check its results.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -297,7 +304,7 @@ impl Cache {
         self.records().ended(&self.boot).at("write", &self.root.join("records"))
     }
 
-    /// Writes what the memo has learnt.
+    /// Writes the new entries of the memo.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -305,11 +312,11 @@ impl Cache {
         self.memo().flush().at("write", &self.root.join("memo"))
     }
 
-    /// Takes the lock of a key, waiting for whoever has it. `give_up` is asked now and then; `waiting` is called
+    /// Takes the lock of a key, waiting for the process that holds it. `give_up` is asked now and then; `waiting` is called
     /// once, when there is a wait.
     ///
     /// # Errors
-    /// When locks cannot be had, or the wait was given up.
+    /// When locks cannot be created, or the wait was given up.
     pub fn lock(&self, key: &Key, give_up: &dyn Fn() -> bool, waiting: &dyn Fn()) -> Result<KeyLock> {
         let path = self.root.join("locks");
         let mut said = false;
@@ -336,7 +343,7 @@ impl Cache {
     }
 }
 
-/// The number of this start of the machine.
+/// The identifier of this boot of the machine.
 fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

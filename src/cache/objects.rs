@@ -1,4 +1,4 @@
-//! Objects: bytes that are named by their digest, and never change.
+//! Objects: files and folders that are named by their digest, and never change.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::{Cache, Stored, remove};
 use crate::digest::{Digest, FileHash, Leaf, Root, Stat, fold, hash_file, leaves};
 use crate::fault::{At, Fault, Result};
 
-/// How closely to look at bytes that ought to be known.
+/// How closely to check bytes whose digest should be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// A file that the file system says is as it was is believed.
+    /// A file whose stat is unchanged is trusted.
     AtStat,
     /// Every byte is hashed.
     AtBytes,
@@ -31,29 +31,29 @@ pub enum Refused {
     Link(PathBuf),
     /// It cannot be read, or holds something that is neither file nor folder, or a name that is not UTF-8.
     Unreadable(std::io::Error),
-    /// Somebody still writes to it.
+    /// A process still writes to it.
     Busy(PathBuf),
     /// The cache or the machine failed.
     Fault(Fault),
 }
 
-/// Whose bytes are looked at.
+/// Whose files are hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
-    /// A user's: empty folders do not count, since few tools keep them.
+    /// A user's: empty folders do not count, since few tools preserve them.
     User,
-    /// A stage's output: what it made is what is there.
+    /// A stage's output: empty folders count.
     Stage,
 }
 
-/// How often something that is still written to is looked at again before it is refused.
+/// How often an output that is still written to is hashed again before it is refused.
 const BUSY_TRIES: u32 = 5;
-/// And after which time: a process that ends closes its files a moment later.
+/// The pause before each retry: a process that ends closes its files a moment later.
 const BUSY_PAUSE: Duration = Duration::from_millis(40);
 
 /// The digests of the files of a file or folder.
 struct Digests {
-    /// In the order of the leaves; of an empty folder all zeros.
+    /// In the order of the leaves; all zeros for an empty folder.
     each: Vec<Digest>,
     stored: Stored,
     /// A file that some process has open for writing.
@@ -69,21 +69,21 @@ impl From<Fault> for Refused {
 /// A file or folder, hashed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hashed {
-    /// What it would be called in the cache.
+    /// Its digest and its size, as an object.
     pub stored: Stored,
-    /// What the file system said when it was hashed.
+    /// What `stat` reported when it was hashed.
     signature: Digest,
-    /// The same without the time of the last change of rights and links.
+    /// The same without the ctime.
     written: Digest,
-    /// The times of the youngest file leave doubt whether it changed meanwhile.
+    /// Its times are racy, or a process writes to it: it may have changed meanwhile.
     young: bool,
 }
 
-/// What the file system said of a copy of an object before it got its place.
+/// What `stat` reported of a copy of an object before it was moved into place.
 pub struct Copied(Vec<Leaf>);
 
 impl Copied {
-    /// Looks at a copy.
+    /// Reads what `stat` reports of a copy.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -96,28 +96,28 @@ impl Copied {
         written(&self.0) == written(now) && now.iter().map(|l| l.stat.size).sum::<u64>() == stored.bytes
     }
 
-    /// Its files, by their paths below it; of a file alone an empty one.
+    /// Its files, by their paths below it; a single file has an empty path.
     pub fn leaves(&self) -> &[Leaf] {
         &self.0
     }
 
-    /// Whether its times are of whole seconds, so that they do not tell whether somebody wrote to it within one.
+    /// Whether its times are of whole seconds, so that they do not show a second write within one.
     pub fn has_coarse_times(&self) -> bool {
         self.0.iter().any(|leaf| leaf.is_file() && has_coarse_times(&leaf.stat))
     }
 
-    /// What tells whether somebody wrote to it since: whoever moves it does not.
+    /// A digest that changes when a process writes to it, but not when it is moved.
     pub(super) fn written(&self) -> Digest {
         written(&self.0)
     }
 }
 
-/// What the file system said of a file or folder.
+/// What `stat` reported of a file or folder.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Seen(Digest);
 
 impl Seen {
-    /// Whether it says the same of what lies there now.
+    /// Whether `stat` reports the same of what is there now.
     pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
         let now = match root.stat(path) {
             Ok((stat, false)) => signature_of([("", &stat)].into_iter()),
@@ -132,17 +132,17 @@ impl Seen {
 }
 
 impl Hashed {
-    /// What the file system said of it; `None` while there is doubt.
+    /// What `stat` reported of it; `None` while the times are uncertain.
     pub fn seen(&self) -> Option<Seen> {
         (!self.young).then_some(Seen(self.signature))
     }
 
-    /// Whether the file system says of what lies at a path what it said of this. False while there is doubt.
+    /// Whether `stat` reports the same of what lies at a path. False while the times are uncertain.
     pub fn is_still_at(&self, root: &Root, path: &Path) -> bool {
         self.seen().is_some_and(|seen| seen.is_still_at(root, path))
     }
 
-    /// An object, of whose copy nothing is certain.
+    /// An object of whose copy nothing is certain.
     pub fn in_doubt(stored: &Stored) -> Self {
         let none = Digest::default();
         Self { stored: stored.clone(), signature: none, written: none, young: true }
@@ -150,13 +150,13 @@ impl Hashed {
 }
 
 impl Cache {
-    /// Where an object lies.
+    /// The path of an object.
     pub fn object(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
         self.root.join("objects").join(&name[..2]).join(&name[2..])
     }
 
-    /// Hashes a file or folder of the user's; files that are as they were when last hashed are not read.
+    /// Hashes a file or folder of the user's; files whose stat has not changed since they were last hashed are not read.
     ///
     /// # Errors
     /// When something cannot be read.
@@ -188,7 +188,7 @@ impl Cache {
         Ok(Hashed { stored, signature: signature(&found), written: written(&found), young })
     }
 
-    /// Whether a file or folder is still what it was when it was hashed.
+    /// Whether a file or folder has not changed since it was hashed.
     ///
     /// # Errors
     /// When something cannot be read any more.
@@ -197,11 +197,11 @@ impl Cache {
         if signature(&found) == before.signature && !before.young {
             return Ok(true);
         }
-        // Bytes that are as they were may have been others meanwhile: written to, and put back.
+        // Equal bytes are not enough: they may have been changed and restored meanwhile.
         if written(&found) != before.written {
             return Ok(false);
         }
-        // Empty folders are in what was compared already.
+        // Empty folders have been compared already.
         let now = |whose| -> std::io::Result<Digest> {
             Ok(self.digests(&found, folder, Look::AtBytes, whose)?.stored.digest)
         };
@@ -250,7 +250,7 @@ impl Cache {
     /// Hashes what a stage wrote and moves it into the cache.
     ///
     /// # Errors
-    /// When it is no plain file or folder, somebody still writes to it, or the cache cannot be written.
+    /// When it is not a plain file or folder, a process still writes to it, or the cache cannot be written.
     pub fn store(&self, from: &Path) -> Result<Stored, Refused> {
         let mut tries = 0;
         loop {
@@ -277,12 +277,12 @@ impl Cache {
         let (mut found, _) = look(from).map_err(Refused::Unreadable)?;
         let linked: Vec<&Leaf> = found.iter().filter(|leaf| leaf.is_linked).collect();
         if !linked.is_empty() {
-            // A file with other names is somebody else's too: an input, say, that a command linked. It keeps its rights, and what
-            // happens to it later is not to reach the object.
+            // A file with other names belongs to someone else too, such as an input that a command linked. It keeps its rights, and later
+            // changes to it must not reach the object.
             linked.into_iter().try_for_each(|leaf| separate(leaf).at("write", &leaf.path))?;
             (found, _) = look(from).map_err(Refused::Unreadable)?;
         }
-        // Nobody may write to an object, and everybody may read it.
+        // Objects are read-only, for everyone.
         for leaf in found.iter().filter(|leaf| leaf.is_file()) {
             let mode = if leaf.stat.executable { 0o555 } else { 0o444 };
             let changed = std::fs::set_permissions(&leaf.path, PermissionsExt::from_mode(mode));
@@ -301,7 +301,7 @@ impl Cache {
                 self.make_executable(&stored)?;
                 return Ok(stored);
             }
-            self.set_aside(&stored.digest)?;
+            self.set_aside(&stored)?;
         }
         let moved = match (std::fs::rename(from, &to), to.parent()) {
             (Err(e), Some(parent)) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -311,7 +311,7 @@ impl Cache {
             (moved, _) => moved,
         };
         if let Err(e) = moved {
-            // Another process may have stored the same folder a moment ago.
+            // Another process may have just stored the same folder.
             if !(folder && self.verify(&stored, Look::AtStat)?) {
                 return Err(e).at("store", &to)?;
             }
@@ -320,12 +320,12 @@ impl Cache {
         }
         let (moved, _) = look(&to).at("read", &to)?;
         if written_but_for_rights(&moved) != written_but_for_rights(&found) {
-            // Somebody wrote while it was hashed. What it is now is tried again.
+            // A process wrote to it while it was hashed: the new content is tried again.
             let back = std::fs::rename(&to, from);
             back.at("move", &to)?;
             return Err(Refused::Busy(from.to_owned()));
         }
-        // Nobody but this process has these files in hand: their times need not be old to be believed.
+        // No other process has access to these files: their times are trusted even if they are recent.
         let mut memo = self.memo();
         for (leaf, digest) in moved.iter().zip(&digests.each).filter(|(leaf, _)| leaf.is_file()) {
             memo.put(&leaf.path, leaf.stat, *digest);
@@ -333,8 +333,8 @@ impl Cache {
         Ok(stored)
     }
 
-    /// One file is the object of executable outputs and of others. Each output has its own bit where it is placed; whoever reads
-    /// the object itself finds it executable if one of them is.
+    /// Executable outputs and others share one file as their object. Each output has its own execute bit where it is placed; the
+    /// object itself is executable if one of them is.
     fn make_executable(&self, stored: &Stored) -> Result<()> {
         let path = self.object(&stored.digest);
         if !stored.executable || stored.folder {
@@ -349,10 +349,10 @@ impl Cache {
         Ok(())
     }
 
-    /// Whether an object is there and its bytes are what its name says.
+    /// Whether an object is present and its bytes match its digest.
     ///
     /// # Errors
-    /// When nobody can say: rights, memory or open files are wanting, and the object may be as it should.
+    /// When that is undetermined: access was denied, or memory or file descriptors ran out. The object may be intact.
     pub fn verify(&self, stored: &Stored, how: Look) -> Result<bool> {
         let path = self.object(&stored.digest);
         match self.is_whole(&path, stored, how) {
@@ -382,13 +382,15 @@ impl Cache {
         Ok(true)
     }
 
-    /// Takes a damaged object out of service; it is kept for whoever wants to look at it.
+    /// Moves a corrupt object out of service; it is kept in `damaged` for inspection.
     ///
     /// # Errors
     /// When it cannot be moved.
-    pub fn set_aside(&self, digest: &Digest) -> Result<()> {
-        let from = self.object(digest);
-        if from.symlink_metadata().is_err() {
+    pub fn set_aside(&self, stored: &Stored) -> Result<()> {
+        let (digest, from) = (&stored.digest, self.object(&stored.digest));
+        // Two nodes may have the same output: one of them may have just stored the object again.
+        let _one_at_a_time = self.setting_aside.lock();
+        if from.symlink_metadata().is_err() || self.verify(stored, Look::AtBytes)? {
             return Ok(());
         }
         let folder = self.root.join("damaged");
@@ -398,7 +400,7 @@ impl Cache {
             .find(|p| p.symlink_metadata().is_err());
         match to {
             Some(to) => match std::fs::rename(&from, &to) {
-                // Another run has done it.
+                // Another run has set it aside.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
                 other => other.at("set aside", &from),
             },
@@ -420,9 +422,8 @@ impl Cache {
         self.hash_output(path).ok().filter(is_it)
     }
 
-    /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is
-    /// renewed, since a new link changes its times.
-    /// `None` when it is not what it was when it was made.
+    /// Remembers that what was just put at `path` is a copy or link of an object. The object's own entry is renewed, since a new link
+    /// changes its times. `None` when the copy has changed since it was made.
     pub fn remember_copy(
         &self,
         path: &Path,
@@ -430,13 +431,16 @@ impl Cache {
         made: &Copied,
     ) -> std::io::Result<Option<Hashed>> {
         let object = self.object(&stored.digest);
-        let (there, folder) = look(&object)?;
+        let (there, folder) = match look(&object) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
         let here = match look(path) {
             Ok((here, is_folder)) if is_folder == folder && made.is(&here, stored) => here,
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
             _ => return Ok(None),
         };
-        // Nobody but this process has had the copy in hand; but somebody may write to it within its second.
+        // Only this process has had access to the copy; but another one may write to it before its second is over.
         let since = SystemTime::now();
         let young = here.iter().any(|leaf| has_coarse_young_times(&leaf.stat, since));
         let mut memo = self.memo();
@@ -458,7 +462,7 @@ impl Cache {
     }
 }
 
-/// Whether an error is one of this process, and not of what it looked at.
+/// Whether an error is due to this process, and does not show that the object is missing or corrupt.
 fn says_nothing(e: &std::io::Error) -> bool {
     let own = [Errno::ACCESS, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::PERM];
     Errno::from_io_error(e).is_some_and(|code| own.contains(&code))
@@ -487,7 +491,7 @@ fn signature(found: &[Leaf]) -> Digest {
     signature_of(found.iter().map(|leaf| (leaf.name.as_str(), &leaf.stat)))
 }
 
-/// What tells whether somebody wrote: not the time of the last change of rights and links.
+/// A digest that changes when a process writes to a file: without the ctime.
 fn written(found: &[Leaf]) -> Digest {
     let without = |leaf: &Leaf| Leaf { stat: Stat { ctime: 0, ..leaf.stat }, ..leaf.clone() };
     signature(&found.iter().map(without).collect::<Vec<_>>())
@@ -511,8 +515,8 @@ fn signature_of<'a>(found: impl Iterator<Item = (&'a str, &'a Stat)>) -> Digest 
     Digest(*blake3::hash(&bytes).as_bytes())
 }
 
-/// The first link in a folder, if there is one. Folders below it that their owner cannot use are opened for him: what lies there
-/// is to be moved, and removed one day.
+/// The first link in a folder, if there is one. Folders below it that their owner cannot use are opened to the owner, so that their
+/// content can be moved, and removed one day.
 fn open_folders(path: &Path) -> Result<Option<PathBuf>, Refused> {
     const OWNER: u32 = 0o700;
     let open = |path: &Path| -> std::io::Result<()> {
@@ -539,11 +543,11 @@ fn open_folders(path: &Path) -> Result<Option<PathBuf>, Refused> {
     Ok(None)
 }
 
-/// Puts a copy of a file in the place of one of its names.
+/// Replaces one name of a file with a copy of it.
 fn separate(leaf: &Leaf) -> std::io::Result<()> {
     let folder = leaf.path.parent().unwrap_or(Path::new("."));
     let copy = tempfile::Builder::new().prefix(".lfs-pipe-").make_in(folder, |path| {
-        // The name must be free for a copy that shares its blocks.
+        // The path must not exist yet for a reflink.
         reflink_copy::reflink(&leaf.path, path).or_else(|_| std::fs::copy(&leaf.path, path).map(drop))
     })?;
     let mode = if leaf.stat.executable { 0o755 } else { 0o644 };

@@ -1,7 +1,7 @@
-//! What runs put into an output folder: a journal in that folder, whichever cache they used.
+//! What runs put into an output folder: a journal in that folder, independent of the cache that they used.
 //!
-//! Before something gets its place, it is noted what the file system says of it. What lies there later and is still that was put
-//! there by a run, and no work of anybody else is lost with it.
+//! Before something is put in its place, what `stat` reports of it is noted. If it is still the same later, a run put it there, and
+//! replacing it loses no one's work.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,28 +28,28 @@ struct Open {
     known: Known,
 }
 
-/// Path below the output folder -> what was ever put there.
+/// Path below the output folder -> everything that was put there.
 #[derive(Default)]
 struct Known(HashMap<Vec<u8>, Vec<Note>>);
 
 /// Something that was put somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Note {
-    /// What the file system said of it.
+    /// What `stat` reported of it.
     written: Digest,
     /// The object of which it is a copy.
     object: Digest,
 }
 
-/// Of what was put to one place so much is kept when the journal is written anew: two runs at once may each have put something.
+/// The number of notes that are kept for each path when the journal is rewritten: two runs at once may each have put something.
 const LATEST: usize = 4;
 
-/// A journal with so many more entries than places is written anew.
+/// A journal with this many more entries than places is rewritten.
 const SPARE: usize = 4096;
 
 const DIGEST: usize = 32;
 
-/// What stands in an entry: two digests and a path.
+/// The content of an entry: two digests and a path.
 fn read(payload: &[u8]) -> Option<(Note, &[u8])> {
     let (written, rest) = payload.split_first_chunk::<DIGEST>()?;
     let (object, path) = rest.split_first_chunk::<DIGEST>()?;
@@ -70,12 +70,12 @@ impl Reader for Known {
 }
 
 impl Placed {
-    /// The journal in this file; it is made when there is something to note.
+    /// The journal in this file; it is created with the first note.
     pub fn at(file: PathBuf) -> Self {
         Self { file, open: Mutex::default() }
     }
 
-    /// Notes what is about to be put at a path below the output folder, a copy of an object.
+    /// Notes that a copy of an object is about to be put at a path below the output folder.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -90,15 +90,15 @@ impl Placed {
         .map(drop)
     }
 
-    /// The object of which a run put a copy at a path below the output folder, if what lies there now is that copy by all that the
-    /// file system says.
+    /// The object of which a run put a copy at a path below the output folder, if what lies there now is that copy according to its
+    /// stat.
     pub fn object_at(&self, path: &Path, there: &Copied) -> Option<Digest> {
         let notes = |open: &Open| {
             let all = open.known.0.get(path.as_os_str().as_bytes())?;
             all.iter().rev().find(|note| note.written == there.written()).map(|note| note.object)
         };
         let found = self.with(false, |open| {
-            // Another run may have put it there a moment ago.
+            // Another run may have just put it there.
             Ok(match notes(open) {
                 Some(object) => Some(object),
                 None => open.journal.refresh(&mut open.known).ok().and_then(|()| notes(open)),
@@ -129,7 +129,7 @@ impl Placed {
         all
     }
 
-    /// `None` where there is no journal and none is to be made.
+    /// `None` if there is no journal and `make` is not set.
     fn with<T>(&self, make: bool, act: impl FnOnce(&mut Open) -> io::Result<T>) -> io::Result<Option<T>> {
         let mut open = self.open.lock();
         if open.is_none() {
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_somewhere_is_known_there_until_somebody_writes_to_it() {
+    fn what_was_put_somewhere_is_known_there_until_a_process_writes_to_it() {
         let dir = tempfile::tempdir().unwrap();
         let (file, one) = (dir.path().join("placed"), dir.path().join("one"));
         std::fs::write(&one, "x").unwrap();
@@ -179,7 +179,7 @@ mod tests {
         let another = Placed::at(file);
         assert_eq!((at(&another, "a"), at(&another, "b")), (Some(object), None));
         assert_eq!(another.objects(Path::new("a")), [object]);
-        // A new name of the same file is no new content; another size is.
+        // Another name for the same file is not new content; another size is.
         std::fs::hard_link(&one, dir.path().join("two")).unwrap();
         assert_eq!(at(&another, "a"), Some(object));
         std::fs::write(&one, "mine").unwrap();

@@ -1,4 +1,4 @@
-//! Key -> what came out, with where it came from.
+//! Key -> result, with its provenance.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -35,13 +35,13 @@ impl Stored {
     }
 }
 
-/// What a node's run left, beside its fingerprint.
+/// The result of a node, without its fingerprint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     /// Outputs by name.
     pub outputs: BTreeMap<String, Stored>,
-    /// Figures of the result.
+    /// Metrics of the result.
     pub metrics: BTreeMap<String, f64>,
     /// Cells of a table, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -49,16 +49,16 @@ pub struct Record {
     /// What the result says of claims.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub findings: BTreeMap<String, String>,
-    /// What a reader of the result must know.
+    /// Warnings for readers of the result.
     pub warnings: Vec<String>,
-    /// What is to be known of a step without its bytes.
+    /// The note of a step: what remains of it without its bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<serde_json::Value>,
-    /// How it came about. Not part of what the result depends on.
+    /// Its provenance. The result does not depend on it.
     pub made: Made,
 }
 
-/// How a result came about.
+/// The provenance of a result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Made {
@@ -70,12 +70,12 @@ pub struct Made {
     pub started: String,
     /// How long it took.
     pub seconds: f64,
-    /// The most memory that it held, in bytes, where that is known.
+    /// The peak memory, in bytes, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
     /// Which program did the work.
     pub worker: String,
-    /// An earlier result that was given as a help: rows that are the same were taken over from it.
+    /// An earlier result that helped: rows that are the same were taken over from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Key>,
 }
@@ -88,15 +88,15 @@ enum Tag {
     Node = b'N',
     /// A step's result, in the same form.
     Step = b'S',
-    /// A key whose result is not to be used any more.
+    /// A key whose result must not be used any more.
     Withdrawn = b'X',
-    /// All up to a place is on the disk: the place, then the number of the machine's start.
+    /// Everything up to a place is on the disk: the place, then the identifier of the boot.
     Durable = b'D',
-    /// A run ended; then the number of the machine's start.
+    /// A run ended; then the identifier of the boot.
     Ended = b'E',
-    /// Results that a run found known and relies on: the digest of the run's name, then their keys.
+    /// Results that a run found in the cache and relies on (pins): the digest of the run's name, then their keys.
     Used = b'U',
-    /// The key of a step of which only the note is needed any more.
+    /// The key of a superseded step, of which only the note is needed.
     Spent = b'P',
 }
 
@@ -123,10 +123,10 @@ struct LineOwned<'a> {
     record: Record,
 }
 
-/// The name under which results are spared that were fetched and that no run has used yet: by one collection, since a run
-/// comes soon or never.
+/// The run name that pins results that were fetched and that no run has used yet. It holds for one collection, since a run follows
+/// soon or never.
 pub(super) const FETCHED: &str = "fetched from a remote store";
-/// And under which they are known as fetched afterwards.
+/// The name that marks them as fetched after that collection.
 const WAS_FETCHED: &str = "fetched from a remote store before a collection";
 
 fn run_digest(run: &str) -> Digest {
@@ -152,7 +152,7 @@ fn ended(boot: &str) -> Vec<u8> {
     bytes
 }
 
-/// The number of the machine's start in an entry that has one.
+/// The identifier of the boot in an entry that has one.
 fn boot_of(entry: &[u8]) -> Option<&[u8]> {
     match Tag::of(*entry.first()?)? {
         Tag::Durable => entry.get(9..),
@@ -161,30 +161,30 @@ fn boot_of(entry: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// How far the records went at some time.
+/// The end of the records at some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     file: u64,
     length: u64,
 }
 
-/// All records of a cache. They are read when one is asked for first.
+/// All records of a cache. They are read at the first lookup.
 pub(super) struct Records {
     journal: Journal,
     read: bool,
     known: Known,
 }
 
-/// Where each record lies, and what else the file says.
+/// The place of each record, and the rest of the file's content.
 #[derive(Default)]
 struct Known {
     places: HashMap<Key, (Tag, Place), ByItself>,
     nodes: Vec<Key>,
-    /// Steps of which only the note is needed any more.
+    /// Superseded steps, of which only the note is needed.
     spent: HashSet<Key>,
-    /// Where it stands which results a run relies on.
+    /// The places of the entries that say which results a run relies on.
     used: Vec<(Digest, Place)>,
-    /// Where everything before is on the disk.
+    /// Everything before this place is on the disk.
     durable: u64,
     last_boot: Option<Vec<u8>>,
 }
@@ -200,7 +200,7 @@ impl Reader for Known {
             return;
         };
         match (tag, digest) {
-            // These are held against their check value when they are asked for.
+            // These are compared with their checksum when they are looked up.
             (Tag::Node | Tag::Step, Some(digest)) => {
                 let key = Key(digest);
                 self.places.insert(key, (tag, entry.place));
@@ -233,7 +233,7 @@ impl Records {
         Ok(Self { journal: Journal::open(path)?, read: false, known: Known::default() })
     }
 
-    /// Whether the last that was written is the end of a run since this start of the machine.
+    /// Whether the last entry is the end of a run since the machine was started.
     pub fn is_settled(&self, boot: &str) -> io::Result<bool> {
         let (_, length) = self.journal.mark()?;
         let mut settled = length == 0;
@@ -246,7 +246,7 @@ impl Records {
         self.journal.mark().map_or_else(|_| Mark::default(), |(file, length)| Mark { file, length })
     }
 
-    /// Whether what was known at a mark is known now.
+    /// Whether no result has been withdrawn since a mark.
     pub fn nothing_withdrawn_since(&self, mark: &Mark) -> bool {
         let now = self.mark();
         if now == *mark {
@@ -265,7 +265,7 @@ impl Records {
         !withdrawn
     }
 
-    /// Reads the file, if it was not read yet.
+    /// Reads the file, if it has not been read yet.
     pub fn load(&mut self) {
         if !self.read
             && let Err(e) = self.refresh()
@@ -280,7 +280,7 @@ impl Records {
         Ok(())
     }
 
-    /// What stands behind a key.
+    /// The entry of a key, without tag and key.
     fn line(&mut self, key: &Key) -> io::Result<Option<Vec<u8>>> {
         self.load();
         let Some((_, place)) = self.known.places.get(key) else { return Ok(None) };
@@ -288,7 +288,7 @@ impl Records {
         Ok(bytes.filter(|bytes| bytes.len() >= TAG_AND_KEY).map(|mut bytes| bytes.split_off(TAG_AND_KEY)))
     }
 
-    /// The same for whoever can do without it: it is computed again.
+    /// The same for callers that treat an unreadable entry as a cache miss.
     fn line_or_none(&mut self, key: &Key) -> Option<Vec<u8>> {
         self.line(key).unwrap_or_else(|e| {
             tracing::warn!("a record cannot be read: {e}");
@@ -303,10 +303,10 @@ impl Records {
         Some(line.record)
     }
 
-    /// Results that were written before the machine last stopped, and perhaps never reached the disk.
+    /// Results that were written before the machine last stopped, and may not have reached the disk.
     pub fn unsynced(&mut self, boot: &str) -> Vec<Key> {
         self.load();
-        // The kernel still has what was written since this start of the machine, on the disk or not.
+        // The kernel still has everything that was written since this boot, on the disk or not.
         if self.known.last_boot.as_deref() == Some(boot.as_bytes()) {
             return vec![];
         }
@@ -314,7 +314,7 @@ impl Records {
         self.known.places.iter().filter(|(_, (_, place))| place.at >= durable).map(|(key, _)| *key).collect()
     }
 
-    /// The fingerprint of a key, as it was written.
+    /// The fingerprint of a key, as written.
     pub fn fingerprint(&mut self, key: &Key) -> Option<String> {
         let bytes = self.line_or_none(key)?;
         let line: LineOwned<'_> = serde_json::from_slice(&bytes).ok()?;
@@ -340,7 +340,7 @@ impl Records {
         self.append(&[bytes])
     }
 
-    /// Notes that a run relies on results. It leaves the file as settled as it was.
+    /// Pins results for a run. The end of a run follows, so that the file stays settled.
     pub fn used(&mut self, run: &str, keys: &[Key], boot: &str) -> io::Result<()> {
         let mut bytes = vec![Tag::Used as u8];
         bytes.extend(run_digest(run).0);
@@ -348,14 +348,14 @@ impl Records {
         self.append(&[bytes, ended(boot)])
     }
 
-    /// Notes that only the notes of these steps are needed any more. It leaves the file as settled as it was.
+    /// Marks steps as superseded: only their notes are needed. The end of a run follows, so that the file stays settled.
     pub fn spend(&mut self, keys: &[Key], boot: &str) -> io::Result<()> {
         let entry = |key: &Key| std::iter::once(Tag::Spent as u8).chain(key.0.0).collect();
         let entries: Vec<Vec<u8>> = keys.iter().map(entry).chain([ended(boot)]).collect();
         self.append(&entries)
     }
 
-    /// Whether only the note of a step is needed any more.
+    /// Whether a step is superseded, so that only its note is needed.
     pub fn is_spent(&mut self, key: &Key) -> bool {
         self.load();
         self.known.spent.contains(key)
@@ -364,7 +364,7 @@ impl Records {
     /// Every record, with its key, and whether it is of a step.
     ///
     /// # Errors
-    /// When one cannot be read: whoever decides by all of them must not take it for gone.
+    /// When one cannot be read: a caller that decides by all of them must not treat it as missing.
     pub fn all(&mut self) -> io::Result<Vec<(Key, bool, Record)>> {
         self.load();
         let keys: Vec<(Key, bool)> =
@@ -378,7 +378,7 @@ impl Records {
         Ok(out)
     }
 
-    /// The runs that made results here, the one that wrote last first.
+    /// The runs that made results here, the most recent first.
     ///
     /// # Errors
     /// As [`Records::all`].
@@ -395,7 +395,7 @@ impl Records {
         Ok(runs.into_iter().map(|(run, _)| run).collect())
     }
 
-    /// The keys that these runs rely on.
+    /// The keys that these runs pin.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -411,7 +411,7 @@ impl Records {
         Ok(out)
     }
 
-    /// Leaves out every record but these, and what others than these runs rely on.
+    /// Removes every record but these, and every pin but those of these runs.
     pub fn keep(&mut self, kept: &HashSet<Key>, runs: &[String]) -> io::Result<()> {
         let runs: HashSet<Digest> = runs.iter().map(|r| run_digest(r)).collect();
         let (fetched, was_fetched) = (run_digest(FETCHED), run_digest(WAS_FETCHED));
@@ -422,7 +422,7 @@ impl Records {
                 Tag::Used => runs.contains(&digest),
                 _ => false,
             };
-            // That results came from elsewhere stays known; it spares them once.
+            // It stays known that results were fetched; but that spares them only once.
             if bytes.first() == Some(&(Tag::Used as u8)) && (digest == fetched || digest == was_fetched) {
                 return Some([&[Tag::Used as u8], &was_fetched.0[..], &bytes[TAG_AND_KEY..]].concat());
             }
@@ -437,7 +437,7 @@ impl Records {
         self.append(&[bytes])
     }
 
-    /// Says that all objects behind the records up to a mark are on the disk.
+    /// Records that all objects behind the records up to a mark are on the disk.
     pub fn durable(&mut self, upto: &Mark, boot: &str) -> io::Result<()> {
         let mut bytes = vec![Tag::Durable as u8];
         bytes.extend(upto.length.to_le_bytes());
@@ -445,7 +445,7 @@ impl Records {
         self.append(&[bytes])
     }
 
-    /// Says that a run ended, whether all is on the disk or not.
+    /// Records that a run ended, whether everything is on the disk or not.
     pub fn ended(&mut self, boot: &str) -> io::Result<()> {
         self.append(&[ended(boot)])
     }

@@ -1,4 +1,4 @@
-//! Folders for running nodes, and what a node left in one that is not its own.
+//! Folders for running nodes, and files of others that a node left in one.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,13 +15,13 @@ use crate::fault::{At, Fault, Result};
 pub struct Scratch {
     path: PathBuf,
     next: std::sync::atomic::AtomicU64,
-    /// Empty folders that were used and can be used again: making and removing one for each small node would
+    /// Empty folders that can be used again: creating and removing one for each small node would
     /// cost more than the node.
     empty: Mutex<Vec<PathBuf>>,
     _alive: locks::Held,
 }
 
-/// A folder of [`Scratch`] for one try of a node; empty at first, and given back when dropped.
+/// A folder of [`Scratch`] for one attempt of a node; empty at first, and given back when dropped.
 pub struct Room<'a> {
     scratch: &'a Scratch,
     path: PathBuf,
@@ -34,7 +34,7 @@ impl Room<'_> {
         &self.path
     }
 
-    /// Somebody may still write in it: it is not used again.
+    /// A process may still write in it: it is not used again.
     pub fn spoil(&mut self) {
         self.spoilt = true;
     }
@@ -56,23 +56,23 @@ impl Scratch {
     /// A new empty folder.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn folder(&self) -> Result<PathBuf> {
         let path = self.path();
         std::fs::create_dir(&path).at("create", &path)?;
         Ok(path)
     }
 
-    /// A new path at which nothing is.
+    /// A new path that does not exist yet.
     pub fn path(&self) -> PathBuf {
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.path.join(number.to_string())
     }
 
-    /// An empty folder for one try of a node.
+    /// An empty folder for one attempt of a node.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn room(&self) -> Result<Room<'_>> {
         let used = self.empty.lock().pop();
         let path = match used {
@@ -90,10 +90,10 @@ impl Drop for Scratch {
 }
 
 impl Cache {
-    /// A scratch folder for this run. Those of runs that died are removed; what lies in them of a user's is put back first.
+    /// A scratch folder for this run. Those of runs that died are removed; a user's files in them are put back first.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn scratch(&self, run: &str) -> Result<Scratch> {
         Scratch::new_with(&self.root.join("scratch"), run, &|dead| {
             for path in self.put_back(dead) {
@@ -102,13 +102,13 @@ impl Cache {
         })
     }
 
-    /// Whether a run of this cache is still running.
+    /// Whether a run of this cache is active.
     pub fn is_running(&self, run: &str) -> bool {
         is_alive(&self.root.join("scratch").join(run))
     }
 
-    /// Puts files back that lie in a folder of a node and were a user's when they were last looked at: a command moved them. Gives
-    /// where they lie again.
+    /// Puts back files in a folder of a node that were a user's when they were last checked: a command moved them. Returns where they
+    /// are again.
     pub fn put_back(&self, room: &Path) -> Vec<PathBuf> {
         let files = walkdir::WalkDir::new(room).into_iter().flatten().filter(|e| e.file_type().is_file());
         let there: HashMap<u64, (PathBuf, Stat)> = files
@@ -122,7 +122,7 @@ impl Cache {
         let mut out = Vec::new();
         for (path, then) in self.memo().with_numbers(&numbers) {
             let Some((now, stat)) = there.get(&then.inode) else { continue };
-            // Numbers come back: it is the same file if size and time are, too. One that is there has lost nothing.
+            // Inode numbers are used again: size and time must match, too. A file that still exists at its path was not moved away.
             let is_it = (stat.size, stat.mtime) == (then.size, then.mtime);
             if !is_it || path.symlink_metadata().is_ok() || path.starts_with(&self.root) {
                 continue;
@@ -140,7 +140,7 @@ impl Cache {
         out
     }
 
-    /// Keeps a node's folder for whoever wants to look at it. Gives where it lies.
+    /// Keeps a node's folder for inspection. Returns its new path.
     ///
     /// # Errors
     /// When it cannot be moved.
@@ -160,16 +160,16 @@ impl Cache {
 impl Scratch {
     /// A folder below `base` for a run. Those of runs that died are removed.
     ///
-    /// # Errors
+    /// When it cannot be created.
     /// When it cannot be made.
     pub fn new(base: &Path, run: &str) -> Result<Self> {
         Self::new_with(base, run, &|_| {})
     }
 
-    /// The same; `last_look` sees each folder that is about to be removed.
+    /// The same; `last_look` is called with each folder that is about to be removed.
     fn new_with(base: &Path, run: &str, last_look: &dyn Fn(&Path)) -> Result<Self> {
         std::fs::create_dir_all(base).at("create", base)?;
-        // A folder that is being made looks like one whose run died.
+        // A folder that is being created looks like one whose run died.
         let lock = base.join("lock");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
         let file = file.at("create", &lock)?;
@@ -178,10 +178,10 @@ impl Scratch {
             let alive = entry.path().join("alive");
             let dead = match File::options().read(true).write(true).open(&alive) {
                 Ok(file) => matches!(locks::try_file(file), Ok(Some(_))),
-                // Any other error leaves it to a later run.
+                // After any other error it is left to a later run.
                 Err(e) => e.kind() == std::io::ErrorKind::NotFound && entry.path().is_dir(),
             };
-            // What is called otherwise was made by no run.
+            // A folder with another name was made by no run.
             if dead && is_name_of_run(&entry.file_name().to_string_lossy()) {
                 last_look(&entry.path());
                 remove(&entry.path());
@@ -204,12 +204,12 @@ impl Scratch {
     }
 }
 
-/// Whether a run goes on that has a folder below `base`.
+/// Whether an active run has a folder below `base`.
 pub fn is_in_use(base: &Path) -> bool {
     std::fs::read_dir(base).into_iter().flatten().flatten().any(|folder| is_alive(&folder.path()))
 }
 
-/// Whether the run goes on whose folder this is.
+/// Whether the run with this folder is active.
 fn is_alive(folder: &Path) -> bool {
     let file = File::options().read(true).write(true).open(folder.join("alive"));
     file.is_ok_and(|file| locks::is_held(&file))

@@ -1,4 +1,4 @@
-//! `lfs-pipe cache stats | verify | gc`; what has to do with a store elsewhere stands in `remote`
+//! `lfs-pipe cache stats | verify | gc`; the commands that use a remote store are in `remote`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -92,8 +92,8 @@ fn verify(cache: &Cache, args: &VerifyCacheArgs) -> Result<()> {
 fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     let mut history = History::open(&project.cache_folder)?;
     let runs = history.runs(usize::MAX >> 1)?;
-    // The run database tells which runs are of which pipeline. It may be younger than the results: of runs that only these know it
-    // is not known that they are old, unless somebody says how many are to be kept.
+    // The run database says which runs belong to which pipeline. It may be newer than the results. Runs that only the results name are
+    // not known to be old, and are kept unless the user says how many to keep.
     let known: HashSet<&str> = runs.iter().map(|run| run.run.as_str()).collect();
     let untold: Vec<String> = cache
         .runs_of_results()?
@@ -109,7 +109,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     let mut kept = chosen(&runs, args, &cache.running()?);
     kept.extend(untold_kept.iter().cloned());
     let mut collected = cache.collect(&spared(&history, &runs, &kept)?, &kept, true)?;
-    // Oldest first, until it fits. The last run of each pipeline stays.
+    // Oldest first, until it fits. The last run of each pipeline is kept.
     if let Some(most) = args.max_size {
         let last = chosen(&runs, &GcArgs { keep_runs: Some(1), ..GcArgs::default() }, &cache.running()?);
         let oldest = untold_kept.iter().rev().chain(runs.iter().rev().map(|run| &run.run));
@@ -169,7 +169,7 @@ fn gc(project: &Project, cache: &Cache, args: &GcArgs) -> Result<()> {
     }
 }
 
-/// The runs that stay: of each pipeline the latest, those that are young enough, and those that go on now.
+/// The runs that are kept: the latest of each pipeline, those that are recent enough, and the active ones.
 fn chosen(runs: &[Run], args: &GcArgs, running: &[String]) -> HashSet<String> {
     let latest = match (args.keep_runs, args.keep_days) {
         (Some(n), _) => n.max(1),
@@ -190,10 +190,10 @@ fn chosen(runs: &[Run], args: &GcArgs, running: &[String]) -> HashSet<String> {
     runs.iter().filter(|r| keep(r)).map(|r| r.run.clone()).collect()
 }
 
-/// How many runs of a pipeline stay when nothing is said.
+/// How many runs of a pipeline are kept by default.
 const DEFAULT_RUNS: usize = 10;
 
-/// What these runs need, and what the lock files beside the pipelines of this cache name.
+/// The keys that these runs need, and those in the lock files next to the pipelines of this cache.
 fn spared(history: &History, all: &[Run], kept: &HashSet<String>) -> Result<HashSet<Key>> {
     let mut keys = HashSet::new();
     for run in all.iter().map(|run| &run.run).filter(|run| kept.contains(*run)) {
@@ -202,7 +202,7 @@ fn spared(history: &History, all: &[Run], kept: &HashSet<String>) -> Result<Hash
     let manifests: HashSet<&str> = all.iter().map(|r| r.manifest.as_str()).collect();
     for manifest in manifests {
         let file = Lock::file(Path::new(manifest));
-        // One that cannot be read must not cost what it names.
+        // One that cannot be read is an error: its results must not be removed.
         if file.is_file() {
             keys.extend(Lock::read(&file)?.node.into_values().map(|locked| locked.key));
         }

@@ -11,7 +11,7 @@ use crate::fault::{At, Result};
 use crate::manifest::shown;
 use crate::outputs::{Folder, PLACING};
 
-/// So many paths that stay are named.
+/// How many of the remaining paths are listed.
 const NAMED: usize = 20;
 
 pub(super) fn clean(common: &Common, args: &CleanArgs) -> Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn clean(common: &Common, args: &CleanArgs) -> Result<()> {
     print(if text.is_empty() { "nothing to remove\n" } else { &text })
 }
 
-/// Removes what runs put below the folders of this pipeline's stages, and names what else lies there.
+/// Removes what runs put below the folders of this pipeline's stages, and lists what else is there.
 fn outputs(project: &Project) -> Result<String> {
     let (folder, aside) = (Folder::new(&project.out, false), project.out.join(PLACING));
     let stages: BTreeSet<&str> = project.plan.nodes.iter().map(|n| n.stage.as_str()).collect();
@@ -37,7 +37,7 @@ fn outputs(project: &Project) -> Result<String> {
         return Ok(String::new());
     }
     let cache = project.cache()?;
-    // Also what nodes gave that the pipeline does not have any more, and what is older than the journal of the folder.
+    // Also outputs of nodes that the pipeline no longer has, and outputs that are older than the journal of the folder.
     let mut paths: BTreeSet<PathBuf> = folder.placed().into_iter().collect();
     for node in &project.plan.nodes {
         paths.extend(node.outputs.iter().map(|output| node.folder().join(&output.path)));
@@ -78,7 +78,7 @@ fn outputs(project: &Project) -> Result<String> {
     Ok(text)
 }
 
-/// Removes something that a run put there, if it is still that when it is out of everybody's reach.
+/// Removes something that a run put there, if it is still unchanged after it was moved out of reach of other processes.
 fn take_away(folder: &Folder, path: &Path, ours: &Path, aside: &Path, cache: &Cache) -> Result<()> {
     std::fs::create_dir_all(aside.parent().unwrap_or(aside)).at("create", aside)?;
     let whole = folder.path().join(path) == *ours;
@@ -102,7 +102,7 @@ fn take_away(folder: &Folder, path: &Path, ours: &Path, aside: &Path, cache: &Ca
     Ok(())
 }
 
-/// The output folder goes if it holds nothing but what runs wrote down of it; with other things it stays, and so does that.
+/// Removes the output folder if it contains nothing but the runner's own notes; otherwise both stay.
 fn remove_empty(out: &Path, notes: &Path) {
     let others = std::fs::read_dir(out).into_iter().flatten().flatten().any(|entry| entry.path() != notes);
     if !others && !is_in_use(notes) {
@@ -111,7 +111,7 @@ fn remove_empty(out: &Path, notes: &Path) {
     }
 }
 
-/// What lies at a path and below it; links are not followed.
+/// The files at a path and below it; links are not followed.
 fn files(path: &Path) -> Vec<PathBuf> {
     let all = walkdir::WalkDir::new(path).sort_by_file_name().into_iter().flatten();
     all.filter(|e| !e.file_type().is_dir()).map(walkdir::DirEntry::into_path).collect()

@@ -1,4 +1,4 @@
-//! What a shell completes: the names that this project has.
+//! Shell completion of the names in this project.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use super::project::Project;
 use crate::history::History;
 use crate::manifest::{Data, Manifest, parse};
 
-/// The options of every command, as far as they stand on the line that is completed.
+/// The options of every command, if they are on the line that is completed.
 #[derive(Parser)]
 #[command(ignore_errors = true, disable_help_flag = true, disable_version_flag = true)]
 struct Line {
@@ -41,7 +41,7 @@ fn beginning(names: impl IntoIterator<Item = String>, current: &OsStr) -> Vec<Co
     names.into_iter().filter(|n| n.starts_with(&*begin)).map(CompletionCandidate::new).collect()
 }
 
-/// The names of the project that begin so.
+/// The names of the project that begin with `current`.
 pub(super) fn names(what: Named, current: &OsStr) -> Vec<CompletionCandidate> {
     match what {
         Named::Nodes => nodes(current),

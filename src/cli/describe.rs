@@ -20,7 +20,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<()> {
     let path = std::path::absolute(&args.path).at("find", &args.path)?;
     std::fs::metadata(&path)
         .map_err(|e| Fault::usage(format!("cannot read {}: {e}", args.path.display())))?;
-    // Nothing of this is kept, and nothing is written where the person stands.
+    // Nothing of this is kept, and nothing is written into the current folder.
     let room = tempfile::Builder::new().prefix("lfs-pipe-describe-").tempdir();
     let room = room.map_err(|e| Fault::machine(format!("there is no room for temporary files: {e}")))?;
     let workers = Workers::all(None, room.path())?;
@@ -69,7 +69,7 @@ fn listen(worker: &mut Worker) -> Result<()> {
     }
 }
 
-/// Keeps the files of the description in a folder that is not there yet.
+/// Keeps the files of the description in a folder that does not exist yet.
 fn save(from: &std::path::Path, folder: &std::path::Path) -> Result<()> {
     std::fs::create_dir(folder).map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {

@@ -1,4 +1,4 @@
-//! A graph that is to be drawn, whatever the form.
+//! A graph to be drawn, independent of the form.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) struct Drawing {
 pub(super) struct Box {
     pub name: String,
     pub kind: String,
-    /// How many nodes it stands for.
+    /// How many nodes it represents.
     pub nodes: usize,
 }
 
@@ -36,7 +36,7 @@ impl Box {
 }
 
 impl Drawing {
-    /// The wanted nodes of a plan: a box a stage, or a box a node.
+    /// The wanted nodes of a plan: one box per stage, or one per node.
     pub fn of(plan: &Plan, needed: &[bool], by_node: bool) -> Self {
         let mut boxes: Vec<Box> = Vec::new();
         let mut index: BTreeMap<&str, usize> = BTreeMap::new();

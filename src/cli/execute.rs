@@ -18,12 +18,12 @@ use crate::paths::absolute;
 use crate::plan::{Node, Plan};
 use crate::show::{JsonLines, Report, Subscriber, Trace, Verbosity, console};
 
-/// Those who are told of every run.
+/// The subscribers of every run.
 pub(super) fn subscribers(
     common: &Common,
     args: &RunArgs,
     cache: &Path,
-    plan: Option<&Plan>,
+    plan: Option<(&Plan, &[usize])>,
 ) -> Result<Vec<Box<dyn Subscriber + Send>>> {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -45,9 +45,10 @@ pub(super) fn subscribers(
     Ok(subscribers)
 }
 
-/// What each node of a plan takes, in seconds: as the last time, or as those of its stage that share most labels with it.
-fn expected(plan: Option<&Plan>, cache: &Path, manifest: &Path) -> HashMap<String, f64> {
-    let Some(plan) = plan else { return HashMap::new() };
+/// The expected time of each node of a plan, in seconds: its last time, or that of the nodes of its stage that share most labels with it.
+fn expected(plan: Option<(&Plan, &[usize])>, cache: &Path, manifest: &Path) -> HashMap<String, f64> {
+    let Some((plan, targets)) = plan else { return HashMap::new() };
+    let needed = plan.needed(targets);
     let known = History::expected(cache, &manifest.display().to_string());
     let mut stages: HashMap<&str, Vec<(&str, f64)>> = HashMap::new();
     for (name, seconds) in &known {
@@ -75,17 +76,17 @@ fn expected(plan: Option<&Plan>, cache: &Path, manifest: &Path) -> HashMap<Strin
         Some(nearest.iter().sum::<f64>() / nearest.len() as f64)
     };
     let of = |node: &Node| Some((node.name.clone(), known.get(&node.name).copied().or_else(|| alike(node))?));
-    plan.nodes.iter().filter_map(of).collect()
+    plan.nodes.iter().zip(needed).filter(|(_, needed)| *needed).filter_map(|(node, _)| of(node)).collect()
 }
 
-/// So many earlier nodes of a stage are compared with one that never ran.
+/// At most this many earlier nodes of a stage are compared with one that never ran.
 const MOST: usize = 500;
 
-/// Refuses to write over a file that no run wrote. `is_ours` sees its first bytes.
+/// Refuses to overwrite a file that no run wrote. `is_ours` checks its first bytes.
 fn refuse_replacing(path: &Path, what: &str, is_ours: &dyn Fn(&[u8]) -> bool) -> Result<()> {
     let mut begin = Vec::new();
     match File::open(path) {
-        // A pipe or a terminal takes what comes.
+        // A pipe or a terminal has no content that could be lost.
         Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => {
             file.take(BEGIN).read_to_end(&mut begin).at("read", path)?;
         }
@@ -98,10 +99,10 @@ fn refuse_replacing(path: &Path, what: &str, is_ours: &dyn Fn(&[u8]) -> bool) ->
     }
 }
 
-/// So many bytes tell what a file is.
+/// This many bytes are enough to recognise a file.
 const BEGIN: u64 = 4096;
 
-/// Prints what the manifest wants to be shown after a run of everything.
+/// Prints what the manifest names under `show` and `report`, after a run of everything.
 pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Option<&PathBuf>) -> Result<()> {
     if !args.targets.is_empty() || args.quiet || args.json {
         return Ok(());
@@ -116,16 +117,16 @@ pub(super) fn show_results(args: &RunArgs, shown_files: &[PathBuf], report: Opti
     }
 }
 
-/// What a run left.
+/// What a run leaves to show and to check.
 pub(super) struct Outcome {
-    /// What came out otherwise of nodes that were to be checked.
+    /// The differences that were found in nodes to be checked.
     pub differences: Vec<Difference>,
     shown: Vec<PathBuf>,
     report: Option<PathBuf>,
 }
 
 impl Outcome {
-    /// Prints what the manifest wants to be shown.
+    /// Prints what the manifest names under `show` and `report`.
     pub fn show(&self, args: &RunArgs) -> Result<()> {
         show_results(args, &self.shown, self.report.as_ref())
     }
@@ -147,7 +148,11 @@ pub(super) fn execute(
     let shown_files = shown_files?;
     let report =
         project.manifest.settings.report.as_ref().map(|v| output(project, v, "report")).transpose()?;
-    let mut subscribers = subscribers(common, args, &project.cache_folder, Some(&project.plan))?;
+    let targets = match args.targets.is_empty() {
+        true => vec![],
+        false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
+    };
+    let mut subscribers = subscribers(common, args, &project.cache_folder, Some((&project.plan, &targets)))?;
     let trace = Trace::default();
     if args.html.is_some() {
         subscribers.push(Box::new(trace.clone()));
@@ -158,10 +163,7 @@ pub(super) fn execute(
         workers: &project.workers,
         cache,
         out: project.out.clone(),
-        targets: match args.targets.is_empty() {
-            true => vec![],
-            false => project.plan.named(&[args.targets.as_slice(), args.check.as_slice()].concat())?,
-        },
+        targets,
         force: project.plan.named(&args.force)?,
         check: project.plan.named(&args.check)?,
         overwrite: args.overwrite,

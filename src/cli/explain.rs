@@ -21,13 +21,13 @@ struct Plan {
     #[serde(rename = "to-run")]
     to_run: usize,
     cached: usize,
-    /// Those that a store elsewhere holds.
+    /// Nodes whose result the remote store holds.
     #[serde(rename = "to-fetch")]
     to_fetch: usize,
     #[serde(rename = "bytes-to-fetch")]
     bytes_to_fetch: u64,
     depends: usize,
-    /// By what these nodes took last, where that is known.
+    /// The expected time, from the last times of these nodes where they are known.
     seconds: f64,
 }
 
@@ -40,7 +40,7 @@ struct Line {
 }
 
 impl Line {
-    /// Whether it differs from another line in the node's labels alone, and waits for other nodes as it does.
+    /// Whether it differs from another line only in the node's labels, and both nodes wait for others.
     fn alike(&self, other: &Self) -> bool {
         let stage = |line: &Self| line.node.split('[').next().map(str::to_owned);
         let waits = |line: &Self| line.state == Foreseen::Depends;
@@ -55,7 +55,7 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
         true => remote::foresee(&project, &cache, args.remote.as_deref(), &args.of.targets)?,
         false => project.forecast(&cache, &args.of.targets)?,
     };
-    // What `run` would refuse is refused here. Where the last run found outputs as it left them, they are its own.
+    // What `run` would refuse is refused here. Outputs that have not changed since a run put them there are its own.
     let folder = Folder::new(&project.out, false);
     refuse_foreign(&folder, &project.plan, &|i| foreseen[i].is_some(), &cache)?;
     let mut plan = Plan::default();
@@ -127,7 +127,7 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// Why a node would run, a line a reason.
+/// Why a node would run, one line per reason.
 fn reasons(f: &Forecast, nearest: Option<&Nearest>) -> Vec<String> {
     match nearest {
         _ if f.state == Foreseen::Cached => vec!["its result is cached".to_owned()],
@@ -140,7 +140,7 @@ pub(super) fn change(change: &Change) -> String {
     format!("{}: {}", change.leaf, values(change))
 }
 
-/// The earlier value and the one now.
+/// The earlier and the current value.
 pub(super) fn values(change: &Change) -> String {
     let shown = |value: &Option<Json>| match value {
         None => "none".to_owned(),

@@ -49,7 +49,7 @@ pub(super) fn history(common: &Common, args: &HistoryArgs) -> Result<()> {
     print(if text.is_empty() { "no run yet\n" } else { &text })
 }
 
-/// The commit of a run, with a plus where files were not committed.
+/// The commit of a run, with a plus if files were not committed.
 fn revision(run: &Run) -> Option<String> {
     let commit = run.commit.as_ref()?;
     let changed = if run.clean == Some(false) { "+" } else { "" };
@@ -69,13 +69,13 @@ struct Difference {
 }
 
 impl Difference {
-    /// Whether a change only says that a node before this one has other outputs.
+    /// Whether a change only follows from other outputs of an upstream node.
     fn follows(&self, change: &Change) -> bool {
         let input = change.leaf.strip_prefix("inputs.").and_then(|rest| rest.split(['.', '[']).next());
         input.is_some_and(|name| self.made.contains(name))
     }
 
-    /// Whether something is other that no node before it explains.
+    /// Whether something differs that no upstream node explains.
     fn is_cause(&self) -> bool {
         self.what != "changed" || self.changes.is_empty() || self.changes.iter().any(|c| !self.follows(c))
     }
@@ -137,10 +137,10 @@ fn as_table(before: &Run, after: &Run, all: &[Difference]) -> String {
     text + &format!("\n{} with another key\n", nodes(all.len()))
 }
 
-/// So many of the nodes that follow are named.
+/// How many of the nodes that follow are named.
 const FEW: usize = 8;
 
-/// Rows under a title, the columns below each other; a node is named once.
+/// Rows under a title, in aligned columns; a node is named once.
 fn columns(title: &str, rows: Vec<[String; 3]>) -> String {
     if rows.is_empty() {
         return String::new();

@@ -24,7 +24,7 @@ pub(super) fn init(args: &InitArgs) -> Result<()> {
     let mut text = String::new();
     for (name, content) in files {
         let path = args.folder.join(name);
-        // A manifest of this repository has its cache beside the folder `pipelines`.
+        // A manifest of this repository has its cache next to the folder `pipelines`.
         let content = content
             .replace("cache = \"../cache\"\n", "")
             .replace("out = \"out/insightface\"\n", "")

@@ -49,7 +49,7 @@ fn results<'a>(project: &Project, foreseen: &'a [Option<Forecast>]) -> Result<BT
     Ok(out)
 }
 
-/// Before a run with `--locked`: the lock, if nothing is known to differ from it.
+/// Before a run with `--locked`: the lock file, unless something is known to differ from it.
 pub(super) fn before(project: &Project, cache: &Cache, targets: &[String]) -> Result<Lock> {
     let lock = Lock::read(&Lock::file(&project.manifest.path))?;
     let mut wrong = Vec::new();
@@ -169,7 +169,7 @@ fn counted(report: &Report) -> String {
     parts.join(", ") + "\n" + &elsewhere(report)
 }
 
-/// In what the nodes that are judged by cells are others, but for bytes.
+/// How the nodes that are judged by cells differ, other than in their bytes.
 fn elsewhere(report: &Report) -> String {
     let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
     for node in &report.nodes {
@@ -185,10 +185,10 @@ fn elsewhere(report: &Report) -> String {
     counts.into_iter().map(|(reason, n)| format!("  {}: {}\n", nodes(n), short(reason.to_string()))).collect()
 }
 
-/// So many characters of a reason are shown: the flags of a processor are a long one.
+/// How many characters of a reason are shown: the flags of a processor are a long one.
 const REASON: usize = 100;
 
-/// What is not as locked, the most telling first, so much of it as a person reads.
+/// The differences from the lock file, the most important first, no more than a person reads.
 fn said(report: &Report, bytes_alone: bool) -> String {
     let mut lines = Vec::new();
     for f in report.findings.iter().filter(|f| !f.holds()) {

@@ -33,7 +33,7 @@ pub(super) fn log(common: &Common, args: &LogArgs) -> Result<()> {
     let cache = if args.follow { Some(project.cache()?) } else { None };
     let running = || cache.as_ref().zip(run.as_ref()).is_some_and(|(cache, run)| cache.is_running(run));
     loop {
-        // Asked before reading: what was written before the end is read.
+        // Checked before reading, so that everything that was written before the end is read.
         let goes_on = running();
         match copy(&mut log, &mut stdout().lock()) {
             Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),

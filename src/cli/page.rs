@@ -15,7 +15,7 @@ use crate::paths::write_whole;
 use crate::plan::Node;
 use crate::show::{Span, Trace, bytes, count, figure, nodes, span};
 
-/// Logs are cut to their last so many bytes: the page is to be sent around.
+/// Only this many bytes at the end of a log are shown, so that the page can be shared.
 const LOG: u64 = 64 << 10;
 
 pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace) -> Result<()> {
@@ -60,10 +60,10 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
     write_whole(file, page.into_string())
 }
 
-/// Says in a page who wrote it.
+/// The generator that a page names.
 const GENERATOR: &str = "lfs-pipe";
 
-/// Whether a file that begins so is such a page.
+/// Whether a file that begins with these bytes is such a page.
 pub(super) fn is_page(begin: &[u8]) -> bool {
     let mark = format!("content=\"{GENERATOR}\"");
     begin.windows(mark.len()).any(|part| part == mark.as_bytes())

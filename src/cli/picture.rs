@@ -75,7 +75,7 @@ pub(super) fn svg(drawing: &Drawing) -> String {
 /// The column of each box: one more than the last of those that it reads.
 fn columns(drawing: &Drawing) -> Vec<usize> {
     let mut column = vec![0; drawing.boxes.len()];
-    // Stages of one matrix may read each other; as many rounds as boxes are enough for any graph without rings.
+    // Stages of one matrix may read each other; as many rounds as boxes are enough for any graph without cycles.
     for _ in 0..drawing.boxes.len() {
         let mut moved = false;
         for (from, to) in drawing.arrows.iter().filter(|(a, b)| a != b) {
@@ -91,7 +91,7 @@ fn columns(drawing: &Drawing) -> Vec<usize> {
     column
 }
 
-/// Orders each column by where the boxes stand that its boxes read.
+/// Orders each column by the positions of the boxes that its boxes read.
 fn settle(drawing: &Drawing, rows: &mut [Vec<usize>]) {
     let mut height = vec![0.0; drawing.boxes.len()];
     for row in rows {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::fault::{Fault, Result};
 
-/// A reader that has gone away (`| head`) is no fault.
+/// It is no error if the reader has closed the pipe (`| head`).
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

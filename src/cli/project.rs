@@ -1,4 +1,4 @@
-//! A manifest with all that belongs to it: what every command begins with.
+//! A manifest with its plan and its workers, with which every command begins.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(super) struct Project {
     kept_file: PathBuf,
 }
 
-/// The file of the plan that these arguments mean, if what it was made from has not changed; with the text of the manifest.
+/// The kept plan for these arguments, if its premises hold; with the text of the manifest.
 pub(super) fn kept(common: &Common) -> Option<(String, Kept)> {
     let text = Manifest::text(&common.file).ok()?;
     let cache = likely_cache(common, &text)?;
@@ -48,7 +48,7 @@ impl Project {
         Self::open_with(common, kept(common))
     }
 
-    /// The same, if it is known what was kept of the plan.
+    /// The same, if the kept plan has been opened already.
     pub fn open_with(common: &Common, kept: Option<(String, Kept)>) -> Result<Self> {
         let text = match kept {
             None => Manifest::text(&common.file)?,
@@ -67,7 +67,7 @@ impl Project {
         Ok(Self::of(common, (manifest, plan, premises), workers, cache_folder, None))
     }
 
-    /// The project with the plan that was kept, if the workers are those of then.
+    /// The project with the kept plan, if the workers have not changed since.
     fn of_kept(common: &Common, text: &str, mut kept: Kept) -> Option<Self> {
         let parts = kept.plan(&common.file, text, &common.sets)?;
         let (manifest, plan, _) = &parts;
@@ -89,7 +89,7 @@ impl Project {
         Self { manifest, plan, workers, cache_folder, out, premises, kept, kept_file }
     }
 
-    /// What the last run of this plan left.
+    /// The state that the last run of this plan left.
     pub fn prior(&self, cache: &Cache) -> Prior {
         match &mut *self.kept.borrow_mut() {
             Some(kept) => kept.prior(cache, History::mark(&self.cache_folder)),
@@ -97,7 +97,7 @@ impl Project {
         }
     }
 
-    /// Keeps the plan for the next time, if it is new. The cache must be there. Without it the next run takes longer, and nothing else.
+    /// Keeps the plan for the next run, if it is new. The cache must exist. If this fails, the next run only takes longer.
     pub fn keep(&self, shown: (&[PathBuf], Option<&PathBuf>)) {
         let mut kept = self.kept.borrow_mut();
         if kept.is_none() {
@@ -124,7 +124,7 @@ impl Project {
         Cache::open(&self.cache_folder, &absolute(&self.manifest.path))
     }
 
-    /// The index of a node that must exist. A stage with one node is as good as the node.
+    /// The index of a node that must exist. The name of a stage with one node means that node.
     pub fn node(&self, name: &str) -> Result<usize> {
         if let Some(node) = self.plan.find(name) {
             return Ok(node);
@@ -147,13 +147,13 @@ impl Project {
         self.foresight(cache, targets)?.look(&mut |_| None)
     }
 
-    /// What a run of these targets reads: for looking ahead, perhaps several times.
+    /// The current state of what a run of these targets reads, for one or several forecasts.
     pub fn foresight<'a>(&'a self, cache: &'a Cache, targets: &[String]) -> Result<Foresight<'a>> {
         let targets = self.plan.named(targets)?;
         let needed = self.plan.needed(&targets);
         let files = Files::of(&self.plan, &needed, cache, &self.manifest, &Prior::default())?;
-        // What was hashed now need not be hashed by the run that follows. A cache that may only be read stays
-        // as it is.
+        // The run that follows need not hash these files again. A cache that may only be read stays
+        // unchanged.
         if let Err(e) = cache.flush_memo() {
             tracing::debug!("the memo cannot be written: {e}");
         }
@@ -201,7 +201,7 @@ fn grounds(common: &Common, manifest: &Manifest, cache: &Path) -> Result<Grounds
     }
 }
 
-/// All that is read, as it is now.
+/// The current state of everything that is read.
 pub(super) struct Foresight<'a> {
     plan: &'a Plan,
     cache: &'a Cache,
@@ -216,7 +216,7 @@ impl Foresight<'_> {
     }
 }
 
-/// The cache folder, as far as it can be told from the text of a manifest without reading it all.
+/// The likely cache folder, from the text of a manifest without reading it all.
 pub(super) fn likely_cache(common: &Common, text: &str) -> Option<PathBuf> {
     match (&common.cache, Manifest::peek_cache(text)) {
         (Some(cache), _) => std::path::absolute(cache).ok(),

@@ -20,7 +20,7 @@ pub(super) fn provenance(common: &Common, args: &ProvenanceArgs) -> Result<()> {
     let now = cache.hash(&path).at("read", &path)?.stored;
     let place = place(&project, &path);
     let found = writers(&cache, &now);
-    // A file inside of an output that is a folder is no object of its own: the folder tells.
+    // A file inside an output folder is not an object of its own: its provenance is that of the folder.
     let inside = place.as_ref().is_some_and(|(_, _, below)| *below);
     let whole = match &place {
         Some((node, output, true)) => {

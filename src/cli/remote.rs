@@ -17,8 +17,8 @@ use crate::show::{bytes, bytes_bar, count, span};
 
 type Foreseens = Vec<Option<Forecast>>;
 
-/// What a run of these targets would do that may fetch, as far as the store says. Results further on are known only
-/// when those before them are, so it is asked several times.
+/// What a run of these targets that may fetch would do, according to the store. The keys of downstream nodes are known only
+/// when the results of their inputs are, so the store is asked several times.
 fn look(project: &Project, cache: &Cache, remote: &mut Remote<'_>, targets: &[String]) -> Result<Foreseens> {
     let sight = project.foresight(cache, targets)?;
     let mut asked: HashSet<Key> = HashSet::new();
@@ -45,7 +45,7 @@ fn those<'a>(
     })
 }
 
-/// The nodes of whose result the store holds something that is of no use, and why.
+/// The nodes whose result in the store cannot be used, and why.
 fn odd(project: &Project, foreseen: &Foreseens, remote: &Remote<'_>) -> BTreeMap<String, String> {
     let nodes = project.plan.nodes.iter().zip(foreseen);
     let odd = nodes.filter_map(|(node, f)| {
@@ -71,7 +71,7 @@ fn wanted<'a>(results: impl Iterator<Item = (&'a str, Key, &'a Record)>) -> Vec<
     results.map(|(node, key, _)| (node.to_owned(), key)).collect()
 }
 
-/// Fetches what these targets need, and is there.
+/// Fetches the results that these targets need and the store holds.
 fn fetch(
     project: &Project,
     cache: &Cache,
@@ -145,7 +145,7 @@ pub(super) fn push(project: &Project, cache: &Cache, args: &PushArgs) -> Result<
     judge(&moved, "sent", "the others are there")
 }
 
-/// A transfer that left something out is no success.
+/// A transfer that left something out is an error.
 fn judge(moved: &Moved, did: &str, help: &str) -> Result<()> {
     if moved.failed.is_empty() {
         return Ok(());
@@ -191,7 +191,7 @@ pub(super) fn remote(project: &Project, cache: &Cache, args: &RemoteArgs) -> Res
     ))
 }
 
-/// Before a run: fetches what it would compute otherwise. A store that fails costs a warning.
+/// Before a run: fetches what it would compute otherwise. If the store fails, there is only a warning.
 pub(super) fn before_run(
     project: &Project,
     cache: &Cache,
@@ -200,7 +200,7 @@ pub(super) fn before_run(
     quiet: bool,
 ) -> Result<()> {
     let url = project.remote(named)?;
-    // A store is not even asked when all is here.
+    // A store is not even asked if everything is cached.
     let foreseen = project.forecast(cache, targets)?;
     if foreseen.iter().flatten().all(|f| f.state == Foreseen::Cached) {
         return Ok(());
@@ -223,7 +223,7 @@ pub(super) fn before_run(
     }
 }
 
-/// What a run of these targets would do that may fetch. A store that does not answer counts as what it last was.
+/// What a run of these targets that may fetch would do. If the store does not answer, its last known state counts.
 pub(super) fn foresee(
     project: &Project,
     cache: &Cache,

@@ -37,7 +37,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
         tracing::debug!("every node is up to date: no plan is read");
         return tell(common, args, kept, began);
     }
-    // The program ends after this: taking thousands of nodes apart would only cost time.
+    // The program ends after this: dropping thousands of nodes would only cost time.
     let project = ManuallyDrop::new(Project::open_with(common, kept.take())?);
     let cache = project.cache()?;
     if args.pull {
@@ -54,14 +54,14 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Result<()> {
     }
 }
 
-/// Whether a run of everything has nothing to do.
+/// Whether a run of everything is a no-op.
 fn is_noop(common: &Common, kept: &mut Kept) -> bool {
     let folder = kept.head().cache.clone();
     let cache = Cache::open(&folder, &absolute(&common.file));
     cache.is_ok_and(|cache| kept.is_up_to_date(&cache, History::mark(&folder)))
 }
 
-/// Says what a no-op says.
+/// Reports a no-op run.
 fn tell(common: &Common, args: &RunArgs, kept: &mut Kept, began: Instant) -> Result<()> {
     let (base, head) = (kept.base(), kept.head());
     let mut subscribers = subscribers(common, args, &head.cache, None)?;

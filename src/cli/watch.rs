@@ -16,9 +16,9 @@ use crate::manifest::{folder, shown};
 use crate::paths::{absolute, plain};
 use crate::plan::Source;
 
-/// Editors write a file in several steps: so long nothing must happen before it counts as written.
+/// Editors write a file in several steps: it counts as written after this time without changes.
 const QUIET: Duration = Duration::from_millis(150);
-/// How often to look whether somebody wants the end.
+/// How often to check whether the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Runs, and again whenever something changes that the pipeline reads.
@@ -26,7 +26,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
     let stop = Stop::default();
     stop.listen().map_err(|e| Fault::machine(format!("signals cannot be caught: {e}")))?;
     loop {
-        // Watched from before the run: what changes meanwhile counts.
+        // Watched from before the run, so that changes meanwhile count.
         let (send, changed) = channel();
         let handler = move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event
@@ -42,7 +42,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
         let result = match Project::open(common) {
             Ok(project) => {
                 for (path, mode) in places(&project) {
-                    // What is not there yet is told by the run.
+                    // A file that does not exist yet is reported by the run.
                     if let Err(e) = watcher.watch(&path, mode) {
                         tracing::debug!("{} cannot be watched: {e}", path.display());
                     }
@@ -63,7 +63,7 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
         };
         match result {
             Err(Fault::Interrupted) => return Err(Fault::Interrupted),
-            // A mistake is there to be mended: the next change may do it.
+            // The next change may correct the mistake.
             Err(fault) => crate::say!("{}", fault.to_string().trim_end()),
             Ok(()) => {}
         }
@@ -73,10 +73,10 @@ pub(super) fn watch(common: &Common, args: &RunArgs) -> Result<()> {
     }
 }
 
-/// What a pipeline reads. A change of anything else in the same folders counts for nothing.
+/// What a pipeline reads. Changes of anything else in the same folders are ignored.
 struct Read {
     project: Project,
-    /// Files and folders, as they are written and as they lie behind links.
+    /// Files and folders, both as written and with links resolved.
     paths: BTreeSet<PathBuf>,
 }
 
@@ -104,7 +104,7 @@ impl Read {
     }
 }
 
-/// Waits for a change that counts, and then until nothing happens any more.
+/// Waits for a change that counts, and then until there are no further changes.
 fn next_change(
     changed: &Receiver<Vec<PathBuf>>,
     counts: &dyn Fn(&Path) -> bool,
@@ -139,7 +139,7 @@ fn places(project: &Project) -> BTreeSet<(PathBuf, RecursiveMode)> {
         let Source::Path { path, .. } = source else { continue };
         match path.is_dir() {
             true => out.insert((path.clone(), RecursiveMode::Recursive)),
-            // The folder, since editors put another file in the place of the old one.
+            // The folder, since editors replace the old file by a new one.
             false => {
                 out.insert((path.parent().unwrap_or(Path::new(".")).to_owned(), RecursiveMode::NonRecursive))
             }

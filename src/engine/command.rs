@@ -16,7 +16,8 @@ use wait4::{ResUse, Wait4};
 
 use super::confined;
 use super::names::is_plain;
-use super::work::{Attempt, End, Failed, Reading, Run, RunContext, WorkerReport, kills_for_memory, open_log};
+use super::task::{End, Failed, Reading, Run};
+use super::work::{Attempt, RunContext, WorkerReport, kills_for_memory, open_log};
 use crate::fault::At;
 
 /// Variables of the caller that a command sees. All others are left out: what is not declared cannot change a

@@ -8,7 +8,8 @@ use landlock::{
     RulesetCreatedAttr, RulesetError,
 };
 
-use super::work::{End, Failed, end_of};
+use super::task::{End, Failed};
+use super::work::end_of;
 
 /// What belongs to the system: programs and libraries, settings, devices, what the kernel says.
 const SYSTEM: [&str; 12] = [

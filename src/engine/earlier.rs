@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::work::{End, Mode, Run, RunContext};
+use super::task::{End, Mode, Run};
+use super::work::RunContext;
 use crate::cache::{Look, Record, Stored};
 use crate::fingerprint::{Fingerprint, Key};
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use lfs_stage::{Job, NOTE_FILE, Reply, Request, Step, StepAnswer};
 
 use super::event::Event;
-use super::work::{Attempt, End, Failed, Mode, Run, RunContext, WorkerReport, open_log};
+use super::task::{End, Failed, Mode, Run};
+use super::work::{Attempt, RunContext, WorkerReport, open_log};
 use crate::cache::{Look, Made, NoCollection, Record};
 use crate::digest::Digest;
 use crate::fault::{At, Fault};
@@ -315,7 +316,7 @@ impl<'scope, 'env> Host<'scope, 'env> {
         let Some(stored) = record.outputs.get(STEP) else { return Ok(None) };
         cache.pin(&self.context.run, &[*key])?;
         if !cache.verify(stored, Look::AtStat)? {
-            cache.set_aside(&stored.digest)?;
+            cache.set_aside(stored)?;
             // A damaged checkpoint is computed again, unless only its note is wanted.
             if !(note_will_do && record.note.is_some() && cache.is_spent(key)) {
                 return Ok(None);

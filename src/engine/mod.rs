@@ -14,6 +14,7 @@ mod rank;
 mod scheduler;
 mod slots;
 mod stop;
+mod task;
 mod work;
 
 use std::path::PathBuf;
@@ -28,7 +29,8 @@ pub use forecast::{Forecast, Nearest, State as Foreseen, forecast};
 pub use inputs::prints;
 pub use slots::Ask;
 pub use stop::Stop;
-pub use work::{Difference, end_of, log_name};
+pub use task::Difference;
+pub use work::{end_of, log_name};
 
 use crate::cache::Cache;
 use crate::fault::{Fault, Result};
@@ -217,6 +219,7 @@ fn work_off(
         stop: request.stop.clone(),
         slots: Slots::new(limits),
         kills_for_memory: work::kills_for_memory(),
+        halted: AtomicBool::new(false),
         syncing: AtomicBool::new(false),
         spent: AtomicBool::new(false),
         names: Names::new(vec![request.manifest.root.clone(), request.out.clone(), cache.root().to_owned()]),

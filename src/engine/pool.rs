@@ -9,7 +9,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::scheduler::Scheduler;
-use super::work::{Outcome, RunContext};
+use super::task::Outcome;
+use super::work::RunContext;
 use crate::fault::{Fault, Result};
 
 /// How often to look whether somebody wants the end.

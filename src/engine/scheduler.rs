@@ -1,6 +1,6 @@
 //! Which node next.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -8,10 +8,11 @@ use super::event::{Ended, Event};
 use super::inputs::{self, prints};
 use super::rank::{self, Ranked};
 use super::slots::Taken;
-use super::work::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, RunContext, Task};
+use super::task::{End, Failed, Mode, Outcome, Reading, Reads, Restore, Run, Task};
+use super::work::RunContext;
 use super::{Known, Request, Summary};
 use crate::cache::{Hashed, Stored};
-use crate::digest::Root;
+use crate::digest::{Digest, Root};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::{Fingerprint, Key};
 use crate::plan::{Resources, Source, Work};
@@ -54,11 +55,15 @@ pub(super) struct Scheduler<'env> {
     /// Which of them the last run left, and are up to date.
     unchanged: Vec<bool>,
     keys: Vec<Option<Key>>,
+    /// Of what each node reads, as it was when its key was made.
+    inputs: Vec<Option<Digest>>,
     /// How long nodes took, as far as that is known.
     took: Vec<Option<f64>>,
     changes: Vec<u32>,
     /// How many results of a node this run has taken in.
     made: Vec<u32>,
+    /// What the outputs of nodes were that are computed again.
+    superseded: HashMap<usize, Vec<Digest>>,
     priority: Vec<f64>,
     ready: Vec<usize>,
     /// By what they need of the machine.
@@ -71,7 +76,7 @@ pub(super) struct Scheduler<'env> {
     tasks: VecDeque<Box<Run<'env>>>,
     /// After a fault of the machine.
     closed: bool,
-    /// Results that were found and are not noted yet as relied on.
+    /// Cache hits that are still to be pinned.
     pinned: Vec<Key>,
     /// Seconds of work whose results may not be on the disk.
     unsynced: f64,
@@ -115,6 +120,8 @@ impl<'env> Scheduler<'env> {
             results,
             unchanged: up_to_date.clone(),
             keys: vec![None; count],
+            inputs: vec![None; count],
+            superseded: HashMap::new(),
             took,
             changes: vec![0; count],
             made: vec![0; count],
@@ -246,10 +253,8 @@ impl<'env> Scheduler<'env> {
         while let Some(i) = self.ready.pop() {
             self.look_up(i)?;
         }
-        // Noted together, and before anything that reads them starts.
-        if self.restoring == 0 || !self.runnable.is_empty() {
-            self.context.cache.pin(&self.context.run, &std::mem::take(&mut self.pinned))?;
-        }
+        // Together, and before their outputs are materialised: no collection takes them away from here on.
+        self.context.cache.pin(&self.context.run, &std::mem::take(&mut self.pinned))?;
         self.fill()
     }
 
@@ -257,10 +262,9 @@ impl<'env> Scheduler<'env> {
     fn fill(&mut self) -> Result<()> {
         let failed = self.summary.failed > 0 && !self.request.keep_going;
         if failed || self.closed || self.context.stop.asked() {
+            self.context.halted.store(true, Ordering::Relaxed);
             self.tasks.clear();
-            if self.context.stop.asked() {
-                self.hits.clear();
-            }
+            self.hits.clear();
             return Ok(());
         }
         // Nodes that need the same are tried in their order; one that gets nothing holds up those alone that would take what it
@@ -303,6 +307,10 @@ impl<'env> Scheduler<'env> {
 
     /// Makes a node's key and looks for its result.
     fn look_up(&mut self, i: usize) -> Result<()> {
+        // An input that was there may be computed again meanwhile.
+        if !self.inputs_are_there(i) {
+            return Ok(());
+        }
         let plan = self.request.plan;
         let node = &plan.nodes[i];
         let known_will_do = self.mode(i) == Mode::Known;
@@ -316,8 +324,10 @@ impl<'env> Scheduler<'env> {
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
+        self.inputs[i] = self.inputs_now(i);
         if known_will_do && let Some(record) = self.context.cache.record(&key) {
             self.states[i] = State::Restoring;
+            self.pinned.push(key);
             self.hits.push_back(Box::new(Restore { index: i, node, key, record }));
         } else {
             self.queue(i);
@@ -369,18 +379,42 @@ impl<'env> Scheduler<'env> {
     fn is_up_to_date(&self, i: usize) -> bool {
         let Some(state) = self.before.node(i) else { return false };
         let node = &self.request.plan.nodes[i];
-        let inputs = digest_of_inputs(node, &self.stored(), &self.files);
-        inputs == Some(state.inputs)
+        self.inputs_now(i) == Some(state.inputs)
             && Root::open(&self.request.out).is_ok_and(|out| state.outputs_are_unchanged(node, &out))
     }
 
-    /// Takes in a result whose outputs have appeared.
+    /// The digest of what a node reads.
+    fn inputs_now(&self, i: usize) -> Option<Digest> {
+        digest_of_inputs(&self.request.plan.nodes[i], &self.stored(), &self.files)
+    }
+
+    /// Takes in a result whose outputs are materialised.
     fn put(&mut self, i: usize, key: Key, placed: Vec<Hashed>, seconds: f64) {
-        let node = &self.request.plan.nodes[i];
-        let inputs = digest_of_inputs(node, &self.stored(), &self.files).unwrap_or_default();
+        let before = self.superseded.remove(&i);
+        let differs = before.is_some_and(|before| !before.iter().eq(placed.iter().map(|p| &p.stored.digest)));
+        let inputs = self.inputs[i].unwrap_or_default();
         self.results[i] = Some(NodeState { key, inputs, placed, seconds });
         self.unchanged[i] = false;
         self.made[i] += 1;
+        if differs {
+            let readers: Vec<usize> = self.request.plan.readers(i).collect();
+            readers.into_iter().for_each(|reader| drop(self.reopen(reader)));
+        }
+    }
+
+    /// A node that is over is looked up again. Gives the result that it had.
+    fn reopen(&mut self, i: usize) -> Option<NodeState> {
+        match self.states[i] {
+            State::Over(Ended::Cached) => self.summary.cached -= 1,
+            State::Over(Ended::Executed) => self.summary.executed -= 1,
+            _ => return None,
+        }
+        self.unchanged[i] = false;
+        self.states[i] = State::Ready;
+        self.ready.push(i);
+        let result = self.results[i].take()?;
+        self.superseded.insert(i, result.placed.iter().map(|placed| placed.stored.digest).collect());
+        Some(result)
     }
 
     /// Whether all that a node reads has its result. One may have been withdrawn: then the node waits for it again.
@@ -398,30 +432,19 @@ impl<'env> Scheduler<'env> {
         let mut again: Vec<usize> = Vec::new();
         for Reads { by, result, stored } in unsound {
             // Another reader may have found it first; what lies there now is of the new result.
-            let first = match self.states[*by] {
-                State::Over(ended @ (Ended::Cached | Ended::Executed)) if self.made[*by] == *result => {
-                    Some(ended)
+            let is_over = matches!(self.states[*by], State::Over(Ended::Cached | Ended::Executed));
+            let first = is_over && self.made[*by] == *result;
+            if !first && !again.contains(by) {
+                continue;
+            }
+            self.context.cache.set_aside(stored)?;
+            if first {
+                again.push(*by);
+                self.context.warn_of_corruption(&self.request.plan.nodes[*by]);
+                if let Some(result) = self.reopen(*by) {
+                    self.context.cache.withdraw(&result.key)?;
                 }
-                _ if again.contains(by) => None,
-                _ => continue,
-            };
-            self.context.cache.set_aside(&stored.digest)?;
-            let Some(ended) = first else { continue };
-            again.push(*by);
-            tracing::warn!(
-                node = self.request.plan.nodes[*by].name,
-                "a cached output is corrupt or missing: it is computed again"
-            );
-            self.unchanged[*by] = false;
-            if let Some(result) = self.results[*by].take() {
-                self.context.cache.withdraw(&result.key)?;
             }
-            match ended {
-                Ended::Cached => self.summary.cached -= 1,
-                _ => self.summary.executed -= 1,
-            }
-            self.states[*by] = State::Ready;
-            self.ready.push(*by);
         }
         if self.inputs_are_there(i) {
             // They were computed again meanwhile.
@@ -452,6 +475,7 @@ impl<'env> Scheduler<'env> {
         let fingerprint = Fingerprint::of(node, inputs);
         let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
         self.keys[i] = Some(key);
+        self.inputs[i] = self.inputs_now(i);
         let mut files = self.files.of_node(node);
         let (mut bindings, mut reads) = (BTreeMap::new(), BTreeMap::new());
         match node.work {
@@ -496,10 +520,15 @@ impl<'env> Scheduler<'env> {
         if self.states[i] == State::Restoring {
             self.restoring -= 1;
         }
+        // An input changed meanwhile, and another node has noticed: the result belongs to the state before.
+        let stale = self.inputs[i] != self.inputs_now(i);
         match outcome {
+            Outcome::Restored(..) | Outcome::Found(..) | Outcome::Ran(..) if stale => {
+                self.states[i] = State::Ready;
+                self.ready.push(i);
+            }
             Outcome::Restored(placed, took) => {
                 self.put(i, key, placed, took);
-                self.pinned.push(key);
                 self.over(i, Ended::Cached, Ending::default());
             }
             Outcome::Unusable => self.queue(i),

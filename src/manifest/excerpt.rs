@@ -1,11 +1,11 @@
-//! Of lines that no screen shows, the part that a mistake is in.
+//! Cuts lines that are too long for a screen to the part with the mistake.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Lines up to so many bytes are shown whole.
+/// Lines of up to this many bytes are shown whole.
 const WHOLE: usize = 400;
-/// Of longer ones so many bytes before the place, and from its beginning on.
+/// Of longer ones, this many bytes before the mistake and this many from its beginning are shown.
 const BEFORE: usize = 60;
 const FROM: usize = 120;
 
@@ -56,7 +56,7 @@ pub(super) fn of<'a>(text: String, labels: Vec<(Range<usize>, &'a str)>) -> (Str
     (out, moved.into_iter().flatten().collect())
 }
 
-/// The nearest place before, or at, one where a character begins.
+/// The nearest character boundary at or before a position.
 fn boundary(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_are_as_they_were() {
+    fn short_texts_are_unchanged() {
         let (text, labels) = of("a = 1\r\nü = 2".to_owned(), vec![(7..8, "x")]);
         assert_eq!((text.as_str(), labels[0].0.clone(), &*labels[0].1), ("a = 1\r\nü = 2", 7..8, "x"));
         let (cut, labels) = of("ü".repeat(500), vec![(300..302, "x")]);

@@ -173,8 +173,8 @@ fn matches(combo: &Combo, rule: &Table, axes: &[&str]) -> bool {
     })
 }
 
-/// An `include` entry gives its further keys to the combinations that it matches; where it matches none and
-/// names every axis, it is a combination of its own. Without axes every entry is one, and all its keys are labels.
+/// An `include` entry adds its further keys to the combinations that it matches. If it matches none and names every axis, it is a
+/// combination of its own. Without axes every entry is a combination, and all its keys are labels.
 fn add(combos: &mut Vec<Combo>, rule: &Table, axes: &[&str], at: &Value, wrong: &mut Vec<Problem>) {
     let is_label = |key: &str| axes.is_empty() || axes.contains(&key);
     let extra: Vec<_> = rule.entries.iter().filter(|e| !is_label(&e.key)).collect();

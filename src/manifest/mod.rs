@@ -1,7 +1,7 @@
 //! Reading `pipeline.toml`: variables, `--set`, the matrix, and every mistake with its line.
 //!
-//! What comes out is a list of [`Draft`]s, one a node, in file order, all `${...}` filled in. What a kind's
-//! parameters mean is no concern of this module: see [`crate::plan`].
+//! The result is a list of [`Draft`]s, one per node, in file order, with every `${...}` filled in. What the parameters of a kind
+//! mean is not known here: see [`crate::plan`].
 
 mod excerpt;
 mod matrix;
@@ -66,7 +66,7 @@ pub struct WorkerEntry {
     pub command: Vec<String>,
     /// Files whose change makes the runner ask for a new description, relative to the manifest.
     pub files: Vec<String>,
-    /// Where it stands.
+    /// Its place in the manifest.
     pub place: Place,
 }
 
@@ -75,7 +75,7 @@ pub struct WorkerEntry {
 pub struct Draft {
     /// The stage's name.
     pub stage: String,
-    /// Where the stage's name stands.
+    /// The place of the stage's name.
     pub place: Place,
     /// The matrix labels, in the order of the matrix.
     pub labels: Vec<(String, String)>,
@@ -136,7 +136,7 @@ impl Manifest {
                 _ => fault,
             }
         })?;
-        // A line ends as it ends, whatever an editor or a checkout made of it: a script of several lines is the same script.
+        // Line ends are normalised, so that a script of several lines has the same key whatever an editor or a checkout made of it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(text.replace("\r\n", "\n"))
     }
@@ -318,7 +318,7 @@ impl Reader {
                 true => vars.scope(),
                 false => vars.with_matrix(&combo.values),
             };
-            // Mistakes in the text are the same in every node of a matrix: said once.
+            // Mistakes in the text are the same in every node of a matrix, and are reported once.
             let before = self.wrong.len();
             let kind_value = scope.fill(&kind.value, false, &mut self.wrong);
             let mut filled = Table::default();

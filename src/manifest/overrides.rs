@@ -44,7 +44,7 @@ pub(super) fn apply(
             );
             continue;
         }
-        // Only what is there can be set: a typing error in a stage's name must not make a new stage.
+        // Only an existing stage can be set: a typing error in its name must not make a new stage.
         if parts[0] == "stage" && !names(root, "stage").contains(&parts[1]) {
             let help = super::problem::nearest_or_all(parts[1], names(root, "stage"), "stages are");
             wrong.push(
@@ -75,7 +75,7 @@ fn names<'a>(root: &'a Table, table: &str) -> Vec<&'a str> {
     }
 }
 
-/// A TOML value if it is one, else the text as it stands.
+/// A TOML value if it is one, else the text itself.
 fn read(text: &str, source: usize) -> Data {
     let as_text = || Data::Text(text.to_owned());
     match parse(&format!("value = {text}"), source) {

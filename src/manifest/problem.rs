@@ -46,7 +46,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at a place; `label` stands beside the caret.
+    /// A problem at a place; `label` is shown beside the caret.
     pub fn new(message: impl Into<String>, place: &Place, label: impl Into<String>) -> Self {
         Self { message: message.into(), labels: vec![(place.clone(), label.into())], help: None }
     }
@@ -174,7 +174,7 @@ pub fn nearest_or_all<'a>(
     })
 }
 
-/// The path as a person would type it: relative to the folder where they stand, when it lies below it.
+/// The path as a person would type it: relative to the current folder, when it lies below it.
 pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     match path.strip_prefix(&here) {

@@ -165,7 +165,7 @@ type Find<'a> = dyn FnMut(&str, &str, &Value, &mut Vec<Problem>) -> Option<Value
 
 fn fill(value: &Value, shell: bool, wrong: &mut Vec<Problem>, find: &mut Find<'_>) -> Value {
     let data = match &value.data {
-        // What is one reference alone stands where the value stands that it refers to: a mistake in it is to be mended there.
+        // A text that is a single reference gets the place of the value that it refers to: a mistake in it must be corrected there.
         Data::Text(text) if text.contains("${") => {
             return fill_text(text, value, shell, wrong, find).unwrap_or_else(|| value.clone());
         }
@@ -197,7 +197,7 @@ fn fill_text(
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         if rest[..start].ends_with('$') {
-            // `$${` stands for `${`.
+            // `$${` is an escaped `${`.
             out.push_str(&rest[..start - 1]);
             out.push_str("${");
             rest = &rest[start + 2..];

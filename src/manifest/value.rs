@@ -1,4 +1,4 @@
-//! A TOML value that knows where it stands.
+//! A TOML value with its place in the text.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct Place {
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Value {
-    /// Where it stands.
+    /// Where it is in the text.
     pub place: Place,
     /// What it is.
     pub data: Data,
@@ -52,7 +52,7 @@ pub struct Table {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// The place of the key.
     pub place: Place,
     /// The value.
     pub value: Value,
@@ -151,7 +151,7 @@ fn convert_table(table: &DeTable<'_>, source: usize, wrong: &mut Vec<(String, Pl
     Table { entries }
 }
 
-/// Programs and files are named without it.
+/// Names of programs and files cannot contain it.
 const NUL: &str = "a text cannot hold a NUL";
 
 fn convert(value: &DeValue<'_>, place: Place, wrong: &mut Vec<(String, Place)>) -> Value {

@@ -10,10 +10,10 @@ use crate::fault::{Fault, Result};
 use crate::manifest::shown;
 use crate::plan::Plan;
 
-/// How often a place is looked at again because it changed meanwhile.
+/// How often a path is checked again because it changed meanwhile.
 const TRIES: usize = 16;
 
-/// What stands in the way of an output, and is not ours to remove.
+/// Something in the place of an output that is not ours to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// Where it lies.
@@ -25,13 +25,13 @@ pub struct Foreign {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// A link: what lies behind it is somebody's.
+    /// A link: what it points to is not ours.
     Link,
     /// A file where a folder must be.
     File,
     /// No run put it there.
     NotPlaced,
-    /// A run put something there, and it is not that any more.
+    /// A run put something there, and it has changed since.
     Edited,
 }
 
@@ -50,7 +50,7 @@ impl Foreign {
         }
     }
 
-    /// How to go on.
+    /// What to do next.
     pub fn help(&self) -> &'static str {
         match self.why {
             Why::Link => {
@@ -66,10 +66,10 @@ impl Foreign {
     }
 }
 
-/// Refuses a run that would replace what no run put there. `wanted` are the nodes whose outputs may be written.
+/// Refuses a run that would replace files that no run put there. `wanted` are the nodes whose outputs may be written.
 ///
 /// # Errors
-/// With the paths, and how to go on.
+/// With the paths, and what to do next.
 pub fn refuse_foreign(
     folder: &Folder,
     plan: &Plan,
@@ -113,7 +113,7 @@ impl Folder {
         self.is_not_ours(of, &to, cache)
     }
 
-    /// What stands in place of a folder above an output.
+    /// A link or a foreign file in place of a folder above an output.
     pub(super) fn on_the_way(&self, of: Of<'_>, cache: &Cache) -> Option<Foreign> {
         let (at, metadata) = self.first_that_is_no_folder(of.path)?;
         let why = if metadata.is_symlink() { Why::Link } else { Why::File };
@@ -123,17 +123,17 @@ impl Folder {
         Some(Foreign { path: at, node: of.node.to_owned(), why })
     }
 
-    /// Whether a link stands above a path.
+    /// Whether a folder above a path is a link.
     pub fn is_behind_a_link(&self, path: &Path) -> bool {
         self.first_that_is_no_folder(path).is_some_and(|(_, metadata)| metadata.is_symlink())
     }
 
-    /// Whether a file was put where it lies by a run: an output that had a path above this one's.
+    /// Whether a run put a file where it lies: an output whose path was above this one's.
     pub(super) fn is_own_file(&self, at: &Path, cache: &Cache) -> bool {
         at.strip_prefix(self.path()).is_ok_and(|below| self.sort_out(below, at, cache).foreign.is_empty())
     }
 
-    /// Of the folders above a path the first thing that is there and is no folder.
+    /// Among the folders above a path, the first thing that exists and is not a folder.
     pub(super) fn first_that_is_no_folder(&self, path: &Path) -> Option<(PathBuf, std::fs::Metadata)> {
         let mut at = self.path().to_owned();
         for part in path.parent()?.components() {
@@ -148,7 +148,7 @@ impl Folder {
 
     /// Whether what lies at `there`, which is or was the place of an output, was not put there by a run.
     pub(super) fn is_not_ours(&self, of: Of<'_>, there: &Path, cache: &Cache) -> Option<Foreign> {
-        // While it was looked at another run may have put something else there, or `clean` have taken it away: that says nothing.
+        // If another run put something there, or `clean` removed it, during the check, the check proves nothing.
         let seen = || std::fs::symlink_metadata(there).ok().map(|m| (m.ino(), m.ctime(), m.ctime_nsec()));
         let mut tries = 0..TRIES;
         let first = loop {
@@ -164,7 +164,7 @@ impl Folder {
         Some(Foreign { path, node: of.node.to_owned(), why })
     }
 
-    /// Tells what runs put to a place from what others did. `there` is where it lies now.
+    /// Separates what runs put at a place from what others did. `there` is where it lies now.
     pub fn sort_out(&self, below: &Path, there: &Path, cache: &Cache) -> Sorted {
         let all_foreign = || Sorted { ours: vec![], foreign: vec![there.to_owned()] };
         let all_ours = || Sorted { ours: vec![there.to_owned()], foreign: vec![] };
@@ -173,7 +173,7 @@ impl Folder {
         if noted.is_some() && !copied.has_coarse_times() {
             return all_ours();
         }
-        // The times say nothing, or the journal is lost, or the folder was copied. What a result consists of is in the cache, too.
+        // The times prove nothing, or the journal is lost, or the folder was copied: the digests of results in the cache decide.
         let given = || self.given.get_or_init(|| cache.given());
         let is_ours = |now: &Digest| noted.map_or_else(|| given().contains(now), |noted| noted == *now);
         if cache.hash_output(there).is_ok_and(|hashed| is_ours(&hashed.stored.digest)) {
@@ -185,7 +185,7 @@ impl Folder {
         self.sort_out_folder(below, there, &copied, cache)
     }
 
-    /// The same, leaf by leaf: against what was put there, and against outputs that had places below this one.
+    /// The same, leaf by leaf: compared with what was put there, and with outputs that had places below this one.
     fn sort_out_folder(&self, below: &Path, there: &Path, copied: &Copied, cache: &Cache) -> Sorted {
         let digest = |path: &Path| cache.hash_output(path).ok().map(|hashed| hashed.stored.digest);
         let objects: Vec<PathBuf> = self
@@ -215,7 +215,7 @@ impl Folder {
                 false => sorted.foreign.push(path),
             }
         }
-        // A folder without anything in it, in the place of an output that was none.
+        // An empty folder where no run put a folder.
         if copied.leaves().is_empty() && objects.is_empty() {
             sorted.foreign.push(there.to_owned());
         }

@@ -1,7 +1,7 @@
-//! Outputs where people look for them: `out/<stage>[/<labels>]/`.
+//! The output folder, where people find the outputs: `out/<stage>[/<labels>]/`.
 //!
-//! The output folder may hold anything else, too. A path in it is written, replaced or removed only if a run put there what
-//! lies there, and nobody has touched it since: see [`Folder::foreign`].
+//! The output folder may hold anything else, too. A path in it is written, replaced or removed only if a run put its current content
+//! there: see [`Folder::foreign`].
 
 mod claim;
 mod place;
@@ -22,9 +22,9 @@ use crate::digest::Digest;
 pub struct Folder {
     path: PathBuf,
     placed: Placed,
-    /// What somebody else put into the place of an output may be replaced.
+    /// Files that no run put in the place of an output may be replaced.
     overwrite: bool,
-    /// What the results of the cache consist of.
+    /// The digests of the outputs in the cache.
     given: OnceLock<HashSet<Digest>>,
 }
 
@@ -38,7 +38,7 @@ pub struct Of<'a> {
 }
 
 impl Folder {
-    /// The output folder at a path. `overwrite`: what others put into the place of an output may be replaced.
+    /// The output folder at a path. `overwrite`: files that no run put in the place of an output may be replaced.
     pub fn new(path: &Path, overwrite: bool) -> Self {
         let placed = Placed::at(path.join(PLACING).join("placed"));
         Self { path: path.to_owned(), placed, overwrite, given: OnceLock::new() }

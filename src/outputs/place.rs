@@ -1,4 +1,4 @@
-//! Putting an object where people look for it.
+//! Materialising: putting an object into the output folder.
 
 use std::fs::File;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -15,55 +15,61 @@ use crate::digest::Stat;
 use crate::fault::{At, Fault};
 
 /// Files up to this size are copied where the file system cannot share their blocks; larger ones are linked, so
-/// that a data set does not lie on the disk twice. A link that somebody writes through is noticed: see
+/// that a data set does not use the disk space twice. A process that writes through a link is noticed: see
 /// [`Cache::verify`].
 const COPY_UP_TO: u64 = 4 << 20;
 
-/// How often an output is placed again because somebody wrote to it meanwhile.
+/// How often an output is materialised again because another process wrote to it meanwhile.
 const TRIES: u32 = 5;
 
 /// Whether this machine's file system has refused to share blocks.
 static NO_REFLINK: AtomicBool = AtomicBool::new(false);
 
-/// Why an output is not in its place.
+/// Why an output is not materialised.
 #[derive(Debug)]
 pub enum Trouble {
-    /// Something lies there that no run put there.
+    /// No run put there what lies there.
     Foreign(Foreign),
     /// The output folder cannot be written.
     Out(Fault),
-    /// The object is not what it was.
+    /// The object is missing or corrupt.
     Damaged,
     /// The cache cannot be read or written.
     Cache(Fault),
+    /// The run is being stopped at once.
+    Stopped,
 }
 
+/// Says whether the run is being stopped at once.
+pub type Stopped<'a> = dyn Fn() -> bool + Sync + 'a;
+
 impl Folder {
-    /// Puts an object in the place of an output, and says what is there now. The object must have been verified. `scratch` is a
+    /// Materialises an object as an output, and returns what is there now. The object must have been verified. `scratch` is a
     /// folder on the same file system.
     ///
     /// # Errors
-    /// When the place is somebody else's, or cannot be written.
+    /// When no run put there what lies there, or it cannot be written.
     pub fn place(
         &self,
         cache: &Cache,
         of: Of<'_>,
         stored: &Stored,
-        scratch: &Scratch,
+        (scratch, stop): (&Scratch, &Stopped<'_>),
     ) -> Result<Hashed, Trouble> {
         let to = self.path().join(of.path);
         if let Some(foreign) = self.on_the_way(of, cache) {
             return Err(Trouble::Foreign(foreign));
         }
-        // An output whose path lay above this one's.
+        // An output whose path was above this one's.
         if let Some((at, metadata)) = self.first_that_is_no_folder(of.path)
             && metadata.is_file()
         {
-            remove(&at);
+            // Another thread may have created a folder there by now.
+            let _ = std::fs::remove_file(&at);
         }
         for _ in 0..TRIES {
             let temporary = scratch.path();
-            let made = match self.move_in(cache, of, stored, &temporary) {
+            let made = match self.move_in(cache, of, stored, (&temporary, stop)) {
                 Ok(Ok(made)) => made,
                 Ok(Err(there)) => return Ok(there),
                 Err(trouble) => {
@@ -71,7 +77,7 @@ impl Folder {
                     return Err(trouble);
                 }
             };
-            // Somebody who writes to the path at this very moment must not have it taken for the copy.
+            // If another process writes to the path at this very moment, that must not be taken for the copy.
             if let Some(placed) =
                 cache.remember_copy(&to, stored, &made).at("read", &to).map_err(Trouble::Out)?
             {
@@ -82,26 +88,26 @@ impl Folder {
         Ok(Hashed::in_doubt(stored))
     }
 
-    /// Makes a copy and moves it to its place. Gives the copy, or what was there already and is the same.
+    /// Makes a copy and moves it into place. Returns the copy, or what was there already and is the same.
     fn move_in(
         &self,
         cache: &Cache,
         of: Of<'_>,
         stored: &Stored,
-        temporary: &Path,
+        (temporary, stop): (&Path, &Stopped<'_>),
     ) -> Result<Result<Copied, Hashed>, Trouble> {
         let to = self.path().join(of.path);
-        fill(cache, stored, temporary)?;
-        // Whoever still wrote to the object while it was copied.
+        fill(cache, stored, temporary, stop)?;
+        // A process may have written to the object while it was copied.
         if !cache.verify(stored, Look::AtStat).map_err(Trouble::Cache)? {
             return Err(Trouble::Damaged);
         }
         let made = Copied::look(temporary).at("read", temporary).map_err(Trouble::Out)?;
         self.placed.note(of.path, &made, &stored.digest).at("write to", self.path()).map_err(Trouble::Out)?;
-        // Another run may have put the same there a moment ago: its readers must not see it change.
+        // Another run may have just put the same there: its readers must not see it change.
         let appear = || renameat_with(CWD, temporary, CWD, &to, RenameFlags::NOREPLACE);
         let appeared = match (appear(), to.parent()) {
-            // (Some file systems do not know this way, and say so first.)
+            // (Some file systems do not support the flag, and report that first.)
             (Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS), Some(parent)) => {
                 std::fs::create_dir_all(parent).at("create", parent).map_err(Trouble::Out)?;
                 appear()
@@ -112,11 +118,11 @@ impl Folder {
             && let Some(parent) = to.parent()
             && !temporary.starts_with(parent)
         {
-            // Another file system begins there: the copy is made beside its place.
+            // Another file system begins there: the copy is made next to its place.
             remove(temporary);
             let name = temporary.file_name().unwrap_or_default().to_string_lossy();
             let beside = parent.join(format!("{PLACING}-{}-{name}", std::process::id()));
-            return self.move_in(cache, of, stored, &beside).inspect_err(|_| remove(&beside));
+            return self.move_in(cache, of, stored, (&beside, stop)).inspect_err(|_| remove(&beside));
         }
         if appeared.is_ok() {
             return Ok(Ok(made));
@@ -132,14 +138,14 @@ impl Folder {
         Ok(Ok(made))
     }
 
-    /// Moves something to a path, in place of what a run put there.
+    /// Moves something to a path, replacing what a run put there.
     fn put(&self, cache: &Cache, of: Of<'_>, from: &Path, to: &Path) -> Result<(), Trouble> {
-        // The two change places: at any instant one of them is there, whether file or folder. (A file that is renamed
-        // over another is also written to the disk at once by some file systems, which takes its time.)
+        // The two are exchanged: at any instant one of them is there, whether file or folder. (When a file is renamed over another,
+        // some file systems also write it to the disk at once, which takes time.)
         let exchange = || renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE);
         match exchange() {
             Ok(()) => {
-                // What is in hand now is what was there at that instant.
+                // `from` is now what was there at that instant.
                 if let Some(foreign) = self.is_not_ours(of, from, cache).filter(|_| !self.overwrite) {
                     exchange().map_err(std::io::Error::from).at("put back", to).map_err(Trouble::Out)?;
                     return Err(Trouble::Foreign(foreign));
@@ -148,7 +154,7 @@ impl Folder {
                 Ok(())
             }
             Err(Errno::NOENT) => std::fs::rename(from, to).at("write", to).map_err(Trouble::Out),
-            // A file system that knows no such exchange.
+            // The file system does not support the exchange.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 remove(to);
                 std::fs::rename(from, to).at("write", to).map_err(Trouble::Out)
@@ -158,13 +164,13 @@ impl Folder {
     }
 }
 
-fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<(), Trouble> {
+fn fill(cache: &Cache, stored: &Stored, to: &Path, stop: &Stopped<'_>) -> Result<(), Trouble> {
     let object = cache.object(&stored.digest);
     if !stored.folder {
-        let metadata = std::fs::metadata(&object).at("read", &object).map_err(Trouble::Cache)?;
+        let metadata = std::fs::metadata(&object).map_err(|e| lost(e, &object))?;
         return share(&object, to, &Stat::from(&metadata), stored.executable);
     }
-    let found = crate::digest::leaves(&object).at("read", &object).map_err(Trouble::Cache)?;
+    let found = crate::digest::leaves(&object).map_err(|e| lost(e, &object))?;
     let folder_of = |leaf: &crate::digest::Leaf| match leaf.is_file() {
         true => to.join(&leaf.name).parent().map(Path::to_owned),
         false => Some(to.join(leaf.name.trim_end_matches('/'))),
@@ -177,9 +183,21 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path) -> Result<(), Trouble> {
         std::fs::create_dir_all(&folder).at("create", &folder).map_err(Trouble::Out)?;
     }
     let files: Vec<_> = found.iter().filter(|leaf| leaf.is_file()).collect();
-    files
-        .par_iter()
-        .try_for_each(|leaf| share(&leaf.path, &to.join(&leaf.name), &leaf.stat, leaf.stat.executable))
+    files.par_iter().try_for_each(|leaf| match stop() {
+        true => Err(Trouble::Stopped),
+        false => share(&leaf.path, &to.join(&leaf.name), &leaf.stat, leaf.stat.executable),
+    })
+}
+
+/// A missing object is computed again; one that cannot be read is a fault of the machine.
+fn lost(e: std::io::Error, object: &Path) -> Trouble {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => Trouble::Damaged,
+        _ => match Err::<(), _>(e).at("read", object) {
+            Err(fault) => Trouble::Cache(fault),
+            Ok(()) => Trouble::Damaged,
+        },
+    }
 }
 
 /// Shares blocks, or copies, or links.
@@ -203,7 +221,7 @@ fn share(from: &Path, to: &Path, stat: &Stat, executable: bool) -> Result<(), Tr
     }
     let copy = File::options().write(true).create_new(true).mode(mode).open(to);
     let mut copy = copy.at("create", to).map_err(Trouble::Out)?;
-    let mut object = File::open(from).at("read", from).map_err(Trouble::Cache)?;
+    let mut object = File::open(from).map_err(|e| lost(e, from))?;
     std::io::copy(&mut object, &mut copy).at("write", to).map_err(Trouble::Out)?;
     Ok(())
 }

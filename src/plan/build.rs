@@ -45,7 +45,7 @@ pub fn build(manifest: &Manifest, kinds: &Kinds, described: Digest, grounds: &Gr
     }
 }
 
-/// A mistake in a matrix stage is found once a node: said once.
+/// A mistake in a matrix stage is found once per node, and reported once.
 fn dedupe(list: Vec<Problem>) -> Vec<Problem> {
     let mut seen = std::collections::HashSet::new();
     list.into_iter().filter(|p| seen.insert(format!("{p:?}"))).collect()
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
         let mut code = Arc::clone(&kind.code);
         let mut environment = info.facts.clone();
         node.process.clone_from(&info.process);
-        // First, since what a choice brings may depend on what others became.
+        // All are replaced first: what a choice adds may depend on the value of another parameter.
         for (name, choices) in &info.choices {
             let value = parameters.get(name).and_then(Json::as_str);
             if let Some(becomes) = value.and_then(|v| choices.get(v)).and_then(|c| c.becomes.as_deref()) {
@@ -305,7 +305,7 @@ impl<'a> Builder<'a> {
         (!names.is_empty()).then(|| format!("for example {}", names.join(" or ")))
     }
 
-    /// What stands behind an input, and whether it was written as a list.
+    /// The sources of an input, and whether it was written as a list.
     fn sources(
         &mut self,
         value: &Value,
@@ -325,7 +325,7 @@ impl<'a> Builder<'a> {
                 for node in found {
                     let Node { stage, outputs, .. } = &nodes[node];
                     if outputs.is_empty() {
-                        continue; // its own mistake has been said
+                        continue; // its own mistake has been reported
                     }
                     let output = reference::output(
                         asked.as_deref(),
@@ -391,7 +391,7 @@ impl<'a> Builder<'a> {
         };
         let is_pattern = pattern::is_pattern(root, text);
         let path = if is_pattern { root.join(pattern::fixed(text)) } else { root.join(text) };
-        // A pattern may begin above the output folder: it does not look into it.
+        // A pattern may begin above the output folder; it does not search it.
         match self.grounds.judge(&path, input, nodes, &|below| self.placed_at(below, nodes)) {
             Is::Output { node, output } if !is_pattern => {
                 return (vec![Source::Node { node, output }], false);
@@ -410,7 +410,7 @@ impl<'a> Builder<'a> {
         }
         if !is_pattern {
             if text.contains(['*', '?', '[']) {
-                // Without it the same text is a pattern.
+                // If this file did not exist, the same text would be a pattern.
                 self.patterns.push((text.to_owned(), vec![path.clone()]));
             }
             return (vec![Source::Path { path, shown: text.to_owned(), place: place.clone() }], false);
@@ -461,7 +461,7 @@ impl<'a> Builder<'a> {
         self.placed.get_or_init(all).get(below).copied()
     }
 
-    /// A command sees several inputs one a line: a path with a line end would be two.
+    /// A command reads several inputs as one path per line: a path with a line end would be read as two.
     fn refuse_line_ends(&mut self, sources: &[Source], nodes: &[Node], place: &Place) {
         let text = |source: &Source| match source {
             Source::Path { path, .. } => path.to_string_lossy().into_owned(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Output, Work, places};
 use crate::manifest::{Data, Draft, Problem, Table, Value, nearest_or_all};
 
-/// Keys that every stage may have, beside `kind` and `matrix`.
+/// Keys that every stage may have, besides `kind` and `matrix`.
 const COMMON: [&str; 4] = ["input", "resources", "timeout", "retries"];
 const KEYS: [&str; 4] = ["run", "output", "env", "strict"];
 
@@ -91,7 +91,7 @@ fn read_outputs(value: &Value, wrong: &mut Vec<Problem>) -> Vec<Output> {
     out
 }
 
-/// Names of files are made of them.
+/// File names are made from them.
 const LONGEST_VARIABLE_NAME: usize = 200;
 
 /// Whether a name can be part of a shell variable.
@@ -113,7 +113,7 @@ fn text(value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<String> {
     text
 }
 
-/// One variable takes no more (MAX_ARG_STRLEN, with room for its name), in bytes.
+/// The longest name and value that one variable may have (MAX_ARG_STRLEN, with some room), in bytes.
 const LONGEST_VALUE: usize = 120 << 10;
 
 fn environment(value: &Value, wrong: &mut Vec<Problem>) -> BTreeMap<String, String> {

@@ -1,4 +1,4 @@
-//! Where the runner itself writes, and what of a user's may lie there.
+//! The folders in which the runner itself writes, and which files of a user may lie there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use super::{Node, Output};
 use crate::cache::{PARTS, PLACING};
 use crate::paths::{overlap, plain};
 
-/// The folders that the runner writes in, as they are compared.
+/// The folders that the runner writes in, in a form in which they can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grounds {
     /// The folder of the manifest.
     root: PathBuf,
-    /// The output folder; and that of the manifest, where another was asked for.
+    /// The output folder; and the one that the manifest names, if the command line names another.
     outs: Vec<PathBuf>,
     /// The cache folder.
     cache: PathBuf,
-    /// The same as they were named: a link may come to stand there.
+    /// The same folders, as named: a link may be put in their place later.
     named: (PathBuf, Vec<PathBuf>, PathBuf),
-    /// Where the project itself lies in an output folder: the stages, each of which has a folder there.
+    /// If the project itself lies in an output folder: the stages, each of which has a folder there.
     stages: BTreeSet<String>,
 }
 
@@ -36,14 +36,14 @@ pub(super) enum Is {
         /// The output's.
         output: usize,
     },
-    /// It lies in a place of the runner's: in which, and what to do.
+    /// It lies in a place of the runner: in which, and what to do.
     Inside(&'static str, String),
-    /// It is a folder that holds a place of the runner's: which, and what to do.
+    /// It is a folder that contains a place of the runner: which, and what to do.
     Around(&'static str, String),
 }
 
 impl Grounds {
-    /// Of a manifest's folder, output folders and cache folder.
+    /// The folders of a project: that of its manifest, the output folders and the cache folder.
     pub fn new(root: &Path, outs: &[PathBuf], cache: &Path, stages: BTreeSet<String>) -> Self {
         let named = outs.to_vec();
         let mut outs: Vec<PathBuf> = outs.iter().map(|out| plain(out)).collect();
@@ -56,13 +56,13 @@ impl Grounds {
         grounds
     }
 
-    /// The same folders, as they lie now.
+    /// The same folders, resolved again.
     pub fn again(&self) -> Self {
         let (root, outs, cache) = &self.named;
         Self::new(root, outs, cache, self.stages.clone())
     }
 
-    /// Folders that patterns do not look into.
+    /// Folders that patterns do not search.
     pub fn left_out(&self) -> Vec<PathBuf> {
         let mut all = self.cache_parts();
         for out in &self.outs {
@@ -79,7 +79,7 @@ impl Grounds {
         self.root.starts_with(out)
     }
 
-    /// Whether the folder of a stage and the cache lie in each other.
+    /// Whether the folder of a stage and the cache overlap.
     pub(super) fn cache_is_in_the_way_of(&self, stage: &str) -> bool {
         let parts = self.cache_parts();
         self.outs.iter().any(|out| parts.iter().any(|part| overlap(&out.join(stage), part)))
@@ -90,7 +90,7 @@ impl Grounds {
         self.out() == self.cache || self.cache_parts().iter().any(|part| self.out().starts_with(part))
     }
 
-    /// What belongs to the cache: all of its folder; or, where the project itself lies in it, what a cache consists of.
+    /// What belongs to the cache: its whole folder; or, if the project itself lies in it, the parts of a cache.
     fn cache_parts(&self) -> Vec<PathBuf> {
         match self.root.starts_with(&self.cache) {
             true => PARTS.iter().map(|part| self.cache.join(part)).collect(),

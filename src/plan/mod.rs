@@ -44,7 +44,7 @@ pub struct Plan {
     pub patterns: Vec<(String, Vec<PathBuf>)>,
     /// Folders in which the run itself writes.
     pub own_folders: Vec<PathBuf>,
-    /// Of the descriptions of the workers that it was made from.
+    /// The digest of the workers' descriptions that it was made from.
     pub described: Digest,
     by_name: OnceLock<HashMap<String, usize>>,
 }
@@ -60,7 +60,7 @@ pub struct Node {
     pub labels: Vec<(String, String)>,
     /// Its kind.
     pub kind: String,
-    /// Where the stage's name stands.
+    /// The place of the stage's name.
     pub place: Place,
     /// Who does the work.
     pub work: Work,
@@ -97,7 +97,7 @@ impl Node {
         let mut path = PathBuf::from(&self.stage);
         if !self.labels.is_empty() {
             let labels: Vec<String> = self.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            // Two nodes have two folders: what stands for a slash stands for nothing else.
+            // Two nodes never share a folder: the escape of a slash cannot occur otherwise.
             path.push(labels.join(",").replace('%', "%25").replace('/', "%2F"));
         }
         path
@@ -127,7 +127,7 @@ pub struct Input {
     pub name: String,
     /// Whether the stage sees a list.
     pub several: bool,
-    /// What stands behind it.
+    /// What it is read from.
     pub sources: Vec<Source>,
 }
 
@@ -182,7 +182,7 @@ pub enum CpuDemand {
 }
 
 impl Plan {
-    /// A plan that was kept, for its premises hold.
+    /// A plan that was kept, and whose premises hold.
     pub(crate) fn kept(nodes: Vec<Node>, order: Vec<usize>, premises: &Premises, described: Digest) -> Self {
         Self {
             graph: graph(&nodes),
@@ -277,7 +277,7 @@ fn parameter_count(parameters: &serde_json::Value, name: &str) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
-/// JSON inside a form that does not describe itself.
+/// JSON, in a format that is not self-describing.
 mod as_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
     use serde_json::Value;

@@ -1,7 +1,7 @@
 //! From a path with wildcards to files.
 //!
-//! `*`, `?` and `[...]` stand for a part of a name, `**` for any number of folders; at the end it means every file below.
-//! Names that begin with a dot match only where the pattern writes the dot. What comes out are files, never folders.
+//! `*`, `?` and `[...]` match a part of a name, `**` any number of folders; at the end it matches every file below.
+//! Names that begin with a dot match only where the pattern has the dot. A pattern matches files, never folders.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +11,7 @@ use glob::{MatchOptions, Pattern};
 
 use crate::paths::plain;
 
-/// What is wrong with a pattern, or with what it leads through.
+/// What is wrong with a pattern, or with a path that it follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// It is no pattern.
@@ -20,7 +20,7 @@ pub(super) enum Wrong {
     Found(Vec<String>),
 }
 
-/// Whether a text of a manifest has wildcards in it. A path that exists just as it is written has none.
+/// Whether a text of a manifest has wildcards in it. A text that is the path of an existing file has none.
 pub(super) fn is_pattern(root: &Path, text: &str) -> bool {
     text.contains(['*', '?', '[']) && root.join(text).symlink_metadata().is_err()
 }
@@ -35,7 +35,7 @@ pub(super) fn fixed(text: &str) -> PathBuf {
     }
 }
 
-/// The files that a text with wildcards means: those that match, or the one that is called so.
+/// The files that a text with wildcards means: those that match, or the one with exactly this name.
 pub(super) fn meant(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec<PathBuf>, Wrong> {
     match is_pattern(root, text) {
         true => matching(root, text, left_out),
@@ -43,7 +43,7 @@ pub(super) fn meant(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec
     }
 }
 
-/// Whether a path below `root`, relative to it or absolute, has the form of what a pattern means.
+/// Whether a path below `root`, relative to it or absolute, has the form that a pattern matches.
 pub(super) fn fits(root: &Path, text: &str, path: &Path) -> bool {
     let parts: Result<Vec<Part>, _> =
         text.split('/').filter(|part| !part.is_empty()).map(Part::read).collect();
@@ -71,7 +71,7 @@ fn fit(parts: &[Part], names: &[&str]) -> bool {
     }
 }
 
-/// The files that a pattern means, sorted. Relative ones begin at `root`; the folders `left_out` are not looked into.
+/// The files that a pattern matches, sorted. Relative ones begin at `root`; the folders `left_out` are not searched.
 pub(super) fn matching(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<Vec<PathBuf>, Wrong> {
     let parts: Result<Vec<Part>, _> =
         text.split('/').filter(|part| !part.is_empty()).map(Part::read).collect();
@@ -94,7 +94,7 @@ pub(super) fn matching(root: &Path, text: &str, left_out: &[PathBuf]) -> Result<
     if walk.wrong.is_empty() { Ok(walk.found) } else { Err(Wrong::Found(walk.wrong)) }
 }
 
-/// What stands between two slashes.
+/// A part of a pattern between two slashes.
 enum Part {
     Name(String),
     Any(Pattern),
@@ -114,16 +114,16 @@ impl Part {
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// A file system's number and that of a file in it.
+/// The numbers of a file's device and inode.
 fn number(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
 struct Walk<'a> {
     left_out: &'a [PathBuf],
-    /// The numbers of those that are there.
+    /// The numbers of those that exist.
     numbers: Vec<(u64, u64)>,
-    /// The folders that lead here.
+    /// The folders above this one, to notice links that lead in a circle.
     above: Vec<(u64, u64)>,
     found: Vec<PathBuf>,
     wrong: Vec<String>,
@@ -183,12 +183,12 @@ impl Walk<'_> {
         self.above.pop();
     }
 
-    /// Whether a path, which leads over no link, is one that is left out, or below one.
+    /// Whether a path without links is one that is left out, or below one.
     fn is_left_out(&self, path: &Path) -> bool {
         self.left_out.iter().any(|left_out| path.starts_with(left_out))
     }
 
-    /// What lies in a folder under names that match. `all`: links that lead nowhere are told.
+    /// What lies in a folder under names that match. `all`: links that lead nowhere are reported.
     fn entries(
         &mut self,
         folder: &Path,
@@ -209,7 +209,7 @@ impl Walk<'_> {
             let path = entry.path();
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                // Whether it would match cannot be said.
+                // It is unknown whether it would match.
                 self.wrong.push(format!("the name of {} is not UTF-8", path.display()));
                 continue;
             };
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_told_once_and_what_is_left_out_is_not_looked_into() {
+    fn what_cannot_be_followed_is_reported_once_and_what_is_left_out_is_not_searched() {
         let dir = tree(&["in/a.txt", "in/sub/b.txt", "in/out/c.txt"]);
         let root = dir.path();
         let left_out = [plain(&root.join("in/out")), root.join("not there")];
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_first_wildcard_is_fixed() {
+    fn what_precedes_the_first_wildcard_is_fixed() {
         for (text, before) in
             [("in/*.txt", "in"), ("*.txt", ""), ("a/b/**", "a/b"), ("/x/[a]/b", "/x"), ("/*", "/")]
         {

@@ -58,7 +58,7 @@ pub(super) fn check(nodes: &[Node], grounds: &Grounds, wrong: &mut Vec<Problem>)
             all.push((path.to_string_lossy().into_owned(), node));
         }
     }
-    // With `/` before all else, what lies in a folder follows it.
+    // Sorted by parts of the path, so that what lies in a folder directly follows it.
     all.sort_by(|a, b| a.0.split('/').cmp(b.0.split('/')));
     for pair in all.windows(2) {
         let [(first, one), (second, other)] = pair else { continue };

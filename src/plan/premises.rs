@@ -1,4 +1,4 @@
-//! What a plan is made from. While none of it has changed, a plan that was kept is the plan.
+//! What a plan is made from. While none of it has changed, a plan that was kept is valid.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::{Grounds, Plan, pattern};
 use crate::digest::{Digest, Stat};
 use crate::manifest::{Manifest, folder};
 
-/// The form in which plans are kept.
+/// The version of the format in which plans are kept.
 const VERSION: u32 = 3;
 
-/// All that a plan is made from, beside the descriptions of the workers.
+/// All that a plan is made from, besides the descriptions of the workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Premises {
     version: u32,
@@ -37,7 +37,7 @@ pub struct Asked {
 }
 
 impl Premises {
-    /// Those of a plan that was made just now.
+    /// The premises of a plan that was made just now.
     pub fn of(
         manifest: &Manifest,
         text: &str,

@@ -13,7 +13,7 @@ pub(super) struct Reference<'a> {
     pub output: Option<&'a str>,
 }
 
-/// Takes a reference apart; `None` when it has not the form of one.
+/// Takes a reference apart; `None` when it does not have the form of one.
 pub(super) fn read(text: &str) -> Option<Reference<'_>> {
     let (head, output) = match text.rfind(']') {
         Some(end) => {

@@ -1,6 +1,6 @@
-//! Holding a stage's parameters against its kind's JSON Schema.
+//! Checks a stage's parameters against the JSON Schema of its kind.
 //!
-//! Only the part of JSON Schema that parameter structs need is known: types, enums, bounds, defaults, lists,
+//! Only the part of JSON Schema that parameter structs need is supported: types, enums, bounds, defaults, lists,
 //! tables, alternatives, and `x-when`.
 
 use serde_json::{Map, Value as Json};
@@ -108,7 +108,7 @@ fn complete(schema: &Json, default: &Json) -> Json {
     }
 }
 
-/// One value against its schema; `None` after something wrong was said.
+/// Checks one value against its schema; `None` if a problem was reported.
 fn check(schema: &Json, value: &Value, name: &str, wrong: &mut Vec<Problem>) -> Option<Json> {
     if let Some(all) = schema.get("enum").and_then(Json::as_array) {
         return one_of(&all.iter().collect::<Vec<_>>(), value, name, wrong);
@@ -252,7 +252,7 @@ fn is_type(schema: &Json, name: &str) -> bool {
     match schema.get("type") {
         Some(Json::String(t)) => t == name,
         Some(Json::Array(all)) => all.iter().any(|t| t == name),
-        // Without a type anything goes, as in JSON Schema.
+        // Without a type any value is allowed, as in JSON Schema.
         _ => schema.get("const").is_none() && schema.get("enum").is_none(),
     }
 }

@@ -1,4 +1,4 @@
-//! The program that moves the bytes.
+//! The program `lfs-remote`, which moves the bytes.
 
 use std::io::{BufRead, BufReader, BufWriter, Lines, Write};
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::protocol::{Answer, Asked, Greeting, Job, Outcome};
 use crate::fault::{Fault, Result};
 
-/// Its name; it lies beside this program.
+/// Its name; it is next to this program.
 const PROGRAM: &str = "lfs-remote";
 
-/// So many bytes of texts are held for one question. Whoever asks for what honest stores hold asks for less.
+/// The most bytes of texts that are held for one request. Requests for what an honest store holds stay below it.
 const MOST_TEXTS: usize = 512 << 20;
 
-/// The program at work for one store. Dropping it ends it.
+/// A running `lfs-remote` for one store. Dropping it ends it.
 pub struct Helper {
     child: Child,
     jobs: Option<BufWriter<ChildStdin>>,
@@ -22,10 +22,10 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts it for the store of an address.
+    /// Starts it for the store at an address.
     ///
     /// # Errors
-    /// When it is not there, or cannot use such an address.
+    /// When it is missing, or cannot use such an address.
     pub fn start(url: &str) -> Result<Self> {
         let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
         let program = program.filter(|p| p.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
@@ -50,21 +50,21 @@ impl Helper {
         }
     }
 
-    /// Has jobs done, and gives how each ended. `moved` hears of bytes that went to or fro.
+    /// Sends jobs, and returns how each ended. `moved` is called with the number of bytes that were sent or received.
     ///
     /// # Errors
-    /// When the program is gone.
+    /// When the program has ended.
     pub fn ask(&mut self, jobs: Vec<Job>, moved: &mut dyn FnMut(u64)) -> Result<Vec<Outcome>> {
         let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
         let Some(to) = self.jobs.as_mut() else { return Err(gone()) };
         let answers = &mut self.answers;
         let child = &mut self.child;
-        // It answers while it is still being asked; if nobody listened, both would wait for ever.
+        // It answers while it still receives jobs; if no thread read the answers, both would wait for ever.
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for (id, job) in (0..).zip(jobs) {
                     let text = serde_json::to_string(&Asked { id, job }).unwrap_or_default();
-                    // If it is gone, whoever waits for its answers says so.
+                    // If it has ended, the loop that reads its answers reports that.
                     if writeln!(to, "{text}").is_err() {
                         return;
                     }
@@ -74,7 +74,7 @@ impl Helper {
             let mut open = outcomes.len();
             let mut held = 0;
             while open > 0 {
-                // What is not understood is not waited for any more: it may wait for us.
+                // After an answer that cannot be read it is ended: it may be waiting for us.
                 let answer = next(answers).inspect_err(|_| drop(child.kill()))?;
                 match answer {
                     Answer::Moved(bytes) => moved(bytes),
@@ -100,7 +100,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // With nothing to read any more it ends by itself; if not, for it waits for a dead file system, say, it is ended.
+        // When its input is closed it ends by itself; if it does not, perhaps because a file system hangs, it is killed.
         self.jobs = None;
         for _ in 0..200 {
             if !matches!(self.child.try_wait(), Ok(None)) {

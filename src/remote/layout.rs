@@ -15,34 +15,34 @@ fn name(kind: &str, digest: &Digest) -> String {
     format!("{kind}/{}/{}", &digits[..2], &digits[2..])
 }
 
-/// Where bytes lie.
+/// The name of a blob.
 pub(super) fn blob(digest: &Digest) -> String {
     name("blobs", digest)
 }
 
-/// Where a folder's list lies.
+/// The name of a folder's list.
 pub(super) fn folder(digest: &Digest) -> String {
     name("folders", digest)
 }
 
-/// Where the record of a key lies.
+/// The name of the record of a key.
 pub(super) fn record(key: &Key) -> String {
     name("records", &key.0)
 }
 
-/// A record on its way.
+/// A record in transfer.
 #[derive(Serialize, Deserialize)]
 struct Sent {
     fingerprint: Box<RawValue>,
     record: Record,
 }
 
-/// A text behind the digest of it.
+/// A text, preceded by its digest.
 fn sealed(text: &str) -> String {
     format!("{}\n{text}", Digest(*blake3::hash(text.as_bytes()).as_bytes()))
 }
 
-/// The text behind its digest, if it is the one.
+/// The text after its digest, if they match.
 fn unsealed(text: &str) -> Option<&str> {
     let (digest, text) = text.split_once('\n')?;
     (digest.parse().ok() == Some(Digest(*blake3::hash(text.as_bytes()).as_bytes()))).then_some(text)
@@ -65,10 +65,10 @@ pub(super) fn read_record(key: &Key, text: &str) -> Option<(Box<RawValue>, Recor
 pub(super) struct Listing {
     /// In the order of their names.
     pub files: Vec<Listed>,
-    /// Folders that hold nothing, with `/` at the end of their names.
+    /// Empty folders, with `/` at the end of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
-    /// Blobs of the files of less than [`SMALL`] bytes, in the same order, one behind the other.
+    /// Blobs of the files of less than [`SMALL`] bytes, concatenated in the same order.
     pub packs: Vec<Pack>,
 }
 
@@ -89,19 +89,19 @@ pub(super) struct Pack {
     pub files: usize,
 }
 
-/// Files of fewer bytes travel together: a store takes as long for a small file as for a megabyte.
+/// Files of fewer bytes are sent together: a store takes as long for a small file as for a megabyte.
 pub(super) const SMALL: u64 = 1 << 20;
 
-/// A pack takes no further file once it has so many bytes.
+/// A pack of this many bytes takes no further file.
 pub(super) const FULL: u64 = 32 << 20;
 
 impl Listing {
-    /// The files that lie in a blob of their own.
+    /// The files that have a blob of their own.
     pub fn large(&self) -> impl Iterator<Item = &Listed> {
         self.files.iter().filter(|f| f.bytes >= SMALL)
     }
 
-    /// The files that lie in packs.
+    /// The files that are in packs.
     pub fn small(&self) -> impl Iterator<Item = &Listed> {
         self.files.iter().filter(|f| f.bytes < SMALL)
     }
@@ -112,7 +112,7 @@ impl Listing {
         self.packs.iter().map(move |p| (p, small.by_ref().take(p.files).map(|f| f.bytes).sum()))
     }
 
-    /// The blobs that it takes, and how many bytes each has.
+    /// The blobs that it consists of, and how many bytes each has.
     pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
         self.large().map(|f| (f.digest, f.bytes)).chain(self.packs().map(|(p, bytes)| (p.digest, bytes)))
     }
@@ -141,12 +141,12 @@ impl Listing {
     }
 }
 
-/// Whether a name stays in the folder. Whoever can write to a store must not write elsewhere here.
+/// Whether a name stays in the folder. A process that can write to a store must not be able to write elsewhere here.
 fn is_below(name: &str) -> bool {
     !name.is_empty() && Path::new(name).components().all(|c| matches!(c, Component::Normal(_)))
 }
 
-/// What a record's outputs are, for telling whether two are the same.
+/// The outputs of a record, to compare two records.
 pub(super) fn outputs(record: &Record) -> BTreeMap<&str, Digest> {
     record.outputs.iter().map(|(name, stored)| (name.as_str(), stored.digest)).collect()
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_believed_only_if_it_is_the_folders() {
+    fn a_list_is_trusted_only_if_it_is_the_folders() {
         let (stored, list) = listing("a/b.txt");
         let text = list.text().unwrap();
         assert_eq!(Listing::read(&stored, &text), Some(list.clone()));

@@ -1,17 +1,17 @@
 //! A store of results that several machines share.
 //!
 //! ```text
-//! blobs/ab/cdef..    bytes, named by their digest: a file, or the small files of a folder one behind the other
+//! blobs/ab/cdef..    bytes, named by their digest: a file, or the small files of a folder, concatenated
 //! folders/ab/cdef..  what files a folder holds, and in which blobs; named by the folder's digest
-//! records/ab/cdef..  key -> outputs, fingerprint, origin
+//! records/ab/cdef..  key -> outputs, fingerprint, provenance
 //! ```
 //!
-//! Whoever can write to a store may have put anything there, and what serves it may be broken: an answer has bounds
-//! in size and time, and what comes is believed only if it is what its name says.
+//! The store is not trusted: anyone who can write to it may have put anything there, and its server may be broken. Answers are
+//! bounded in size and time, and what arrives is accepted only if it matches its digest.
 //!
-//! What is named is there before what names it, and nothing is written over, so that whoever reads finds whole
-//! results whenever he comes. The bytes are moved by a program of its own, `lfs-remote`: what speaks to S3 and its
-//! like is several times as large as all of this program, and most runs need none of it.
+//! An object is stored before anything that names it, and nothing is overwritten, so that a reader finds complete results at any
+//! time. The bytes are moved by a program of its own, `lfs-remote`: the code that speaks to S3 and its like is several times as
+//! large as this whole program, and most runs need none of it.
 
 mod helper;
 mod layout;

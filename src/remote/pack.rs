@@ -1,4 +1,4 @@
-//! Folders on the road: small files one behind the other in packs, large ones each for itself.
+//! Folders in transfer: small files are concatenated into packs, large ones are sent by themselves.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,16 +11,16 @@ use crate::cache::{Cache, Scratch, Stored};
 use crate::digest::{Digest, FileHash, hash_file};
 use crate::fault::{At, Fault, Result};
 
-/// A folder, ready for the road.
+/// A folder, ready to be sent.
 pub(super) struct Packed {
     pub list: Listing,
-    /// Packs, and where they lie.
+    /// Packs, and their paths.
     pub packs: HashMap<Digest, PathBuf>,
-    /// Large files, and where they lie.
+    /// Large files, and their paths.
     pub large: HashMap<Digest, PathBuf>,
 }
 
-/// Packs a folder of the cache. `None` when its bytes are not what they were.
+/// Packs a folder of the cache. `None` when it is corrupt.
 pub(super) fn pack(cache: &Cache, stored: &Stored, scratch: &Scratch) -> Result<Option<Packed>> {
     let folder = cache.object(&stored.digest);
     let Ok(leaves) = crate::digest::leaves(&folder) else { return Ok(None) };
@@ -93,10 +93,10 @@ fn close(packing: Option<Packing>, list: &mut Listing, packs: &mut HashMap<Diges
     Ok(())
 }
 
-/// Where a blob of so many bytes arrived.
+/// The path of each blob that was fetched, by its digest and size.
 pub(super) type Places = HashMap<(Digest, u64), PathBuf>;
 
-/// Makes a folder of what arrived.
+/// Makes a folder of the blobs that were fetched.
 pub(super) fn unpack(list: &Listing, folder: &Path, places: &Places) -> std::io::Result<()> {
     let mut packs = list.packs();
     let mut open: Option<(usize, File)> = None;
@@ -116,12 +116,12 @@ pub(super) fn unpack(list: &Listing, folder: &Path, places: &Places) -> std::io:
             }
             let Some((left, from)) = &mut open else { return Ok(()) };
             *left -= 1;
-            // Too few bytes make another folder than was asked for, which is noticed.
+            // With too few bytes the folder gets another digest, which is noticed.
             let mut content = Vec::with_capacity(file.bytes as usize);
             from.take(file.bytes).read_to_end(&mut content)?;
             std::fs::write(&to, content)?;
         } else if let Some(place) = places.get(&(file.digest, file.bytes)) {
-            // Copied, since another folder may hold it too.
+            // Copied, since another folder may contain it too.
             reflink_copy::reflink_or_copy(place, &to)?;
         }
         if file.executable {

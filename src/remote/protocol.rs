@@ -1,7 +1,7 @@
-//! What the runner and `lfs-remote` say to each other, one line of JSON each.
+//! The messages between the runner and `lfs-remote`, one line of JSON each.
 //!
-//! `lfs-remote URL` first says whether the store can be used ([`Greeting`]). Then it is given jobs, does many at a
-//! time, and answers each under its number, in any order. It knows names, files and digests, and nothing of results.
+//! `lfs-remote URL` first says whether the store can be used ([`Greeting`]). Then it takes jobs, does many at a
+//! time, and answers each with its number, in any order. It knows names, files and digests, and nothing of results.
 
 use std::path::PathBuf;
 
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// No text of a store, a record or the list of a folder, is larger. Both sides hold to it: what is larger is not sent,
-/// and not read.
+/// No text of a store (a record or the list of a folder) is larger, in bytes. Both sides check it: a larger text is neither sent
+/// nor read.
 pub const MOST_TEXT: u64 = 64 << 20;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Greeting {
-    /// The address and the options are in order. Whether the store answers is not known yet.
+    /// The address and the options are valid. Whether the store answers is not known yet.
     Ready,
     /// They are not.
     Unusable(String),
 }
 
-/// Something to do.
+/// A job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Job {
-    /// Give the text of this name.
+    /// Return the text of this name.
     Read {
         /// The name.
         name: String,
@@ -38,16 +38,16 @@ pub enum Job {
         name: String,
         /// The text.
         text: String,
-        /// Also over what is there.
+        /// Also replace an existing one.
         over: bool,
     },
-    /// Bring bytes into a new file.
+    /// Fetch bytes into a new file.
     Fetch {
         /// The name.
         name: String,
-        /// What they must be.
+        /// Their digest.
         digest: Digest,
-        /// How many they are; more are not read.
+        /// How many they are; no more are read.
         bytes: u64,
         /// The file.
         to: PathBuf,
@@ -56,11 +56,11 @@ pub enum Job {
     Send {
         /// The name.
         name: String,
-        /// What they must be.
+        /// Their digest.
         digest: Digest,
         /// The file.
         from: PathBuf,
-        /// Also over what is there.
+        /// Also replace an existing one.
         over: bool,
     },
 }
@@ -74,13 +74,13 @@ pub struct Asked {
     pub job: Job,
 }
 
-/// What is said of a job.
+/// An answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// So many more bytes went to or fro.
+    /// So many more bytes were sent or received.
     Moved(u64),
-    /// The job is over.
+    /// The job has ended.
     Over {
         /// Its number.
         id: u64,
@@ -95,20 +95,20 @@ pub enum Answer {
 pub enum Outcome {
     /// The text that was asked for.
     Text(String),
-    /// It is done.
+    /// It was done.
     Done,
-    /// Something of this name is there already, and was left as it is.
+    /// Something of this name exists already, and was not changed.
     There,
-    /// Nothing of this name is there.
+    /// Nothing of this name exists.
     Missing,
-    /// The bytes are not what their name says; nothing was kept of them.
+    /// The bytes do not match their digest; none were kept.
     Damaged,
-    /// The store will not have this one done.
+    /// The store refuses this job.
     Refused(String),
-    /// The store gives this one wrongly: too much, too slowly, with an error. Others may be right.
+    /// The store answers this job badly: too much, too slowly, or with an error. Other jobs may succeed.
     Broken(String),
     /// A file of this machine cannot be read or written.
     Here(String),
-    /// The store does not work, for this job and for all after it.
+    /// The store has failed, for this job and for all after it.
     Failed(String),
 }

@@ -1,4 +1,4 @@
-//! From a store into a cache.
+//! Fetching results from a store into a cache.
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use crate::fault::{At, Fault, Result};
 use crate::show::bytes;
 
 impl Remote<'_> {
-    /// Brings these results, which it is known to hold, into the cache.
+    /// Fetches these results, which the store is known to hold, into the cache.
     ///
     /// # Errors
     /// When it does not answer, or the cache cannot be written. What has arrived is kept.
@@ -70,7 +70,7 @@ impl Remote<'_> {
         Ok(out)
     }
 
-    /// Brings objects into the cache. Gives those that could not be had, and why.
+    /// Fetches objects into the cache. Returns those that could not be fetched, and why.
     fn bring(
         &mut self,
         objects: &HashMap<Digest, Stored>,
@@ -92,7 +92,7 @@ impl Remote<'_> {
                 Err(outcome) => drop(wrong.insert(stored.digest, complaint(&outcome))),
             }
         }
-        // By size, too: a list that gives a blob another size than it has spoils itself alone.
+        // Identified by size, too: a list that gives a blob a wrong size makes only its own folder fail.
         let mut blobs: HashSet<(Digest, u64)> =
             objects.iter().filter(|s| !s.folder).map(|s| (s.digest, s.bytes)).collect();
         blobs.extend(lists.iter().flat_map(|(_, list)| list.blobs()));
@@ -105,7 +105,7 @@ impl Remote<'_> {
             })
             .unzip();
         let outcomes = self.ask_some(jobs, moved)?;
-        // A disk that is full is full for all.
+        // A full disk would fail every other object, too.
         if let Some(Outcome::Here(why)) = outcomes.iter().find(|o| matches!(o, Outcome::Here(_))) {
             return Err(Fault::machine(why.clone()).with_help("what has arrived before is kept"));
         }
@@ -123,12 +123,12 @@ impl Remote<'_> {
             let folder = scratch.folder()?;
             match unpack(&list, &folder, &places) {
                 Ok(()) => self.keep(stored, &folder, &mut wrong)?,
-                // A disk that is full is full for all; a name that no file here can have is this list's own affair.
+                // A full disk would fail every other object, too; a file name that is not possible here concerns only this list.
                 Err(e) if is_of_the_disk(e.kind()) => return Err(e).at("write", &folder),
                 Err(e) => drop(wrong.insert(stored.digest, format!("its files cannot be written here: {e}"))),
             }
         }
-        // These move away: a folder may have held one of them too.
+        // These are moved, so they come last: a folder may have contained one of them, too.
         for stored in objects.iter().filter(|s| !s.folder) {
             let blob = (stored.digest, stored.bytes);
             match (missing.get(&blob), places.get(&blob)) {
@@ -148,7 +148,7 @@ impl Remote<'_> {
         Ok(wrong)
     }
 
-    /// Puts what arrived into the cache, if it is what it should be.
+    /// Stores in the cache what was fetched, if it has the right digest.
     fn keep(&self, stored: &Stored, from: &Path, wrong: &mut HashMap<Digest, String>) -> Result<()> {
         use crate::cache::Refused;
         match self.cache.store(from) {
@@ -162,7 +162,7 @@ impl Remote<'_> {
     }
 }
 
-/// How many bytes can be written there; as many as there are, where nobody says.
+/// How many bytes can be written there; no limit if that is unknown.
 fn free_space(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -1,4 +1,4 @@
-//! From a cache to a store.
+//! Sending results from a cache to a store.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 
 impl Remote<'_> {
-    /// Brings these results, which the cache must have, into the store. `again`: also over what is there.
+    /// Sends these results, which the cache must have, to the store. `again`: also replaces what is there.
     ///
     /// # Errors
     /// When it does not answer, or the cache cannot be read. What has been sent is kept.
@@ -40,7 +40,7 @@ impl Remote<'_> {
                     continue;
                 }
             }
-            // What is no record of this key is written over.
+            // Something that is not a record of this key is replaced.
             let over = again || !matches!(held, Held::Nothing);
             to_send.push((node.clone(), *key, record, over));
         }
@@ -91,7 +91,7 @@ impl Remote<'_> {
             let outcomes = self.ask(jobs, &mut |_| {})?;
             for ((node, key, print, record), outcome) in of.into_iter().zip(outcomes) {
                 match outcome {
-                    // There now, and not before: somebody else sent it meanwhile.
+                    // It exists now, and did not before: another machine has sent it meanwhile.
                     Outcome::Done | Outcome::There => {
                         self.learn(&key, &print, &record)?;
                         out.results += 1;
@@ -103,7 +103,7 @@ impl Remote<'_> {
         Ok(out)
     }
 
-    /// Sends objects. Gives those that could not be sent, and why.
+    /// Sends objects. Returns those that could not be sent, and why.
     fn send(
         &mut self,
         objects: &HashMap<Digest, Stored>,
@@ -171,7 +171,7 @@ impl Remote<'_> {
                 wrong.insert(stored.digest, why.clone());
                 continue;
             }
-            // What was there in its place was no list of this folder.
+            // What was there under this name was not a list of this folder.
             jobs.push(Job::Write { name: layout::folder(&stored.digest), text, over: true });
             of.push(stored.digest);
         }

@@ -1,4 +1,4 @@
-//! A store, looked at from a cache: which results it holds, and what is asked of it.
+//! A store, from the side of a cache: which results it holds, and requests to it.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,26 @@ use crate::cache::{Cache, Mirror, Record, Scratch, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
 
-/// So many bytes are under way before their results are put in place.
+/// Results are transferred and recorded in batches of this many bytes.
 pub(super) const BATCH: u64 = 512 << 20;
 
-/// So many texts of a store are held at once.
+/// How many texts of a store are held at once.
 const AT_ONCE: usize = 64;
-/// The lists that are held at once name so many files.
+/// How many files the lists may name that are held at once.
 const FILES_AT_ONCE: u64 = 500_000;
 
 /// A result by its node's name and its key.
 pub type Wanted = (String, Key);
 
-/// A store, looked at from a cache.
+/// A store, and what a cache knows of it.
 pub struct Remote<'a> {
     pub(super) cache: &'a Cache,
     helper: Helper,
     pub(super) mirror: Mirror,
     url: String,
-    /// Records that it holds and that are of no use, and why.
+    /// Records in the store that cannot be used, and why.
     odd: BTreeMap<Key, String>,
-    /// Why it is given up.
+    /// Why the store was given up.
     down: Option<String>,
 }
 
@@ -39,34 +39,34 @@ pub struct Remote<'a> {
 pub(super) enum Held {
     Record(Box<RawValue>, Box<Record>),
     Nothing,
-    /// Something that is of no use, and why.
+    /// Something that cannot be used, and why.
     Odd(String),
 }
 
-/// The list of a folder, or how asking for it ended.
+/// The list of a folder, or how the request for it ended.
 pub(super) type Answered = std::result::Result<Listing, Outcome>;
 
 /// What was moved.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Moved {
-    /// Results that were brought to the other side.
+    /// Results that were transferred.
     pub results: usize,
-    /// Results that were there before.
+    /// Results that were there already.
     pub there: usize,
-    /// The bytes of what they consist of.
+    /// The bytes of their objects.
     pub bytes: u64,
-    /// Nodes whose result is there with other bytes: it does not come out the same every time.
+    /// Nodes whose result is there with other bytes: it is not deterministic.
     pub different: Vec<String>,
     /// Nodes whose result could not be moved, and why.
     pub failed: BTreeMap<String, String>,
 }
 
 impl<'a> Remote<'a> {
-    /// The store of an address.
+    /// The store at an address.
     ///
     /// # Errors
-    /// When there can be no such store.
+    /// When the address is not valid.
     pub fn open(url: &str, cache: &'a Cache) -> Result<Self> {
         Ok(Self {
             cache,
@@ -83,12 +83,12 @@ impl<'a> Remote<'a> {
         &mut self.mirror
     }
 
-    /// Why it is of no use that it holds a result, for those that it was asked for.
+    /// Why the record of a result in the store cannot be used, for results that were looked up.
     pub fn odd(&self, key: &Key) -> Option<&str> {
         self.odd.get(key).map(String::as_str)
     }
 
-    /// Asks which of these results it holds; what is learnt is remembered. Gives how many it holds.
+    /// Looks up these results in the store, and remembers the answers. Returns how many it holds.
     ///
     /// # Errors
     /// When it does not answer.
@@ -101,7 +101,7 @@ impl<'a> Remote<'a> {
                     self.learn(key, &print, &record)?;
                 }
                 Held::Nothing => self.mirror.forget(key)?,
-                // Whoever sends the result next writes over it.
+                // The next push of this result replaces it.
                 Held::Odd(why) => {
                     self.mirror.forget(key)?;
                     self.odd.insert(*key, why);
@@ -139,7 +139,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// A store that refuses every question is none to go on with.
+    /// Fails if the store refuses every request.
     fn some_right(&self, outcomes: &[Outcome]) -> Result<()> {
         let refusal = |o: &Outcome| if let Outcome::Refused(why) = o { Some(why.clone()) } else { None };
         let all: Option<Vec<String>> = outcomes.iter().map(refusal).collect();
@@ -153,7 +153,7 @@ impl<'a> Remote<'a> {
         Fault::machine(format!("the remote store `{}` failed: {why}", self.url))
     }
 
-    /// Has jobs done. A store that does not answer ends all.
+    /// Has jobs done. An error if the store does not answer.
     pub(super) fn ask(&mut self, jobs: Vec<Job>, moved: &mut dyn FnMut(u64)) -> Result<Vec<Outcome>> {
         let outcomes = self.ask_some(jobs, moved)?;
         self.still_up()?;
@@ -176,7 +176,7 @@ impl<'a> Remote<'a> {
         Ok(outcomes)
     }
 
-    /// Reads the lists of these folders. What is no list of its folder is damage.
+    /// Reads the lists of these folders. A text that is not the list of its folder counts as damaged.
     pub(super) fn lists<'s>(&mut self, folders: &[&'s Stored]) -> Result<Vec<(&'s Stored, Answered)>> {
         let mut all = Vec::with_capacity(folders.len());
         let mut rest = folders;
@@ -199,7 +199,7 @@ impl<'a> Remote<'a> {
         Ok(all)
     }
 
-    /// An error once it is given up.
+    /// An error once the store was given up.
     pub(super) fn still_up(&self) -> Result<()> {
         match &self.down {
             None => Ok(()),
@@ -208,7 +208,7 @@ impl<'a> Remote<'a> {
     }
 
     pub(super) fn scratch(&self) -> Result<Scratch> {
-        // Two machines may share a cache, and their numbers of processes may be the same.
+        // Two machines may share a cache, and their process numbers may be the same.
         let now = jiff::Timestamp::now().as_nanosecond();
         self.cache.scratch(&format!("remote-{now}-{}", std::process::id()))
     }

@@ -22,12 +22,12 @@ pub(super) struct Live {
     _silence: Option<Silence>,
 }
 
-/// While this lives, the terminal does not write `^C` where a bar stands: the bars would be drawn one line too low.
+/// While this lives, the terminal does not print `^C` over a bar, after which the bars would be drawn one line too low.
 struct Silence(Termios);
 
 impl Silence {
     fn begin() -> Option<Self> {
-        // A run behind another program must not touch the terminal: it would be stopped for it.
+        // A process in the background must not change the terminal: it would be stopped.
         if tcgetpgrp(stdin()).ok()? != getpgrp() {
             return None;
         }
@@ -41,7 +41,7 @@ impl Silence {
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        // What cannot be restored is one flag that no program relies on.
+        // If it cannot be restored, one flag is lost that no program relies on.
         if tcgetpgrp(stdin()).ok() == Some(getpgrp()) {
             let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
         }
@@ -63,7 +63,7 @@ impl Live {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(0));
         total.set_style(style("{bar:16} {pos}/{len} nodes  {elapsed}  {wide_msg}"));
-        // A node can take hours, and the clock goes on.
+        // A node can take hours, and the clock must keep moving.
         total.enable_steady_tick(Duration::from_millis(500));
         Self {
             verbosity,
@@ -82,7 +82,7 @@ impl Live {
         }
     }
 
-    /// How many run, and how long the rest takes.
+    /// Shows how many nodes run, and how long the rest takes.
     fn state(&self) {
         let left =
             self.left.seconds(&self.nodes).map_or_else(String::new, |s| format!(", about {} left", span(s)));
@@ -109,7 +109,7 @@ impl Live {
         }
         let seconds = running.since.elapsed().as_secs_f64();
         let rate = if seconds > 0.3 { (done - running.from) as f64 / seconds } else { 0.0 };
-        // What matters most comes first: a narrow terminal cuts the end.
+        // The most important part comes first: a narrow terminal cuts the end.
         let mut text = doing.to_owned();
         match total.filter(|t| *t > 0) {
             Some(total) => {
@@ -128,15 +128,15 @@ impl Live {
     }
 }
 
-/// What is left of a node that takes longer than expected, as a share of what it took so far.
+/// The remaining time of a node that takes longer than expected, as a share of the time that it took so far.
 const OVERDUE: f64 = 0.1;
 
-/// How long the run goes on, by what its nodes took the last time.
+/// The remaining time of the run, from the times that its nodes took the last time.
 struct Left {
     expected: HashMap<String, f64>,
     over: HashSet<String>,
     began: Instant,
-    /// Seconds of nodes, summed over those that ran beside each other.
+    /// Seconds of nodes, summed over those that ran in parallel.
     worked: f64,
 }
 
@@ -145,21 +145,25 @@ impl Left {
         Self { expected, over: HashSet::new(), began: Instant::now(), worked: 0.0 }
     }
 
-    fn finished(&mut self, node: &str, seconds: f64) {
-        self.over.insert(node.to_owned());
+    fn finished(&mut self, node: &str, seconds: f64) -> bool {
         self.worked += seconds;
+        self.over.insert(node.to_owned())
     }
 
-    /// Seconds; none before anything is known of the nodes that are left.
+    /// Seconds; none while nothing is known of the remaining nodes.
     fn seconds(&self, running: &HashMap<String, Running>) -> Option<f64> {
+        // While only cache hits are materialised, the earlier times of nodes predict nothing.
+        if running.is_empty() && self.worked == 0.0 {
+            return None;
+        }
         let left = |(node, seconds): (&String, &f64)| {
             let spent = running.get(node).map_or(0.0, |r| r.began.elapsed().as_secs_f64());
-            // One that takes longer than the last time goes on for a while.
+            // A node that takes longer than the last time is expected to take a little longer still.
             (seconds - spent).max(OVERDUE * spent)
         };
         let left: f64 = self.expected.iter().filter(|(node, _)| !self.over.contains(*node)).map(left).sum();
         let at_work: f64 = running.values().map(|r| r.began.elapsed().as_secs_f64()).sum();
-        // How many run beside each other, on average so far.
+        // How many run in parallel, on average so far.
         let beside = (self.worked + at_work) / self.began.elapsed().as_secs_f64().max(0.1);
         (left > 0.0).then(|| left / beside.max(1.0))
     }
@@ -198,12 +202,13 @@ impl Subscriber for Live {
                 return;
             }
             Event::NodeFinished { node, state, seconds, .. } => {
-                self.left.finished(node, *seconds);
+                // A node whose cached output was corrupt finishes twice.
+                let first = self.left.finished(node, *seconds);
                 if let Some(running) = self.nodes.remove(node) {
                     running.bar.finish_and_clear();
                     self.all.remove(&running.bar);
                 }
-                if *state != Ended::Skipped {
+                if first && *state != Ended::Skipped {
                     self.total.inc(1);
                 }
                 self.state();
@@ -220,7 +225,7 @@ impl Subscriber for Live {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // A template that does not parse would be a mistake of this file: the default is drawn instead.
+    // A template that does not parse would be a bug in this file: the default is drawn instead.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")

@@ -1,4 +1,4 @@
-//! Subscribers: they show what the engine says.
+//! Subscribers: they show the events of the engine.
 
 mod live;
 mod plain;
@@ -19,7 +19,7 @@ use crate::fault::{At, Result};
 
 /// A receiver of a run's events.
 pub trait Subscriber {
-    /// Something happened.
+    /// Called for each event.
     fn on(&mut self, event: &Event);
 }
 
@@ -34,8 +34,8 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// The display for where standard error goes: live on a terminal, plain lines elsewhere. `expected` says what each node takes, in
-/// seconds; a live one alone asks.
+/// The display for standard error: live on a terminal, plain lines elsewhere. `expected` gives the expected time of each node, in
+/// seconds; only the live display calls it.
 pub fn console(
     verbosity: Verbosity,
     expected: &dyn Fn() -> HashMap<String, f64>,
@@ -54,10 +54,10 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Writes to a file, in place of what is there.
+    /// Writes to a file, replacing its content.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         Ok(Self { to: BufWriter::new(File::create(path).at("create", path)?), failed: false })
     }
@@ -67,7 +67,7 @@ impl Subscriber for JsonLines {
     fn on(&mut self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();
         let mut result = writeln!(self.to, "{line}");
-        // Whoever follows the file sees a node as soon as it is over.
+        // A process that follows the file sees a node as soon as it has ended.
         if !matches!(event, Event::NodeProgress { .. }) {
             result = result.and_then(|()| self.to.flush());
         }
@@ -104,7 +104,7 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
-/// A bar for so many bytes, on standard error; with `quiet`, nowhere.
+/// A bar for this many bytes, on standard error; with `quiet`, nowhere.
 pub(crate) fn bytes_bar(total: u64, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(total), target);
@@ -114,7 +114,7 @@ pub(crate) fn bytes_bar(total: u64, quiet: bool) -> ProgressBar {
     }
 }
 
-/// A count with thousands set apart.
+/// A count with separators between thousands.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -127,7 +127,7 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
-/// A figure with four digits that matter.
+/// A number with four significant digits.
 pub(crate) fn figure(value: f64) -> String {
     let size = value.abs();
     match size {

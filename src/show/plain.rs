@@ -1,4 +1,4 @@
-//! Plain lines, for files and for machines that run this program.
+//! Plain lines, for files and for other programs.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use console::style;
 use super::{Subscriber, Verbosity, count, figure, span};
 use crate::engine::{Ended, Event};
 
-/// How often a running node says where it stands.
+/// How often a running node reports its progress.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Writes lines to standard error.
@@ -51,8 +51,8 @@ impl Subscriber for Plain {
     }
 }
 
-/// What a person reads of an event; `None` for those that only a display shows, and for known nodes where nobody
-/// wants to see them: there can be thousands.
+/// The line for an event; `None` for events that only the live display shows, and for cache hits unless they were asked for:
+/// there can be thousands.
 pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, String)> {
     use Verbosity::{Normal, Quiet, Verbose};
     if verbosity != Verbose && matches!(event, Event::NodeFinished { state: Ended::Cached, .. }) {
@@ -88,7 +88,9 @@ pub(super) fn line(event: &Event, verbosity: Verbosity) -> Option<(Verbosity, St
                 if let Some(help) = help {
                     text += &format!("\n            help: {help}");
                 }
-                text += &format!("\n            whole log: lfs-pipe log '{node}'");
+                if !log.is_empty() {
+                    text += &format!("\n            whole log: lfs-pipe log '{node}'");
+                }
                 (Quiet, text)
             }
         },

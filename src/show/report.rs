@@ -1,6 +1,6 @@
 //! The result of a run as JSON on standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 use serde::Serialize;
@@ -10,11 +10,13 @@ use crate::digest::Digest;
 use crate::engine::{Ended, Event};
 use crate::fingerprint::Key;
 
-/// Collects what a run did, and prints it when it is over.
+/// Collects the results of a run, and prints them when it is over.
 #[derive(Default, Serialize)]
 pub struct Report {
     run: String,
     nodes: Vec<Node>,
+    #[serde(skip)]
+    index: HashMap<String, usize>,
     #[serde(flatten)]
     end: Option<Event>,
 }
@@ -34,18 +36,26 @@ impl Subscriber for Report {
     fn on(&mut self, event: &Event) {
         match event {
             Event::RunStarted { run, .. } => self.run.clone_from(run),
-            Event::NodeFinished { node, state, key, seconds, outputs, error, .. } => self.nodes.push(Node {
-                node: node.clone(),
-                state: *state,
-                key: *key,
-                seconds: *seconds,
-                outputs: outputs.clone(),
-                error: error.clone(),
-            }),
+            Event::NodeFinished { node, state, key, seconds, outputs, error, .. } => {
+                let row = Node {
+                    node: node.clone(),
+                    state: *state,
+                    key: *key,
+                    seconds: *seconds,
+                    outputs: outputs.clone(),
+                    error: error.clone(),
+                };
+                // A node whose cached output was corrupt finishes twice.
+                let i = *self.index.entry(node.clone()).or_insert(self.nodes.len());
+                match self.nodes.get_mut(i) {
+                    Some(before) => *before = row,
+                    None => self.nodes.push(row),
+                }
+            }
             Event::RunFinished { .. } => {
                 self.end = Some(event.clone());
                 let text = serde_json::to_string_pretty(&self).unwrap_or_default();
-                // A reader that has gone away is no fault.
+                // It is no error if the reader has closed the pipe.
                 let _ = writeln!(std::io::stdout(), "{text}");
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! What happened in a run, and when: for those who tell of it afterwards.
+//! The events of a run and their times, for reports that are written afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,16 +38,16 @@ pub struct Span {
     pub ended: Option<Ended>,
     /// Its key.
     pub key: Option<Key>,
-    /// The most memory that it held, in bytes.
+    /// The peak memory, in bytes.
     pub peak: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
-    /// What its readers must know.
+    /// Warnings for readers of the result.
     pub warnings: Vec<String>,
 }
 
 impl Trace {
-    /// What was collected so far.
+    /// The events so far.
     pub fn read(&self) -> MutexGuard<'_, Collected> {
         self.0.lock()
     }

@@ -22,7 +22,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Hashes all files that these nodes read, but for those that have not changed since the last run.
+    /// Hashes all files that these nodes read, except those that have not changed since the last run.
     ///
     /// # Errors
     /// With every file that is missing or cannot be read.
@@ -93,17 +93,17 @@ impl Files {
         }
     }
 
-    /// What a file or folder would be called in the cache.
+    /// The digest of a file or folder, as an object.
     pub(crate) fn stored(&self, path: &Path) -> Option<&Stored> {
         self.known.get(path).map(|h| &h.stored)
     }
 
-    /// Whether some have changed since the last run ended: were touched, if nothing else.
+    /// Whether some have been hashed since the last run ended: their stat has changed, if nothing else.
     pub(crate) fn are_renewed(&self) -> bool {
         !self.renewed.is_empty()
     }
 
-    /// These. Where there is doubt about one, it says so itself: what was known of it before must not stay.
+    /// The files that were hashed again. One whose times are uncertain says so itself: its previous state must not be kept.
     pub(crate) fn renewed(&self) -> impl Iterator<Item = (PathBuf, Hashed)> + '_ {
         self.renewed.iter().filter_map(|path| Some((path.clone(), self.known.get(path)?.clone())))
     }
@@ -117,7 +117,7 @@ impl Files {
         Ok(())
     }
 
-    /// The files that a node reads, as they were hashed.
+    /// The files that a node reads, with their digests.
     pub(crate) fn of_node(&self, node: &Node) -> Vec<(PathBuf, Hashed)> {
         let paths = node.inputs.iter().flat_map(|i| &i.sources).filter_map(|s| match s {
             Source::Path { path, .. } => Some(path),
@@ -127,7 +127,7 @@ impl Files {
     }
 }
 
-/// A link below a folder that leads into one of these.
+/// A link below a folder that leads into one of these folders.
 fn link_into(folder: &Path, own: &[PathBuf]) -> Option<PathBuf> {
     let all = walkdir::WalkDir::new(folder).follow_links(true).into_iter().flatten();
     let mut links = all.filter(walkdir::DirEntry::path_is_symlink).map(walkdir::DirEntry::into_path);
@@ -144,10 +144,10 @@ fn neighbour(path: &Path) -> Option<String> {
     nearest(&name, names.iter().map(String::as_str))
 }
 
-/// What came out of a node, by the indices of node and output; `None` while it has no result.
+/// The outputs of nodes, by the indices of node and output; `None` while the node has no result.
 pub(crate) type Results<'a> = dyn Fn(usize, usize) -> Option<&'a Stored> + 'a;
 
-/// What a source's bytes are called.
+/// The object of a source.
 pub(crate) fn stored<'a>(source: &Source, results: &Results<'a>, files: &'a Files) -> Option<&'a Stored> {
     match source {
         Source::Node { node, output } => results(*node, *output),
@@ -155,7 +155,7 @@ pub(crate) fn stored<'a>(source: &Source, results: &Results<'a>, files: &'a File
     }
 }
 
-/// The digest of all that a node reads, in the order of its inputs; `None` while something has no result.
+/// The digest of everything that a node reads, in the order of its inputs; `None` while an input has no result.
 pub(crate) fn digest_of_inputs<'a>(node: &Node, results: &Results<'a>, files: &'a Files) -> Option<Digest> {
     let mut bytes = Vec::with_capacity(64);
     for source in node.inputs.iter().flat_map(|i| &i.sources) {

@@ -1,4 +1,4 @@
-//! Values in a file, each behind its length and a digest of its bytes, so that damage is noticed.
+//! Values in a file, each preceded by its length and a digest of its bytes, so that damage is noticed.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,7 +19,7 @@ pub(super) fn framed(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Where the frame ends that begins at `from`; `None` where the file holds no whole one.
+/// The end of the frame that begins at `from`; `None` if the file contains no whole one.
 pub(super) fn end(file: &File, from: u64) -> Option<u64> {
     let mut length = [0; LENGTH];
     file.read_exact_at(&mut length, from).ok()?;
@@ -34,14 +34,14 @@ pub(super) fn bytes(file: &File, from: u64, to: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The value that is framed between two places of a file; `None` where it is damaged or of another form.
+/// The value that is framed between two places of a file; `None` if it is damaged or has another format.
 pub(super) fn value<T: DeserializeOwned>(file: &File, from: u64, to: u64) -> Option<T> {
     let bytes = bytes(file, from, to)?;
     let (body, rest) = first(&bytes)?;
     postcard::from_bytes(body).ok().filter(|_| rest.is_empty())
 }
 
-/// The body of the first frame, and what is behind it; `None` where it is torn or damaged.
+/// The body of the first frame, and the bytes after it; `None` if it is torn or damaged.
 pub(super) fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
     let length = usize::try_from(u64::from_le_bytes(head[..LENGTH].try_into().ok()?)).ok()?;

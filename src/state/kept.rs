@@ -1,4 +1,4 @@
-//! The file of a plan.
+//! The file of a kept plan.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -17,13 +17,13 @@ use crate::manifest::{Manifest, Settings, Sources, WorkerEntry, folder};
 use crate::plan::{Node, Plan, Premises, Source};
 use crate::worker;
 
-/// What is read first.
+/// The first part of the file, which is read first.
 #[derive(Serialize, Deserialize)]
 pub struct Head {
     premises: Premises,
-    /// The workers that the manifest names; `None` where no node needs any.
+    /// The workers that the manifest names; `None` if no node needs any.
     workers: Option<Vec<WorkerEntry>>,
-    /// Of the workers' descriptions.
+    /// The digest of the workers' descriptions.
     described: Digest,
     root: PathBuf,
     /// The cache folder.
@@ -37,12 +37,12 @@ pub struct Head {
     outputs: Vec<PathBuf>,
     /// What is shown after a run.
     pub shown: Vec<PathBuf>,
-    /// The report that is named after a run.
+    /// The report whose path is printed after a run.
     pub report: Option<PathBuf>,
 }
 
 impl Head {
-    /// Of a plan that was made just now.
+    /// The head of a plan that was made just now.
     pub fn of(
         manifest: &Manifest,
         (plan, premises): (&Plan, &Premises),
@@ -85,7 +85,7 @@ struct PlanPart {
     workers: Vec<WorkerEntry>,
     order: Vec<usize>,
     nodes: Vec<Node>,
-    /// The digests of sources, each once, and which of them a node has.
+    /// The digests of sources, each set once, and the index of each node's set.
     codes: Vec<BTreeMap<String, String>>,
     code_of: Vec<usize>,
 }
@@ -112,8 +112,8 @@ impl PlanPart {
     }
 }
 
-/// The file of a plan whose premises hold. It is open: what is read and appended is of this plan, even where another run has put
-/// the file of another one into its place.
+/// The file of a plan whose premises hold. It stays open: what is read and appended belongs to this plan, even if another run has
+/// replaced the file by that of another plan.
 pub struct Kept {
     path: PathBuf,
     file: File,
@@ -121,17 +121,17 @@ pub struct Kept {
     plan_at: u64,
     states_at: u64,
     tail: Tail,
-    /// The node states, once they were read.
+    /// The node states, once they have been read.
     prior: Option<Prior>,
 }
 
-/// What lies behind the plan.
+/// What follows the plan in the file.
 #[derive(Clone, Copy, PartialEq)]
 enum Tail {
     Nothing,
-    /// Node states, behind which a change can be appended.
+    /// Node states, after which a change can be appended.
     States,
-    /// Torn or long: it is to be written anew.
+    /// Torn or long: it must be rewritten.
     Spent,
 }
 
@@ -145,7 +145,7 @@ impl Kept {
 
     /// Opens a file, if it is of this cache and its premises hold.
     pub fn open(path: &Path, cache: &Path, hold: &dyn Fn(&Premises) -> bool) -> Option<Self> {
-        // A cache that may only be read is of use, too.
+        // A read-only cache is useful, too.
         let file = File::options().read(true).append(true).open(path).or_else(|_| File::open(path)).ok()?;
         let plan_at = frame::end(&file, 0)?;
         let head: Head = frame::value(&file, 0, plan_at)?;
@@ -155,7 +155,7 @@ impl Kept {
         holds.then_some(Self { path, file, head, plan_at, states_at, tail: Tail::Nothing, prior: None })
     }
 
-    /// Writes the file of a plan, in place of what lies there.
+    /// Writes the file of a plan, replacing an existing one.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -168,12 +168,12 @@ impl Kept {
         Ok(Self { path, file, head, plan_at, states_at, tail: Tail::Nothing, prior: None })
     }
 
-    /// What is read first.
+    /// The first part of the file.
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// Whether every node is up to date. If not, what was seen of the files is seen for the run that follows.
+    /// Whether every node is up to date. If not, the stats that were read are used by the run that follows.
     pub fn is_up_to_date(&mut self, cache: &Cache, database: Option<u64>) -> bool {
         let described = self.head.workers.as_ref().map(|named| worker::state(named, &self.head.root));
         if described.is_some_and(|now| now != self.head.described) {
@@ -186,17 +186,17 @@ impl Kept {
         up_to_date
     }
 
-    /// The run that left the states, where they were read.
+    /// The run that left the states, if they have been read.
     pub fn base(&self) -> Option<String> {
         self.prior.as_ref()?.run()
     }
 
-    /// The manifest (without drafts: they are planned already), its plan, and the premises.
+    /// The manifest (without drafts: they have been planned already), its plan, and the premises.
     pub fn plan(&mut self, path: &Path, text: &str, sets: &[String]) -> Option<(Manifest, Plan, Premises)> {
         let Self { file, head, plan_at, states_at, prior, .. } = self;
         let read = || frame::value::<PlanPart>(file, *plan_at, *states_at);
         let part = match prior {
-            // Where an input has changed, the outputs have not been checked yet.
+            // If an input has changed, the outputs have not been checked yet.
             Some(prior) if prior.has_changed_inputs() => {
                 rayon::join(read, || prior.check_outputs(&head.out, &head.outputs)).0
             }
@@ -221,8 +221,8 @@ impl Kept {
         Some((manifest, plan, premises.clone()))
     }
 
-    /// The node states at the end of the last run, as far as they are of use: no result was withdrawn since, and the run
-    /// database is the one that tells of that run.
+    /// The node states at the end of the last run, if they can be used: no result was withdrawn since, and that run is in this run
+    /// database.
     pub fn prior(&mut self, cache: &Cache, database: Option<u64>) -> Prior {
         if let Some(prior) = self.prior.take() {
             return prior;
@@ -279,7 +279,7 @@ impl Kept {
     }
 }
 
-/// Puts a file of these bytes into the place of what lies there; what is written to it is appended.
+/// Replaces a file with one of these bytes; what is written to it is appended.
 fn replace(path: &Path, bytes: &[&[u8]]) -> std::io::Result<File> {
     let mut temporary =
         tempfile::Builder::new().append(true).tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
@@ -338,7 +338,7 @@ mod tests {
             Kept::open(&self.file(), self.cache.root(), &|_| true).unwrap()
         }
 
-        /// What a run of now would begin with.
+        /// The states with which a run would begin now.
         fn states(&self) -> NodeStates {
             self.open().prior(&self.cache, DATABASE).into_states()
         }
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_grows_with_what_changed_and_is_written_anew_before_that_is_much() {
+    fn the_file_grows_with_what_changed_and_is_rewritten_before_that_is_much() {
         let place = Place::new();
         let mut kept = place.create();
         let plan = place.bytes();
@@ -421,7 +421,7 @@ mod tests {
         place.save(&mut two, b, "two");
         let now = place.states();
         assert_eq!((keys(&now, 3), now.run()), (vec![Some(1), None, None], Some("one".into())));
-        // What was told in another database is not known.
+        // The states of a run that is in another database are not used.
         let other = place.open().prior(&place.cache, Some(8)).into_states();
         assert_eq!((keys(&other, 3), other.run()), (vec![None; 3], None));
     }
@@ -434,7 +434,7 @@ mod tests {
         let mut mine = place.open();
         let mut states = mine.prior(&place.cache, DATABASE).into_states();
         states.put(0, state(1));
-        // Another run puts the file of its plan into the place of this one.
+        // Another run replaces the file with that of its own plan.
         let mut other = place.create();
         place.save(&mut other, NodeStates::none(3), "other");
         place.save(&mut mine, states, "mine");

@@ -11,26 +11,26 @@ use crate::digest::Digest;
 use crate::fingerprint::Key;
 use crate::plan::Node;
 
-/// The states of a plan's nodes. They hold for one state of the plan, since a key is made from more than inputs.
+/// The states of a plan's nodes. They hold for one version of the plan, since a key depends on more than inputs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct NodeStates {
     end: End,
     nodes: Vec<Option<NodeState>>,
     files: HashMap<PathBuf, Hashed>,
-    /// The run at whose end they were as they were read from their file.
+    /// The run that left them, when they were read from their file.
     #[serde(skip)]
     base: Option<String>,
-    /// What is not in the file.
+    /// Changes that are not in the file yet.
     #[serde(skip)]
     changed: Changed,
 }
 
-/// How the run ended that left them.
+/// The end of the run that left them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct End {
     run: String,
     records: RecordsMark,
-    /// The run database that tells of this run.
+    /// The run database that contains this run.
     database: Option<u64>,
     /// Every node was up to date, and no file changed meanwhile.
     all: bool,
@@ -47,9 +47,9 @@ struct Changed {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NodeState {
     pub key: Key,
-    /// Of all that it read.
+    /// The digest of everything that it read.
     pub inputs: Digest,
-    /// What lay in the output folder, in the order of the node's outputs.
+    /// The outputs in the output folder, in the order of the node's outputs.
     pub placed: Vec<Hashed>,
     /// How long it took when it ran.
     pub seconds: f64,
@@ -62,7 +62,7 @@ impl NodeState {
     }
 }
 
-/// What is appended to the file of a plan; states are owned or borrowed.
+/// An entry in the file of a plan; states are owned or borrowed.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Entry<A, S> {
     All(A),
@@ -80,20 +80,20 @@ pub(super) struct Change<S> {
 }
 
 impl NodeStates {
-    /// Nothing is known of so many nodes.
+    /// The states of this many nodes, of which nothing is known.
     pub(super) fn none(nodes: usize) -> Self {
         Self { nodes: (0..nodes).map(|_| None).collect(), ..Self::default() }
     }
 
-    /// As they were read from their file.
+    /// Marks them as read from their file.
     pub(super) fn read(mut self) -> Self {
         self.base = Some(self.end.run.clone());
         self
     }
 
-    /// Takes in what a run changed.
+    /// Applies the change of a run.
     pub(super) fn apply(&mut self, change: Change<Option<NodeState>>) {
-        // Of two runs at once only one can build on the one before; what the other found is looked up again.
+        // Of two runs at once only one can build on the one before; what the other one recorded is looked up again.
         if change.base != self.end.run {
             return;
         }
@@ -106,14 +106,14 @@ impl NodeStates {
         self.end = change.end;
     }
 
-    /// Whether they are of use: no result was withdrawn since, and this run database tells how they came about.
+    /// Whether they can be used: no result was withdrawn since, and this run database contains the run that left them.
     pub(super) fn hold(&self, cache: &Cache, database: Option<u64>) -> bool {
         database.is_some()
             && self.end.database == database
             && cache.nothing_withdrawn_since(&self.end.records)
     }
 
-    /// What is not in the file from which they were read; `None` if they were not.
+    /// The changes that are not in the file from which they were read; `None` if they were not read from one.
     pub(super) fn change(&self) -> Option<Change<Option<&NodeState>>> {
         let node = |i: &usize| (*i, self.node(*i));
         let hashed = |path: &PathBuf| Some((path.clone(), self.files.get(path)?.clone()));
@@ -125,8 +125,8 @@ impl NodeStates {
         })
     }
 
-    /// The same for a run of which this run database tells. `None` where there is nothing to be kept: no run left them, nothing changed,
-    /// or the run that they build on is in another database.
+    /// The same for a run that is in this run database. `None` if there is nothing to keep: no run left them, nothing changed, or the run
+    /// that they build on is in another database.
     pub fn told_in(mut self, database: Option<u64>) -> Option<Self> {
         let Changed { end, nodes, files } = &self.changed;
         let is_news = *end || !nodes.is_empty() || !files.is_empty();
@@ -147,7 +147,7 @@ impl NodeStates {
         }
     }
 
-    /// Puts in the new state of a node.
+    /// Sets the new state of a node.
     pub(crate) fn put(&mut self, i: usize, state: Option<NodeState>) {
         if let Some(place) = self.nodes.get_mut(i) {
             *place = state;
@@ -155,7 +155,7 @@ impl NodeStates {
         }
     }
 
-    /// Puts in what files are that were hashed anew.
+    /// Sets the new state of the files that were hashed again.
     pub(crate) fn put_files(&mut self, files: &Files) {
         for (path, hashed) in files.renewed() {
             self.changed.files.push(path.clone());
@@ -163,26 +163,26 @@ impl NodeStates {
         }
     }
 
-    /// The same, at the end of a run after which all nodes are up to date, or not, for records that go so far.
+    /// The same at the end of a run; `all` says whether every node is up to date, and `records` is the end of the records.
     pub(crate) fn at(mut self, records: RecordsMark, run: &str, all: bool) -> Self {
         self.end = End { run: run.to_owned(), records, all, ..self.end };
         self.changed.end = true;
         self
     }
 
-    /// Every node is up to date.
+    /// Records that every node is up to date.
     pub(crate) fn are_all_up_to_date(&mut self) {
         self.changed.end |= !std::mem::replace(&mut self.end.all, true);
     }
 
-    /// What the file system said of these files, which the nodes read; `None` if some node was not up to date, or there is doubt
-    /// about a file.
+    /// What `stat` reported of the files that the nodes read; `None` if some node was not up to date, or the times of a file are
+    /// uncertain.
     pub(super) fn inputs_seen(&self, inputs: &[PathBuf]) -> Option<Vec<Seen>> {
         let seen = || inputs.iter().map(|path| self.file(path)?.seen()).collect();
         self.end.all.then(seen)?
     }
 
-    /// What it said of all that the nodes wrote, in their order.
+    /// What `stat` reported of everything that the nodes wrote, in their order.
     pub(super) fn outputs_seen(&self) -> Option<Vec<Seen>> {
         let mut seen = Vec::with_capacity(self.nodes.len());
         for state in &self.nodes {
@@ -193,17 +193,17 @@ impl NodeStates {
         Some(seen)
     }
 
-    /// How far the records went at the end of the run that left them, if any did.
+    /// The end of the records when the run ended that left the states, if any did.
     pub(crate) fn records(&self) -> Option<RecordsMark> {
         (!self.end.run.is_empty()).then_some(self.end.records)
     }
 
-    /// The run at whose end it was so.
+    /// The run that left them.
     pub fn run(&self) -> Option<String> {
         Some(self.end.run.clone()).filter(|r| !r.is_empty())
     }
 
-    /// What an input was.
+    /// The state of an input.
     pub(super) fn file(&self, path: &Path) -> Option<&Hashed> {
         self.files.get(path)
     }

@@ -1,4 +1,4 @@
-//! Which nodes are up to date: the last run's states, held against the files of now.
+//! Which nodes are up to date: the last run's states, compared with the current files.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::cache::{Hashed, Seen};
 use crate::digest::Root;
 use crate::plan::{Node, Plan};
 
-/// From so many files on, threads are worth starting.
+/// From this number of files on, threads are worth starting.
 const MANY: usize = 4000;
 
 /// The state before a run.
 #[derive(Default)]
 pub struct Prior {
     states: NodeStates,
-    /// The inputs that have changed, where they were checked already.
+    /// The inputs that have changed, if they have been checked.
     changed: Option<HashSet<PathBuf>>,
-    /// Whether each output is unchanged, in the order of nodes and outputs, where they were checked already.
+    /// Whether each output is unchanged, in the order of nodes and outputs, if they have been checked.
     outputs: Option<Vec<bool>>,
 }
 
@@ -29,12 +29,12 @@ impl Prior {
         Self { states, ..Self::default() }
     }
 
-    /// Nothing is known of so many nodes.
+    /// The state of this many nodes, of which nothing is known.
     pub fn none(nodes: usize) -> Self {
         Self::of(NodeStates::none(nodes))
     }
 
-    /// The states, to be brought up to date.
+    /// The states, to be updated by a run.
     pub fn into_states(self) -> NodeStates {
         self.states
     }
@@ -54,7 +54,7 @@ impl Prior {
         self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
     }
 
-    /// Checks the files that the nodes read; whether all are unchanged since all nodes were up to date.
+    /// Checks the files that the nodes read; returns whether none has changed since all nodes were up to date.
     pub(super) fn check_inputs(&mut self, root: &Path, inputs: &[PathBuf]) -> bool {
         let Some(seen) = self.states.inputs_seen(inputs) else { return false };
         let unchanged = unchanged(root, inputs, &seen);
@@ -63,7 +63,7 @@ impl Prior {
         self.changed.insert(changed).is_empty()
     }
 
-    /// Checks the files that the nodes wrote; whether all are unchanged.
+    /// Checks the files that the nodes wrote; returns whether none has changed.
     pub(super) fn check_outputs(&mut self, out: &Path, outputs: &[PathBuf]) -> bool {
         let Some(seen) = self.states.outputs_seen().filter(|seen| seen.len() == outputs.len()) else {
             return false;
@@ -72,7 +72,7 @@ impl Prior {
         unchanged.iter().all(|unchanged| *unchanged)
     }
 
-    /// What an input is, if it is unchanged.
+    /// The state of an input, if it is unchanged.
     pub(super) fn unchanged_input(&self, root: &Root, path: &Path) -> Option<&Hashed> {
         let hashed = self.states.file(path)?;
         let unchanged = match &self.changed {
@@ -101,7 +101,7 @@ impl Prior {
         up_to_date
     }
 
-    /// For each needed node, whether all that it wrote is unchanged.
+    /// For each needed node, whether none of its outputs has changed.
     fn with_outputs(&self, plan: &Plan, out: &Path, needed: &[bool]) -> Vec<bool> {
         let Ok(root) = Root::open(out) else { return vec![false; plan.nodes.len()] };
         let unchanged = |i: usize| {
@@ -116,7 +116,7 @@ impl Prior {
 }
 
 impl NodeState {
-    /// Whether nothing has changed below the output folder of what the node wrote.
+    /// Whether none of the node's outputs below the output folder has changed.
     pub(crate) fn outputs_are_unchanged(&self, node: &Node, out: &Root) -> bool {
         self.placed.len() == node.outputs.len() && {
             let folder = out.path().join(node.folder());
@@ -126,7 +126,7 @@ impl NodeState {
     }
 }
 
-/// Whether the file system says of each of these files below a folder what it said before.
+/// For each of these files below a folder, whether `stat` reports the same as before.
 fn unchanged(folder: &Path, files: &[PathBuf], seen: &[Seen]) -> Vec<bool> {
     let Ok(folder) = Root::open(folder) else { return vec![false; files.len()] };
     let unchanged = |(path, seen): (&PathBuf, &Seen)| seen.is_still_at(&folder, path);

@@ -18,19 +18,19 @@ use crate::cache::too_young;
 use crate::digest::{Digest, Stat};
 use crate::fault::{At, Fault, Result};
 
-/// After so long it is told that a worker has not answered yet.
+/// After this time it is reported that a worker has not answered yet.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
-/// After so long it is not waited for any more.
+/// After this time it is ended.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(25);
-/// How often to look whether it has.
+/// How often to check whether it has answered.
 const TICK: Duration = Duration::from_millis(5);
 /// No description is larger, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// What was kept of a worker's answer.
+/// A cached description of a worker.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    /// The state of program and machine under which it was given.
+    /// The state of program and machine when it was given.
     under: State,
     description: Description,
 }
@@ -39,9 +39,9 @@ struct Kept {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 pub(super) struct State {
     files: BTreeMap<String, Option<Stat>>,
-    /// A worker looks at the machine too: a description from before a restart may not hold.
+    /// A worker's facts depend on the machine too: a description from before a restart may not hold.
     boot: String,
-    /// Variables that change what a worker finds.
+    /// Variables that may change the facts.
     variables: BTreeMap<String, Option<String>>,
 }
 
@@ -64,7 +64,7 @@ const VARIABLES: [&str; 12] = [
 /// The descriptions, and the states under which they were given.
 pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description>, Vec<State>)> {
     let file = cache.join("workers.json");
-    // A file that cannot be read is made again.
+    // A file that cannot be read is created again.
     let mut kept: BTreeMap<String, Kept> =
         std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
     let (mut out, mut states) = (Vec::new(), Vec::new());
@@ -73,7 +73,7 @@ pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description
         let name = program.command.join("\0");
         let mut under = State::of(program);
         if kept.get(&name).is_none_or(|k| k.under != under) {
-            // From before it is asked: a program that changes meanwhile is asked again the next time.
+            // Taken before the worker is asked: if its program changes meanwhile, it is asked again the next time.
             under = State::at_rest(program);
             let description = ask(program)?;
             kept.insert(name.clone(), Kept { under: under.clone(), description });
@@ -93,14 +93,14 @@ pub(super) fn all(programs: &[Program], cache: &Path) -> Result<(Vec<Description
     Ok((out, states))
 }
 
-/// The digest of states: while it is the same, the programs describe themselves as they did.
+/// The digest of states: while it is the same, the descriptions hold.
 pub(super) fn digest(states: &[State]) -> Digest {
     let states: Vec<_> = states.iter().map(|s| serde_json::to_vec(s).unwrap_or_default()).collect();
     Digest::derive("lfs-pipe 2026 workers", &states.join(&0))
 }
 
 impl State {
-    /// The state of now.
+    /// The current state.
     pub fn of(program: &Program) -> Self {
         let stat = |p: &Path| std::fs::metadata(p).ok().map(|m| Stat::from(&m));
         Self {
@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// The state once no file is so young that it could change again without new times.
+    /// The state once the times of no file are so recent that it could change again without new times (racy time stamps).
     fn at_rest(program: &Program) -> Self {
         let until = Instant::now() + Duration::from_millis(2500);
         loop {
@@ -122,7 +122,7 @@ impl State {
         }
     }
 
-    /// Whether the files of a program are as they were.
+    /// Whether the files of a program have not changed.
     pub fn has_files_of_now(&self, program: &Program) -> bool {
         self.files == Self::of(program).files
     }
@@ -164,7 +164,7 @@ fn ask(program: &Program) -> Result<Description> {
     Ok(description)
 }
 
-/// Waits for what a worker says of itself; a long wait is told, and one without end is ended.
+/// Waits for a worker's description. A long wait is reported; after [`GIVEN_UP_AFTER`] the worker is ended.
 fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (out, said) = (Listener::on(child.stdout.take()), Listener::on(child.stderr.take()));
     let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
@@ -172,7 +172,7 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
     let over =
         |child: &mut Child| child.try_wait().map_err(|e| Fault::machine(format!("worker `{name}`: {e}")));
     let status = loop {
-        // What it started may keep the pipes open: its own end counts.
+        // Processes that it started may keep the pipes open: only its own end counts.
         if let Some(status) = over(&mut child)? {
             break status;
         }
@@ -200,7 +200,7 @@ fn answer(mut child: Child, name: &str) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)
     Ok((status, out.heard(), said.heard()))
 }
 
-/// Reads a pipe to its end, or as far as a description may go.
+/// Reads a pipe to its end, or up to the largest size of a description.
 struct Listener {
     thread: JoinHandle<()>,
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -220,7 +220,7 @@ impl Listener {
         Self { thread, bytes }
     }
 
-    /// All that was said, once the program has ended. What it left running may keep the pipe open.
+    /// Everything that was read, once the program has ended. A process that it left may keep the pipe open.
     fn heard(self) -> Vec<u8> {
         let until = Instant::now() + Duration::from_secs(1);
         while !self.thread.is_finished() && Instant::now() < until {

@@ -1,4 +1,4 @@
-//! Workers: the programs that have the kinds.
+//! Workers: the programs that provide the kinds.
 
 mod describe;
 mod process;
@@ -22,26 +22,26 @@ pub struct Program {
     pub name: String,
     /// Program and first arguments.
     pub command: Vec<String>,
-    /// Files whose change makes its description old.
+    /// Files whose change makes its description stale.
     pub files: Vec<PathBuf>,
     /// Where relative names in `command` start from.
     pub folder: PathBuf,
 }
 
-/// The programs of a manifest, and the kinds that they have.
+/// The programs of a manifest, and the kinds that they provide.
 #[derive(Debug, Default)]
 pub struct Workers {
     /// The programs.
     pub programs: Vec<Program>,
     /// Their kinds by name.
     pub kinds: Kinds,
-    /// Of the state of programs and machine under which they described themselves.
+    /// The digest of the state of programs and machine when they were described.
     pub described: Digest,
-    /// The same of each program's files.
+    /// The same for each program.
     states: Vec<describe::State>,
 }
 
-/// The worker that comes along with this program.
+/// The worker that is distributed with this program.
 const OWN: &str = "lfs-stages";
 
 impl Workers {
@@ -51,7 +51,7 @@ impl Workers {
     /// # Errors
     /// When a worker cannot be started or does not answer as it should.
     pub fn of(manifest: &Manifest, commands_alone: bool, cache: &Path) -> Result<Self> {
-        // Where there is no worker at all, the plan says of each kind that it is not known.
+        // Without any worker, the plan reports each kind as unknown.
         let none = own_program().is_none() && manifest.workers.is_empty();
         if none || commands_alone {
             return Ok(Self::default());
@@ -59,7 +59,7 @@ impl Workers {
         Self::all(Some(manifest), cache)
     }
 
-    /// Asks all workers for their kinds: the one beside this program, and those of the manifest.
+    /// Asks all workers for their kinds: the one next to this program, and those of the manifest.
     ///
     /// # Errors
     /// As [`Workers::of`].
@@ -101,15 +101,15 @@ impl Workers {
 }
 
 impl Workers {
-    /// Whether a program's files are still those under which it described itself.
+    /// Whether a program's files have not changed since it was described.
     pub fn is_as_described(&self, program: usize) -> bool {
         let then = self.programs.get(program).zip(self.states.get(program));
         then.is_none_or(|(program, then)| then.has_files_of_now(program))
     }
 }
 
-/// The digest of the state of these workers' programs and of the machine, as it is now: while it is what it was,
-/// they would describe themselves as they did.
+/// The digest of the current state of these workers' programs and of the machine: while it is unchanged, their
+/// descriptions hold.
 pub fn state(entries: &[WorkerEntry], folder: &Path) -> Digest {
     let states: Vec<_> = programs(entries, folder).iter().map(describe::State::of).collect();
     describe::digest(&states)
@@ -140,7 +140,7 @@ fn own_files(command: &[String], folder: &Path) -> Vec<PathBuf> {
 pub const NO_WORKER: &str =
     "build `lfs-stages`: `cargo build --release --workspace`; or name a worker with the variable LFS_WORKER";
 
-/// The variable that names another worker in place of the one beside this program.
+/// The variable that names another worker instead of the one next to this program.
 const WORKER: &str = "LFS_WORKER";
 
 fn own_program() -> Option<Program> {

@@ -27,19 +27,19 @@ pub struct Worker {
 
 /// No message of a worker is longer, in bytes.
 const LONGEST: u64 = 256 << 20;
-/// Of what is no message so much is told, in bytes.
+/// So much is reported of what is not a message, in bytes.
 const LONGEST_NONSENSE: usize = 64 << 10;
-/// What it writes to its error output goes to the log in lines, or in pieces of so many bytes.
+/// Its error output is written to the log in lines, or in pieces of this many bytes.
 const PIECE: u64 = 64 << 10;
 
-/// What came from a worker.
+/// What a worker sent.
 #[derive(Debug)]
 pub enum Heard {
     /// A message.
     Reply(Reply),
     /// Nothing yet.
     Nothing,
-    /// It wrote something that is no message.
+    /// It wrote something that is not a message.
     Nonsense(String),
     /// It ended.
     Gone(ExitStatus),
@@ -57,7 +57,7 @@ impl Worker {
         let mut command = Command::new(first);
         command.args(rest).arg("serve").current_dir(&program.folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C in a terminal goes to this program alone, which decides what to do about its workers.
+        // Ctrl-C in a terminal is sent to this program alone, which decides what to do about its workers.
         command.process_group(0);
         if let Some(gpus) = gpus {
             command.env("CUDA_VISIBLE_DEVICES", gpus);
@@ -100,24 +100,24 @@ impl Worker {
         Ok(Self { child, stdin, replies, log, settled: None })
     }
 
-    /// Whether it can still work so.
+    /// Whether it has not settled on anything else; see [`lfs_stage::Choice::process`].
     pub fn can_work_as(&self, process: Option<&str>) -> bool {
         process.is_none() || self.settled.is_none() || self.settled.as_deref() == process
     }
 
-    /// It works so from now on.
+    /// It has settled on this from now on.
     pub fn works_as(&mut self, process: Option<&str>) {
         if let Some(process) = process {
             self.settled = Some(process.to_owned());
         }
     }
 
-    /// Where what it writes to its error output goes from now on.
+    /// The file to which its error output is written from now on.
     pub fn log_to(&self, file: Option<File>) {
         *self.log.lock() = file;
     }
 
-    /// Sends a message. That it is gone is heard with the next [`Worker::hear`].
+    /// Sends a message. If the worker has ended, the next [`Worker::hear`] says so.
     pub fn say(&mut self, request: &Request) {
         if let Ok(mut text) = serde_json::to_vec(request) {
             text.push(b'\n');
@@ -125,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a message, for so long at most.
+    /// Waits for a message, for at most this time.
     pub fn hear(&mut self, wait: Duration) -> Heard {
         match self.replies.recv_timeout(wait) {
             Ok(Ok(reply)) => Heard::Reply(reply),
@@ -138,20 +138,20 @@ impl Worker {
         }
     }
 
-    /// Begins to measure the most memory that it holds.
+    /// Begins to measure its peak memory.
     pub fn measure(&self) {
-        // Where that is not possible, the figure is that of its whole life.
+        // Where that is not possible, the peak is that of its whole life.
         let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
     }
 
-    /// The most memory that it held since, in bytes.
+    /// Its peak memory since then, in bytes.
     pub fn peak(&self) -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = text.lines().find(|l| l.starts_with("VmHWM:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
     }
 
-    /// The process and all that it started are in this group.
+    /// The group of the process and all that it started.
     pub fn group(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
@@ -159,8 +159,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It holds nothing that needs an orderly end, and nothing that it started does; its job's folder is thrown
-        // away.
+        // Neither it nor what it started needs an orderly end; its job's folder is discarded.
         kill_group(self.group());
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,7 +1,7 @@
 //! Readers under mutated input: no panic, and no more memory than the input warrants.
 //!
-//! Each target takes real texts, mutates them, and reads what comes out. Two seconds each by default;
-//! `LFS_FUZZ_SECONDS=600` (`just fuzz`) for a campaign. A failing input is written beside the panic's message.
+//! Each target takes real texts, mutates them, and reads the result. Two seconds each by default;
+//! `LFS_FUZZ_SECONDS=600` (`just fuzz`) for a campaign. A failing input is printed with the panic's message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -144,7 +144,7 @@ fn manifest() {
     // A matrix of millions is refused; patterns of files are those of this folder.
     campaign("manifest", Mutator::new(corpus, &words), &|bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
-        // Patterns that walk the whole disk take long, and are no fault.
+        // Patterns that walk the whole disk take long, which is not an error.
         if text.contains("**") {
             return;
         }

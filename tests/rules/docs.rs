@@ -107,7 +107,7 @@ fn the_documentation_uses_the_words_of_the_field() {
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
         for line in prose(&text) {
-            // Names of tests and files are quoted as they are.
+            // Names of tests and files are in backquotes, and are not checked.
             let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
             assert_eq!(retired(&plain), Vec::<String>::new(), "{}: {line}", page.display());
         }

@@ -1,4 +1,4 @@
-//! What happens to the cache must not happen to results.
+//! Damage to the cache must not reach results.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ fn p6_a_damaged_object_is_never_served_but_made_again() {
         std::fs::write(&object, "damaged").unwrap();
     }
     std::fs::remove_dir_all(p.path("out")).unwrap();
-    // `times[n=1]` gives the bytes of `words`: with that object whole again it need not run.
+    // `times[n=1]` has the same bytes as `words`: once that object is intact again, it need not run.
     assert_eq!(p.run_ok(&[]).executed(), ["all", "times[n=2]", "words"]);
     assert_eq!(p.read("out/words/words.txt"), "one\ntwo\n");
     assert!(p.path("cache/damaged").is_dir(), "they are kept for whoever wants to look");
@@ -52,7 +52,7 @@ fn p6_a_damaged_object_is_never_served_but_made_again() {
 fn p6_a_damaged_input_of_a_node_that_must_run_is_made_again_first() {
     let p = chain();
     p.run_ok(&[]);
-    // `out/words` is as it was, so that nothing but the run of `times` needs the object.
+    // `out/words` is unchanged, so that only the run of `times` needs the object.
     for object in p.objects() {
         if std::fs::read_to_string(&object).unwrap() == "one\ntwo\n" {
             std::fs::set_permissions(&object, PermissionsExt::from_mode(0o644)).unwrap();
@@ -124,7 +124,7 @@ fn p3_an_edit_with_the_same_size_and_the_old_time_is_noticed() {
     assert_eq!(p.run_ok(&[]).counts(), [4, 0, 0, 0]);
 }
 
-/// Whether a run of everything took the short way, in which no plan is read.
+/// Whether the no-op check ended a run of everything, so that no plan was read.
 fn is_quiet(p: &Project, args: &[&str]) -> bool {
     let all = [&["run"], args].concat();
     let ran = called(p.command(&all).env("LFS_LOG", "debug"));
@@ -198,21 +198,21 @@ fn p1_a_run_with_nothing_to_do_reads_no_plan_and_whatever_changes_is_noticed() {
     settle();
     assert!(!is_quiet(&p, &["--out", "elsewhere"]));
     assert!(p.path("elsewhere/all/all.txt").is_file());
-    // And back: what lies elsewhere says nothing of what lies here.
+    // And back: outputs in another folder say nothing of this one.
     std::fs::remove_dir_all(p.path("out")).unwrap();
     assert!(!is_quiet(&p, &[]));
     assert!(p.path("out/all/all.txt").is_file());
     assert!(!is_quiet(&p, &["all"]));
     assert!(!is_quiet(&p, &["--force", "all"]));
     settle();
-    // Each of these runs is told.
+    // Each of these runs is recorded.
     let before = p.json(&["history", "--json"])["runs"].as_array().unwrap().len();
     assert!(is_quiet(&p, &[]));
     let runs = p.json(&["history", "--json"])["runs"].as_array().unwrap().clone();
     assert_eq!(runs.len(), before + 1);
     assert_eq!((runs[0]["state"].as_str(), runs[0]["cached"].as_u64()), (Some("done"), Some(6)));
     assert_eq!(p.json(&["diff", "@1", "@2", "--json"])["nodes"].as_array().unwrap().len(), 0);
-    // A collection writes the records anew.
+    // Garbage collection rewrites the records.
     assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
     assert!(!is_quiet(&p, &[]));
 }
@@ -291,4 +291,54 @@ fn a_file_that_was_only_touched_is_hashed_once_and_then_known_again() {
     assert!(touched > before, "what it is now is remembered");
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     assert_eq!(kept(), touched, "and then nothing is new");
+}
+
+#[test]
+fn a_file_that_changes_while_a_cache_hit_is_materialised_makes_it_stale() {
+    let p = Project::new(
+        "[stage.many]\nkind = \"command\"\noutput.o = \"o\"\ninput.text = { path = \"notes.txt\" }\n\
+         run = \"mkdir $OUT_o; read word < $IN_text; for i in $(seq 4000); do echo $word > $OUT_o/$i; done\"\n\
+         [stage.slow]\nkind = \"command\"\noutput.o = \"o\"\ninput.text = { path = \"notes.txt\" }\n\
+         run = \"touch $HOME/began; sleep 0.1; cat $IN_text > $OUT_o # 1\"\n",
+    );
+    p.write("notes.txt", "old\n").write("home/.keep", "");
+    let began = || p.path("home/began").exists();
+    let start = || p.command(&["run", "-q"]).env("HOME", p.path("home")).spawn().unwrap();
+    assert!(start().wait().unwrap().success());
+    std::fs::remove_dir_all(p.path("out/many")).unwrap();
+    std::fs::remove_file(p.path("home/began")).unwrap();
+    p.edit("# 1", "# 2");
+    let mut child = start();
+    wait_for(&began);
+    p.write("notes.txt", "new\n");
+    assert!(child.wait().unwrap().success());
+    // Whatever that run materialised, the next one gives the result for the current file.
+    assert!(start().wait().unwrap().success());
+    assert_eq!(p.read("out/slow/o") + &p.read("out/many/o/4000"), "new\nnew\n");
+}
+
+#[test]
+fn what_reads_a_node_that_is_computed_again_with_another_result_follows_in_the_same_run() {
+    let p = Project::new(
+        "[stage.any]\nkind = \"command\"\nrun = \"cat /proc/sys/kernel/random/uuid > $OUT_o\"\noutput.o = \"o\"\n\
+         [stage.copy]\nkind = \"command\"\nrun = \"cat $IN_i > $OUT_o\"\ninput.i = \"any\"\noutput.o = \"o\"\n",
+    );
+    p.run_ok(&[]);
+    let before = p.read("out/any/o");
+    for object in crate::support::files(&p.path("cache/objects")) {
+        std::fs::set_permissions(&object, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::write(&object, "x".repeat(before.len())).unwrap();
+    }
+    let text = p.read("pipeline.toml");
+    p.write(
+        "pipeline.toml",
+        &(text.clone() + &text[text.find("[stage.copy]").unwrap()..].replace("copy", "third")),
+    );
+    let ran = p.run_ok(&[]);
+    let now = p.read("out/any/o");
+    assert_ne!(now, before, "{}", ran.err);
+    assert_eq!((p.read("out/copy/o"), p.read("out/third/o")), (now.clone(), now));
+    assert_eq!(ran.counts(), [2, 1, 0, 0], "`copy` and `third` have one result");
+    assert!(ran.err.contains("a cached output is corrupt or missing"), "{}", ran.err);
+    assert_eq!(p.run_ok(&[]).counts(), [0, 3, 0, 0]);
 }

@@ -1,4 +1,4 @@
-//! The commands that tell.
+//! The commands that only report.
 
 use crate::support::chain;
 
@@ -158,12 +158,12 @@ fn a_damaged_run_database_is_set_aside_and_nothing_else_is_lost() {
         let _ = std::fs::remove_file(p.path(file));
     }
     p.write("cache/runs.sqlite", &"this is no database".repeat(100));
-    // A run with nothing to do does not look into it. What it built on is gone with the database, and so is its row.
+    // A no-op run does not read it. The run that it builds on is lost with the database, and so is its row.
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     let told = p.call(&["history", "--json"]);
     assert!(told.err.contains("it is set aside"), "{}", told.err);
     assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 0);
-    // What it built on is not known any more: the next one looks at everything, and tells it anew.
+    // The run that it builds on is not known any more: the next one checks everything, and records it again.
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     assert_eq!(p.json(&["diff", "@1", "@1", "--json"])["nodes"].as_array().unwrap().len(), 0);
     assert_eq!(p.json(&["history", "--json"])["runs"].as_array().unwrap().len(), 1);
@@ -203,7 +203,7 @@ fn provenance_names_the_node_the_run_and_the_key_of_a_file() {
     let said = p.call(&["provenance", "out/times/n=2/text.txt"]).out;
     assert!(said.contains("output `text` of `times[n=2]`"), "{said}");
     assert!(said.contains("parameter run = \"for i in"), "{said}");
-    // A copy elsewhere is known by its bytes.
+    // A copy elsewhere is recognised by its bytes.
     p.write("copy", &p.read("out/all/all.txt"));
     let who = p.json(&["provenance", "copy", "--json"]);
     assert_eq!(who["written-by"][0]["made"]["node"], "all");
@@ -217,12 +217,12 @@ fn provenance_names_the_node_the_run_and_the_key_of_a_file() {
         ran.err
     );
     assert!(p.call(&["provenance", "nothing"]).err.contains("cannot read"));
-    // The name of the release before.
+    // Its name in the release before.
     assert_eq!(p.call(&["who", "copy"]).out, p.call(&["provenance", "copy"]).out);
 }
 
 #[test]
-fn a_page_about_a_run_stands_alone_and_works_in_a_browser() {
+fn a_page_about_a_run_is_self_contained_and_works_in_a_browser() {
     let p = chain();
     p.edit("for i in", "echo 'a < b & c'; for i in");
     p.edit("echo ${vars.greeting} |", "[ -e $HOME/go ] || { echo no way; exit 5; }; echo ${vars.greeting} |");

@@ -1,4 +1,4 @@
-//! A fault of one node is a fault of that node.
+//! A fault of one node does not affect the others.
 
 use crate::support::{Project, Ran};
 
@@ -58,7 +58,7 @@ fn a_place_that_cannot_be_written_fails_its_node_alone_and_the_result_is_kept() 
 }
 
 #[test]
-fn what_the_manifest_tells_is_told_before_anything_runs() {
+fn mistakes_of_the_manifest_are_reported_before_anything_runs() {
     let long = "x".repeat(260);
     for (stage, said) in [
         (
@@ -97,7 +97,7 @@ fn what_the_manifest_tells_is_told_before_anything_runs() {
 }
 
 #[test]
-fn a_mistake_far_to_the_right_is_shown_with_what_stands_around_it() {
+fn a_mistake_far_to_the_right_is_shown_with_its_surroundings() {
     let values: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
     let p = beside(&format!(
         "run = \"\"\noutput.o = \"o\"\nmatrix = {{ seed = [{}], x = [\"a\", \"a\"] }}",
@@ -118,7 +118,7 @@ fn a_mistake_far_to_the_right_is_shown_with_what_stands_around_it() {
 }
 
 #[test]
-fn a_run_that_the_cache_ended_is_told_as_one_that_ended() {
+fn a_run_that_the_cache_ended_is_reported_as_ended() {
     let p = beside(
         "run = \"echo 1 > $OUT_o; rm -rf $HOME/cache/objects; echo > $HOME/cache/objects\"\noutput.o = \"o\"",
     );

@@ -1,4 +1,4 @@
-//! Looking after a cache: `cache stats`, `cache verify`, `cache gc`.
+//! Maintenance of a cache: `cache stats`, `cache verify`, `cache gc`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -39,10 +39,10 @@ fn gc_removes_what_no_kept_run_needs_and_nothing_else() {
 }
 
 #[test]
-fn gc_keeps_what_stood_still_in_the_kept_run() {
+fn gc_keeps_what_was_up_to_date_in_the_kept_run() {
     let p = chain();
     p.run_ok(&[]);
-    // The last run looked at nothing: all stands where it stood in the one before.
+    // The last run was a no-op: the states of its nodes are in the run before it.
     p.run_ok(&[]);
     p.call(&["cache", "gc", "--keep-runs", "1"]);
     std::fs::remove_dir_all(p.path("out")).unwrap();
@@ -185,23 +185,23 @@ fn gc_keeps_the_steps_of_a_run_that_did_not_come_to_its_end() {
     assert!(before > 30, "{before}");
     assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
     let after = p.json(&["cache", "stats", "--json"])["steps"].as_u64().unwrap();
-    // The four of the finished run go with it; the others stay.
+    // The four of the finished run are removed with it; the others stay.
     assert!(after >= before - 4, "{before} -> {after}");
 }
 
 #[test]
-fn gc_refuses_where_the_run_database_does_not_tell_all() {
+fn gc_after_the_run_database_was_removed_removes_nothing() {
     let p = chain();
     p.run_ok(&[]);
     std::fs::remove_file(p.path("cache/runs.sqlite")).unwrap();
-    // What stood still was said by a run that is not known any more: everything is looked up, and told anew.
+    // The run that looked up the nodes is not known any more: everything is looked up, and recorded again.
     assert_eq!(p.run_ok(&[]).counts(), [0, 4, 0, 0]);
     let before = p.objects();
     assert_eq!(p.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
     assert_eq!(p.objects(), before);
 }
 
-/// A young file: one from tomorrow is never old enough to be believed by its times.
+/// A recently modified (racy) file: one from tomorrow is never old enough for its times to be trusted.
 fn young(p: &Project, name: &str, text: &str) {
     p.write(name, text);
     let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
@@ -210,7 +210,7 @@ fn young(p: &Project, name: &str, text: &str) {
 }
 
 #[test]
-fn an_input_that_is_swapped_for_a_young_one_and_back_gives_what_each_says() {
+fn an_input_that_is_swapped_for_a_recently_modified_one_and_back_gives_what_each_says() {
     for way in ["link", "folder"] {
         let p = Project::new(
             "[stage.all]\nkind = \"command\"\nrun = \"cat $IN_text > $OUT_text\"\noutput.text = \"text.txt\"\ninput.text = { path = \"data/f.txt\" }\n",
@@ -237,7 +237,7 @@ fn an_input_that_is_swapped_for_a_young_one_and_back_gives_what_each_says() {
         {
             swap(to, from);
             for _ in 0..2 {
-                // The plain run has a short way of its own, which the one that writes events does not take.
+                // The plain run has a no-op check of its own, which a run that writes events skips.
                 let ran = p.call(&["run", "-q"]);
                 assert_eq!(ran.code, 0, "{}", ran.err);
                 assert_eq!(p.read("out/all/text.txt"), to, "{way}, round {round}");
@@ -247,7 +247,7 @@ fn an_input_that_is_swapped_for_a_young_one_and_back_gives_what_each_says() {
 }
 
 #[test]
-fn what_stands_is_known_after_collections_targets_and_other_output_folders() {
+fn up_to_date_nodes_are_known_after_collections_targets_and_other_output_folders() {
     let p = Project::new("");
     let log = p.path("elsewhere.log");
     p.write("in.txt", "x\n");
@@ -280,7 +280,7 @@ fn what_stands_is_known_after_collections_targets_and_other_output_folders() {
     run(&["a"], 3);
     run(&[], 4);
     assert_eq!(p.read("out/b/b.txt"), "y\n");
-    // What is withdrawn is made again, although it stands.
+    // A withdrawn result is computed again, although its output is unchanged.
     let objects = p.objects();
     for object in objects {
         std::fs::set_permissions(&object, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -308,13 +308,13 @@ fn a_lost_run_database_costs_no_result() {
         "{said}"
     );
     assert_eq!(p.run_ok(&["--set", "greeting=a"]).counts(), [0, 4, 0, 0]);
-    // Who says how many are to be kept gets that many, the latest of them by the order in which they were written.
+    // With `--keep-runs N` the latest N are kept, by the order in which they were written.
     let said = p.json(&["cache", "gc", "--keep-runs", "1", "--json"]);
     assert!(said["collected"]["records"].as_u64().unwrap() > 0, "{said}");
 }
 
 #[test]
-fn which_run_is_the_last_does_not_hang_on_a_clock() {
+fn which_run_is_the_last_does_not_depend_on_a_clock() {
     let p = chain();
     p.run_ok(&["--set", "greeting=first"]);
     p.run_ok(&["--set", "greeting=second"]);

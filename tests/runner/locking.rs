@@ -20,7 +20,7 @@ fn a_locked_run_gives_what_is_locked_and_nothing_else() {
     assert!(p.call(&["verify"]).out.contains("4 of 4 nodes exact: reproduced\n4 nodes exact\n"));
     assert_eq!(p.call(&["lock"]).code, 0);
     assert_eq!(p.read("pipeline.lock"), text, "the same results give the same file");
-    // Another input: known before anything runs.
+    // Another input: noticed before anything runs.
     p.write("notes.txt", "three\n");
     let ran = p.run(&["--locked"]);
     assert_eq!((ran.code, ran.events.len()), (3, 0), "{}", ran.err);
@@ -36,7 +36,7 @@ fn a_locked_run_gives_what_is_locked_and_nothing_else() {
 }
 
 #[test]
-fn what_comes_out_otherwise_is_told_with_exit_code_3() {
+fn other_bytes_are_reported_with_exit_code_3() {
     // The time reaches the result: the key is the same, the bytes are not.
     let p = Project::new(
         "[stage.when]\nkind = \"command\"\nrun = \"date +%N > $OUT_o\"\noutput.o = \"o\"\n\
@@ -64,7 +64,7 @@ fn what_comes_out_otherwise_is_told_with_exit_code_3() {
 }
 
 #[test]
-fn a_lock_file_that_is_none_is_told() {
+fn a_file_that_is_no_lock_file_is_reported() {
     let p = chain();
     p.run_ok(&[]);
     for (text, said) in [
@@ -180,7 +180,7 @@ fn in_another_environment_cells_are_judged_by_the_bound_that_is_locked() {
     assert_eq!(json["cells"][0]["is"], "equivalent");
     assert_eq!(json["cells"][0]["bound"], 0.02);
     assert!(json["says"].as_str().unwrap().contains("1 of 1 cells equivalent"));
-    // Who wants bytes gets told that there are others.
+    // With `--exact`, other bytes are reported.
     let said = p.call(&["verify", "--exact"]);
     assert_eq!(said.code, 3);
     assert!(
@@ -267,12 +267,12 @@ fn another_environment_excuses_other_bytes_and_nothing_else() {
         "{}",
         said.err
     );
-    // A number in the lock file that nothing gave.
+    // A number in the lock file that no run computed.
     let p = elsewhere(MEASURED, "here", 0.9, 0.002, "better");
     p.write("pipeline.lock", &p.read("pipeline.lock").replace("value = 0.9", "value = 0.99"));
     let said = refused(&p);
     assert!(said.err.contains("the lock file was edited"), "{}", said.err);
-    // A lock file of the first form is one of bytes alone.
+    // A lock file of version 1 has only bytes to compare.
     let first = |text: &str| {
         let kept = |l: &&str| {
             !l.starts_with("parameters = ")

@@ -2,7 +2,7 @@
 
 use crate::support::Project;
 
-/// What stands before each manifest that uses the example worker.
+/// The beginning of each manifest that uses the example worker.
 const WORKER: &str =
     "[workers]\nmine = { command = [\"python3\", \"perceptron.py\"], files = [\"perceptron.py\"] }\n";
 

@@ -155,9 +155,9 @@ fn check(mut model: Model, edits: &[(Edit, bool)]) -> Result<(), TestCaseError> 
             }
         }
         let name = target.map(|t| format!("n{t}"));
-        // Outputs are edited by nobody who wants to keep that.
+        // No one wants to keep the edited outputs.
         let args: Vec<&str> = ["-j2", "--overwrite"].into_iter().chain(name.as_deref()).collect();
-        // Nobody hears what a run does that is asked for nothing but to run: it may take the short way.
+        // A plain run, which writes no events, may end with the no-op check.
         let ran = if *told { p.run_ok(&args) } else { p.call(&[&["run"], args.as_slice()].concat()) };
         prop_assert_eq!(ran.code, 0, "{}", ran.err);
         let needed = model.needed(target);
@@ -171,7 +171,7 @@ fn check(mut model: Model, edits: &[(Edit, bool)]) -> Result<(), TestCaseError> 
             }
         }
         if !told {
-            // Files must be older than a moment for the next one to take it.
+            // Files must be older than a moment for the next run to trust their times.
             std::thread::sleep(std::time::Duration::from_millis(40));
             seen.extend(new.into_keys());
             continue;

@@ -1,4 +1,4 @@
-//! Files that no run made are nobody's but the user's.
+//! Files that no run made belong to the user.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -25,10 +25,10 @@ fn nothing_is_written_over_what_no_run_put_there() {
         p.write(place, "a month of work\n");
         refused(&p, &p.run(&[]), place);
         assert_eq!(p.read(place), "a month of work\n");
-        // The same bytes are somebody's, too.
+        // The same bytes are the user's, too.
         p.write(place, "made\n");
         refused(&p, &p.run(&[]), place);
-        // Moved away, all is well; and from then on it is the run's.
+        // Once it is moved away, the run succeeds; from then on the path is the run's.
         std::fs::rename(p.path(place), p.path("mine")).unwrap();
         p.run_ok(&[]);
         p.edit("echo made", "echo other");
@@ -38,7 +38,7 @@ fn nothing_is_written_over_what_no_run_put_there() {
 }
 
 #[test]
-fn a_folder_to_which_somebody_added_something_is_left_alone() {
+fn a_folder_to_which_a_user_added_something_is_left_alone() {
     let p = one("", "mkdir $OUT_o; echo 1 > $OUT_o/f");
     p.run_ok(&[]);
     p.edit("echo 1", "echo 2");
@@ -120,7 +120,7 @@ fn clean_removes_what_runs_placed_and_names_what_it_leaves() {
     let p = one("out = \".\"", "mkdir $OUT_o; echo 1 > $OUT_o/f");
     p.write("a/thesis.tex", "mine").write("b/x", "mine");
     p.run_ok(&[]);
-    // What the pipeline made earlier, and makes no more, goes, too.
+    // Outputs that the pipeline made earlier, and no longer makes, are removed, too.
     p.edit("output.o = \"o\"", "output.o = \"p\"");
     p.run_ok(&[]);
     let said = p.call(&["clean"]);
@@ -138,7 +138,7 @@ fn clean_removes_what_runs_placed_and_names_what_it_leaves() {
     let said = p.call(&["clean"]);
     assert!(said.out.contains("left    a/p/notes"), "{}", said.out);
     assert!(p.read("a/p/notes") == "mine" && !p.path("a/p/f").exists());
-    // Where there is nothing else, nothing is left.
+    // If there is nothing else, nothing is left.
     let p = one("", "echo 1 > $OUT_o");
     p.run_ok(&[]);
     p.call(&["clean"]);
@@ -250,7 +250,7 @@ fn a_part_of_an_output_that_is_gone_is_no_reason_to_refuse_and_one_that_was_adde
     p.write("out/a/o/sub/mine", "mine");
     p.edit("echo 2", "echo 3");
     refused(&p, &p.run(&[]), "out/a/o/sub/mine");
-    // `clean` takes the rest, and leaves that.
+    // `clean` removes the rest, and leaves that.
     let said = p.call(&["clean"]);
     assert!(said.out.contains("left    out/a/o/sub/mine"), "{}", said.out);
     assert_eq!(crate::support::files(&p.path("out/a")), [p.path("out/a/o/sub/mine")]);
@@ -276,7 +276,7 @@ fn cleaning_beside_runs_breaks_nothing() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..15 {
-                // Its output may be gone again, but the run is a run.
+                // Its output may be removed meanwhile, which fails the node at most.
                 let ran = p.call(&["run", "-q", "--set", &format!("n={n}")]);
                 assert!([0, 1].contains(&ran.code), "{}", ran.err);
             }
@@ -297,7 +297,7 @@ fn a_folder_with_things_of_others_is_taken_for_no_cache() {
     let ran = p.call(&["clean", "--cache-too"]);
     assert_ne!(ran.code, 0);
     assert_eq!(p.read("runs/events.of-tensorboard"), "mine");
-    // Beside others' things, what is the cache's goes, and nothing else.
+    // Next to other files, what belongs to the cache is removed, and nothing else.
     let p = one("cache = \"c\"", "echo 1 > $OUT_o");
     p.write("c/notes.txt", "mine");
     p.run_ok(&[]);

@@ -31,7 +31,7 @@ fn p2_every_result_ever_computed_is_found_again() {
 }
 
 #[test]
-fn p2_a_run_of_one_target_leaves_the_others_to_be_looked_at() {
+fn p2_a_run_of_one_target_leaves_the_others_to_be_checked() {
     let p = chain();
     p.run_ok(&[]);
     p.run_ok(&[]);
@@ -264,7 +264,7 @@ fn p1_a_strict_command_reaches_nothing_that_is_not_declared() {
         return;
     }
     assert_eq!(ok.counts(), [4, 0, 0, 0], "what is declared can be read: {}", ok.err);
-    // A command behind it reads outputs of others.
+    // A downstream command reads outputs of other nodes.
     p.edit("input.words = \"words\"", "input.words = \"words\"\nstrict = true");
     assert_eq!(p.run_ok(&[]).executed(), ["times[n=1]", "times[n=2]"]);
     let good = "grep -v '^#' $IN_text > $OUT_words";
@@ -281,7 +281,7 @@ fn p1_a_strict_command_reaches_nothing_that_is_not_declared() {
         p.edit(&bad, good);
     }
     assert_eq!(p.read("side.txt"), "side\n");
-    // What it may read beside is no part of the key.
+    // What it may read in addition is not part of the key.
     p.edit(good, &format!("cat $IN_text {side} > $OUT_words"));
     p.edit(
         "output.words = \"words.txt\"\nstrict = true",
@@ -292,7 +292,7 @@ fn p1_a_strict_command_reaches_nothing_that_is_not_declared() {
 }
 
 #[test]
-fn a_stage_that_is_killed_for_memory_is_told_so_and_another_kill_is_not() {
+fn a_kill_for_memory_is_reported_as_such_and_another_kill_is_not() {
     let p = Project::new(
         "[stage.large]\nkind = \"command\"\nrun = \"head -c 400m /dev/zero | tail -c 400m > $OUT_o\"\noutput.o = \"o\"\n\
          [stage.shot]\nkind = \"command\"\nrun = \"kill -9 $$\"\noutput.o = \"o\"\n",
@@ -327,7 +327,7 @@ fn a_stage_that_is_killed_for_memory_is_told_so_and_another_kill_is_not() {
 }
 
 #[test]
-fn p1_what_reads_a_forced_node_is_looked_at_when_it_is_over() {
+fn p1_what_reads_a_forced_node_is_checked_when_it_is_over() {
     let p = Project::new(
         "[stage.a]\nkind = \"command\"\nrun = \"date +%N > $OUT_o\"\noutput.o = \"o\"\n\
          [stage.b]\nkind = \"command\"\nrun = \"cp $IN_o $OUT_o\"\ninput.o = \"a\"\noutput.o = \"o\"\n",
@@ -341,7 +341,7 @@ fn p1_what_reads_a_forced_node_is_looked_at_when_it_is_over() {
 }
 
 #[test]
-fn more_gpus_than_there_are_fail_the_node_and_known_results_need_none() {
+fn more_gpus_than_there_are_fail_the_node_and_cache_hits_need_none() {
     let p = Project::new(
         "[stage.a]\nkind = \"command\"\nrun = \"echo > $OUT_o\"\noutput.o = \"o\"\n\
          [stage.b]\nkind = \"command\"\nrun = \"cp $IN_o $OUT_o\"\ninput.o = \"a\"\noutput.o = \"o\"\n",

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::Project;
 
-/// A worker that writes each line of its input in capitals, tells how many lines it had to look at, and takes over the others from an
+/// A worker that writes each line of its input in capitals, reports how many lines it had to process, and takes over the others from an
 /// earlier result. `earlier` in the log says what it was given.
 const SHOUT: &str = r#"
 import json, sys
@@ -50,7 +50,7 @@ input.end = { path = "end.txt" }
     p
 }
 
-/// What the worker said of its last job.
+/// What the worker reported of its last job.
 fn looked(p: &Project) -> String {
     let log = p.call(&["log", "x"]).out;
     log.lines().last().unwrap_or_default().to_owned()
@@ -89,7 +89,7 @@ fn an_earlier_result_with_another_parameter_input_or_code_is_not_given() {
 }
 
 #[test]
-fn what_is_asked_for_anew_and_what_is_checked_is_made_without_help() {
+fn forced_and_checked_nodes_are_given_no_earlier_result() {
     let p = project();
     p.run_ok(&[]);
     p.write("lines.txt", "a\nb\nc\nd\n");

@@ -34,7 +34,7 @@ fn names_with_brackets_mean_themselves_without_quotes() {
     p.write("in/c[2]", "c\n");
     p.run_ok(&[]);
     assert_eq!(p.read("out/a/o"), "right\nb\nc\n");
-    // Whether the path is there as it is written is a part of the plan.
+    // Whether the path exists exactly as written is part of the plan.
     std::fs::remove_file(p.path("data[1].csv")).unwrap();
     p.run_ok(&[]);
     assert_eq!(p.read("out/a/o"), "wrong\nb\nc\n");
@@ -68,7 +68,7 @@ fn examples_without_quotes_run_in_folders_with_blanks_and_brackets() {
         let ran = called(p.command(&["run"]).current_dir(&folder).env("TMPDIR", &temporary));
         assert_eq!(ran.code, 0, "{name}: {}", ran.err);
         assert!(std::fs::read_to_string(folder.join("out/sum/sum.txt")).unwrap().starts_with("3\n"));
-        // Commands are told the same in every run.
+        // Commands see the same paths in every run.
         let text = text.replace("ls -d $IN_d", "echo $IN_d");
         std::fs::write(folder.join("pipeline.toml"), text).unwrap();
         for args in [&["run"][..], &["run", "--check", "sum"]] {

@@ -1,4 +1,4 @@
-//! No result of yesterday's inputs with an exit code of 0.
+//! No stale result with an exit code of 0.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -26,7 +26,7 @@ fn a_path_at_which_an_output_appears_is_that_output() {
         p.run_ok(&[]);
         assert_eq!(p.read("out/a/o"), "2\n", "{path}");
     }
-    // By the manifest's own folder also where another one was asked for.
+    // By the manifest's own folder, even if the command line names another one.
     let p = by_path("out/b/o");
     p.run_ok(&["--out", "elsewhere"]);
     assert_eq!(p.read("elsewhere/a/o"), "1\n");
@@ -88,7 +88,7 @@ fn a_link_in_an_input_folder_that_leads_into_what_the_run_writes_is_a_mistake() 
 }
 
 #[test]
-fn patterns_do_not_look_into_what_the_run_writes() {
+fn patterns_do_not_search_what_the_run_writes() {
     for out in ["out", "."] {
         let p = by_path("**/*.txt");
         p.write("pipeline.toml", &format!("[pipeline]\nout = \"{out}\"\n{}", p.read("pipeline.toml")));
@@ -161,7 +161,7 @@ fn the_executable_bit_belongs_to_the_output_and_not_to_its_bytes() {
 }
 
 #[test]
-fn empty_folders_of_an_output_are_there_for_whoever_reads_it() {
+fn empty_folders_of_an_output_are_there_for_its_readers() {
     let p = Project::new(
         "[stage.a]\nkind = \"command\"\nrun = \"mkdir -p $OUT_d/sub/empty $OUT_d/${vars.more}; echo 1 > $OUT_d/f\"\noutput.d = \"d\"\n\
          [stage.b]\nkind = \"command\"\nrun = \"cd $IN_d; find . -type d | sort > $OUT_o\"\ninput.d = \"a\"\noutput.o = \"o\"\n\
@@ -174,7 +174,7 @@ fn empty_folders_of_an_output_are_there_for_whoever_reads_it() {
     assert!(p.path("out/a/d/sub/empty").is_dir());
     std::thread::sleep(std::time::Duration::from_millis(40));
     assert_eq!(p.run_ok(&[]).counts(), [0, 2, 0, 0]);
-    // One more is another output.
+    // One more empty folder makes another output.
     assert_eq!(p.run_ok(&["--set", "more=other"]).executed(), ["a", "b"]);
     assert_eq!(p.read("out/b/o"), ".\n./other\n./sub\n./sub/empty\n");
 }

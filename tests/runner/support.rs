@@ -9,7 +9,7 @@ pub struct Project {
     dir: tempfile::TempDir,
 }
 
-/// What a run said.
+/// The exit code, output and events of a run.
 pub struct Ran {
     pub code: i32,
     pub out: String,

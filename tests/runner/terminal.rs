@@ -1,4 +1,4 @@
-//! The live display, driven in a pseudo-terminal: what stands on the screen is read from a terminal's memory.
+//! The live display, driven in a pseudo-terminal: the screen is read from a terminal's memory.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -64,7 +64,7 @@ impl Terminal {
         rows.filter(|l| !l.is_empty()).collect()
     }
 
-    /// Waits until the screen is as it should be; at the end, with what stands on it.
+    /// Waits until the screen meets a condition, and returns its lines; if it never does, the test fails with them.
     fn until(&self, what: &str, is: impl Fn(&[String]) -> bool) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -107,7 +107,7 @@ fn the_screen_shows_what_runs_and_keeps_what_is_over() {
     project.write("gates/one", "").write("gates/two", "");
     let lines = terminal
         .until("the third runs", |l| !with(l, "2/3 nodes").is_empty() && with(l, "fold[n=three]").len() == 1);
-    // What is over stands above the bars, once.
+    // Finished nodes are above the bars, once each.
     assert_eq!(with(&lines, "done").len(), 2, "{lines:?}");
     assert_eq!(with(&lines, "nodes  ").len(), 1, "{lines:?}");
     assert!(lines.last().unwrap().contains("fold[n=three]"), "{lines:?}");

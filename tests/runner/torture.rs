@@ -68,7 +68,7 @@ output.count = "count.txt"
 
 fn grid() -> Project {
     let p = Project::new(GRID);
-    // Inputs that are older than the run: those that are not are a case of their own.
+    // Inputs that are older than the run: recently modified ones are tested separately.
     for n in 0..8 {
         p.write(&format!("in/{n}.txt"), &format!("text x of {n}\n").repeat(40));
     }
@@ -86,7 +86,7 @@ fn ran(p: &Project) -> Vec<String> {
     std::fs::read_to_string(p.path("home/ran")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// The nodes whose results are known.
+/// The nodes whose results are cached.
 fn finished(p: &Project) -> BTreeSet<String> {
     let status = p.json(&["status", "--json"]);
     let nodes = status["nodes"].as_array().unwrap();
@@ -101,7 +101,7 @@ fn outputs(p: &Project) -> BTreeMap<PathBuf, Vec<u8>> {
     all.map(|f| (f.strip_prefix(&root).unwrap().to_owned(), std::fs::read(f).unwrap())).collect()
 }
 
-/// What an undisturbed run in another place gives on the same inputs.
+/// The outputs of an undisturbed run in another place, on the same inputs.
 fn reference(p: &Project) -> BTreeMap<PathBuf, Vec<u8>> {
     let other = Project::new(&p.read("pipeline.toml"));
     for file in files(&p.path("in")) {
@@ -153,7 +153,7 @@ fn p4_a_run_killed_at_any_instant_loses_only_what_was_running() {
             std::fs::remove_dir_all(p.path("cache")).ok();
             std::fs::remove_dir_all(p.path("out")).ok();
         } else {
-            // Another text: all is to be done again, beside what is there.
+            // Another text: everything must be computed again, next to the old results.
             p.write("in/0.txt", &format!("text x of round {round}\n"));
         }
         let wanted = if p.path("cache").exists() { reference(&p) } else { wanted.clone() };
@@ -161,7 +161,7 @@ fn p4_a_run_killed_at_any_instant_loses_only_what_was_running() {
             let mut child = start(&p, &["-j", ["1", "2", "4"][dice.below(3)]]);
             std::thread::sleep(Duration::from_millis(dice.below(250) as u64));
             match dice.below(4) {
-                // Its commands go on without it.
+                // Its commands keep running without it.
                 0 | 1 => child.kill().unwrap(),
                 // A command is killed, too: its node fails, and the run with it.
                 2 => {
@@ -218,7 +218,7 @@ fn p6_flipped_bits_and_torn_files_are_never_served() {
             }
         }
         std::fs::write(file, bytes).unwrap();
-        // Sometimes what appeared is gone, so that objects are needed.
+        // Sometimes the outputs are removed, so that objects are needed.
         if dice.below(2) == 0 {
             std::fs::remove_dir_all(p.path("out")).unwrap();
         }
@@ -269,7 +269,7 @@ fn p3_edits_that_hide_are_noticed() {
 }
 
 #[test]
-fn p3_outputs_edited_at_any_time_come_out_right() {
+fn p3_outputs_edited_at_any_time_are_right_in_the_end() {
     let mut dice = Dice::new(33);
     let p = grid();
     let wanted = reference(&p);
@@ -278,7 +278,7 @@ fn p3_outputs_edited_at_any_time_come_out_right() {
         std::fs::remove_dir_all(p.path("cache")).ok();
         let mut child = start(&p, &["-j2", "--overwrite"]);
         let began = Instant::now();
-        // While it runs, somebody writes into what has appeared.
+        // While it runs, its outputs are edited.
         while child.try_wait().unwrap().is_none() {
             let is_ours = |f: &Path| f.components().any(|c| c.as_os_str() == ".lfs-pipe");
             let there: Vec<_> = files(&p.path("out")).into_iter().filter(|f| !is_ours(f)).collect();
@@ -338,7 +338,7 @@ fn p5_runs_with_other_parameters_at_once_get_their_own_results() {
             let output = child.wait_with_output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
-        // Whoever asks next gets what belongs to its parameters, and nothing runs.
+        // The next run with the same parameters gets its own results, and nothing runs.
         for (word, set) in words.iter().zip(&sets) {
             let before = ran(&p).len();
             assert!(start(&p, &["--set", set]).wait().unwrap().success());
@@ -348,7 +348,7 @@ fn p5_runs_with_other_parameters_at_once_get_their_own_results() {
     }
 }
 
-/// Runs a script in which `mount` works; `None` where this machine does not let us.
+/// Runs a script in which `mount` works; `None` if this machine does not allow it.
 fn in_namespace(p: &Project, script: &str) -> Option<(String, bool)> {
     let probe =
         Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output().ok()?;
@@ -370,10 +370,10 @@ fn in_namespace(p: &Project, script: &str) -> Option<(String, bool)> {
 }
 
 #[test]
-fn p4_a_full_disk_is_told_and_nothing_is_lost() {
+fn p4_a_full_disk_is_reported_and_nothing_is_lost() {
     let p = grid();
     let wanted = reference(&p);
-    // More and more room: each time it ends somewhere else.
+    // More and more free space, so that each run ends at another point.
     let steps = if rounds(0) > 0 { "8 40 72 104 136 168 200 232 264 296 328" } else { "8 72 136 200" };
     let script = format!(
         "mkdir -p cache && mount -t tmpfs -o size=4m none cache || exit 99
@@ -413,14 +413,14 @@ fn a_disk_on_which_not_even_the_messages_have_room_is_no_panic() {
 }
 
 #[test]
-fn p4_a_full_output_folder_is_told_and_the_results_are_kept() {
+fn p4_a_full_output_folder_is_reported_and_the_results_are_kept() {
     let p = grid();
     let wanted = reference(&p);
     let script = "mkdir -p out && mount -t tmpfs -o size=64k none out || exit 99
         $LFS run -q -j2; echo \"code $?\"
         umount out; $LFS run -q && sort $HOME/ran | uniq -d | wc -l";
     let Some((said, _)) = in_namespace(&p, script) else { return };
-    // The results are in the cache: those nodes alone failed that found no room for their outputs.
+    // The results are in the cache: only the nodes failed that found no space for their outputs.
     assert!(said.contains("code 1"), "{said}");
     assert!(said.contains("FAILED    folder[n="), "{said}");
     assert!(said.contains("free some space and run again"), "{said}");

@@ -15,7 +15,7 @@ input.points = { path = "points.csv" }
 pub fn fit() -> Project {
     let p = Project::new(FIT);
     p.write("perceptron.py", include_str!("../../docs/examples/perceptron.py"));
-    // No line parts these points, so that no epoch leaves the weights as they were.
+    // The points are not linearly separable, so that every epoch changes the weights.
     let point = |i: i32| {
         let (x, y) = (f64::from(i) * 0.618 % 1.0, f64::from(i) * 0.414 % 1.0);
         format!("{x},{y},{}\n", if (x + y > 1.0) == (i % 7 > 0) { 1 } else { -1 })
@@ -73,7 +73,7 @@ fn a_new_worker_program_runs_its_stages_again_and_why_names_the_file() {
 }
 
 #[test]
-fn a_failure_of_a_stage_is_told_and_the_worker_goes_on() {
+fn a_failure_of_a_stage_is_reported_and_the_worker_goes_on() {
     let p = fit();
     p.write("points.csv", "0,0\n");
     let ran = p.run(&[]);
@@ -216,7 +216,7 @@ fn a_worker_that_cannot_describe_itself_is_named() {
     assert!(ran.err.contains("cannot be started: no-such-program"), "{}", ran.err);
 }
 
-/// A worker whose program says what it writes, so that one program can be told from another.
+/// A worker that writes a value of its program, so that two versions of the program can be distinguished.
 const VERSIONED: &str = r#"
 import hashlib, json, sys, time
 V = "1"
@@ -267,7 +267,7 @@ fn a_worker_whose_output_would_lie_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_worker_that_does_not_describe_itself_is_told_and_given_up() {
+fn a_worker_that_does_not_describe_itself_is_reported_and_given_up() {
     let p = with_worker("v", "import time; time.sleep(1000)", "kind = \"versioned\"");
     let began = std::time::Instant::now();
     let ran = p.run(&[]);
@@ -275,7 +275,7 @@ fn a_worker_that_does_not_describe_itself_is_told_and_given_up() {
     assert!(began.elapsed().as_secs() < 60);
     assert!(ran.err.contains("worker `v` has not described itself for 5 s"), "{}", ran.err);
     assert!(ran.err.contains("did not describe itself within 25 s"), "{}", ran.err);
-    // What it leaves running in the background does not count.
+    // A process that it leaves in the background is ignored.
     let script = format!(
         "import os, subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\n{VERSIONED}"
     );
@@ -293,7 +293,7 @@ fn a_checked_node_computes_its_steps_again_and_what_is_published_stays() {
     assert_eq!((steps(&ran, true), steps(&ran, false)), (0, 4), "{}", ran.err);
     assert!(ran.err.contains("1 node gave the same bytes again"), "{}", ran.err);
     assert_eq!(p.run_ok(&[]).counts(), [0, 1, 0, 0]);
-    // The same for a node that is to run although its result is known.
+    // The same for a node that must run although its result is cached.
     let ran = p.run_ok(&["--force", "fit"]);
     assert_eq!((steps(&ran, true), steps(&ran, false)), (0, 4));
     // One that gives other bytes each time: the first is published, and stays.
@@ -312,7 +312,7 @@ fn a_checked_node_computes_its_steps_again_and_what_is_published_stays() {
 }
 
 #[test]
-fn a_node_that_waits_for_a_gpu_holds_up_nobody_who_needs_none() {
+fn a_node_that_waits_for_a_gpu_delays_no_node_that_needs_none() {
     let p = Project::new(
         "[stage.train]\nkind = \"command\"\nmatrix.n = [1, 2, 3]\nresources = { gpu = 1 }\n\
          run = \"date +%s%N > $OUT_o; sleep 0.4 # ${matrix.n}\"\noutput.o = \"o\"\n\

@@ -1,4 +1,4 @@
-//! A web server over a folder of results that answers wrongly wherever it is told to.
+//! A web server over a folder of results that gives wrong answers where a test asks for them.
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,43 +13,43 @@ use crate::server::Request;
 pub enum Fault {
     /// With this status, and a short explanation.
     Status(u16),
-    /// With this status, and an explanation without an end.
+    /// With this status, and an endless explanation.
     EndlessStatus(u16),
-    /// With bytes without an end, of which no length is told.
+    /// With endless bytes, without a length.
     Endless,
-    /// With bytes without an end, of which a length of 10 TiB is told.
+    /// With endless bytes, and a length of 10 TiB.
     Huge,
-    /// With a length of 10 TiB, of which nothing comes.
+    /// With a length of 10 TiB, and no bytes.
     HugeAndSilent,
     /// With a byte every second.
     Drip,
     /// With a line of the head every second.
     DripHead,
-    /// With a head without an end.
+    /// With an endless head.
     EndlessHead,
     /// With nothing at all.
     Silent,
     /// By hanging up.
     HangUp,
-    /// With bytes that are no answer of a web server.
+    /// With bytes that are not HTTP.
     Noise,
-    /// With a page of some other service.
+    /// With a page of another service.
     Page,
     /// With characters that no text has.
     Zeros,
-    /// With what is there, one bit turned.
+    /// With the right bytes, but one bit flipped.
     Flip,
-    /// With less than what is there.
+    /// With some of the right bytes.
     Cut,
-    /// With nothing of what is there.
+    /// With none of the right bytes.
     Empty,
-    /// With less than the told length.
+    /// With fewer bytes than its length says.
     Short,
-    /// With what is there, as if it were a piece of an exbibyte.
+    /// With the right bytes, as if they were a piece of an exbibyte.
     HugeRange,
-    /// By pointing to itself.
+    /// With a redirection to itself.
     Ring,
-    /// By pointing to a file.
+    /// With a redirection to a file.
     ToFile,
 }
 
@@ -81,7 +81,7 @@ pub const ALL: [Fault; 23] = [
 
 pub const REDIRECTIONS: [Fault; 2] = [Fault::Ring, Fault::ToFile];
 
-/// Serves a folder; names with the part `kind` (all of them for `any`) are answered wrongly.
+/// Serves a folder; names that contain `kind` (all names for `any`) are answered wrongly.
 pub struct Faulty {
     port: u16,
 }
@@ -119,7 +119,7 @@ impl Faulty {
 }
 
 impl Serving {
-    /// Answers one request; `None` when the line is done with.
+    /// Answers one request; `None` when the connection is closed.
     fn answer(&self, reader: &mut BufReader<TcpStream>) -> Option<()> {
         let Request { method, path, range, .. } = Request::read(reader)?;
         let name = path.strip_prefix("/of/").unwrap_or_default();

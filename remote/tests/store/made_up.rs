@@ -1,4 +1,4 @@
-//! Stores that somebody who means harm has filled: what is sealed and named rightly, and is no result all the same.
+//! Stores that an attacker has filled: what they hold is sealed and named correctly, but is not a result.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest(*blake3::hash(bytes).as_bytes())
 }
 
-/// Writes a text of the store as the store's own are: behind a digest of itself, which anybody can make.
+/// Writes a text of the store as the store does: after its own digest, which anyone can compute.
 fn write_sealed(path: &Path, json: &serde_json::Value) {
     let text = json.to_string();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, format!("{}\n{text}", digest(text.as_bytes()))).unwrap();
 }
 
-/// Makes up records: each is changed and sealed anew.
+/// Forges records: each is changed and sealed again.
 fn make_up(store: &Path, change: impl Fn(&mut serde_json::Value)) {
     for path in held(store, "records") {
         let text = std::fs::read_to_string(&path).unwrap();

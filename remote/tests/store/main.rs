@@ -1,4 +1,4 @@
-//! Results that travel: from a cache to a store and into another cache. The store is a folder, and a real server that
+//! Transfer of results: from a cache to a store and into another cache. The store is a folder, or a real server that
 //! speaks S3 and checks signatures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -76,7 +76,7 @@ impl Store {
         }
     }
 
-    /// Where the server or the folder keeps what it was sent.
+    /// Where the server or the folder keeps its files.
     fn root(&self) -> PathBuf {
         match self {
             Self::Folder(dir) => dir.path().to_owned(),
@@ -122,13 +122,13 @@ fn two(store: Store) -> Two {
     Two { one, other: project(), store }
 }
 
-/// What a pipeline left, by name.
+/// The outputs of a pipeline, by name.
 fn left(project: &Project) -> Vec<(String, Vec<u8>, bool)> {
     use std::os::unix::fs::PermissionsExt;
     let out = project.path("out");
     files(&out)
         .iter()
-        // What says what was placed there is of this folder alone.
+        // The journal of placed outputs belongs to this folder alone.
         .filter(|path| !path.starts_with(out.join(".lfs-pipe")))
         .map(|path| {
             let name = path.strip_prefix(&out).unwrap().display().to_string();
@@ -149,7 +149,7 @@ fn everything_travels(store: Store) {
     assert!(plan["bytes-to-fetch"].as_u64().unwrap() > 28_000_000, "{plan}");
     let fetched = store.json(&other, &["cache", "pull", "--json"]);
     assert_eq!((&fetched["moved"]["results"], &fetched["missing"]), (&3.into(), &0.into()), "{fetched}");
-    // The run computes nothing: one of the results would never come out the same.
+    // The run computes nothing: one of the results would be different every time.
     let ran = other.run_ok(&[]);
     assert_eq!(ran.counts(), [0, 3, 0, 0]);
     assert_eq!(left(&one), left(&other));
@@ -157,12 +157,12 @@ fn everything_travels(store: Store) {
     assert!(executable("run.sh") && executable("make/tool") && !executable("make/text"));
     assert!(other.path("out/make/many/a/nothing/in/here").is_dir(), "empty folders travel, too");
     assert_eq!(other.call(&["cache", "verify"]).code, 0);
-    // Sent twice is sent once.
+    // Sending again sends nothing.
     let held = store.held("blobs");
     let again = store.json(&other, &["cache", "push", "--json"]);
     assert_eq!((&again["moved"]["results"], &again["moved"]["there"]), (&0.into(), &3.into()), "{again}");
     assert_eq!(store.held("blobs"), held);
-    // Three hundred small files are no three hundred objects.
+    // Three hundred small files do not become three hundred objects.
     assert!(held.len() < 8, "{held:?}");
 }
 
@@ -177,7 +177,7 @@ fn results_travel_through_a_server_that_speaks_s3() {
 }
 
 #[test]
-fn a_wrong_key_is_refused_by_the_server_and_told() {
+fn a_wrong_key_is_refused_by_the_server_and_reported() {
     let Two { one, store, .. } = two(Store::s3());
     let Store::S3(server) = &store else { unreachable!() };
     let mut command = one.command(&["cache", "push"]);
@@ -191,7 +191,7 @@ fn a_wrong_key_is_refused_by_the_server_and_told() {
 fn damage(store: Store) {
     let Two { one, other, store } = two(store);
     store.ok(&one, &["cache", "push"]);
-    // Every blob, list and record in turn is shortened, or has a bit turned.
+    // Each blob, list and record in turn is shortened, or has a bit flipped.
     for kind in ["blobs", "folders", "records"] {
         for (i, file) in store.held(kind).into_iter().enumerate() {
             let whole = std::fs::read(&file).unwrap();
@@ -215,13 +215,13 @@ fn damage(store: Store) {
             std::fs::write(&file, &whole).unwrap();
         }
     }
-    // A part that is gone is told, and what does not need it arrives.
+    // A missing part is reported, and what does not need it arrives.
     let gone = store.held("folders").remove(0);
     std::fs::remove_file(&gone).unwrap();
     let pulled = store.call(&other, &["cache", "pull"]);
     assert_eq!(pulled.code, 4);
     assert!(pulled.err.contains("make: a part of it is missing in the store"), "{}", pulled.err);
-    // Sending again mends it.
+    // Sending with `--again` repairs it.
     assert_eq!(store.json(&one, &["cache", "push", "--json"])["moved"]["there"], 3);
     assert!(!gone.exists());
     store.ok(&one, &["cache", "push", "--again"]);
@@ -232,7 +232,7 @@ fn damage(store: Store) {
 }
 
 #[test]
-fn damage_in_a_folder_is_noticed_on_arrival_and_mended_by_sending_again() {
+fn damage_in_a_folder_is_noticed_on_arrival_and_repaired_by_sending_again() {
     damage(Store::folder());
 }
 
@@ -254,7 +254,7 @@ fn damage_in_the_cache_is_not_sent() {
 }
 
 #[test]
-fn a_result_that_comes_out_otherwise_is_told_and_not_written_over() {
+fn a_result_with_other_bytes_is_reported_and_not_overwritten() {
     let Two { one, other, store } = two(Store::folder());
     store.ok(&one, &["cache", "push"]);
     let held: Vec<_> = store.held("records").into_iter().map(|p| (std::fs::read(&p).unwrap(), p)).collect();
@@ -278,7 +278,7 @@ fn a_run_fetches_what_it_would_compute_and_computes_what_is_nowhere() {
     assert_eq!(one.read("out/sum/sum.txt"), other.read("out/sum/sum.txt"));
 }
 
-/// Addresses at which nobody answers: one refuses, one keeps silent.
+/// Addresses at which no server answers: one refuses, one keeps silent.
 #[test]
 fn a_store_that_is_down_stops_nothing() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -297,10 +297,10 @@ fn a_store_that_is_down_stops_nothing() {
     let ran = call(&project, ports[0], &["cache", "push"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
     assert!(ran.err.contains("nothing local depends on it"), "{}", ran.err);
-    // When everything is here, nobody is even asked.
+    // If everything is cached, no server is even asked.
     assert_eq!(call(&project, ports[1], &["run", "--pull"]).code, 0);
     assert!(silent.set_nonblocking(true).is_ok() && silent.accept().is_err(), "somebody called");
-    // Otherwise one who keeps silent is given up for all results together, not for each.
+    // Otherwise a silent server is given up for all results together, not for each.
     project.write("seed.txt", "9876543210");
     let ran = call(&project, ports[1], &["run", "--pull"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -320,7 +320,7 @@ fn sending_and_fetching_that_are_killed_leave_nothing_half() {
             child.wait().unwrap();
         }
     }
-    // A helper that was left alone ends by itself.
+    // A helper whose runner was killed ends by itself.
     store.ok(&one, &["cache", "push"]);
     store.ok(&other, &["cache", "pull"]);
     assert_eq!(other.run_ok(&[]).counts(), [0, 3, 0, 0]);
@@ -347,7 +347,7 @@ fn two_that_send_at_once_send_the_same() {
 }
 
 #[test]
-fn wrong_addresses_are_told_before_anything_is_done() {
+fn wrong_addresses_are_reported_before_anything_is_done() {
     let project = project();
     let say = |url: &str| {
         let ran = support::called(project.command(&["cache", "pull"]).env("LFS_REMOTE", url));
@@ -394,12 +394,12 @@ fn an_object_that_is_gone_here_costs_its_own_result_alone() {
 fn a_collection_right_after_fetching_leaves_what_was_fetched() {
     let Two { one, other, store } = two(Store::folder());
     store.ok(&one, &["cache", "push"]);
-    // Without any run a collection would refuse: nothing tells what is to be kept.
+    // Without any run gc would refuse: nothing says what to keep.
     other.run_ok(&["make"]);
     store.ok(&other, &["cache", "pull"]);
     assert_eq!(other.call(&["cache", "gc", "--keep-runs", "1"]).code, 0);
     assert_eq!(other.run_ok(&[]).counts(), [0, 3, 0, 0]);
-    // It is spared once: what no run has used is then like any other.
+    // It is spared once: afterwards, a result that no run has used is like any other.
     let cut = other.path("pipeline.toml");
     let only: String = std::fs::read_to_string(&cut).unwrap().split("[stage.sum]").next().unwrap().to_owned();
     std::fs::write(&cut, only).unwrap();
@@ -423,7 +423,7 @@ fn results_travel_through_a_plain_web_server_that_knows_neither_ranges_nor_condi
     assert_eq!(left(&one), left(&other));
 }
 
-/// The helper is told names, and answers; it needs no runner.
+/// The helper is sent names, and answers; it needs no runner.
 #[test]
 fn the_program_that_moves_bytes_says_what_it_is() {
     let own = Path::new(env!("CARGO_BIN_EXE_lfs-remote"));

@@ -46,7 +46,7 @@ impl Server {
         self.dir.path().join(BUCKET)
     }
 
-    /// What the environment must hold to be let in.
+    /// The environment variables that give access.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         variables(self.port)
     }
@@ -62,7 +62,7 @@ pub fn variables(port: u16) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A web server of the plainest kind: it gives and takes whole files.
+/// A minimal web server: it serves and stores whole files.
 pub struct Web {
     port: u16,
 }
@@ -97,12 +97,12 @@ pub struct Request {
     pub path: String,
     /// The first and the last byte that are wanted, if not all are.
     pub range: Option<(usize, usize)>,
-    /// What came with it.
+    /// The bytes that were sent.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// Reads one; `None` when nobody asks any more.
+    /// Reads one; `None` when there are no more.
     pub fn read(reader: &mut std::io::BufReader<std::net::TcpStream>) -> Option<Self> {
         use std::io::{BufRead, Read};
         let mut line = String::new();
@@ -130,7 +130,7 @@ impl Request {
     }
 }
 
-/// Answers one request; `None` when nobody asks any more.
+/// Answers one request; `None` when there are no more.
 fn answer(reader: &mut std::io::BufReader<std::net::TcpStream>, files: &Files) -> Option<()> {
     use std::io::Write;
     let Request { method, path, body: sent, .. } = Request::read(reader)?;

@@ -30,7 +30,7 @@ input = { folder = "folder", file = "file" }
 output.o = "o"
 "#;
 
-/// What nothing takes longer than here. Bodies and heads that do not come are waited for 15 s, three in a row at the most.
+/// The longest time that anything may take here. Missing bodies and heads are waited for 15 s, at most three in a row.
 const REASONABLE: Duration = Duration::from_secs(75);
 
 /// A folder with all the results.
@@ -46,7 +46,7 @@ fn call(project: &Project, url: &str, args: &[&str]) -> Ran {
     support::called(project.command(args).env("LFS_REMOTE", url))
 }
 
-/// Runs with a store that is wrong: everything comes out right, in time. Gives what was said.
+/// Runs with a store that is wrong: every result is right, in time. Returns the messages.
 pub fn runs(url: &str, what: &str) -> String {
     let (project, began) = (Project::new(PIPELINE), Instant::now());
     let ran = call(&project, url, &["run", "--pull"]);
@@ -66,7 +66,7 @@ pub fn pulls(url: &str, what: &str) {
     assert_eq!(ran.code, 4, "{what}: {}{}", ran.out, ran.err);
 }
 
-/// Does something with each, several at once: most of them wait.
+/// Does something with each, several at once, since most of them wait.
 fn each<T: Sync + Copy>(all: &[T], doing: impl Fn(T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -92,7 +92,7 @@ fn a_run_goes_on_without_a_store_that_answers_wrongly_and_says_so() {
         let store = Faulty::start(dir.path(), kind, fault);
         let what = format!("{kind}: {fault:?}");
         let said = runs(&store.url(), &what);
-        // Whole texts that call themselves pieces are whole texts; and what is not there is nobody's fault.
+        // A whole text that claims to be a piece is still the whole text, and a missing name is not an error.
         let harmless = matches!(
             (kind, fault),
             ("records" | "folders", Fault::HugeRange) | ("records" | "any", Fault::EndlessStatus(404))
@@ -104,7 +104,7 @@ fn a_run_goes_on_without_a_store_that_answers_wrongly_and_says_so() {
     });
 }
 
-/// The same of a server that is spoken to as S3.
+/// The same with a server that is addressed as S3.
 #[test]
 fn a_run_goes_on_without_a_server_of_s3_that_answers_wrongly() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ fn sending_to_a_store_that_answers_wrongly_fails_and_says_so() {
         .filter(|f| !matches!(f, Fault::EndlessStatus(404)))
         .collect();
     each(&quick, |fault| {
-        // As long as it says that it took something, it is believed.
+        // As long as it says that it took something, it is trusted.
         if matches!(
             fault,
             Fault::Page
@@ -157,7 +157,7 @@ fn sending_to_a_store_that_answers_wrongly_fails_and_says_so() {
     });
 }
 
-/// Puts something else in the place of a stored file.
+/// Replaces a stored file by something else.
 type Replace = fn(&Path);
 
 const REPLACE: [(&str, Replace); 7] = [
@@ -170,7 +170,7 @@ const REPLACE: [(&str, Replace); 7] = [
     ("a large file", |path| std::fs::File::create(path).unwrap().set_len(10 << 40).unwrap()),
 ];
 
-/// A socket's path is short: it is bound by way of the folder that is open.
+/// A socket's path must be short: it is bound through the open folder.
 fn short(path: &Path) -> PathBuf {
     use std::os::fd::AsRawFd;
     let folder = Box::leak(Box::new(std::fs::File::open(path.parent().unwrap()).unwrap()));
@@ -195,7 +195,7 @@ fn what_is_no_file_in_a_folder_of_results_is_never_waited_for() {
             let said = runs(&url, &what);
             assert!(said.contains("warning: ") && said.contains(&url), "{what}: {said}");
             pulls(&url, &what);
-            // Sending writes over it, but for a folder.
+            // Sending replaces it, unless it is a folder.
             let sent = call(&project, &url, &["cache", "push", "--again"]);
             if name == "a folder" {
                 assert!(sent.code == 4 && sent.err.contains("is a folder"), "{what}: {}", sent.err);
@@ -225,7 +225,7 @@ fn one_thing_that_is_wrong_spoils_its_own_result_alone() {
 }
 
 #[test]
-fn what_is_in_the_place_of_a_folder_of_the_store_is_told() {
+fn what_is_in_the_place_of_a_folder_of_the_store_is_reported() {
     let made = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     for place in ["", "records", "folders", "blobs"] {
         let (dir, _) = filled();
@@ -258,7 +258,7 @@ fn names_that_belong_to_no_result_are_passed_over() {
     assert!(fetched.out.contains("3 results fetched"), "{}", fetched.out);
 }
 
-/// Asks `lfs-remote` itself. Gives the outcomes, and the most memory that it had.
+/// Sends jobs to `lfs-remote` itself. Returns the outcomes and its peak memory.
 fn ask(url: &str, jobs: Vec<Job>) -> (Vec<Outcome>, u64) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lfs-remote"))
         .arg(url)
@@ -328,7 +328,7 @@ fn no_answer_of_a_store_fills_the_memory() {
     }
 }
 
-/// A hundred texts as large as texts may be are held two at a time.
+/// Texts of the largest size are held two at a time.
 #[test]
 fn many_large_texts_are_not_held_at_once() {
     let dir = tempfile::tempdir().unwrap();
