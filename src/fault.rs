@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::manifest::problem::Problems;
+use crate::problem::Problems;
 
 /// A result whose error ends the program.
 pub type Result<T, E = Fault> = std::result::Result<T, E>;

@@ -4,7 +4,6 @@
 //! explanation always agrees with the key.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use lfs_stage::Labels;
@@ -12,25 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::digest::Digest;
+pub use crate::key::Key;
 use crate::plan::{Node, Work};
-
-/// The key of a result: not a digest of bytes, so that the two cannot be mistaken for each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Key(pub Digest);
-
-impl Key {
-    /// The first twelve hexadecimal digits, for people.
-    pub fn short(&self) -> String {
-        self.0.short()
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The version of the format of fingerprints. A change of it makes every earlier result a cache miss.
 ///

@@ -23,20 +23,22 @@ macro_rules! say {
 
 pub mod cache;
 pub mod cli;
-pub mod digest;
 pub mod engine;
 pub mod fault;
 pub mod fingerprint;
 pub mod history;
+pub mod key;
 pub mod lock;
 pub mod manifest;
 pub mod outputs;
 pub mod paths;
 pub mod plan;
+pub mod problem;
 pub mod remote;
 pub mod revision;
 pub mod show;
 pub mod state;
 pub mod verify;
 pub mod worker;
-pub mod writers;
+
+pub use lfs_core::{digest, writers};

@@ -1,7 +1,7 @@
 //! `pipeline.lock`: the results of every node, to be committed next to the pipeline.
 //!
 //! It holds for every node its key, the digests of its outputs, its metrics, the digests of the code behind it and
-//! the facts of the environment. `run --locked` refuses to give anything else; [`crate::verify`] says whether a run reproduces it.
+//! the facts of the environment. `run --locked` refuses to give anything else; `verify` says whether a run reproduces it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

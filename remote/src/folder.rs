@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use lfs_pipe::remote::protocol::Outcome;
+use lfs_core::messages::Outcome;
 use tokio::fs::File;
 
 /// What exists under a name.

@@ -1,5 +1,5 @@
 //! `lfs-remote URL`: moves files between a folder and an object store. `lfs-pipe` starts it and sends it jobs;
-//! see `lfs_pipe::remote::protocol`.
+//! see `lfs_core::messages`.
 
 mod fetch;
 mod folder;
@@ -12,13 +12,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use lfs_pipe::remote::protocol::{Answer, Asked, Greeting, Outcome};
+use lfs_core::messages::{Answer, Asked, Greeting, Outcome};
 use tokio::sync::{Semaphore, mpsc};
 
 use jobs::{Doer, Said};
 
 // The messages of the runner and the answers of a store have the same bound.
-const _: () = assert!(lfs_store::MOST_TEXT == lfs_pipe::remote::protocol::MOST_TEXT);
+const _: () = assert!(lfs_store::MOST_TEXT == lfs_core::messages::MOST_TEXT);
 
 /// How many jobs are done at once. Most wait for the network.
 const AT_ONCE: usize = 32;

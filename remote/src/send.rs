@@ -4,8 +4,8 @@ use std::path::Path as File;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use lfs_pipe::digest::Digest;
-use lfs_pipe::remote::protocol::Outcome;
+use lfs_core::digest::Digest;
+use lfs_core::messages::Outcome;
 use object_store::path::Path;
 use object_store::{
     Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload,

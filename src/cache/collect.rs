@@ -13,7 +13,7 @@ use super::records::FETCHED;
 use super::{Cache, Record, locks, remove};
 use crate::digest::Digest;
 use crate::fault::{At, Result};
-use crate::fingerprint::Key;
+use crate::key::Key;
 
 /// What a collection removed, or would remove.
 #[derive(Debug, Default, Clone, Copy, serde::Serialize)]

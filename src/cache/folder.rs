@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::remove;
 use crate::fault::{At, Fault, Result};
-use crate::manifest::shown;
+use crate::problem::shown;
 
 /// Marks a folder as a cache: backup programs that know this file leave the folder out (bford.info/cachedir).
 const MARK: &str = "CACHEDIR.TAG";

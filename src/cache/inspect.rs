@@ -9,7 +9,7 @@ use super::collect::size;
 use super::{Cache, Look, Record, Stored};
 use crate::digest::Digest;
 use crate::fault::{At, Result};
-use crate::fingerprint::Key;
+use crate::key::Key;
 
 /// What a cache holds.
 #[derive(Debug, Default, Serialize)]

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use crate::fingerprint::Key;
+use crate::key::Key;
 
 /// A lock; dropping it releases it.
 pub(super) struct Held {

@@ -10,7 +10,7 @@ use super::Cache;
 use super::records::{Record, Records};
 use crate::digest::Digest;
 use crate::fault::{At, Result};
-use crate::fingerprint::Key;
+use crate::key::Key;
 
 /// Records of a remote store.
 pub struct Mirror {

@@ -50,7 +50,7 @@ pub use scratch::{Room, Scratch, is_in_use};
 
 use crate::digest::Digest;
 use crate::fault::{At, Fault, Result};
-use crate::fingerprint::Key;
+use crate::key::Key;
 use memo::Memo;
 use records::Records;
 
@@ -114,7 +114,7 @@ impl Cache {
         }
         tracing::info!(
             results = unsynced.len(),
-            "the machine was restarted: looking at results written shortly before"
+            "the machine was restarted: verifying results written shortly before"
         );
         for key in unsynced {
             let Some(record) = self.record(&key) else { continue };

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::journal::{Entry, Journal, Place, Reader};
 use crate::digest::{ByItself, Digest};
-use crate::fingerprint::Key;
+use crate::key::Key;
 
 /// A result in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -467,14 +467,8 @@ pub struct CleanArgs {
 
 /// How much `--max-size` means.
 fn size(text: &str) -> std::result::Result<u64, String> {
-    let units =
-        [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
-    units
-        .iter()
-        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim().parse::<f64>().ok()?, *size)))
-        .filter(|(number, _)| *number >= 0.0)
-        .map(|(number, size)| (number * size as f64) as u64)
-        .ok_or_else(|| "write an amount such as `20 GiB` or `500 MiB`".to_owned())
+    let size = text.parse::<bytesize::ByteSize>();
+    size.map(|size| size.as_u64()).map_err(|_| "write an amount such as `20 GiB` or `500 MiB`".to_owned())
 }
 
 /// Names of the project that a shell can complete.

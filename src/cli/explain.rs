@@ -55,7 +55,7 @@ pub(super) fn plan(common: &Common, args: &PlanArgs) -> Result<()> {
         true => remote::foresee(&project, &cache, args.remote.as_deref(), &args.of.targets)?,
         false => project.forecast(&cache, &args.of.targets)?,
     };
-    // What `run` would refuse is refused here. Outputs that have not changed since a run put them there are its own.
+    // What `run` would refuse is refused here. Outputs that have not changed since a run put them there are not refused.
     let folder = Folder::new(&project.out, false);
     refuse_foreign(&folder, &project.plan, &|i| foreseen[i].is_some(), &cache)?;
     let mut plan = Plan::default();

@@ -1,8 +1,9 @@
 //! `lfs-pipe run --html FILE`: a page about a run, all in one file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::drawing::Drawing;
 use super::picture;
@@ -11,8 +12,8 @@ use crate::cache::Cache;
 use crate::engine::{Ended, end_of, log_name};
 use crate::fault::Result;
 use crate::fingerprint::Fingerprint;
-use crate::paths::write_whole;
-use crate::plan::Node;
+use crate::paths::{absolute, plain, write_whole};
+use crate::plan::{Node, Output};
 use crate::show::{Span, Trace, bytes, count, figure, nodes, span};
 
 /// Only this many bytes at the end of a log are shown, so that the page can be shared.
@@ -46,6 +47,7 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
                     ", in " (span(trace.seconds)) ". Manifest " code { (project.manifest.path.display()) }
                     ", program version " (env!("CARGO_PKG_VERSION")) "."
                 }
+                (pages(file, project, &wanted))
                 h2 { "Graph" }
                 div.wide { (PreEscaped(picture::svg(&drawing))) }
                 h2 { "Timeline" }
@@ -58,6 +60,52 @@ pub(super) fn write(file: &Path, project: &Project, cache: &Cache, trace: &Trace
         }
     };
     write_whole(file, page.into_string())
+}
+
+/// Links to the pages among the outputs: a table, contact sheets, pages for reviewing.
+fn pages(file: &Path, project: &Project, wanted: &[bool]) -> Markup {
+    let from = absolute(file).parent().map(plain).unwrap_or_default();
+    let nodes = project.plan.nodes.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(node, _)| node);
+    let paths = nodes.flat_map(|node| {
+        let of = move |output: &Output| project.out.join(node.folder()).join(&output.path);
+        node.outputs.iter().map(of).flat_map(html_files).map(move |path| (node, path))
+    });
+    let all: Vec<(String, String)> = paths
+        .filter_map(|(node, path)| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            Some((format!("{}: {name}", node.name), link(&from, &plain(&path))))
+        })
+        .collect();
+    html! {
+        @if !all.is_empty() {
+            h2 { "Pages" }
+            ul { @for (name, link) in &all { li { a href=(link) { (name) } } } }
+        }
+    }
+}
+
+/// A page, or the pages in a folder.
+fn html_files(path: PathBuf) -> Vec<PathBuf> {
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|e| e == "html") && path.is_file();
+    match path.read_dir() {
+        Err(_) => Some(path).filter(is_page).into_iter().collect(),
+        Ok(entries) => {
+            let mut all: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_page).collect();
+            all.sort();
+            all
+        }
+    }
+}
+
+/// An address relative to a folder, so that both can be moved together. Both paths are absolute.
+fn link(from: &Path, to: &Path) -> String {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..".to_owned(), from.components().count() - shared);
+    let down = to
+        .components()
+        .skip(shared)
+        .map(|part| utf8_percent_encode(&part.as_os_str().to_string_lossy(), NON_ALPHANUMERIC).to_string());
+    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 /// The generator that a page names.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::{Problem, nearest_or_all};
-use super::value::{Data, Place, Table, Value};
+use super::value::{Data, Table, Value};
 use crate::paths::LONGEST_NAME;
+use crate::problem::{Place, Problem, nearest_or_all};
 
 /// One combination.
 #[derive(Debug, Clone, Default)]

@@ -1,12 +1,10 @@
 //! Reading `pipeline.toml`: variables, `--set`, the matrix, and every mistake with its line.
 //!
 //! The result is a list of [`Draft`]s, one per node, in file order, with every `${...}` filled in. What the parameters of a kind
-//! mean is not known here: see [`crate::plan`].
+//! mean is not known here: see `plan`.
 
-mod excerpt;
 mod matrix;
 mod overrides;
-pub mod problem;
 mod scope;
 mod value;
 
@@ -15,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use problem::{Problem, Problems, Sources, nearest, nearest_or_all, shown};
-pub use value::{Data, Entry, Place, Table, Value, parse};
+pub use crate::problem::{Place, Problem, Problems, Sources, nearest, nearest_or_all, shown};
+pub use value::{Data, Entry, Table, Value, parse};
 
 use crate::fault::{Fault, Result};
 use scope::{Scope, Vars};

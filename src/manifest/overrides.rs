@@ -3,8 +3,8 @@
 //! A name without a dot is a variable (`--set data=/photos` sets `vars.data`); `vars.x`, `pipeline.x` and
 //! `stage.x.y` are taken as written; any other `x.y` is the parameter `y` of the stage `x`.
 
-use super::problem::{Problem, Sources};
-use super::value::{Data, Entry, Place, Table, Value, parse};
+use super::value::{Data, Entry, Table, Value, parse};
+use crate::problem::{Place, Problem, Sources};
 
 /// Puts the values in place; `text` is the manifest's.
 pub(super) fn apply(
@@ -46,7 +46,7 @@ pub(super) fn apply(
         }
         // Only an existing stage can be set: a typing error in its name must not make a new stage.
         if parts[0] == "stage" && !names(root, "stage").contains(&parts[1]) {
-            let help = super::problem::nearest_or_all(parts[1], names(root, "stage"), "stages are");
+            let help = crate::problem::nearest_or_all(parts[1], names(root, "stage"), "stages are");
             wrong.push(
                 Problem::new(format!("there is no stage `{}`", parts[1]), &whole, "named here")
                     .maybe_help(help),
@@ -55,7 +55,7 @@ pub(super) fn apply(
         }
         // A variable that nothing declares and nothing uses is a typing error, too.
         if parts[0] == "vars" && !names(root, "vars").contains(&parts[1]) && !uses(parts[1]) {
-            let help = super::problem::nearest_or_all(parts[1], names(root, "vars"), "variables are");
+            let help = crate::problem::nearest_or_all(parts[1], names(root, "vars"), "variables are");
             wrong.push(
                 Problem::new(format!("there is no variable `{}`", parts[1]), &whole, "named here")
                     .maybe_help(help),

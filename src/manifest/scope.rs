@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::problem::{Problem, nearest_or_all};
 use super::value::{Data, Entry, Table, Value};
+use crate::problem::{Problem, nearest_or_all};
 
 /// The variables of a manifest, those that refer to others filled in.
 pub(super) struct Vars {

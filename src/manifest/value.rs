@@ -1,18 +1,10 @@
 //! A TOML value with its place in the text.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
+
 use toml::de::{DeTable, DeValue};
 
-/// A place in one of the texts that a manifest is made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Index into [`super::Sources`]: 0 is the manifest, others are `--set` arguments.
-    pub source: usize,
-    /// Bytes.
-    pub range: Range<usize>,
-}
+use crate::problem::Place;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

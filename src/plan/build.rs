@@ -14,15 +14,14 @@ use serde_json::Value as Json;
 use super::grounds::{Grounds, Is};
 use super::reference::{self, Stages};
 use super::{
-    COMMAND, CpuDemand, Input, Kinds, KnownKind, Node, Output, Plan, Resources, Source, Work, command,
-    demand, graph, parameter_count, pattern, places, schema,
+    COMMAND, CpuDemand, Input, Kinds, KnownKind, NO_WORKER, Node, Output, Plan, Resources, Source, Work,
+    command, demand, graph, parameter_count, pattern, places, schema,
 };
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::{
     Data, Draft, Entry, Manifest, Place, Problem, Problems, Table, Value, nearest, nearest_or_all, shown,
 };
-use crate::worker::NO_WORKER;
 
 /// Builds the plan of a manifest from the kinds that workers described.
 ///
@@ -536,15 +535,9 @@ impl<'a> Builder<'a> {
     }
 
     fn bytes(&mut self, value: &Value) -> Option<u64> {
-        let units = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
         let found = match &value.data {
             Data::Int(i) => u64::try_from(*i).ok(),
-            Data::Text(text) => units
-                .iter()
-                .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)))
-                .and_then(|(number, size)| Some((number.trim().parse::<f64>().ok()?, size)))
-                .filter(|(number, _)| *number >= 0.0)
-                .map(|(number, size)| (number * size as f64) as u64),
+            Data::Text(text) => text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()),
             _ => None,
         };
         if found.is_none() {

@@ -31,6 +31,10 @@ use crate::manifest::Place;
 /// The kind that needs no worker.
 pub const COMMAND: &str = "command";
 
+/// What to do when there is no worker.
+pub const NO_WORKER: &str =
+    "build `lfs-stages`: `cargo build --release --workspace`; or name a worker with the variable LFS_WORKER";
+
 /// All nodes of a manifest and what they read of each other.
 #[derive(Debug)]
 pub struct Plan {
@@ -116,7 +120,7 @@ pub enum Work {
         /// It may touch nothing but what is declared, the system's files, and these.
         strict: Option<Vec<PathBuf>>,
     },
-    /// A worker, by its index in [`crate::worker::Workers`].
+    /// A worker, by its index among the programs.
     Worker(usize),
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::protocol::{Answer, Asked, Greeting, Job, Outcome};
 use crate::fault::{Fault, Result};
+use lfs_core::messages::{Answer, Asked, Greeting, Job, Outcome};
 
 /// Its name; it is next to this program.
 const PROGRAM: &str = "lfs-remote";

@@ -16,7 +16,7 @@
 mod helper;
 mod layout;
 mod pack;
-pub mod protocol;
+
 mod pull;
 mod push;
 mod transfer;

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::layout::{self, Listing};
 use super::pack::{Places, unpack};
-use super::protocol::{Job, Outcome};
 use super::transfer::{BATCH, Moved, Remote, Wanted};
 use crate::cache::{Look, Scratch, Stored, remove};
 use crate::digest::Digest;
 use crate::fault::{At, Fault, Result};
 use crate::show::bytes;
+use lfs_core::messages::{Job, Outcome};
 
 impl Remote<'_> {
     /// Fetches these results, which the store is known to hold, into the cache.

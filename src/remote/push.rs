@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::layout::{self, Listing};
 use super::pack::{Packed, pack};
-use super::protocol::{Job, MOST_TEXT, Outcome};
 use super::transfer::{BATCH, DAMAGED_HERE, Held, Moved, Remote, Wanted, told};
 use crate::cache::{Scratch, Stored, remove};
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
+use lfs_core::messages::{Job, MOST_TEXT, Outcome};
 
 impl Remote<'_> {
     /// Sends these results, which the cache must have, to the store. `again`: also replaces what is there.

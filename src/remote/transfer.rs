@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::helper::Helper;
 use super::layout::{self, Listing};
-use super::protocol::{Job, Outcome};
 use crate::cache::{Cache, Mirror, Record, Scratch, Stored};
 use crate::fault::{Fault, Result};
 use crate::fingerprint::Key;
+use lfs_core::messages::{Job, Outcome};
 
 /// Results are transferred and recorded in batches of this many bytes.
 pub(super) const BATCH: u64 = 512 << 20;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use console::{Term, measure_text_width};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rustix::process::getpgrp;
 use rustix::stdio::stdin;
@@ -55,7 +56,7 @@ struct Running {
     since: Instant,
     doing: String,
     from: u64,
-    figures: String,
+    figures: Vec<String>,
 }
 
 impl Live {
@@ -76,8 +77,10 @@ impl Live {
     }
 
     fn say(&self, text: &str) {
+        let lines: Vec<String> = text.lines().map(|line| wrapped(line, columns())).collect();
+        let text = lines.join("\n");
         // Without a terminal there is nothing to draw around.
-        if self.all.println(text).is_err() {
+        if self.all.println(&text).is_err() {
             crate::say!("{text}");
         }
     }
@@ -96,7 +99,7 @@ impl Live {
         done: u64,
         total: Option<u64>,
         unit: &str,
-        figures: String,
+        figures: Vec<String>,
     ) {
         let Some(running) = self.nodes.get_mut(node) else { return };
         if running.doing != doing || done < running.from {
@@ -109,21 +112,23 @@ impl Live {
         }
         let seconds = running.since.elapsed().as_secs_f64();
         let rate = if seconds > 0.3 { (done - running.from) as f64 / seconds } else { 0.0 };
-        // The most important part comes first: a narrow terminal cuts the end.
-        let mut text = doing.to_owned();
+        // The most important comes first: a narrow terminal has no room for the last.
+        let mut parts = vec![doing.to_owned()];
         match total.filter(|t| *t > 0) {
             Some(total) => {
-                text += &format!("  {:.0} %", 100.0 * done as f64 / total as f64);
+                parts.push(format!("{:.0} %", 100.0 * done as f64 / total as f64));
                 if rate > 0.0 && total > done {
-                    text += &format!("  {} left", span((total - done) as f64 / rate));
+                    parts.push(format!("{} left", span((total - done) as f64 / rate)));
                 }
             }
-            None => text += &format!("  {} {unit}", count(done)),
+            None => parts.push(format!("{} {unit}", count(done))),
         }
         if rate > 0.0 {
-            text += &format!("  {} {unit}/s", count(rate as u64));
+            parts.push(format!("{} {unit}/s", count(rate as u64)));
         }
-        running.bar.set_message(text + &running.figures);
+        parts.extend(running.figures.iter().cloned());
+        let room = columns().saturating_sub(BESIDE + measure_text_width(node));
+        running.bar.set_message(fitting(parts, room));
         self.state();
     }
 }
@@ -186,7 +191,7 @@ impl Subscriber for Live {
                         since: Instant::now(),
                         doing: String::new(),
                         from: 0,
-                        figures: String::new(),
+                        figures: Vec::new(),
                     }
                 });
                 running.bar.set_message(if waiting { "another run computes it" } else { "" });
@@ -197,7 +202,7 @@ impl Subscriber for Live {
                 // The rate is shown already.
                 let rate = format!("{unit}/s");
                 let figures = figures.iter().filter(|(k, _)| **k != rate);
-                let figures = figures.map(|(k, v)| format!("  {k} {}", figure(*v))).collect();
+                let figures = figures.map(|(k, v)| format!("{k} {}", figure(*v))).collect();
                 self.progress(node, doing, *done, *total, unit, figures);
                 return;
             }
@@ -224,9 +229,68 @@ impl Subscriber for Live {
     }
 }
 
+/// The columns of a bar beside its node's name and its message: the spinner, the time, spaces.
+const BESIDE: usize = 12;
+
+/// The width of the terminal.
+fn columns() -> usize {
+    usize::from(Term::stderr().size().1)
+}
+
+/// The first parts of a message for which there is room; the first of all in any case.
+fn fitting(parts: Vec<String>, room: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        if !text.is_empty() {
+            if measure_text_width(&text) + 2 + measure_text_width(&part) > room {
+                break;
+            }
+            text += "  ";
+        }
+        text += &part;
+    }
+    text
+}
+
+/// A line that is too long, wrapped between words. A line of a log stays as it is, to be copied.
+fn wrapped(line: &str, columns: usize) -> String {
+    if line.trim_start().starts_with('|') {
+        return line.to_owned();
+    }
+    let options = textwrap::Options::new(columns).subsequent_indent(INDENT).break_words(false);
+    textwrap::fill(line, options)
+}
+
+/// Where the text of a line begins, after the state.
+const INDENT: &str = "            ";
+
 fn style(template: &str) -> ProgressStyle {
     // A template that does not parse would be a bug in this file: the default is drawn instead.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_with_a_whole_part() {
+        let parts = || ["epoch 2 of 12", "30 %", "4 s left"].map(str::to_owned).to_vec();
+        assert_eq!(fitting(parts(), 80), "epoch 2 of 12  30 %  4 s left");
+        assert_eq!(fitting(parts(), 28), "epoch 2 of 12  30 %");
+        assert_eq!(fitting(parts(), 3), "epoch 2 of 12");
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words_and_those_of_a_log_are_not() {
+        let line = "  \u{1b}[33mwarning\u{1b}[0m   node: one two three four five";
+        assert_eq!(
+            wrapped(line, 28),
+            "  \u{1b}[33mwarning\u{1b}[0m   node: one two\n            three four five"
+        );
+        let log = format!("            | {}", "long ".repeat(20));
+        assert_eq!(wrapped(&log, 28), log);
+    }
 }

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use bytesize::ByteSize;
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub use report::Report;
 pub use trace::{Span, Trace};
 
@@ -97,11 +98,7 @@ pub(crate) fn nodes(n: usize) -> String {
 
 /// An amount of bytes: `512 B`, `3.2 MiB`.
 pub(crate) fn bytes(n: u64) -> String {
-    let units = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match units.into_iter().find(|(_, size)| n >= *size) {
-        Some((unit, size)) => format!("{:.1} {unit}", n as f64 / size as f64),
-        None => format!("{n} B"),
-    }
+    ByteSize::b(n).display().iec().to_string()
 }
 
 /// A bar for this many bytes, on standard error; with `quiet`, nowhere.
@@ -116,15 +113,7 @@ pub(crate) fn bytes_bar(total: u64, quiet: bool) -> ProgressBar {
 
 /// A count with separators between thousands.
 pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
+    HumanCount(n).to_string()
 }
 
 /// A number with four significant digits.

@@ -13,7 +13,7 @@ pub use process::{Heard, Worker};
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::manifest::{Manifest, Problem, Problems, WorkerEntry};
-use crate::plan::{Kinds, KnownKind};
+use crate::plan::{Kinds, KnownKind, NO_WORKER};
 
 /// A program that speaks the worker protocol.
 #[derive(Debug, Clone)]
@@ -135,10 +135,6 @@ fn own_files(command: &[String], folder: &Path) -> Vec<PathBuf> {
     let others = command.iter().map(|text| folder.join(text)).filter(|path| path.is_file());
     program.into_iter().chain(others).collect()
 }
-
-/// What to do when there is no worker.
-pub const NO_WORKER: &str =
-    "build `lfs-stages`: `cargo build --release --workspace`; or name a worker with the variable LFS_WORKER";
 
 /// The variable that names another worker instead of the one next to this program.
 const WORKER: &str = "LFS_WORKER";

@@ -1,4 +1,4 @@
-//! Puts this crate's sources into it, and says where libtorch lies.
+//! Embeds this crate's sources, and sets the run-time search path of libtorch.
 
 fn main() {
     lfs_source::emit();

@@ -1,4 +1,4 @@
-//! Puts this crate's sources into it.
+//! Embeds this crate's sources.
 
 fn main() {
     lfs_source::emit();

@@ -1,7 +1,7 @@
 //! Readers under mutated input: no panic, and no more memory than the input warrants.
 //!
 //! Each target takes real texts, mutates them, and reads the result. Two seconds each by default;
-//! `LFS_FUZZ_SECONDS=600` (`just fuzz`) for a campaign. A failing input is printed with the panic's message.
+//! `LFS_FUZZ_SECONDS=600` (`just fuzz`) for a campaign. A failing input is written to a file that the panic names.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -237,6 +237,15 @@ fn a_page_about_a_run_is_self_contained_and_works_in_a_browser() {
     assert!(run().status.success());
     let page = p.read("page.html");
     assert!(page.contains("1 executed, 3 cached"), "{page}");
+    assert!(!page.contains("<h2>Pages</h2>"), "no output is a page");
+    p.write("pipeline.toml", &(p.read("pipeline.toml") + "[stage.pages]\nkind = \"command\"\noutput.one = \"a #1.html\"\n\
+        output.more = \"more\"\nrun = \"echo > \\\"$OUT_one\\\"; mkdir $OUT_more; echo > $OUT_more/b.html; echo > $OUT_more/c.txt\"\n"));
+    assert!(run().status.success());
+    let page = p.read("page.html");
+    for link in ["out/pages/a%20%231%2Ehtml\">pages: a #1.html", "out/pages/more/b%2Ehtml\">pages: b.html"] {
+        assert!(page.contains(link), "{page}");
+    }
+    assert!(!page.contains("c.txt\">"));
     let browser = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
         .find(|b| std::process::Command::new(b).arg("--version").output().is_ok());
@@ -252,6 +261,6 @@ fn a_page_about_a_run_is_self_contained_and_works_in_a_browser() {
         .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
     // The script has run: it counts the nodes.
-    assert!(dom.contains("4 of 4"), "{dom}");
-    assert_eq!(dom.matches("<details class=\"node\"").count(), 4);
+    assert!(dom.contains("5 of 5"), "{dom}");
+    assert_eq!(dom.matches("<details class=\"node\"").count(), 5);
 }

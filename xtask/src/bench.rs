@@ -15,7 +15,7 @@ const LAYERS: usize = 10;
 const WIDTH: usize = 100;
 const GIB: usize = 2;
 
-/// Builds and measures: start, a run of 1,000 stages with nothing to do, hashing of a large input.
+/// Builds and measures: start, a no-op run of 1,000 stages, hashing of a large input.
 ///
 /// # Errors
 /// When the build fails or a measured program does.
@@ -70,7 +70,7 @@ fn layers(program: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One stage that reads a file of 2 GiB: the first look hashes it, the second trusts its stat.
+/// One stage that reads a file of 2 GiB: the first run hashes it, the second trusts its stat.
 fn big(host: &Host, program: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).doing("create", folder)?;
     let data = folder.join("big.bin");
@@ -129,7 +129,7 @@ fn align(program: &Path, folder: &Path) -> Result<()> {
         let images = text.lines().filter_map(|l| number(l, "\"total\":")).fold(f64::NAN, f64::max);
         rates.push(-images / seconds);
     }
-    // Negative while sorted, so that the fastest stands first as everywhere.
+    // Negative while sorted, so that the fastest comes first as everywhere.
     rates.sort_by(f64::total_cmp);
     let cell = |i: usize| format!("{:.0} /s", -rates[i]);
     println!("{:<44} {:>10} {:>10} {:>10}   > 2000 /s", "images through align", cell(0), cell(1), cell(2));
@@ -143,7 +143,7 @@ fn number(line: &str, key: &str) -> Option<f64> {
     rest[..end].trim().parse().ok()
 }
 
-/// Milliseconds that a program takes; its output is thrown away.
+/// Milliseconds that a program takes; its output is discarded.
 fn time(command: &mut Command) -> Result<f64> {
     let begun = Instant::now();
     let out = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();

@@ -19,7 +19,7 @@ pub fn run(host: &Host, args: &[&str]) -> Result<ExitCode> {
     Ok(code(status))
 }
 
-/// Runs a manifest where the person stands, so that paths in `rest` are theirs. `settings` are values of `--set`.
+/// Runs a manifest in the user's current folder, so that paths in `rest` are relative to it. `settings` are values of `--set`.
 ///
 /// # Errors
 /// When the program cannot be started; a run that fails gives its own exit code.
@@ -92,7 +92,7 @@ pub fn check(host: &Host) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All that a build needs beside Rust.
+/// All that a build needs besides Rust.
 fn ready(host: &Host) -> Result<()> {
     host.compiler()?;
     libtorch::lean(host)
@@ -117,7 +117,7 @@ fn cargo(host: &Host) -> Command {
     tidy(host, own.unwrap_or_else(|| OsString::from("cargo")))
 }
 
-/// A command in the root, without what cargo told this program about itself: seen by build scripts, it would make
+/// A command in the root, without the variables that cargo set for this program: seen by build scripts, they would make
 /// them run again whenever a plain `cargo build` and this program take turns.
 fn tidy(host: &Host, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = host.command(program);

@@ -56,7 +56,7 @@ fn collect(host: &Host, program: &Path, staging: &Path) -> Result<Vec<Packed>> {
     let built = |name: &str| -> Result<Vec<u8>> {
         let (from, to) = (program.with_file_name(name), staging.join(name));
         fs::copy(&from, &to).doing("copy", &from)?;
-        // Smaller, with the same results; without `strip` it is left as it is.
+        // Smaller, with the same results; without `strip` it is packed unchanged.
         if let Some(strip) = host.find("strip") {
             let _ = host.command(strip).arg(&to).stderr(Stdio::null()).status();
         }

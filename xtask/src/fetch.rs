@@ -67,7 +67,7 @@ fn sha256(path: &Path) -> Result<String> {
     }
 }
 
-/// Runs pip. Gives what it said when it failed.
+/// Runs pip. Returns its messages if it failed.
 fn download(
     host: &Host,
     pip: &Pip,
@@ -78,9 +78,9 @@ fn download(
 ) -> Result<Option<String>> {
     let list = staging.join("requirements.txt");
     fs::write(&list, requirements(missing)).doing("write", &list)?;
-    // pip downloads to a temporary folder first: on the disk whose free space was looked at.
+    // pip downloads to a temporary folder first: it must be on the disk whose free space was checked.
     let scratch = staging.join("tmp");
-    // What a killed call left. Not to be insisted on: its pip may live a moment longer.
+    // What a killed call left. This may fail: its pip may live a moment longer.
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).doing("create", &scratch)?;
     let mut command = pip.command(host);
@@ -106,7 +106,7 @@ fn download(
     Ok((!ok).then_some(said))
 }
 
-/// Runs a command: its progress goes to our standard error, its complaints are kept.
+/// Runs a command: its progress goes to our standard error, its error messages are kept.
 fn run(command: &mut Command) -> Result<(bool, String)> {
     let name = command.get_program().to_os_string();
     let started =
@@ -129,7 +129,7 @@ fn broken(wheel: &Wheel) -> Stop {
         ))
 }
 
-/// pip's own words, turned into what to do.
+/// pip's own messages, turned into what to do.
 fn explain(said: &str, wheel: &Wheel, recipe: &Recipe) -> Stop {
     if said.contains("DO NOT MATCH THE HASHES") {
         return broken(wheel);

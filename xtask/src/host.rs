@@ -92,7 +92,7 @@ impl Host {
         .code(2))
     }
 
-    /// Checks that C++ can be compiled, before minutes of work end for the lack of it.
+    /// Checks that C++ can be compiled, before minutes of work fail for lack of a compiler.
     ///
     /// # Errors
     /// When there is no compiler.
@@ -122,7 +122,7 @@ impl Host {
         })
     }
 
-    /// Free space in bytes on the disk of `folder`; none where `df` cannot tell.
+    /// Free space in bytes on the disk of `folder`; none if `df` does not report it.
     pub fn free_space(&self, folder: &Path) -> Option<u64> {
         let out = self.command(self.find("df")?).arg("-Pk").arg(folder).output().ok()?;
         let text = String::from_utf8_lossy(&out.stdout);

@@ -1,4 +1,4 @@
-//! The libraries, from nothing: staged beside their place, checked, and put there by a rename.
+//! The libraries, from nothing: staged next to their place, checked, and moved there by a rename.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -126,7 +126,7 @@ fn fill(host: &Host, recipe: &Recipe, staging: &Path, tree: &Path) -> Result<()>
         .help("free some space, or move the repository to another disk")
         .code(2));
     }
-    // Git is to look past both folders, wherever the repository's own list of ignored files ends.
+    // Git must ignore both folders, even if the repository's own list of ignored files does not name them.
     let ignore = staging.join(".gitignore");
     fs::write(&ignore, "*\n").doing("write", &ignore)?;
     let wheels = fetch::wheels(host, &pip, recipe, staging)?;
@@ -169,7 +169,7 @@ fn strip(host: &Host, library: &Path) {
     }
 }
 
-/// Puts `tree` in its place. What was there goes to `old`, and is removed with the staging folder.
+/// Puts `tree` in its place. A tree that was there is moved to `old`, and is removed with the staging folder.
 fn publish(tree: &Path, place: &Path, old: &Path) -> Result<()> {
     if old.exists() {
         fs::remove_dir_all(old).doing("remove", old)?;
@@ -177,7 +177,7 @@ fn publish(tree: &Path, place: &Path, old: &Path) -> Result<()> {
     if place.exists() {
         fs::rename(place, old).doing("move away", place)?;
     }
-    // Stopped between the two renames, the next call finds a complete tree in the staging folder.
+    // If the process stops between the two renames, the next call finds a complete tree in the staging folder.
     fs::rename(tree, place).doing("create", place)
 }
 
@@ -197,7 +197,7 @@ fn stamp_text(folder: &Path, recipe: &Recipe) -> String {
     text
 }
 
-/// The files right in a folder and their sizes, sorted by name.
+/// The files directly in a folder and their sizes, sorted by name.
 fn sizes(folder: &Path) -> Vec<(PathBuf, u64)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     let mut all: Vec<_> = entries.filter_map(|p| Some((p.clone(), p.metadata().ok()?.len()))).collect();

@@ -84,7 +84,7 @@ pub fn portable(host: &Host) -> Result<ExitCode> {
     Err(Stop::new(format!("files differ:\n  {}", differing.join("\n  "))))
 }
 
-/// Where a run is made, and as what.
+/// A run of the pipeline, natively or with an emulated worker.
 struct Place {
     name: String,
     program: PathBuf,
@@ -104,7 +104,7 @@ impl Place {
         }
     }
 
-    /// The worker alone is emulated: it computes.
+    /// Only the worker is emulated: it does the computation.
     fn emulated(host: &Host, program: &Path, folder: &Path, name: &str) -> Result<Self> {
         let place = Self::new(host, program, folder, name);
         std::fs::create_dir_all(&place.folder).doing("create", &place.folder)?;
@@ -136,7 +136,7 @@ impl Place {
         Err(Stop::new(format!("{}: the run failed:\n{}", self.name, String::from_utf8_lossy(&said.stderr))))
     }
 
-    /// What it gave, by path; not what the runner notes for itself.
+    /// Its outputs, by path; without the runner's own notes.
     fn files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let root = self.folder.join("out");
         let (mut all, mut folders) = (BTreeMap::new(), vec![root.clone()]);

@@ -29,9 +29,9 @@ pub struct Recipe {
     pub platforms: &'static [&'static str],
     /// Members to keep: a path, or a folder when it ends in `/`.
     pub keep: &'static [&'static str],
-    /// Whether `libtorch.so` is made to stand for `libtorch_cpu.so`, so that `-ltorch` resolves.
+    /// Whether `libtorch.so` is made a link to `libtorch_cpu.so`, so that `-ltorch` resolves.
     pub link_torch: bool,
-    /// Libraries whose symbol tables are cut off where `strip` is at hand: smaller, same results.
+    /// Libraries whose symbol tables are removed if `strip` is available: smaller, same results.
     pub strip: &'static [&'static str],
     /// Free space in bytes that fetching and unpacking needs at its peak.
     pub space: u64,
@@ -59,8 +59,8 @@ const CUPTI: Wheel = Wheel {
     sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
 };
 
-/// What building and a run on the CPU need: 415 MB. The headers of CUDA are for the part of the programs that GPUs run. `libtorch_cpu.so` wants libcudart and libcupti even there,
-/// and finds them by its own run path.
+/// What building and a run on the CPU need: 415 MB. The headers of CUDA are for the part of the programs that GPUs run.
+/// `libtorch_cpu.so` needs libcudart and libcupti even there, and finds them by its own run path.
 pub const LEAN: Recipe = Recipe {
     folder: ".libtorch",
     title: "libtorch 2.11.0",

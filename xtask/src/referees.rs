@@ -1,21 +1,21 @@
 //! Python packages against which tests compare: the original libraries of file formats and protocols.
 //!
-//! They live in a virtual environment of their own below `target`, made anew when one of the lists changes. Where it cannot be made
-//! (no package registry, no `venv`), the tests that need them say that they are skipped.
+//! They are in a virtual environment of their own below `target`, which is created again when one of the lists changes. If it cannot be
+//! created (no package registry, no `venv`), the tests that need them report that they are skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::host::Host;
 
-/// The lists of packages, a line `name==version` each, with what `pip install` is told beside. Those of the second are installed without
-/// the old versions of others that they ask for: their own files are all that tests use.
+/// The lists of packages, one `name==version` per line, with further arguments of `pip install`. Those of the second list are installed
+/// without the old versions of others that they require: tests use only their own files.
 const LISTS: [(&str, &[&str]); 2] =
     [("tests/referees.txt", &[]), ("tests/referees-alone.txt", &["--no-deps"])];
-/// What tests look for.
+/// The variable that tests read.
 pub const VARIABLE: &str = "LFS_PYTHON";
 
-/// A Python with the packages; the one that is exported, if there is one. None where none can be had, which is said.
+/// A Python with the packages; the exported one, if there is one. None if it cannot be created, which is reported.
 pub fn python(host: &Host) -> Option<PathBuf> {
     if let Some(own) = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
         return Some(PathBuf::from(own));

@@ -1,5 +1,5 @@
 //! `cargo xtask reproduce TABLE [DIR] [-- ARGS]`: a table of the paper from the data sets below a folder, or, without
-//! them, a rehearsal of it on a made world. What is missing is told before anything is compiled.
+//! them, a rehearsal of it on a made world. What is missing is reported before anything is compiled.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,14 +14,14 @@ use crate::stop::{Doing, Result, Stop};
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
-    /// Where the person stands: paths are relative to it.
+    /// The user's current folder: paths are relative to it.
     from: Option<&'a str>,
     table: &'a str,
     folder: Option<&'a str>,
     rest: Vec<&'a str>,
 }
 
-/// Reads the words behind `reproduce`.
+/// Reads the words after `reproduce`.
 fn asked<'a>(words: &[&'a str]) -> Result<Asked<'a>> {
     let (from, words) = match words {
         ["--from", from, rest @ ..] => (Some(*from), rest),
@@ -57,7 +57,7 @@ pub fn reproduce(host: &Host, words: &[&str]) -> Result<ExitCode> {
     match (asked.folder, table.rehearsal) {
         (Some(folder), _) => {
             let folder = folder_at(&here, folder).or_else(|stop| {
-                // Whoever mistyped it may not know yet what must be in it.
+                // A user who mistyped it may not know yet what it must contain.
                 say(&checklist(table, &here.join(folder)).0)?;
                 Err(stop)
             });
@@ -220,10 +220,10 @@ fn thousands(n: u64) -> String {
     out
 }
 
-/// Says something at once: what is compiled or run next says more.
+/// Prints a text at once, before the output of what is compiled or run next.
 fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    // Whoever listens may have gone; the work is still to be done.
+    // The reader may be gone; the work must still be done.
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(e).doing("write", Path::new("the output"))

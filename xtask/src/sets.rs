@@ -171,11 +171,11 @@ pub struct Table {
     pub sets: &'static [Set],
     /// Images that are left to train on, without persons of test sets.
     pub trained_on: u64,
-    /// How often these are passed over, in all trainings together.
+    /// The number of epochs over these images, in all trainings together.
     pub passes: u64,
-    /// The arithmetic of it.
+    /// How this number is computed.
     pub sum: &'static str,
-    /// Models whose embeddings of the test sets are taken.
+    /// Models with which embeddings of the test sets are computed.
     pub models: u64,
     /// The settings that make the rehearsal one of this table; none where there is no rehearsal.
     pub rehearsal: Option<Rehearsal>,
@@ -186,7 +186,7 @@ pub struct Table {
 pub struct Rehearsal {
     /// Settings of `pipelines/rehearse.toml`, as `--set` takes them.
     pub settings: &'static [&'static str],
-    /// Minutes on two cores: of one's own, and shared with other work. Measured for table 2.
+    /// Minutes on two cores: without and with other work on them. Measured for table 2.
     pub minutes: &'static str,
 }
 
@@ -287,7 +287,7 @@ pub const TABLES: [Table; 7] = [
 
 /// Images a second that two processor cores train on, with MobileFaceNet at 112 x 112: what forecasts assume.
 pub const TRAINED: u64 = 30;
-/// Images a second whose embeddings two cores take: a training step is about three times as much work.
+/// Images a second whose embeddings two cores compute: a training step is about three times as much work.
 pub const EMBEDDED: u64 = 90;
 
 impl Table {
@@ -296,7 +296,7 @@ impl Table {
         TABLES.iter().find(|t| t.name == name)
     }
 
-    /// Days that a set takes on two cores: to train on the first, to take the embeddings of the others.
+    /// Days that a set takes on two cores: to train on the first, to compute the embeddings of the others.
     pub fn days(&self, set: &Set) -> f64 {
         let seconds = match self.sets.first() == Some(set) {
             true => (self.trained_on * self.passes) as f64 / TRAINED as f64,
@@ -306,12 +306,12 @@ impl Table {
     }
 }
 
-/// Whether a part is there, and if not, what is.
+/// Whether a part is available, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum There {
-    /// It is.
+    /// It is available.
     Found,
-    /// It is not, for this reason where there is one to tell.
+    /// It is missing, with the reason if there is one.
     Missing(String),
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask reproduce`: what is needed is told before anything is compiled, and what is run is what was asked for.
+//! `cargo xtask reproduce`: what is needed is reported before anything is compiled, and what is run is what was asked for.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A checkout with a cargo that only takes note, a folder to stand in, and an `lfs-pipe` that says what it is asked.
+/// A checkout with a cargo that only records its calls, a current folder, and an `lfs-pipe` that prints its arguments.
 struct Checkout(tempfile::TempDir);
 
 impl Checkout {
@@ -124,7 +124,7 @@ fn what_is_there_is_found_and_the_rest_alone_is_missing() {
 }
 
 #[test]
-fn what_is_of_the_wrong_kind_is_missing_and_the_reason_is_told() {
+fn what_is_of_the_wrong_kind_is_missing_and_the_reason_is_reported() {
     let checkout = Checkout::new();
     checkout.stand_ins("sets", &["casia-webface", "casia-webface.landmarks.tsv/"]);
     std::os::unix::fs::symlink("nowhere", checkout.at("sets/rfw")).unwrap();
@@ -135,12 +135,12 @@ fn what_is_of_the_wrong_kind_is_missing_and_the_reason_is_told() {
 }
 
 #[test]
-fn with_all_of_it_there_the_manifest_of_the_table_is_run_where_the_person_stands() {
+fn with_all_of_it_there_the_manifest_of_the_table_is_run_in_the_current_folder() {
     let checkout = Checkout::new();
     checkout.stand_ins("standing here/my data", &TABLE_2);
     let (code, out, err) = checkout.call(&["table2", "my data", "--set", "seeds=[0, 1]", "-q"]);
     assert!(checkout.compiled(), "{err}");
-    // The run's own exit code comes back.
+    // The run's own exit code is returned.
     assert_eq!(code, 3, "{out}{err}");
     assert_eq!(out.matches("  found ").count(), 3, "{out}");
     let expected = [

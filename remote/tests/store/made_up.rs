@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lfs_pipe::digest::Digest;
+use lfs_core::digest::Digest;
 
 use super::wrong::{filled, held, pulls, runs};
 
@@ -79,7 +79,7 @@ fn a_list_with_names_that_no_files_can_have_spoils_its_own_result_alone() {
             "files": files.collect::<Vec<_>>(),
             "packs": [{ "digest": digest(pack.as_bytes()), "files": names.len() }],
         });
-        let folder = lfs_pipe::digest::fold(names.iter().map(|name| (*name, false, digest(b"xy"))));
+        let folder = lfs_core::digest::fold(names.iter().map(|name| (*name, false, digest(b"xy"))));
         write_sealed(&name_of("folders", &folder), &list);
         let blob = name_of("blobs", &digest(pack.as_bytes()));
         std::fs::create_dir_all(blob.parent().unwrap()).unwrap();

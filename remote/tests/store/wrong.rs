@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lfs_pipe::digest::Digest;
-use lfs_pipe::remote::protocol::{Answer, Asked, Job, Outcome};
+use lfs_core::digest::Digest;
+use lfs_core::messages::{Answer, Asked, Job, Outcome};
 
 use super::faulty::{ALL, Fault, Faulty, REDIRECTIONS};
 use super::support::{self, Project, Ran, files};

@@ -1,10 +1,10 @@
-//! Unpacks archives that nobody vouches for.
+//! Unpacks untrusted archives.
 //!
-//! Every path must stay below the target folder, nothing is written twice, links are refused, and the content may not be
-//! larger than the archive's size allows.
+//! Every path must stay below the target folder, duplicate entries and links are refused, and the total size is limited by the size
+//! of the archive.
 //!
-//! Names are UTF-8. In a zip archive, a name that is not is read by code page 437, as the format says for entries without the
-//! flag for UTF-8, and that is told; with the flag, and in a tar archive, it is refused.
+//! Names are UTF-8. In a zip archive, a name without the UTF-8 flag that is not valid UTF-8 is decoded with code page 437, as the
+//! format specifies, with a warning. An invalid name with the flag, or in a tar archive, is refused.
 
 mod twice;
 
@@ -15,10 +15,10 @@ use std::path::{Component, Path, PathBuf};
 
 use lfs_stage::{Failure, IoContext, Result};
 
-/// What any archive may unfold into, whatever its size.
+/// The total size that is allowed for any archive, whatever its own size.
 const FREE: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 
-/// The archive formats, told apart by their first bytes.
+/// The archive formats, recognised by their first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Zip,
@@ -26,7 +26,7 @@ pub(crate) enum Format {
     TarGz,
 }
 
-/// What a file is, if it is an archive.
+/// The format of a file, if it is an archive.
 pub(crate) fn format(path: &Path) -> Result<Option<Format>> {
     let mut start = Vec::new();
     File::open(path).and_then(|f| f.take(512).read_to_end(&mut start)).doing("read", path)?;
@@ -38,7 +38,7 @@ pub(crate) fn format(path: &Path) -> Result<Option<Format>> {
     })
 }
 
-/// Unpacks an archive into an empty folder; what it returns a person should know.
+/// Unpacks an archive into an empty folder; returns a warning for the user, if any.
 pub(crate) fn unpack(path: &Path, format: Format, target: &Path, ratio: u32) -> Result<Option<String>> {
     let size = std::fs::metadata(path).doing("read", path)?.len();
     let budget = FREE + size.saturating_mul(u64::from(ratio));
@@ -66,7 +66,7 @@ fn zip(mut file: BufReader<File>, out: &mut Unpack<'_>) -> Result<Option<String>
         let mut entry = archive.by_index(i).map_err(damaged)?;
         let name = match String::from_utf8(entry.name_raw().to_vec()) {
             Ok(name) => name,
-            // What the reader makes of it: by code page 437, or with marks for what is no UTF-8 though it is said to be.
+            // The zip crate decodes with code page 437, or inserts replacement characters if the UTF-8 flag is set wrongly.
             Err(e) if entry.name().contains('\u{fffd}') => return Err(not_utf8(e.as_bytes())),
             Err(_) => {
                 guessed.push(format!("`{}`", entry.name()));
@@ -97,7 +97,7 @@ fn not_utf8(name: &[u8]) -> Failure {
 }
 
 fn is_there_twice(name: &str) -> Failure {
-    Failure::new(format!("the entry `{name}` is there twice"))
+    Failure::new(format!("the entry `{name}` appears twice"))
         .help("it is ambiguous which of the two is meant: pack the files again")
 }
 
@@ -113,11 +113,11 @@ fn tar(mut reader: impl Read, out: &mut Unpack<'_>) -> Result<()> {
         } else if kind.is_symlink() || kind.is_hard_link() {
             return Err(link(&name));
         } else {
-            // Folders are made with their files; devices and the like are nothing that a data set needs.
+            // Folders are created with their files; data sets need no devices or other special entries.
             out.entry(&name)?;
         }
     }
-    // To the very end: only there does a compressed file say whether it is whole.
+    // Read to the end, where a compressed file has its checksum.
     let rest = std::io::copy(&mut reader.take(out.left + 1), &mut std::io::sink()).map_err(damaged)?;
     out.spend(rest)
 }
@@ -146,7 +146,7 @@ impl Unpack<'_> {
         Ok(())
     }
 
-    /// Counts an entry; also one without content costs something.
+    /// Counts an entry; an empty one counts as one block.
     fn entry(&mut self, name: &str) -> Result<()> {
         self.spend(512)?;
         safe(name).map(|_| ())
@@ -169,7 +169,7 @@ impl Unpack<'_> {
     }
 }
 
-/// The entry's path, when it stays below the target.
+/// The path of the entry, if it stays below the target.
 fn safe(name: &str) -> Result<PathBuf> {
     let name = name.replace('\\', "/");
     if name.starts_with('/') {
@@ -179,7 +179,7 @@ fn safe(name: &str) -> Result<PathBuf> {
         ))
         .help("pack the files again with paths below their folder"));
     }
-    // `C:` is a drive; any other colon is a letter like others.
+    // `C:` is a drive; other colons are ordinary characters.
     let is_drive = |part: &str| matches!(part.as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic());
     let mut path = PathBuf::new();
     for part in Path::new(&name).components() {

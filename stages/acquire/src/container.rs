@@ -1,4 +1,4 @@
-//! Containers: one image after the other from what holds them to the data set, in constant memory.
+//! Containers: streams the images of a container into the data set, in constant memory.
 
 mod colours;
 mod crops;
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options, source: &Path, cx: &Context<'_>) -> Result<
     taker.finish(layout, format)
 }
 
-/// The container in the source.
+/// The path of the container in the source.
 fn root(options: &Options, source: &Path) -> Result<PathBuf> {
     let Some(within) = options.within() else { return Ok(source.to_owned()) };
     let root = source.join(within);
@@ -49,7 +49,7 @@ fn root(options: &Options, source: &Path) -> Result<PathBuf> {
         .help(format!("it holds at its top: {}", tree.top())))
 }
 
-/// Reads the one container that is the source, and says what it is.
+/// Reads the container at the root, and returns the name of its format.
 fn one(options: &Options, root: &Path, taker: &mut Taker<'_>) -> Result<&'static str> {
     let format = container::format(root).map_err(failure)?;
     if format.name == "recordio" {
@@ -74,7 +74,7 @@ fn one(options: &Options, root: &Path, taker: &mut Taker<'_>) -> Result<&'static
     Ok(format.name)
 }
 
-/// Holds crops to the size that the container says; `who` says it.
+/// Requires crops to have the size that the container states; `who` names the place in error messages.
 fn expect(options: &Options, container: &dyn Container, who: &str, taker: &mut Taker<'_>) -> Result<()> {
     match container.side() {
         Some(side) if options.crops => taker.crops.expect(who, side).map_err(failure),
@@ -88,7 +88,7 @@ fn take(container: &dyn Container, taker: &mut Taker<'_>) -> Result<()> {
     taker.end("the images")
 }
 
-/// Refuses what cannot train.
+/// Refuses containers that cannot be used for training.
 fn judge(format: &Format, taker: &Taker<'_>) -> Result<()> {
     if taker.images == 0 {
         return Err(Failure::new(format!("the container ({}) holds no image", format.about)));
@@ -113,7 +113,7 @@ fn judge(format: &Format, taker: &Taker<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What lies beside an InsightFace training set: its index, and its test sets, which must fit before a training starts.
+/// Checks the files beside an InsightFace training set: its index, and its test sets, which must match before a training starts.
 fn beside(options: &Options, root: &Path, rec: &RecordIo, taker: &mut Taker<'_>) -> Result<()> {
     if !rec.has_index() && options.index == Index::Required {
         let name = rec.index().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -130,7 +130,7 @@ fn beside(options: &Options, root: &Path, rec: &RecordIo, taker: &mut Taker<'_>)
     if options.crops { pairs::look_over(root, taker) } else { Ok(()) }
 }
 
-/// A message about data.
+/// Converts an error about data.
 fn failure(e: DataError) -> Failure {
     Failure::new(e.to_string())
 }

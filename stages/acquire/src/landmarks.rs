@@ -1,4 +1,4 @@
-//! Landmarks of a whole set, from a list.
+//! Landmarks of a whole set from a list.
 
 mod ends;
 
@@ -15,10 +15,10 @@ use crate::planned::Planned;
 use crate::tree::Tree;
 use ends::{Ends, Found};
 
-/// The lines of a landmark list; no points where a detector found none.
+/// The lines of a landmark list; a line has no points if a detector found no face.
 pub(crate) type Entries = Vec<(String, Option<Points>)>;
 
-/// Parts of a set that lists of the whole set keep in folders of their own.
+/// Names of the parts of a set that have separate folders in a list of the whole set.
 const PARTS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "testing"];
 
 /// Reads a landmark list.
@@ -26,21 +26,21 @@ pub(crate) fn read(text: &str, what: &str) -> Result<Entries> {
     list::read_all(text).map_err(|e| Failure::new(format!("{what}: {e}")))
 }
 
-/// A line that fits a face.
+/// A line that matches a face.
 struct Line<'a> {
     path: &'a str,
-    /// What stands in the path before the face's name.
+    /// The part of the path before the name of the face.
     before: &'a str,
     exact: bool,
     points: Option<Points>,
 }
 
-/// Gives every face its points from a list, by the end of the path that the list writes: `/data/lfw/A/A_0001.jpg` is the face
-/// `A/A_0001.jpg`, and so is `A_0001.jpg` where no other face is called so. An image may have another ending than the list writes,
-/// but a line that names a file that is there is of that file. Of several lines for a face, those count that write its name as it
-/// is, and of these, those whose path agrees best with `within`, the face's folder in the source.
+/// Assigns each face its points from a list, by the end of the path in the list: `/data/lfw/A/A_0001.jpg` matches the face
+/// `A/A_0001.jpg`, and so does `A_0001.jpg` if no other face has this name. The file extension in the list may differ from that of
+/// the image, unless a file with the extension in the list exists. If several lines match a face, those with its exact name take
+/// precedence, and among these those whose path agrees best with `within`, the folder of the faces in the source.
 ///
-/// Faces that the list does not have get none.
+/// Faces without a line get no points.
 pub(crate) fn assign(
     faces: &mut [Planned],
     entries: &Entries,
@@ -136,7 +136,7 @@ pub(crate) fn assign(
     Ok(())
 }
 
-/// The line of a face; the paths of those that are not it but are of another image go to the strangers.
+/// The line of a face; the paths of the other lines, which belong to other images, are added to `strangers`.
 fn choose<'a>(
     face: &str,
     mut lines: Vec<Line<'a>>,
@@ -168,21 +168,21 @@ fn choose<'a>(
     Ok(chosen)
 }
 
-/// A path without its last parts.
+/// The path without its last parts.
 fn before(path: &str, parts: usize) -> &str {
     path.rmatch_indices('/').nth(parts.saturating_sub(1)).map_or("", |(i, _)| &path[..i])
 }
 
-/// How many of the last parts of two folders are the same.
+/// The number of equal last parts of two folders.
 fn agreement(before: &str, within: Option<&str>) -> usize {
     let within = within.unwrap_or_default();
     before.rsplit('/').zip(within.rsplit('/')).take_while(|(a, b)| a == b && !a.is_empty()).count()
 }
 
-/// Whether a path names another part of a set than the one in which the images are.
+/// Whether a path names another part of a set than the one that contains the images.
 fn contradicts(before: &str, within: Option<&str>) -> bool {
     let part = |path: &str| path.rsplit('/').map(str::to_lowercase).find(|p| PARTS.contains(&p.as_str()));
-    // `train` and `training` are one.
+    // `train` and `training` are the same part.
     let same = |a: &str, b: &str| a.starts_with(&b[..b.len().min(3)]);
     match (part(before), within.and_then(part)) {
         (Some(a), Some(b)) => !same(&a, &b),
@@ -190,7 +190,7 @@ fn contradicts(before: &str, within: Option<&str>) -> bool {
     }
 }
 
-/// How a path is compared: composed letters, so that the two ways to write an accent are one.
+/// Normalises a path for comparison: letters are composed, so that both encodings of an accent are equal.
 pub(crate) fn composed(path: &str) -> Cow<'_, str> {
     if path.is_ascii() { Cow::Borrowed(path) } else { Cow::Owned(path.nfc().collect()) }
 }

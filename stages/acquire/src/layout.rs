@@ -1,4 +1,4 @@
-//! The layouts: what is an image, whose, with which landmarks, and which files are the protocol.
+//! The layouts: which files are images, their identities and landmarks, and which files are the protocol.
 
 mod agedb;
 mod cfp;
@@ -21,19 +21,19 @@ use crate::options::Layout;
 use crate::planned::Planned;
 use crate::tree::Tree;
 
-/// What a layout found.
+/// The result of reading a layout.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) faces: Vec<Planned>,
     /// Protocol files, relative to the root of the source.
     pub(crate) lists: Vec<String>,
-    /// What a person should know.
+    /// Messages for the user.
     pub(crate) notes: Vec<String>,
     pub(crate) left_out: LeftOut,
 }
 
-/// Reads a source's layout. `own_landmarks`: whether the set's own landmarks are wanted; `nested`: whether folders between identity
-/// and image are meant.
+/// Reads the layout of a source. `own_landmarks`: whether the set's own landmarks are used; `nested`: whether folders between
+/// identity and image are allowed.
 pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: bool) -> Result<Plan> {
     let mut plan = match layout {
         Layout::Folders => folders::plan(tree, None, own_landmarks, nested),
@@ -59,12 +59,12 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: boo
     Ok(plan)
 }
 
-/// A name without its ending, as names are compared.
+/// A name without its extension, normalised for comparison.
 fn stem(name: &str) -> Cow<'_, str> {
     composed(names::stem(name))
 }
 
-/// What belongs to names, by these without their endings.
+/// Values by their names without extensions.
 fn by_stem<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> HashMap<String, Vec<T>> {
     let mut stems: HashMap<String, Vec<T>> = HashMap::new();
     for (name, of) in all {
@@ -73,12 +73,12 @@ fn by_stem<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> HashMap<String, Ve
     stems
 }
 
-/// The images that there are, to hold lists against.
+/// The existing images, to check lists against.
 struct Known {
     names: HashMap<String, usize>,
-    /// By name without its ending: the images, by their place.
+    /// The indices of the images by name without extension.
     stems: HashMap<String, Vec<usize>>,
-    /// What lists call an image whose file has another ending.
+    /// The names in lists of images whose files have another extension.
     called: RefCell<BTreeMap<usize, String>>,
 }
 
@@ -89,12 +89,12 @@ impl Known {
         Self { names, stems, called: RefCell::default() }
     }
 
-    /// Refuses a name that there is no image for. An image whose file has another ending will be called as the list calls it.
+    /// Refuses a name without an image. An image whose file has another extension gets the name in the list.
     fn need(&self, name: &str, list: &str, line: impl std::fmt::Display) -> Result<()> {
         let both = |what: &str, help: &str| {
             Err(Failure::new(format!("{list}, {line}: the image `{name}` {what}")).help(help.to_owned()))
         };
-        // The name as it is goes before another ending; under both, one image would lose one of its names.
+        // The exact name takes precedence over another extension; an image listed under both would lose one of its names.
         let own = self.names.get(name).map(std::slice::from_ref);
         match own.or_else(|| self.stems.get(&*stem(name)).map(Vec::as_slice)) {
             Some(&[k]) => match self.called.borrow_mut().entry(k).or_insert_with(|| name.to_owned()) {
@@ -110,7 +110,7 @@ impl Known {
         }
     }
 
-    /// Calls images as the lists do.
+    /// Gives images their names in the lists.
     fn call(self, faces: &mut [Planned]) {
         for (k, name) in self.called.into_inner() {
             faces[k].name = name;
@@ -118,12 +118,12 @@ impl Known {
     }
 }
 
-/// Files by their names without endings, for lists that write another one.
+/// Files by name without extension, for lists with another extension.
 #[derive(Default)]
 struct Stems(Option<HashMap<String, Vec<String>>>);
 
 impl Stems {
-    /// The file that a list means by a path below a folder.
+    /// The file to which a path in a list refers, below a folder.
     fn file(&mut self, tree: &Tree, folder: &str, path: &str) -> Result<Option<String>> {
         let name = format!("{folder}/{path}");
         if path.split('/').any(|p| p == "..") {
@@ -141,7 +141,7 @@ impl Stems {
     }
 }
 
-/// The files that lists have named, each with the entry that did.
+/// The files named by lists, with the entry of each.
 #[derive(Default)]
 struct Used(HashMap<String, String>);
 
@@ -157,7 +157,7 @@ impl Used {
         }
     }
 
-    /// Tells how many images of some folders no list names.
+    /// Reports the number of images in some folders that no list names.
     fn tell_others(&self, tree: &Tree, folders: &[&str], left_out: &mut LeftOut) -> Result<()> {
         let mut others = 0;
         for folder in folders {
@@ -168,24 +168,24 @@ impl Used {
             }
         }
         if others > 0 {
-            left_out.other("in-no-list", format!("{others} images are in no list and are left out"));
+            left_out.other("in-no-list", format!("{others} images are in no list and are skipped"));
         }
         Ok(())
     }
 }
 
-/// The lines of a list that hold something, with their numbers.
+/// The non-empty lines of a list, with their numbers.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())).filter(|(_, l)| !l.is_empty())
 }
 
-/// A message about a line of a list.
+/// An error about a line of a list.
 fn off(list: &str, line: usize, expected: &str, found: &str) -> Failure {
     let found: String = found.chars().take(80).collect();
     Failure::new(format!("{list}, line {line}: expected {expected}, found `{found}`"))
 }
 
-/// Puts the landmark file before the message.
+/// Prefixes the error with the landmark file.
 fn landmark_failure(file: &str) -> impl Fn(lfs_faces::DataError) -> Failure + '_ {
     move |e| Failure::new(format!("{file}: {e}"))
 }

@@ -1,44 +1,44 @@
-//! What is found and not taken: sentences for a person, and a list of all of it.
+//! Skipped entries of the source: messages for the user, and a complete list.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use lfs_stage::{IoContext, Result};
 
-/// What is passed over, to be told.
+/// Collects skipped entries for the messages.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
-    /// Files that are no images by their ending, counted by ending (none: without one).
+    /// The number of files whose extension is not that of an image, by extension (none: no extension).
     files: BTreeMap<Option<String>, usize>,
-    /// Their names.
+    /// The names of these files.
     names: BTreeSet<String>,
-    /// Persons' folders in which there is no image.
+    /// Folders of persons without an image.
     persons: BTreeSet<String>,
-    /// Other things, by what they are called in the data set's notes.
+    /// Other messages, by their keys in the notes of the data set.
     others: BTreeMap<&'static str, String>,
-    /// Everything by name, with why it was not taken.
+    /// All skipped entries by name, with the reason.
     rows: BTreeSet<(String, &'static str)>,
-    /// What is said but not noted, as it depends on more than the source's content.
+    /// Messages that are not stored in the notes, since they depend on more than the content of the source.
     said: Vec<String>,
 }
 
-/// How many of something are named.
+/// The maximum number of names in a message.
 const NAMED: usize = 10;
 
 impl LeftOut {
-    /// A file by its name in a folder of the source (`""` is the root).
+    /// Adds a file by its name in a folder of the source (`""` is the root).
     pub(crate) fn file(&mut self, folder: &str, name: &str) {
         *self.files.entry(lfs_formats::names::ending(name)).or_default() += 1;
         self.names.insert(name.to_owned());
         self.row(&within(folder, name), "no image by its name");
     }
 
-    /// Something that is not taken, for the list.
+    /// Adds a skipped entry to the list.
     pub(crate) fn row(&mut self, name: &str, why: &'static str) {
         self.rows.insert((name.to_owned(), why));
     }
 
-    /// What no other reason was given for.
+    /// Adds the entries for which no other reason was given.
     pub(crate) fn rest(&mut self, found: Vec<(String, &'static str)>) {
         let known: HashSet<String> = self.rows.iter().map(|(name, _)| name.clone()).collect();
         self.rows.extend(found.into_iter().filter(|(name, _)| !known.contains(name)));
@@ -49,7 +49,7 @@ impl LeftOut {
         write(folder, self.rows.iter().map(|(name, why)| (name.as_str(), *why)))
     }
 
-    /// The files that were passed over.
+    /// The names of the files that were skipped.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -67,12 +67,12 @@ impl LeftOut {
         self.said.push(text);
     }
 
-    /// Sentences that are no part of the data set's notes.
+    /// Messages that are not part of the notes of the data set.
     pub(crate) fn said(&self) -> &[String] {
         &self.said
     }
 
-    /// Sentences, each with its key in the data set's notes.
+    /// Messages by their keys in the notes of the data set.
     pub(crate) fn told(&self) -> BTreeMap<&'static str, String> {
         let mut told = self.others.clone();
         if !self.files.is_empty() {
@@ -105,12 +105,12 @@ impl LeftOut {
     }
 }
 
-/// A name in a folder, from the root of the source.
+/// The path of a name in a folder, relative to the root of the source.
 fn within(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Writes `passed-over.csv`: a row for everything that was found and not taken.
+/// Writes `passed-over.csv`: a row for every skipped entry.
 pub(crate) fn write<'a>(folder: &Path, rows: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
     std::fs::create_dir_all(folder).doing("create", folder)?;
     let path = folder.join("passed-over.csv");
@@ -126,7 +126,7 @@ pub(crate) fn write<'a>(folder: &Path, rows: impl Iterator<Item = (&'a str, &'a 
     table().doing("write", &path)
 }
 
-/// The first ten of some things.
+/// The first ten names.
 pub(crate) fn some(all: &[String]) -> String {
     let more = if all.len() > NAMED { ", .." } else { "" };
     format!("{}{more}", all[..all.len().min(NAMED)].join(", "))

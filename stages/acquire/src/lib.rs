@@ -1,12 +1,12 @@
-//! Brings data in: folders, files and archives, with digest pins.
+//! Imports data: folders, files and archives, with digest pins.
 //!
-//! A set is read in its own layout, as its makers distribute it ([`Layout`]). Images travel as they are: whether they can be
-//! decoded is judged by `clean`.
+//! A set is read in the layout in which its authors distribute it ([`Layout`]). Images are copied unchanged; `clean` checks whether
+//! they can be decoded.
 //!
-//! What is found and not taken is counted and told, as a warning and in the notes of `dataset.json`, and stands in a list: files that are no images by
-//! their ending, folders of persons without an image, lines of a landmark list that fit no image. Hidden files, `__MACOSX`,
-//! `Thumbs.db` and the like are nobody's and are passed over everywhere. A list may write another ending than the file has:
-//! the image is then called as the list calls it.
+//! Skipped entries are counted and reported in a warning and in the notes of `dataset.json`, and listed in a file: files whose
+//! extension is not that of an image, folders of persons without an image, lines of a landmark list that match no image. Hidden
+//! files, `__MACOSX`, `Thumbs.db` and similar files are ignored everywhere. If a list has another extension than the file, the
+//! image gets the name in the list.
 
 mod archive;
 mod container;

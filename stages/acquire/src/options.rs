@@ -72,8 +72,8 @@ pub enum Layout {
     Megaface,
     /// Trillion-Pairs: `testdata/`, `testdata_lmk.txt`, perhaps `labels.tsv`.
     TrillionPairs,
-    /// What holds images with their identities: RecordIO as InsightFace packs it, Parquet, WebDataset, LMDB, NumPy, zip, tar, folders; told
-    /// apart by content.
+    /// A container of images with their identities: RecordIO as InsightFace packs it, Parquet, WebDataset, LMDB, NumPy, zip, tar,
+    /// folders; the format is detected from the content.
     Container,
     /// Sets of pairs, each file in the folder one: `lfw.bin` and the like as InsightFace packs them, Parquet with two columns of images.
     Pairs,
@@ -96,7 +96,7 @@ pub enum Colours {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Index {
-    /// Stop and say so.
+    /// Stop with an error.
     #[default]
     Required,
     /// Read the records one after the other.
@@ -104,7 +104,7 @@ pub enum Index {
 }
 
 impl Options {
-    /// The root of the set in the source, without a slash at its end.
+    /// The root of the set in the source, without a trailing slash.
     pub(crate) fn within(&self) -> Option<&str> {
         self.within.as_deref().map(|w| w.trim_end_matches('/'))
     }

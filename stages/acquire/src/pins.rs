@@ -1,4 +1,4 @@
-//! Digest pins: the source must be the very bytes that somebody meant.
+//! Digest pins: the source must have the pinned bytes.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::options::Options;
 use crate::tree::Tree;
 
-/// Compares the source's digests with those that are pinned.
+/// Compares the digests of the source with the pinned ones.
 pub(crate) fn verify(options: &Options, source: &Path) -> Result<()> {
     if let Some(wanted) = &options.sha256 {
         compare("sha256", wanted, &digest(source, sha256_of_file, |text| hex(&Sha256::digest(text)))?)?;

@@ -1,8 +1,8 @@
-//! What a layout says of a face, before it is read.
+//! Faces that a layout lists, before they are read.
 
 use lfs_faces::dataset::Points;
 
-/// A face that is to be read.
+/// A face to be read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Planned {
     /// The name in the data set.

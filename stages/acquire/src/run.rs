@@ -1,4 +1,4 @@
-//! The work: verify, unpack, plan, read, write.
+//! The steps of the stage: verify, unpack, plan, read, write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::options::{Layout, Options};
 use crate::tree::Tree;
 use crate::{archive, container, landmarks, pins};
 
-/// How many images are read before they are written.
+/// The number of images that are read before they are written.
 const AT_ONCE: usize = 256;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     write(options, &tree, plan, &pool, cx)
 }
 
-/// Identities whose names differ in case, or in how accents are written: perhaps one person each.
+/// Identities whose names differ only in case or in the encoding of accents, and are perhaps the same person.
 fn alike(plan: &Plan) -> Option<String> {
     let identities: BTreeSet<&str> = plan.faces.iter().map(|f| f.identity.as_str()).collect();
     let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -95,7 +95,7 @@ fn alike(plan: &Plan) -> Option<String> {
 /// The folder that is the root of the set.
 fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
     let (mut root, mut within) = (source.to_owned(), options.within().map(str::to_owned));
-    // An archive that lies in the source, as `fetch` gives it; what stands behind its name is a folder in it.
+    // An archive in the source, for example from `fetch`; the rest of the path is a folder in it.
     if source.is_dir()
         && let Some(path) = &within
         && let Some((archive, rest)) = archive_in(source, path)?
@@ -122,7 +122,7 @@ fn root(options: &Options, source: &Path, cx: &Context<'_>) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Unpacks an archive into a folder of the job's own.
+/// Unpacks an archive into the scratch folder of the job.
 fn unpacked(options: &Options, path: &Path, cx: &Context<'_>) -> Result<PathBuf> {
     let root = cx.scratch().join("unpacked");
     std::fs::create_dir_all(&root).doing("create", &root)?;
@@ -135,7 +135,7 @@ fn unpacked(options: &Options, path: &Path, cx: &Context<'_>) -> Result<PathBuf>
     Ok(root)
 }
 
-/// The archive on the way of a path below a folder, and what of the path is behind it.
+/// The first archive on a path below a folder, and the rest of the path.
 fn archive_in(folder: &Path, within: &str) -> Result<Option<(PathBuf, String)>> {
     let ends = within.match_indices('/').map(|(at, _)| at).chain([within.len()]);
     for end in ends {
@@ -147,7 +147,7 @@ fn archive_in(folder: &Path, within: &str) -> Result<Option<(PathBuf, String)>> 
     Ok(None)
 }
 
-/// One image becomes one identity, named as the file.
+/// A single image becomes one identity, named after the file.
 fn one_image(source: &Path, root: &Path) -> Result<()> {
     let name = source.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     if !is_image(name) {
@@ -170,7 +170,7 @@ fn copy_lists(tree: &Tree, plan: &Plan, folder: &Path) -> Result<()> {
         if let Some(parent) = to.parent() {
             std::fs::create_dir_all(parent).doing("create", parent)?;
         }
-        // Bytes, not a copy of the file: its permissions and times are not part of the result.
+        // The bytes are written to a new file, since permissions and times are not part of the result.
         std::fs::write(&to, tree.bytes(list)?).doing("write", &to)?;
     }
     if plan.lists.is_empty() {

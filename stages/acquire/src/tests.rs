@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::Acquire;
 
-/// Runs the stage; its outputs stand in `out/dataset` and `out/lists`.
+/// Runs the stage; its outputs are `out/dataset` and `out/lists`.
 fn acquire(source: &Path, landmarks: Option<&Path>, out: &Path, parameters: Value) -> Result<()> {
     acquire_saying(source, landmarks, out, parameters).map(|_| ())
 }
@@ -25,7 +25,7 @@ fn warned(said: &[Reply]) -> Vec<String> {
     said.iter().filter_map(text).collect()
 }
 
-/// The same, with what it says.
+/// Runs the stage, and returns its messages.
 fn acquire_saying(
     source: &Path,
     landmarks: Option<&Path>,

@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use crate::left_out::LeftOut;
 
-/// What lies below a folder.
+/// The entries below a folder.
 #[derive(Default)]
 struct Found {
     files: Vec<String>,
@@ -31,18 +31,18 @@ impl Tree {
         Self { root: root.to_owned(), within: None, source: None, lists: Mutex::default() }
     }
 
-    /// The same, for messages: the folder's path inside of the source, and what the source is called.
+    /// Adds names for messages: the folder's path in the source, and the name of the source.
     pub(crate) fn named(self, within: Option<&str>, source: &Path) -> Self {
         let source = source.file_stem().and_then(|n| n.to_str()).map(str::to_owned);
         Self { within: within.map(str::to_owned), source, ..self }
     }
 
-    /// What the source is called. Nothing that is written may depend on it.
+    /// The name of the source. No output may depend on it.
     pub(crate) fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// The folder's path inside of the source.
+    /// The folder's path in the source.
     pub(crate) fn within(&self) -> Option<&str> {
         self.within.as_deref()
     }
@@ -64,8 +64,8 @@ impl Tree {
         Ok(self.walk("", |_| true)?.files)
     }
 
-    /// The images below a folder (`""` is the root), relative to it, sorted. What file managers leave is passed over; other files
-    /// are counted, but for lists and the like at the root. `persons`: how deep the persons' folders lie, where they have some.
+    /// The images below a folder (`""` is the root), relative to it, sorted. Files of file managers are ignored; other files are
+    /// counted, except lists and similar files at the root. `persons`: the depth of the persons' folders, if there are any.
     pub(crate) fn images(
         &self,
         folder: &str,
@@ -89,7 +89,8 @@ impl Tree {
         Ok(images)
     }
 
-    /// The files that are neither `taken` nor lists that were read, sorted, each with the reason. What cannot be listed is one of them.
+    /// The files that are neither `taken` nor lists that were read, sorted, each with the reason. An entry that cannot be listed is
+    /// one of them.
     pub(crate) fn passed_over(&self, taken: &HashSet<&str>) -> Vec<(String, &'static str)> {
         let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
@@ -116,7 +117,7 @@ impl Tree {
         out
     }
 
-    /// The names of what lies directly in a folder, sorted, without what file managers leave.
+    /// The names of the entries of a folder, sorted, without files of file managers.
     pub(crate) fn entries(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.path(folder);
         let mut names = Vec::new();
@@ -129,7 +130,7 @@ impl Tree {
         Ok(names)
     }
 
-    /// A text file, whichever of the usual encodings it has.
+    /// The text of a file in any of the usual encodings.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         lfs_formats::text::decode(&self.bytes(name)?).map_err(|e| Failure::new(format!("{name}: {e}")))
@@ -144,7 +145,7 @@ impl Tree {
         std::fs::read(&path).doing("read", &path)
     }
 
-    /// What lies at the top, for messages.
+    /// The entries of the root, for messages.
     pub(crate) fn top(&self) -> String {
         let mut names = self.entries("").unwrap_or_default();
         let more = names.len().saturating_sub(12);

@@ -1,6 +1,6 @@
-//! How many images a second are aligned: `rate FOLDER LANDMARKS [THREADS]` decodes every listed JPEG, warps it to
-//! 112 x 112 and encodes it as JPEG of quality 95, from memory, best of five. The digest of the crops tells
-//! whether two machines, or two builds, give the same bytes.
+//! Measures the rate of alignment: `rate FOLDER LANDMARKS [THREADS]` decodes every listed JPEG, warps it to 112 x 112 and encodes
+//! it as JPEG of quality 95, from memory, best of five. The digest of the crops shows whether two machines or two builds give the
+//! same bytes.
 
 use std::path::PathBuf;
 use std::time::Instant;

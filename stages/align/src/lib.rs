@@ -1,8 +1,8 @@
-//! Crops faces by a similarity transform of five points.
+//! Aligns faces by a similarity transform of five landmarks.
 //!
-//! For each face: the similarity transform that brings its landmarks nearest to the template
-//! ([`transform`]), the picture warped by it ([`warp`]), encoded again. Before that, a sample is looked at
-//! ([`preflight`]): landmarks of another variant of the data set cost accuracy without any other sign.
+//! For each face: the similarity transform that fits its landmarks best to the template ([`transform`]), the picture warped by it
+//! ([`warp`]), the crop encoded. Before that, a sample is checked ([`preflight`]): landmarks of another variant of the data set
+//! cost accuracy without any other sign.
 
 mod options;
 pub mod preflight;

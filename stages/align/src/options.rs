@@ -25,12 +25,12 @@ pub struct Options {
     pub unreadable: Unreadable,
     /// What to do when the landmarks do not fit their images: by shape (the median, and the share of those far off), by turn (more
     /// than 60 degrees), by size and place (points within a few pixels, or outside of the picture), and by where eyes are seen in a
-    /// sample. Where a sample is not enough to decide, a warning says so.
+    /// sample. Where a sample is not enough to decide, a warning is given.
     pub check: Check,
     /// The largest distance between template and fitted landmarks, root mean square over the points, in pixels of a 112-pixel crop:
-    /// `check` uses the median and whether more than 10 % of the images exceed it. The report always says how many do.
-    /// Heads seen from the side exceed it, too (12 to 15 pixels at 75 to 90 degrees); they are recognised by the shape of their
-    /// points, and are no reason to refuse the landmarks.
+    /// `check` uses the median and whether more than 10 % of the images exceed it. The report always has their number. Heads seen
+    /// from the side exceed it, too (12 to 15 pixels at 75 to 90 degrees); they are recognised by the shape of their points, and
+    /// are no reason to refuse the landmarks.
     #[schemars(range(min = 0.0, max = 112.0))]
     pub max_residual: f64,
     /// How far eyes may lie from where the landmarks put them before landmarks that are no better than the mean position are refused:
@@ -56,7 +56,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The crop that is made.
+    /// The layout of the crops.
     pub fn layout(&self) -> Layout {
         Layout::of(self.template, self.size)
     }
@@ -80,7 +80,7 @@ pub enum WithoutLandmarks {
     Fail,
     /// Take the largest square around the centre of the image.
     CentreCrop,
-    /// Leave the image out.
+    /// Skip the image.
     Drop,
 }
 
@@ -90,7 +90,7 @@ pub enum WithoutLandmarks {
 pub enum Unreadable {
     /// Stop with a message.
     Fail,
-    /// Leave the image out.
+    /// Skip the image.
     Drop,
 }
 
@@ -100,8 +100,8 @@ pub enum Unreadable {
 pub enum Check {
     /// Stop with a message.
     Refuse,
-    /// Say so and go on.
+    /// Warn and continue.
     Warn,
-    /// Do not look.
+    /// Skip the check.
     Off,
 }

@@ -1,27 +1,26 @@
-//! Do these landmarks belong to these images?
+//! Checks whether landmarks belong to their images.
 //!
-//! Landmarks of another variant of a data set (LFW before and after deep funnelling) differ by a few pixels, fit the
-//! template as well as the right ones, and cost a percent of accuracy without any other sign. Seven looks; what
-//! needs pixels looks at a sample, and distances are in pixels of a 112-pixel crop:
+//! Landmarks of another variant of a data set (LFW before and after deep funnelling) differ by a few pixels, fit the template as
+//! well as the right ones, and cost a percent of accuracy without any other sign. There are seven checks. Those that need pixels
+//! use a sample; distances are in pixels of a 112-pixel crop:
 //!
-//! - *residual*: the distance between template and fitted landmarks. Large when points are in another order
-//!   or coordinates are swapped (about 22, against 2 to 3 for landmarks that fit). The median over all images, and the share of
-//!   those that are far off: what is wrong with some of them hides behind a median.
-//! - *place and size*: points within a few pixels are no face (fractions of width and height look so; shape cannot tell, as it is the
-//!   same at any size), nor are points around a place outside of the picture.
-//! - *wander*: crops are compared with their own mean around the eyes; how far must each be shifted to agree best?
-//!   Once with its landmarks, once with the mean position of all landmarks in its place. Landmarks that fit leave
-//!   less than two pixels or at least beat the mean position; landmarks that do neither say nothing about the images.
-//! - *eyes*: in the mean crop, the places of the eyes are darker than what surrounds them. When they are not but some place
-//!   nearby is, all landmarks are off by the same amount. When crops agree on nothing, and no eyes are where they should be, there
-//!   are no faces in them.
-//! - *scale*: in a crop that shows something else than most do, are there eyes when its landmarks are multiplied by some factor? When
-//!   one factor does that for several images, their landmarks were made for another size, however few they are.
-//! - *turned*: in a set whose faces were brought upright, do the few look turned that are turned by their landmarks?
-//! - *turn*: hardly anybody's head is turned by more than 60 degrees in the plane of the picture. Landmarks that were made before
-//!   the picture was turned as its EXIF data says are.
+//! - *residual*: the distance between template and fitted landmarks. It is large when points are in another order or coordinates
+//!   are swapped (about 22, against 2 to 3 for landmarks that fit). Both the median over all images and the share of outliers
+//!   count, since a median hides a fault of some images.
+//! - *place and size*: points within a few pixels are no face (a typical case are fractions of width and height, which the residual
+//!   cannot detect since it does not depend on scale), nor are points centred outside of the picture.
+//! - *wander*: how far must each crop be shifted around the eyes to agree best with the mean crop? This is measured with the
+//!   landmarks, and with the mean position of all landmarks in their place. Landmarks that fit leave less than two pixels, or at
+//!   least beat the mean position; landmarks that do neither have no relation to the images.
+//! - *eyes*: in the mean crop, the eyes are darker than their surroundings. If they are not, but some place nearby is, all
+//!   landmarks are off by the same amount. If crops do not agree, and no eyes are where they should be, the crops are non-faces.
+//! - *scale*: for crops that differ from most others, do eyes appear when the landmarks are multiplied by some factor? If one
+//!   factor works for several images, their landmarks were made for another size, however few they are.
+//! - *turned*: in a set whose faces were brought upright, do the few faces with turned landmarks look turned?
+//! - *turn*: heads are rarely turned by more than 60 degrees in the plane of the picture. Landmarks that were made before the EXIF
+//!   orientation was applied are.
 //!
-//! Heads seen from the side do not fit the template, either, and are no fault: they are told by their shape and counted apart.
+//! Profile heads do not fit the template, either, and are no fault: they are recognised by their shape and counted separately.
 
 use lfs_faces::dataset::{Dataset, Points, known};
 use lfs_faces::image::{Area, Part, decode_part};
@@ -38,79 +37,79 @@ mod shape;
 mod turned;
 mod verdict;
 
-/// How many images are looked at.
+/// The number of images in the sample.
 const SAMPLE: usize = 400;
-/// With fewer images, a mean crop says little.
+/// The minimum number of images for a meaningful mean crop.
 const ENOUGH: usize = 40;
 
-/// What a look at a sample showed.
+/// The result of checking a sample.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Look {
-    /// How many images were decoded.
+    /// The number of decoded images.
     pub images: usize,
     /// The median residual, in pixels of a 112-pixel crop.
     pub residual: Option<f64>,
-    /// How many images of the sample have all points within a few pixels.
+    /// The number of images of the sample that have all points within a few pixels.
     #[serde(skip_serializing_if = "is_zero")]
     pub small: usize,
-    /// How many images of the sample have their points around a place outside of the picture.
+    /// The number of images of the sample whose points are centred outside of the picture.
     #[serde(skip_serializing_if = "is_zero")]
     pub outside: usize,
-    /// How many images were looked at for these two.
+    /// The number of images checked for these two.
     #[serde(skip)]
     pub placed: usize,
-    /// In how many images the landmarks are turned by more than 60 degrees, of all that have some.
+    /// The number of images with landmarks turned by more than 60 degrees, of all that have some.
     #[serde(skip_serializing_if = "is_zero")]
     pub turned: usize,
-    /// The residuals of all images, each with whether the points have the shape of a head seen from the side.
+    /// The residuals of all images, each with whether the points have the shape of a profile head.
     #[serde(skip)]
     pub residuals: Vec<(f64, bool)>,
-    /// Median shift to the best agreement with the mean crop, with the landmarks.
+    /// The median shift to the best agreement with the mean crop, with the landmarks.
     pub wander: Option<f64>,
-    /// The same with the mean position in the landmarks' place.
+    /// The same with the mean position in place of the landmarks.
     pub wander_of_mean_position: Option<f64>,
-    /// How well crops agree with their mean at that shift: correlation, median.
+    /// The agreement of crops with their mean at that shift: the median correlation.
     pub agreement: Option<f64>,
-    /// How much darker than its surroundings the mean crop is at the eyes, in standard deviations.
+    /// How much darker the mean crop is at the eyes than around them, in standard deviations.
     pub eyes: Option<f64>,
-    /// The same at the place within 12 pixels where it is largest.
+    /// The same at the place within 12 pixels at which it is largest.
     pub eyes_elsewhere: Option<f64>,
-    /// Which images' landmarks fit at another scale, when these are more than a few.
+    /// The images whose landmarks fit at another scale, if there are more than a few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_scale: Option<scale::Other>,
-    /// How many of the heads that are turned by their landmarks look upright, in a set of upright ones.
+    /// How many heads with turned landmarks look upright, in a set of upright faces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turned_heads: Option<turned::Turned>,
 }
 
-/// One image that is looked at.
+/// An image of the sample.
 struct Sampled {
-    /// Its number in the data set.
+    /// Its row in the data set.
     face: usize,
     width: u32,
     height: u32,
     points: Points,
 }
 
-/// The side of the crops that are compared.
+/// The side of the crops to compare.
 const SIDE: u32 = 112;
 
-/// The crop of 112 by 112 pixels that landmarks make of a picture; none when they fit no transform.
+/// The aligned crop of 112 by 112 pixels; none if the landmarks fit no transform.
 fn cut(source: &Part, points: &Points) -> Option<crops::Grey> {
     let fit = Similarity::fit(points, &Layout::square(SIDE).points)?;
     warp(source, &fit, SIDE, SIDE).map(|p| crops::Grey::new(&p))
 }
 
-/// What has to be decoded for [`cut`].
+/// The area to decode for [`cut`].
 fn shown(points: &Points) -> Area {
     let fit = Similarity::fit(points, &Layout::square(SIDE).points);
     fit.and_then(|fit| needed(&fit, SIDE, SIDE)).unwrap_or(Area { right: 0, bottom: 0, ..Area::ALL })
 }
 
-/// Looks at up to 400 images, evenly spread over the data set.
+/// Checks up to 400 images, evenly spread over the data set.
 pub fn look(dataset: &Dataset) -> Look {
     let target = Layout::square(SIDE).points;
-    // A few bytes an image, as there may be very many.
+    // Only a few bytes for each image, since there may be very many.
     let (mut residuals, mut turned) = (Vec::new(), 0);
     let (mut with, mut whole): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
     let mut sines: Vec<(u32, f32)> = Vec::new();
@@ -129,7 +128,7 @@ pub fn look(dataset: &Dataset) -> Look {
         }
     }
     let residual = median(residuals.iter().map(|r| r.0).collect());
-    // Crops are kept, not pictures: however large these are, memory is the same.
+    // Crops are kept, not pictures, so that memory does not depend on the size of the pictures.
     let sampled = |from: &[u32]| -> Vec<(Sampled, Option<crops::Grey>)> {
         let n = from.len().min(SAMPLE);
         let one = |k: usize| {
@@ -143,7 +142,7 @@ pub fn look(dataset: &Dataset) -> Look {
     };
     let sample = sampled(&whole);
     let mut look = Look { images: sample.len(), residual, turned, residuals, ..Look::default() };
-    // Profile photographs, of which no more than three points are known, have a place and a size, too.
+    // Place and size can also be checked for profile photographs with no more than three known points.
     let some = if whole.is_empty() { sampled(&with) } else { Vec::new() };
     for (Sampled { width, height, points, .. }, _) in sample.iter().chain(&some) {
         look.placed += 1;
@@ -180,16 +179,16 @@ pub(crate) fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// Why points are no face in a picture.
+/// Why points cannot be a face in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misplaced {
-    /// All lie within a few pixels: less than 4, or less than 8 where that is less than a twentieth of the picture's longer side.
+    /// All points lie within a few pixels: a twentieth of the picture's longer side, clamped to the range from 4 to 8.
     Small,
-    /// Their middle lies outside of the picture.
+    /// The mean of the points lies outside of the picture.
     Outside,
 }
 
-/// Whether points can be a face in a picture of this size, by place and size alone.
+/// Whether points cannot be a face in a picture of this size, by place and size alone.
 pub fn place(points: &Points, width: u32, height: u32) -> Option<Misplaced> {
     let n = known(points).count() as f32;
     let range = |c: usize| {
@@ -205,7 +204,7 @@ pub fn place(points: &Points, width: u32, height: u32) -> Option<Misplaced> {
     (n > 0.0 && !inside).then_some(Misplaced::Outside)
 }
 
-/// Landmarks as a part of width and height, or back.
+/// Converts landmarks to fractions of width and height, or back.
 fn scaled(points: &Points, image: &Sampled, to_parts: bool) -> Points {
     let side = [image.width as f32, image.height as f32];
     points.map(|p| [0, 1].map(|c| if to_parts { p[c] / side[c] } else { p[c] * side[c] }))

@@ -1,4 +1,4 @@
-//! What is written beside the crops.
+//! The report beside the crops.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -25,10 +25,10 @@ pub(crate) struct Report {
     /// Faces whose landmarks fit worse than `max-residual`.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) above_max_residual: usize,
-    /// Of these, the ones whose points have the shape of a head seen from the side, where `check` looked.
+    /// Those of them whose points have the shape of a profile head, if `check` was on.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) profiles: usize,
-    /// Faces whose points lie within a few pixels, or around a place outside of the image.
+    /// Faces whose points lie within a few pixels, or are centred outside of the image.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) misplaced: usize,
     pub(crate) preflight: Option<Look>,
@@ -50,11 +50,11 @@ pub(crate) struct Worst {
     residual: f64,
 }
 
-/// How many of the worst are listed.
+/// The number of faces listed as the worst.
 const WORST: usize = 20;
 
 impl Report {
-    /// Takes in the residuals with the numbers of their images.
+    /// Adds the residuals with the rows of their images.
     pub(crate) fn residuals<'a>(&mut self, mut all: Vec<(f64, u32)>, name: impl Fn(u32) -> &'a str) {
         all.sort_unstable_by(|a, b| {
             a.0.total_cmp(&b.0).then_with(|| name(a.1).cmp(name(b.1))).then(a.1.cmp(&b.1))

@@ -1,4 +1,4 @@
-//! The work: look, crop, write.
+//! The steps of the stage: check, crop, write.
 
 use lfs_faces::dataset::{Crop, Dataset, FaceRef, Writer, known};
 use lfs_faces::image::{Area, Part, Pixels, decode_part, encode_jpeg_part, encode_png};
@@ -13,7 +13,7 @@ use crate::template::{Layout, SIDE};
 use crate::transform::Similarity;
 use crate::warp::{needed, warp};
 
-/// How many images are cropped before they are written.
+/// The number of images that are cropped before they are written.
 const AT_ONCE: usize = 512;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     report.dropped = dropped.len();
     if !dropped.is_empty() {
         cx.warn(format!(
-            "{} of {} images are left out; see dropped.csv of the report",
+            "{} of {} images are skipped; see dropped.csv of the report",
             dropped.len(),
             dataset.len()
         ));
@@ -170,7 +170,7 @@ fn one(options: &Options, layout: &Layout, face: &FaceRef<'_>) -> Result<Done> {
     Ok(Done::Cropped {
         image,
         points: face.points.map(|p| {
-            // Where the points are in the crop; an unknown point stays unknown.
+            // The positions of the points in the crop; an unknown point stays unknown.
             p.map(|q| if q[0].is_finite() { transform.apply(q.map(f64::from)).map(|v| v as f32) } else { q })
         }),
         facts: Facts {
@@ -181,7 +181,7 @@ fn one(options: &Options, layout: &Layout, face: &FaceRef<'_>) -> Result<Done> {
     })
 }
 
-/// An image whose landmarks are of no use.
+/// An image without usable landmarks.
 fn without(options: &Options, layout: &Layout, face: &FaceRef<'_>, why: &str) -> Result<Done> {
     match options.without_landmarks {
         WithoutLandmarks::Drop => Ok(Done::Dropped(why.to_owned())),
@@ -191,10 +191,10 @@ fn without(options: &Options, layout: &Layout, face: &FaceRef<'_>, why: &str) ->
     }
 }
 
-/// A crop of one picture, of which at least what the crop shows was decoded, encoded.
+/// Warps and encodes a crop; `source` must contain at least the area that the crop shows.
 ///
 /// # Errors
-/// When the transform has no inverse.
+/// If the transform has no inverse.
 pub fn crop(
     source: &Part,
     transform: &Similarity,

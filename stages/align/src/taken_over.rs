@@ -1,4 +1,4 @@
-//! What becomes of an image, and what an earlier result made of one that is the same.
+//! The result for an image, and its reuse from an earlier run.
 
 use std::path::Path;
 
@@ -6,20 +6,20 @@ use lfs_faces::dataset::{Dataset, Points};
 use lfs_rows::{Digest, Earlier};
 use serde::{Deserialize, Serialize};
 
-/// What became of one face.
+/// The result for one face.
 pub(crate) enum Done {
     Cropped { image: Vec<u8>, points: Option<Points>, facts: Facts },
     Dropped(String),
 }
 
-/// What is to be known of a crop.
+/// Facts about a crop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    /// How far its landmarks are from the template's; none where the picture's centre was cropped.
+    /// The residual of its landmarks; none if the centre of the picture was cropped.
     pub(crate) residual: Option<f64>,
     /// A part of it lies outside of the picture.
     pub(crate) outside: bool,
-    /// Its landmarks lie within a few pixels, or around a place outside of the picture.
+    /// Its landmarks lie within a few pixels, or are centred outside of the picture.
     pub(crate) misplaced: bool,
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// None where there is none, or it cannot be read.
+    /// None if there is no readable earlier result.
     pub(crate) fn open(report: Option<&Path>, dataset: Option<&Path>) -> Option<Self> {
         Some(Self { made: Earlier::open(report?), crops: Dataset::open(dataset?).ok()? })
     }
 
-    /// What was made of an image.
+    /// The earlier result for an image.
     pub(crate) fn take(&self, source: Digest) -> Option<Done> {
         match self.made.get(source)? {
             Made::Dropped { why } => Some(Done::Dropped(why)),

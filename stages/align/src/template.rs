@@ -1,4 +1,4 @@
-//! Where the five points of a face go.
+//! The positions of the five landmarks in a crop.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The side of the crop for which [`POINTS`] are given, in pixels.
 pub const SIDE: f64 = 112.0;
 
-/// Left eye, right eye, nose, left mouth corner, right mouth corner in a crop of 112 by 112 pixels, as the field uses them
+/// Left eye, right eye, nose, left mouth corner, right mouth corner in a crop of 112 by 112 pixels: the template in common use
 /// since ArcFace (Deng et al., CVPR 2019).
 pub const POINTS: [[f64; 2]; 5] =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
@@ -26,16 +26,16 @@ pub enum Template {
     Arcface144,
 }
 
-/// The crop that is made.
+/// The layout of a crop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Layout {
-    /// The name that a data set carries in `crop.template`.
+    /// The value of `crop.template` in a data set.
     pub name: &'static str,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Where the points go.
+    /// The positions of the five points.
     pub points: [[f64; 2]; 5],
 }
 
@@ -46,7 +46,7 @@ impl Layout {
         Self { name: "arcface-112", width: size, height: size, points }
     }
 
-    /// That of a template; `size` counts for `arcface-112` alone.
+    /// The layout of a template; `size` counts for `arcface-112` alone.
     pub fn of(template: Template, size: u32) -> Self {
         match template {
             Template::Arcface112 => Self::square(size),

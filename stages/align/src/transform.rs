@@ -2,7 +2,7 @@
 
 use lfs_faces::dataset::{Points, known};
 
-/// `(x, y)` goes to `(a x - b y + tx, b x + a y + ty)`.
+/// Maps `(x, y)` to `(a x - b y + tx, b x + a y + ty)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Similarity {
     /// Scale times the cosine of the angle.
@@ -16,12 +16,12 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// Where a point goes.
+    /// The image of a point.
     pub fn apply(&self, p: [f64; 2]) -> [f64; 2] {
         [self.a * p[0] - self.b * p[1] + self.tx, self.b * p[0] + self.a * p[1] + self.ty]
     }
 
-    /// The transform back; none when the scale is zero or not finite.
+    /// The inverse; none if the scale is zero or not finite.
     pub fn inverse(&self) -> Option<Self> {
         let n = self.a * self.a + self.b * self.b;
         let (a, b) = (self.a / n, -self.b / n);
@@ -34,13 +34,13 @@ impl Similarity {
         (self.a * self.a + self.b * self.b).sqrt()
     }
 
-    /// The sine of the angle by which it turns.
+    /// The sine of the rotation angle.
     pub fn sine(&self) -> f64 {
         self.b / self.scale()
     }
 
-    /// The transform of the same scale that turns by the angle of this sine (less than 90 degrees) and brings the same place to a point.
-    /// None when there is no inverse.
+    /// The transform with the same scale whose rotation has this sine (of less than 90 degrees), and that maps the same source
+    /// point to `point`. None if there is no inverse.
     pub fn turned_to(&self, sine: f64, point: [f64; 2]) -> Option<Self> {
         let place = self.inverse()?.apply(point);
         let (a, b) = (self.scale() * (1.0 - sine * sine).sqrt(), self.scale() * sine);
@@ -48,15 +48,15 @@ impl Similarity {
         Some(Self { a, b, tx: point[0] - there[0], ty: point[1] - there[1] })
     }
 
-    /// Whether it turns by more than 60 degrees.
+    /// Whether the rotation is more than 60 degrees.
     pub fn is_turned(&self) -> bool {
         self.a < 0.5 * self.scale()
     }
 
-    /// The transform of least squares from the known points of `from` to the same points of `to` (Umeyama, PAMI 1991, in two
+    /// The least-squares transform from the known points of `from` to the corresponding points of `to` (Umeyama, PAMI 1991, in two
     /// dimensions): with both sets centred on their means, `(a, b) = (sum S.D, sum S x D) / sum |S|^2`.
     ///
-    /// None when fewer than two points are known or all lie in one place.
+    /// None if fewer than two points are known or all coincide.
     pub fn fit(from: &Points, to: &[[f64; 2]; 5]) -> Option<Self> {
         let n = known(from).count();
         if n < 2 {
@@ -81,7 +81,7 @@ impl Similarity {
         fit.inverse().is_some().then_some(fit)
     }
 
-    /// The root mean square distance of the known points from where they should be, in the target's pixels.
+    /// The root mean square distance of the known points from their targets, in the target's pixels.
     pub fn residual(&self, from: &Points, to: &[[f64; 2]; 5]) -> f64 {
         let (mut sum, mut n) = (0.0, 0.0);
         for k in known(from) {
@@ -92,12 +92,12 @@ impl Similarity {
         if n > 0.0 { (sum / n).sqrt() } else { 0.0 }
     }
 
-    /// The transform that puts the largest centred part of a `width` by `height` image that has the shape of the crop onto all of it.
+    /// The transform that maps the largest centred part of a `width` by `height` image with the crop's aspect ratio onto the crop.
     pub fn centre(width: u32, height: u32, crop: (u32, u32)) -> Self {
         let (w, h) = (f64::from(width), f64::from(height));
         let (cw, ch) = (f64::from(crop.0), f64::from(crop.1));
         let a = (cw / w).max(ch / h);
-        // Edges onto edges: pixel centres are at integers, so that an image spans -0.5 to width - 0.5.
+        // Edges are mapped to edges: pixel centres are at integers, so that an image spans -0.5 to width - 0.5.
         Self { a, b: 0.0, tx: (cw - a * w) / 2.0 + (a - 1.0) / 2.0, ty: (ch - a * h) / 2.0 + (a - 1.0) / 2.0 }
     }
 }

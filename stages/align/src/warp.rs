@@ -1,29 +1,29 @@
-//! Warping a picture.
+//! Warps a picture with bilinear interpolation.
 
 use lfs_faces::image::{Area, Part};
 
 use crate::transform::Similarity;
 
-/// Bits behind the point of a source coordinate.
+/// The fractional bits of a source coordinate.
 const POINT: u32 = 32;
 
-/// What of a picture a crop of `width` by `height` pixels shows, with the neighbours between whose values it is interpolated; none when
-/// the transform has no inverse.
+/// The area of a picture that a crop of `width` by `height` pixels shows, with the neighbours needed for interpolation; none if the
+/// transform has no inverse.
 pub fn needed(transform: &Similarity, width: u32, height: u32) -> Option<Area> {
     let back = transform.inverse()?;
     let (right, bottom) = (f64::from(width - 1), f64::from(height - 1));
     let corners = [[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]].map(|c| back.apply(c));
     let least = |c: usize| corners.iter().map(|p| p[c]).fold(f64::MAX, f64::min).floor() - 1.0;
     let most = |c: usize| corners.iter().map(|p| p[c]).fold(f64::MIN, f64::max).floor() + 3.0;
-    // Numbers outside of the range become its ends.
+    // The casts saturate.
     Some(Area { left: least(0) as u32, top: least(1) as u32, right: most(0) as u32, bottom: most(1) as u32 })
 }
 
-/// The crop of `width` by `height` pixels whose pixel `(x, y)` shows the place that `transform` brings to `(x, y)`:
-/// bilinear, integer coordinates at pixel centres, black outside of the picture, as OpenCV's `warpAffine`.
+/// The crop of `width` by `height` pixels whose pixel `(x, y)` shows the place that `transform` maps to `(x, y)`: bilinear, integer
+/// coordinates at pixel centres, black outside of the picture, as OpenCV's `warpAffine`.
 ///
-/// The source has at least what [`needed`] says. All arithmetic on pixels is in integers (coordinates with 32 bits behind the point,
-/// weights of 8 bits), so that the result does not depend on the processor. None when the transform has no inverse.
+/// The source must contain at least the area [`needed`]. All arithmetic on pixels is in integers (coordinates with 32 fractional
+/// bits, weights of 8 bits), so that the result does not depend on the processor. None if the transform has no inverse.
 pub fn warp(source: &Part, transform: &Similarity, width: u32, height: u32) -> Option<Part> {
     let back = transform.inverse()?;
     let mut pixels = vec![[0_u8; 4]; width as usize * height as usize];
@@ -34,7 +34,7 @@ pub fn warp(source: &Part, transform: &Similarity, width: u32, height: u32) -> O
 fn fill(source: &Part, back: &Similarity, width: usize, pixels: &mut [[u8; 4]]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
+        // SAFETY: the processor has the required instructions. The arithmetic is in integers, so the result is the same.
         #[allow(unsafe_code)]
         return unsafe { fill_avx2(source, back, width, pixels) };
     }
@@ -63,17 +63,17 @@ fn fill_with(
     let (step_x, step_y) = (fixed(back.a), fixed(back.b));
     let area = &source.area;
     let (w, h) = (i64::from(area.right - area.left), i64::from(area.bottom - area.top));
-    // Pixels with neighbours to the right and below.
+    // The range of pixels that have neighbours to the right and below.
     let inner = ((w - 1).max(0) as u64, (h - 1).max(0) as u64);
     let bytes = source.pixels.as_flattened();
     for (row, line) in pixels.chunks_exact_mut(width).enumerate() {
         let start = back.apply([0.0, row as f64]);
-        // Half a weight is added, so that a weight is rounded, not cut.
+        // Half a unit of the weight is added, so that weights are rounded, not truncated.
         let half = |v: f64| fixed(v).saturating_add(1 << (POINT - 9));
         let corner = [area.left, area.top].map(|v| i64::from(v) << POINT);
         let (mut x, mut y) =
             (half(start[0]).saturating_sub(corner[0]), half(start[1]).saturating_sub(corner[1]));
-        // What lies so far away that its place does not fit a number is black.
+        // A row whose coordinates overflow is black.
         let fits = |from: i64, step: i64| {
             step.checked_mul(width as i64).is_some_and(|way| from.checked_add(way).is_some())
         };
@@ -100,7 +100,7 @@ fn fill_with(
                 *out = [0; 4];
                 continue;
             }
-            // Some of the four neighbours lie outside of the picture: these are black.
+            // Neighbours outside of the picture are black.
             let pixel = |dx: i64, dy: i64| {
                 let (x, y) = (left + dx, top + dy);
                 if x < 0 || y < 0 || x >= w || y >= h { [0; 4] } else { source.pixels[(y * w + x) as usize] }
@@ -116,7 +116,7 @@ fn fill_with(
     }
 }
 
-/// The value between two pixels above and two below, right of and below the first by `fx` and `fy` 256ths.
+/// Interpolates between two pixels above and two below; `fx` and `fy` are the offsets to the right and down in 256ths.
 #[inline(always)]
 fn mixed(above: &[u8; 8], below: &[u8; 8], fx: i32, fy: i32) -> [u8; 4] {
     std::array::from_fn(|k| {
@@ -125,7 +125,7 @@ fn mixed(above: &[u8; 8], below: &[u8; 8], fx: i32, fy: i32) -> [u8; 4] {
     })
 }
 
-/// A weight of the second of two values, in 256ths: what the first counts, and the second, 16 bits each.
+/// The two weights for an offset in 256ths: of the first value and of the second, 16 bits each.
 #[cfg(target_arch = "x86_64")]
 static WEIGHTS: [i32; 256] = {
     let (mut weights, mut f) = ([0; 256], 0);
@@ -136,7 +136,7 @@ static WEIGHTS: [i32; 256] = {
     weights
 };
 
-/// The same, the four channels at once.
+/// The same for all four channels at once.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn mixed_avx2(above: &[u8; 8], below: &[u8; 8], fx: i32, fy: i32) -> [u8; 4] {
@@ -145,17 +145,17 @@ fn mixed_avx2(above: &[u8; 8], below: &[u8; 8], fx: i32, fy: i32) -> [u8; 4] {
         _mm_set1_epi32, _mm_setr_epi8, _mm_shuffle_epi8, _mm_srli_epi32, _mm_sub_epi32, _mm_unpackhi_epi64,
         _mm_unpacklo_epi16,
     };
-    // Each channel of the left pixel beside that of the right one.
+    // Interleaves the channels of the left and the right pixel.
     let order = _mm_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1);
     let row = |two: &[u8; 8]| _mm_shuffle_epi8(_mm_set_epi64x(0, i64::from_le_bytes(*two)), order);
     let across = _mm_set1_epi32(WEIGHTS[fx as usize & 255]);
-    // Sums from 0 to 65,280, brought to where 16 bits with a sign hold them.
+    // Sums from 0 to 65,280 are shifted into the range of signed 16-bit numbers.
     let middle = _mm_set1_epi32(1 << 15);
     let between = |two| _mm_sub_epi32(_mm_madd_epi16(row(two), across), middle);
     let both = _mm_packs_epi32(between(above), between(below));
     let pairs = _mm_unpacklo_epi16(both, _mm_unpackhi_epi64(both, both));
     let down = _mm_set1_epi32(WEIGHTS[fy as usize & 255]);
-    // What was taken away 256 times, and what rounds.
+    // Reverses the shift, which was multiplied by 256, and rounds.
     let back = _mm_set1_epi32((1 << 23) + (1 << 15));
     let sums = _mm_srli_epi32::<16>(_mm_add_epi32(_mm_madd_epi16(pairs, down), back));
     let words = _mm_packs_epi32(sums, sums);

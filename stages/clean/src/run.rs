@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
         let known = before.as_ref().and_then(|before| before.get(source));
         (source, known.is_some(), known.unwrap_or_else(|| see(&hasher, &face)))
     };
-    let all = Work { doing: "looking at images", rows: dataset.len(), at_once: AT_ONCE };
+    let all = Work { doing: "reading images", rows: dataset.len(), at_once: AT_ONCE };
     all.run(cx, &pool, look, |_, (source, was_known, look)| {
         taken_over += usize::from(was_known);
         rows.push(source, &look)?;
@@ -98,7 +98,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     cx.note(format!("{gone} of {} images are dropped; dropped.csv of the report says why", dataset.len()));
     if gone == dataset.len() && gone > 0 {
         return Err(Failure::new(format!("every one of {gone} images would be dropped"))
-            .help("look at `min-side`, `min-images` and `near-distance`, and whether the images are what they should be"));
+            .help("check `min-side`, `min-images` and `near-distance`, and whether the images are what they should be"));
     }
     let folder = cx.output("report")?;
     std::fs::create_dir_all(folder).doing("create", folder)?;

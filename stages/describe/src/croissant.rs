@@ -1,6 +1,6 @@
-//! A description for catalogues of data: Croissant 1.1 (MLCommons), with its fields on responsible use.
+//! A machine-readable description for data catalogues: Croissant 1.1 (MLCommons), with its fields on responsible AI.
 //!
-//! The files of the data set are named with their SHA-256, and the images as the rows of `faces.csv`, which lies beside.
+//! It lists the files of the data set with their SHA-256 digests, and the images as the rows of `faces.csv`, which lies beside it.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use crate::Params;
 use crate::description::Description;
 
-/// The file with a row an image.
+/// The file with one row for each image.
 pub(crate) const ROWS: &str = "faces.csv";
-/// Its columns: name, type, and what they hold.
+/// Its columns: name, type, and meaning.
 pub(crate) const COLUMNS: [(&str, &str, &str); 8] = [
     ("name", "sc:Text", "path relative to the root of the set"),
     ("identity", "sc:Text", "whose face it is, as the set calls the person"),
@@ -87,7 +87,7 @@ fn file(name: &str, kind: &str, path: &Path) -> Result<Value> {
     }))
 }
 
-/// The terms, as the specification gives them.
+/// The JSON-LD context, as the specification defines it.
 fn context() -> Value {
     let mut context = json!({
         "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",

@@ -1,78 +1,78 @@
-//! What a data set holds, as numbers.
+//! The figures of a data set.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a data set holds; `description.json`.
+/// The figures of a data set; `description.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// What it is called, where somebody said so.
+    /// The name, if the parameters give one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// What kind of container or list it is.
+    /// The format of the container or list.
     pub format: String,
-    /// Images, whether they can be decoded or not.
+    /// The number of images, including those that cannot be decoded.
     pub images: u64,
-    /// Identities; none where nothing says whose the images are.
+    /// The number of identities; none if no image has one.
     pub identities: Option<u64>,
-    /// Pairs of a verification set.
+    /// The number of pairs of a verification set.
     pub pairs: u64,
-    /// How many of the pairs show one person.
+    /// The number of genuine pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs_of_one_person: Option<u64>,
-    /// Images that cannot be decoded.
+    /// The number of images that cannot be decoded.
     pub unreadable: u64,
-    /// Bytes of all images.
+    /// The size of all images in bytes.
     pub bytes: u64,
-    /// Images with five landmarks.
+    /// The number of images with five landmarks.
     pub landmarks: u64,
-    /// Images an identity.
+    /// The distribution of images per identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_identity: Option<Spread>,
-    /// Widths in pixels, of those that can be decoded.
+    /// The distribution of widths in pixels, of the images that can be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widths: Option<Spread>,
-    /// Heights in pixels.
+    /// The distribution of heights in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heights: Option<Spread>,
-    /// Images of each group.
+    /// The number of images of each group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, u64>,
-    /// Images of each encoding.
+    /// The number of images of each encoding.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub encodings: BTreeMap<String, u64>,
-    /// How unequally images are shared among identities: the Gini coefficient, 0 (equal) to 1.
+    /// How unequally images are distributed among identities: the Gini coefficient, from 0 (equal) to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imbalance: Option<f64>,
-    /// Images that are byte for byte an earlier one.
+    /// The number of images that are byte for byte equal to an earlier image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Duplicates>,
-    /// `rgb`, `bgr` (red and blue exchanged, it seems), `grey`, or `unknown`.
+    /// `rgb`, `bgr` (red and blue seem to be exchanged), `grey`, or `unknown`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub colour_order: String,
-    /// Rows and columns of a matrix, or of the one array of a MATLAB file.
+    /// The number of rows and columns of a matrix, or of the only array of a MATLAB file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<[u64; 2]>,
-    /// The licence, where somebody said it.
+    /// The licence, if the parameters give one.
     pub licence: Option<String>,
-    /// Where it is from, where somebody said it.
+    /// The origin, if the parameters give one.
     pub source: Option<String>,
-    /// BLAKE3 over the names, identities and digests of all images in their order: the same for the same content, whatever container.
+    /// BLAKE3 over the names, identities and digests of all images in order: the same content has the same digest in any container.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// Further things to know, by what they are called.
+    /// Further information, by title.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
-    /// Images that cannot be decoded, with why.
+    /// Images that cannot be decoded, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable_images: Vec<Odd>,
-    /// What was found and is no image, with why it was not taken.
+    /// Entries that are no images, with the reason why they were skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<Odd>,
 }
 
-/// Something that is not as it should be.
+/// An entry with a defect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Odd {
     /// Its name.
@@ -81,37 +81,37 @@ pub struct Odd {
     pub why: String,
 }
 
-/// Exact duplicates.
+/// Numbers of exact duplicates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duplicates {
-    /// Of an image of the same identity.
+    /// Duplicates of an image of the same identity.
     pub within_identities: u64,
-    /// Of an image of another identity.
+    /// Duplicates of an image of another identity.
     pub across_identities: u64,
 }
 
-/// How numbers are spread.
+/// The distribution of a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     pub min: u64,
-    /// The one in the middle; of an even number of them the lower.
+    /// The median; of an even number of values, the lower of the two.
     pub median: u64,
     /// The mean.
     pub mean: f64,
-    /// The largest.
+    /// The maximum.
     pub max: u64,
-    /// How many are 1.
+    /// How many values are 1.
     pub ones: u64,
-    /// Bars: from, to (both included), how many.
+    /// The bins of the histogram: from, to (both inclusive), count.
     pub histogram: Vec<[u64; 3]>,
 }
 
-/// At most so many bars.
+/// The maximum number of bins.
 const BARS: u64 = 24;
 
 impl Spread {
-    /// Of some numbers; none of none.
+    /// The distribution of values; none without values.
     pub fn of(mut all: Vec<u64>) -> Option<Self> {
         all.sort_unstable();
         let (min, max) = (*all.first()?, *all.last()?);
@@ -137,7 +137,8 @@ impl Spread {
     }
 }
 
-/// The Gini coefficient of counts, 0 where all are equal (C. Gini, 1912; over sorted counts x_i: (2 sum i x_i / (n sum x)) - (n + 1) / n).
+/// The Gini coefficient of counts, 0 if all are equal (C. Gini, 1912; over sorted counts x_i: (2 sum i x_i / (n sum x)) - (n + 1) /
+/// n).
 pub fn gini(counts: &[u64]) -> Option<f64> {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();

@@ -1,7 +1,7 @@
-//! Says what a data set holds, whatever container it comes in.
+//! Describes the content of a data set in any container.
 //!
-//! - [`survey`]: one pass over every image. [`other`]: what is no container of images: matrices, lists, MATLAB files.
-//! - [`description`]: the numbers. [`text`], [`page`]: for people. [`croissant`]: for catalogues of data.
+//! - [`survey`]: one pass over every image. [`other`]: files that are no image containers: matrices, lists, MATLAB files.
+//! - [`description`]: the figures. [`text`], [`page`]: for the user. [`croissant`]: for data catalogues.
 
 mod croissant;
 mod description;
@@ -28,7 +28,7 @@ pub use source::SOURCE;
 /// The kind `describe`.
 pub struct Describe;
 
-/// The parameters of kind `describe`: what no file says by itself.
+/// The parameters of kind `describe`: information that no file contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Params {

@@ -1,4 +1,4 @@
-//! What is no container of images: matrices of embeddings, MATLAB files, lists of pairs, lists of landmarks.
+//! Files that are no image containers: matrices of embeddings, MATLAB files, lists of pairs, lists of landmarks.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use lfs_formats::{landmarks, lists, mat, matrix, text};
 
 use crate::description::Description;
 
-/// The longest text that is taken for a list.
+/// The maximum size in bytes of a text that is read as a list.
 const LONGEST: u64 = 1 << 30;
 
-/// Describes a file that is one of these; none where it is something else.
+/// Describes a file of one of these formats; none for any other file.
 pub(crate) fn describe(path: &Path) -> Result<Option<Description>, DataError> {
     if !path.is_file() {
         return Ok(None);
@@ -61,7 +61,7 @@ fn matlab(path: &Path) -> Result<Description, DataError> {
     Ok(out)
 }
 
-/// A list of pairs or of landmarks.
+/// Describes a list of pairs or of landmarks.
 fn list(path: &Path) -> Result<Option<Description>, DataError> {
     if let Some((pairs, what)) = pairs_of(path) {
         return Ok(Some(Description { pairs, ..named(what) }));
@@ -86,7 +86,7 @@ fn read(path: &Path) -> Option<String> {
     text::decode(&std::fs::read(path).ok()?).ok()
 }
 
-/// How many pairs a list has, and what it is; none where it is no list of pairs.
+/// The number of pairs of a list and the list's format; none if it is no list of pairs.
 pub(crate) fn pairs_of(path: &Path) -> Option<(u64, &'static str)> {
     let text = read(path)?;
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
@@ -101,7 +101,7 @@ pub(crate) fn pairs_of(path: &Path) -> Option<(u64, &'static str)> {
     if lines.len() > 1 && lines.iter().all(|l| lists::pair(l).is_some()) {
         return Some((lines.len() as u64, "pair-list"));
     }
-    // Two lines a pair, `file.jpg label`.
+    // Two lines for each pair, `file.jpg label`.
     let labelled = |l: &&str| {
         let (path, label) = lists::image(l);
         lfs_formats::names::is_any_image(path) && label.parse::<i64>().is_ok()

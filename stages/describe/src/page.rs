@@ -1,4 +1,4 @@
-//! The description as a page that needs nothing else.
+//! The description as a self-contained HTML page.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:1rem}table{border-collapse:collapse;width:100%}\
 td,th{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #ddd;overflow-wrap:anywhere}svg{width:100%;height:12rem}";
 
-/// The page.
+/// Renders the page.
 pub(crate) fn page(d: &Description) -> String {
     let title = if d.name.is_empty() { "What the data set holds" } else { &d.name };
     let mut plain = d.clone();
-    // They have tables of their own.
+    // These have tables of their own.
     plain.unreadable_images.clear();
     plain.passed_over.clear();
     html! {
@@ -48,7 +48,7 @@ pub(crate) fn page(d: &Description) -> String {
     .into_string()
 }
 
-/// A histogram.
+/// Draws a histogram.
 fn bars(what: &str, spread: &Spread) -> Markup {
     let highest = spread.histogram.iter().map(|b| b[2]).max().unwrap_or(1).max(1) as f64;
     let wide = 1000.0 / spread.histogram.len() as f64;
@@ -66,7 +66,7 @@ fn bars(what: &str, spread: &Spread) -> Markup {
     }
 }
 
-/// A bar for each group, the largest first.
+/// Draws a bar for each group, the largest first.
 fn groups(groups: &BTreeMap<String, u64>) -> Markup {
     let highest = groups.values().copied().max().unwrap_or(1).max(1) as f64;
     let mut sorted: Vec<(&String, &u64)> = groups.iter().collect();

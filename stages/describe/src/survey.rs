@@ -16,11 +16,11 @@ use crate::croissant::COLUMNS;
 use crate::description::{Description, Duplicates, Odd, Spread, gini};
 use crate::failure;
 
-/// So many images, or so many bytes of them, are looked at together.
+/// The maximum number and total bytes of the images that are examined together.
 const CHUNK: usize = 512;
 const BYTES: usize = 64 << 20;
 
-/// What is known of an image before it is searched.
+/// An image that has not been examined yet.
 struct Waiting {
     name: String,
     identity: Option<String>,
@@ -29,14 +29,14 @@ struct Waiting {
     image: Vec<u8>,
 }
 
-/// What a look finds.
+/// The result of examining an image.
 struct Seen {
     digest: blake3::Hash,
-    /// Width, height and tone (none where it is grey), or why there are none.
+    /// Width, height and tone (none for a grey image), or why it cannot be decoded.
     picture: std::result::Result<(u32, u32, Option<Tone>), String>,
 }
 
-/// How many images are of each tone.
+/// The number of images of each tone.
 #[derive(Default)]
 struct Tones {
     grey: u64,
@@ -55,7 +55,7 @@ impl Tones {
         } += 1;
     }
 
-    /// The order of colours that they speak for.
+    /// The colour order that the tones imply.
     fn order(&self) -> &'static str {
         if self.grey > 0 && self.red + self.blue + self.other == 0 {
             "grey"
@@ -79,7 +79,7 @@ struct Survey<'a> {
     found: Description,
     counts: HashMap<String, u64>,
     nameless: u64,
-    /// The identity of the first image with a digest.
+    /// The identity of the first image with each digest.
     first: HashMap<blake3::Hash, Option<String>>,
     duplicates: Duplicates,
     sizes: [BTreeMap<u64, u64>; 2],
@@ -88,7 +88,7 @@ struct Survey<'a> {
     digest: blake3::Hasher,
 }
 
-/// Describes a container, and writes the file `rows`, a line of CSV for each image.
+/// Describes a container, and writes the CSV file `rows` with a line for each image.
 pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &Path) -> Result<Description> {
     let (format, container) = container::open(source).map_err(failure)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads()).build();
@@ -116,7 +116,7 @@ pub(crate) fn survey(source: &Path, cx: &Context<'_>, rows: &Path) -> Result<Des
     survey.look().map_err(failure)?;
     survey.rows.flush().doing("write", rows)?;
     let mut found = survey.finish(container.is_pairs());
-    // A protocol's list of pairs lies among the images of its set.
+    // A protocol's lists of pairs lie among the images of its set.
     let lists = std::mem::take(&mut found.passed_over);
     for odd in lists {
         match crate::other::pairs_of(&source.join(&odd.name)) {
@@ -166,7 +166,7 @@ impl Survey<'_> {
             self.count(image, &seen)?;
         }
         self.cx.progress(Progress {
-            doing: "looking at images".to_owned(),
+            doing: "reading images".to_owned(),
             done: self.found.images,
             total: self.total,
             unit: "images".to_owned(),
@@ -220,7 +220,7 @@ impl Survey<'_> {
     fn finish(self, pairs: bool) -> Description {
         let mut found = self.found;
         let counts: Vec<u64> = self.counts.into_values().collect();
-        // Where no image has an identity, nothing says how many persons there are.
+        // If no image has an identity, the number of persons is unknown.
         found.identities = (self.nameless == 0 || !counts.is_empty()).then_some(counts.len() as u64);
         if self.nameless > 0 && !counts.is_empty() {
             found.notes.insert("without-identity".to_owned(), format!("{} images", self.nameless));

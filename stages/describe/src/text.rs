@@ -1,13 +1,13 @@
-//! The description for a terminal.
+//! The description for the terminal.
 
 use std::fmt::Write as _;
 
 use crate::description::{Description, Odd, Spread};
 
-/// So many odd files are named.
+/// The maximum number of skipped or unreadable files that are listed.
 const NAMED: usize = 10;
 
-/// The description as lines.
+/// Renders the description as lines of text.
 pub(crate) fn text(d: &Description) -> String {
     let mut out = String::new();
     let mut line = |what: &str, value: String| {
@@ -20,7 +20,7 @@ pub(crate) fn text(d: &Description) -> String {
     if let Some([rows, columns]) = d.matrix {
         line("matrix", format!("{rows} x {columns}"));
     }
-    // Lists and matrices have no digest, and no images.
+    // Lists and matrices have no digest and no images.
     if !d.digest.is_empty() {
         line("images", format!("{} ({} bytes)", d.images, d.bytes));
         line("identities", d.identities.map_or("not said".to_owned(), |n| n.to_string()));
@@ -91,7 +91,7 @@ fn odd(out: &mut String, what: &str, all: &[Odd]) {
     }
 }
 
-/// A spread on one line.
+/// A distribution on one line.
 pub(crate) fn spread_text(s: &Spread) -> String {
     if s.min == s.max {
         return s.min.to_string();

@@ -1,6 +1,6 @@
-//! What is said of sets, and that the Croissant file is one by its makers' own library.
+//! Descriptions of small sets, and a check of the Croissant file with the official library.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn put(root: &Path, files: &[(&str, &[u8])]) {
     }
 }
 
-/// Describes `in` below a folder; the description lies in `description`.
+/// Describes `in` below a folder, into `description`.
 fn describe(root: &Path, parameters: Value) -> Result<Description> {
     let scratch = root.join("own");
     std::fs::create_dir_all(&scratch).unwrap();
@@ -127,7 +127,7 @@ fn the_same_images_have_one_digest_in_any_container() {
 }
 
 #[test]
-fn lists_and_matrices_say_what_they_are() {
+fn the_formats_of_lists_and_matrices_are_recognised() {
     let cases: [(&[u8], &str); 4] = [
         (b"2\t1\nAnn\t1\t2\nAnn\t1\tBo\t1\nAnn\t1\t3\nAnn\t2\tBo\t1\n", "lfw-pairs"),
         (b"a.jpg 1\nb.jpg 1\nc.jpg 0\nd.jpg 0\n", "labelled-pairs"),

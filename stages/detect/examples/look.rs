@@ -1,5 +1,5 @@
-//! What is found in photographs, and how fast: `look MODEL ROOT LIST [THREADS]` looks at the images that a file lists, a path below
-//! ROOT each line, from memory, and prints a line of JSON for each; the rate goes to standard error.
+//! Measures detection: `look MODEL ROOT LIST [THREADS]` processes the images listed in a file, one path below ROOT for each line,
+//! from memory, and prints a line of JSON for each; the rate is printed to standard error.
 
 use std::path::PathBuf;
 use std::sync::Mutex;

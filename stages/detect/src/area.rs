@@ -1,13 +1,13 @@
 //! Area interpolation: each pixel of the result is the mean of the rectangle that it covers.
 //!
-//! The rectangle of pixel `i` of `n`, over `m` pixels, is from `floor(i m / n)` to `ceil((i + 1) m / n)`, as in adaptive average
-//! pooling. Sums are of integers, so that the numbers are the same on every processor.
+//! Pixel `i` of `n`, over `m` source pixels, covers the range from `floor(i m / n)` to `ceil((i + 1) m / n)`, as in adaptive
+//! average pooling. Sums are of integers, so that the numbers are the same on every processor.
 
 use std::ops::Range;
 
 use lfs_faces::image::Pixels;
 
-/// A rectangle of a picture that holds at least one pixel.
+/// A rectangle of a picture with at least one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
     left: usize,
@@ -22,7 +22,7 @@ impl Part {
         Self { left: 0, top: 0, width: picture.width as usize, height: picture.height as usize }
     }
 
-    /// The pixels of a picture from `left`, `top` to before `right`, `bottom`, as far as there are any.
+    /// The pixels of a picture from `left`, `top` to `right`, `bottom` (exclusive), clipped to the picture.
     pub(crate) fn within(picture: &Pixels, [left, top, right, bottom]: [i64; 4]) -> Option<Self> {
         let span = |from: i64, to: i64, side: u32| {
             let (from, to) = (from.max(0), to.min(i64::from(side)));
@@ -35,13 +35,13 @@ impl Part {
     }
 }
 
-/// Which of `m` pixels the pixel `i` of `n` covers.
+/// The source pixels, of `m`, that pixel `i` of `n` covers.
 fn covered(i: usize, n: usize, m: usize) -> Range<usize> {
     i * m / n..((i + 1) * m).div_ceil(n)
 }
 
-/// Some rows of a part of a picture brought to `[width, height]`, as the networks want them: appends planes of red, green and
-/// blue, `(mean - 127.5) / 128` each, of `rows.len()` rows.
+/// Resizes a part of a picture to `[width, height]` and appends some of its rows in the format of the networks: planes of red,
+/// green and blue, `(mean - 127.5) / 128` each, of `rows.len()` rows.
 pub(crate) fn resized(
     picture: &Pixels,
     part: Part,

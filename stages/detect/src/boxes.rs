@@ -1,25 +1,25 @@
-//! Boxes, and which of those that lie over each other stay.
+//! Boxes, and non-maximum suppression.
 
 use crate::detector::Box4;
 
 /// How the overlap of two boxes is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
-    /// The part that both cover, of what either covers.
+    /// Intersection over union.
     Union {
-        /// A box of one pixel has the side 1, not 0.
+        /// Widths and heights are inclusive: a box of one pixel has the side 1, not 0.
         whole_pixels: bool,
     },
-    /// The part that both cover, of the smaller one; a box of one pixel has the side 1, not 0.
+    /// Intersection over the area of the smaller box, with inclusive widths and heights.
     Smaller,
 }
 
-/// The most boxes that are compared with each other: what noise in an enormous picture can cost.
+/// The maximum number of boxes to compare, a bound on the cost of noise in an enormous picture.
 const MOST: usize = 16_384;
 
-/// The places of the boxes that stay, best score first: a box goes when it overlaps a better one by more than `most`. Of equal
-/// scores the first one is the better, or the last one where overlaps are parts of the smaller box. (Near faces have the score 1 in
-/// many boxes; this is what decides in facenet-pytorch.)
+/// Non-maximum suppression: the indices of the remaining boxes, best score first. A box is removed when it overlaps a better one by
+/// more than `most`. Of equal scores the first one counts as the better, or the last one for [`Overlap::Smaller`]. (Many boxes of
+/// near faces have the score 1, and this rule decides in facenet-pytorch.)
 pub(crate) fn suppressed(boxes: &[(Box4, f32)], most: f64, overlap: Overlap) -> Vec<usize> {
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     if overlap == Overlap::Smaller {
@@ -50,7 +50,7 @@ pub(crate) fn suppressed(boxes: &[(Box4, f32)], most: f64, overlap: Overlap) -> 
     kept
 }
 
-/// The smallest square around the same centre that has its longer side.
+/// The square with the same centre and the longer side of a box.
 pub(crate) fn square([left, top, right, bottom]: Box4) -> Box4 {
     let (width, height) = (right - left, bottom - top);
     let side = width.max(height);
@@ -58,7 +58,7 @@ pub(crate) fn square([left, top, right, bottom]: Box4) -> Box4 {
     [left, top, left + side, top + side]
 }
 
-/// A box whose sides are moved by these parts of its size; `extra` is what its sides count beyond their difference.
+/// Moves the sides of a box by these fractions of its size; `extra` is added to the differences of the coordinates to get the size.
 pub(crate) fn moved(b: Box4, by: &[f32], extra: f32) -> Box4 {
     let (width, height) = (b[2] - b[0] + extra, b[3] - b[1] + extra);
     let by = |k: usize| by.get(k).copied().unwrap_or(0.0);
@@ -72,7 +72,7 @@ mod tests {
     const UNION: Overlap = Overlap::Union { whole_pixels: false };
 
     #[test]
-    fn a_box_goes_when_a_better_one_hides_it() {
+    fn a_box_is_removed_if_it_overlaps_a_better_one() {
         // The first two share 50 of 150; the third lies inside the second, and is 25 of its 100.
         let boxes =
             [([0.0, 0.0, 10.0, 10.0], 0.8), ([5.0, 0.0, 15.0, 10.0], 0.9), ([10.0, 0.0, 15.0, 5.0], 0.7)];

@@ -1,11 +1,11 @@
-//! Which of several faces is taken.
+//! Selects one of several faces.
 
 use lfs_faces::image::Pixels;
 
 use crate::detector::{Box4, Found};
 use crate::options::Policy;
 
-/// The place of the face that is taken, if there is one, and why.
+/// The index of the selected face, if there is one, and the reason.
 pub(crate) fn choose(policy: Policy, picture: &Pixels, faces: &[Found]) -> (Option<usize>, String) {
     let count = faces.len();
     let why = match (policy, count) {
@@ -16,7 +16,7 @@ pub(crate) fn choose(policy: Policy, picture: &Pixels, faces: &[Found]) -> (Opti
         (Policy::MostCentral, _) => "the most central",
         (Policy::BestScore, _) => "the best score",
     };
-    // Faces come best score first, and of equal ones the first is taken.
+    // Faces are sorted by descending score; of equal keys the first is selected.
     let key = |face: &Found| match policy {
         Policy::Largest => -area(&face.place),
         Policy::MostCentral => from_centre(picture, &face.place),
@@ -31,7 +31,7 @@ fn area(b: &Box4) -> f64 {
     (right - left) * (bottom - top)
 }
 
-/// The squared distance of the centre of a box from that of the picture.
+/// The squared distance between the centres of a box and of the picture.
 fn from_centre(picture: &Pixels, b: &Box4) -> f64 {
     let [left, top, right, bottom] = b.map(f64::from);
     let x = (left + right - f64::from(picture.width) + 1.0) / 2.0;

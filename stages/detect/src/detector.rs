@@ -1,7 +1,7 @@
-//! What finds faces: a file and a row each.
+//! Face detectors.
 //!
-//! A detector is opened once, and [`Detector::twin`] gives further ones with the same weights, since libtorch's tensors cannot be
-//! used by two threads at a time.
+//! A detector is opened once; [`Detector::twin`] gives further ones with the same weights, since libtorch's tensors cannot be used
+//! by two threads at a time.
 
 pub mod mtcnn;
 pub mod single;
@@ -16,36 +16,36 @@ use tch::TchError;
 
 use crate::options::{DetectorName, Options};
 
-/// Left, top, right and bottom in pixels of the picture as it is seen; may reach beyond it.
+/// Left, top, right and bottom in pixels of the upright picture; may extend beyond it.
 pub type Box4 = [f32; 4];
 
 /// A face in a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// How sure the detector is, from 0 to 1.
+    /// The confidence of the detector, from 0 to 1.
     pub score: f32,
-    /// Where it lies.
+    /// Its bounding box.
     pub place: Box4,
-    /// Its five points.
+    /// Its five landmarks.
     pub points: Points,
 }
 
 /// Finds faces.
 pub trait Detector: Send {
-    /// All faces of a picture, best score first. The same for the same pixels, whatever was looked at before.
+    /// All faces of a picture, best score first. The result depends on the pixels alone, not on earlier calls.
     ///
     /// # Errors
-    /// When the arithmetic fails, not when there is no face.
+    /// If the arithmetic fails; a picture without faces is no error.
     fn find(&self, picture: &Pixels) -> Result<Vec<Found>>;
 
-    /// Another one with the same weights, for another thread.
+    /// Another detector with the same weights, for another thread.
     fn twin(&self) -> Box<dyn Detector>;
 }
 
-/// Opens the detector that the parameters name, with its weights.
+/// Opens the detector that the parameters select, with its weights.
 ///
 /// # Errors
-/// When the weights are not there or are another detector's.
+/// If the weights are missing or are another detector's.
 pub fn open(options: &Options, model: &Path, device: tch::Device) -> Result<Box<dyn Detector>> {
     match options.detector {
         DetectorName::Mtcnn => Ok(Box::new(mtcnn::Mtcnn::open(options, model, device)?)),
@@ -56,7 +56,7 @@ pub fn open(options: &Options, model: &Path, device: tch::Device) -> Result<Box<
     }
 }
 
-/// An error of libtorch as one of a stage.
+/// Converts an error of libtorch into a failure of the stage.
 fn torch<T>(done: Result<T, TchError>) -> Result<T> {
     done.map_err(|e| {
         let text = e.to_string();

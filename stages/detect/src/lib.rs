@@ -1,8 +1,8 @@
-//! Finds faces and their five points, in sets that bring no landmarks.
+//! Detects faces and their five landmarks, for sets without landmarks.
 //!
-//! A [`detector`] gives all faces of a picture, each with a score, a box and five points. Of several faces in one picture
-//! `choose` takes the one that the policy wants; the report has a row for every image. [`torch_file`] reads weights as PyTorch
-//! writes them, [`lfs_onnx`] networks in the ONNX format.
+//! A [`detector`] finds all faces of a picture, each with a score, a box and five points. Of several faces in one picture, `choose`
+//! selects one by the policy; the report has a row for every image. [`torch_file`] reads weights in PyTorch's format, [`lfs_onnx`]
+//! reads networks in the ONNX format.
 
 mod area;
 mod boxes;
@@ -31,7 +31,7 @@ pub use source::SOURCE;
 #[derive(Debug, Clone, Copy)]
 pub struct Detect;
 
-/// What of the networks' crate has no part in finding faces; see [`Stage::choices`].
+/// Sources of the crate of networks that do not affect detection; see [`Stage::choices`].
 const ELSEWHERE: &[&str] = &[
     "network/src/backbone/iresnet.rs",
     "network/src/backbone/layers.rs",

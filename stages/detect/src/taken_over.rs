@@ -1,4 +1,4 @@
-//! What an earlier result found in images that are the same.
+//! Reuse of an earlier run's results for unchanged images.
 
 use lfs_faces::dataset::{FaceRef, Points};
 use serde::{Deserialize, Serialize};
@@ -11,19 +11,19 @@ use crate::report::{Done, Row};
 pub(crate) struct Made {
     done: Done,
     why: String,
-    /// How many faces were found.
+    /// The number of detected faces.
     faces: Option<usize>,
-    /// The face that was taken: its place among all, and score, box and points.
+    /// The selected face: its rank, and score, box and points.
     taken: Option<(usize, [f64; 15])>,
 }
 
 impl Made {
-    /// What is to be kept of a row.
+    /// The stored form of a row.
     pub(crate) fn of(row: &Row) -> Self {
         let numbers = |found: &Found| {
             let all = std::iter::once(&found.score).chain(&found.place).chain(found.points.as_flattened());
             let mut numbers = [0.0; 15];
-            // Exact, and so is the way back.
+            // The conversion is exact in both directions.
             numbers.iter_mut().zip(all).for_each(|(to, from)| *to = f64::from(*from));
             numbers
         };
@@ -31,7 +31,7 @@ impl Made {
         Self { done: row.done, why: row.why.clone(), faces: row.faces, taken }
     }
 
-    /// The row, and the landmarks that the image has then.
+    /// The row, and the landmarks of the image.
     pub(crate) fn give(self, face: &FaceRef<'_>) -> (Row, Option<Points>) {
         let found = |numbers: [f64; 15]| {
             let [score, left, top, right, bottom, rest @ ..] = numbers.map(|v| v as f32);

@@ -1,10 +1,10 @@
-//! Weights as PyTorch writes them: `torch.save` of a state dict, in either of its two forms.
+//! Weights in PyTorch's format: `torch.save` of a state dict, in either of its two forms.
 //!
-//! - Since PyTorch 1.6 a ZIP archive: a pickle `NAME/data.pkl`, and the numbers of each storage in `NAME/data/KEY`.
-//! - Before, five pickles (a magic number, a version, the machine, the state dict, the keys of the storages), and behind them for
-//!   each key the count of its numbers as int64 and the numbers.
+//! - Since PyTorch 1.6, a ZIP archive: a pickle `NAME/data.pkl`, and the elements of each storage in `NAME/data/KEY`.
+//! - Before, five pickles (a magic number, a version, the machine, the state dict, the keys of the storages), followed for each key
+//!   by the count of elements as int64 and the elements.
 //!
-//! Nothing is executed: the reader knows dictionaries, tensors of float32 and what these are made of, and refuses all else.
+//! No code is executed: the reader accepts dictionaries, tensors of float32 and their parts, and refuses everything else.
 
 mod pickle;
 
@@ -22,16 +22,16 @@ use pickle::{Item, Pickle};
 pub struct Plain {
     /// Its sides.
     pub shape: Vec<usize>,
-    /// As many numbers as they say.
+    /// The elements.
     pub values: Vec<f32>,
 }
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Plain>;
 
-/// How many times the bytes of a file its tensors may take: several may share a storage.
+/// The maximum ratio of the sizes of the tensors and of the file: several tensors may share a storage.
 const SHARING: usize = 4;
-/// The most sides of a tensor.
+/// The maximum number of sides of a tensor.
 const SIDES: usize = 8;
 /// The first of the five pickles, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -41,7 +41,7 @@ const VERSION: i64 = 1001;
 /// Reads the tensors of a file.
 ///
 /// # Errors
-/// When the file cannot be read, is no file of weights, asks for anything but tensors of float32, or is damaged.
+/// If the file cannot be read, is no file of weights, contains anything but tensors of float32, or is damaged.
 pub fn read(path: &Path) -> Result<Tensors> {
     let bytes = std::fs::read(path).doing("read", path)?;
     parse(&bytes).map_err(|why| {
@@ -51,10 +51,10 @@ pub fn read(path: &Path) -> Result<Tensors> {
     })
 }
 
-/// Reads the tensors out of a file's bytes.
+/// Reads tensors from the bytes of a file.
 ///
 /// # Errors
-/// A text that says why they are none.
+/// A text that states why they are not in the format.
 pub fn parse(bytes: &[u8]) -> Result<Tensors, String> {
     if bytes.starts_with(b"PK\x03\x04") { archive(bytes) } else { pickles(bytes) }
 }
@@ -66,7 +66,7 @@ fn archive(bytes: &[u8]) -> Result<Tensors, String> {
     let main =
         names.iter().find(|n| n.ends_with("/data.pkl")).ok_or("there is no data.pkl in the archive")?;
     let folder = main.trim_end_matches("data.pkl");
-    // Members that lie over each other could be more together than the file.
+    // Overlapping members could be larger in total than the file.
     let mut room = bytes.len();
     let text = member(&mut zip, main, &mut room)?;
     if let Some(order) = names.iter().find(|n| **n == format!("{folder}byteorder")) {
@@ -81,7 +81,8 @@ fn archive(bytes: &[u8]) -> Result<Tensors, String> {
     tensors(&state, &storages, bytes.len())
 }
 
-/// A member of an archive, and how much may come after it. PyTorch does not compress: what is larger than the archive is an attack.
+/// A member of an archive; reduces `room`, the remaining total size. PyTorch does not compress, so a total larger than the archive
+/// is an attack.
 fn member(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, room: &mut usize) -> Result<Vec<u8>, String> {
     let file = zip.by_name(name).map_err(|e| e.to_string())?;
     if file.compression() != zip::CompressionMethod::Stored {

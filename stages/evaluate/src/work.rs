@@ -139,7 +139,7 @@ impl Desk<'_> {
         }
         match self.params.missing {
             crate::params::Missing::Skip => {
-                cx.warn(format!("{text}; left out"));
+                cx.warn(format!("{text}; skipped"));
                 Ok(())
             }
             crate::params::Missing::Fail => Err(Failure::new(text).help(

@@ -1,4 +1,5 @@
-//! Asking servers: redirections are followed here, so that every answer on the way is seen and a secret stays with its host.
+//! HTTP requests. Redirects are followed here, so that the headers of every response on the way are seen and credentials are sent
+//! to one host only.
 
 use std::time::Duration;
 
@@ -13,66 +14,66 @@ use crate::refusal::Refused;
 use crate::secret::Secret;
 use crate::settings::Settings;
 
-/// How often something is tried without a new byte.
+/// The number of attempts without a new byte.
 pub(crate) const TRIES: u32 = 5;
-/// No longer pause is made; a server that asks for more is told of.
+/// The longest pause between attempts; a server that asks for a longer one is an error.
 const LONGEST: Duration = Duration::from_secs(300);
-/// How many redirections are followed.
+/// The maximum number of redirects.
 const HOPS: usize = 10;
-/// No answer of an interface is larger.
+/// The maximum size of an API response.
 const MOST: usize = 64 << 20;
-/// What is to be said of a server that sends on badly.
+/// Help for an invalid redirect.
 const NOT_IN_ORDER: &str = "the server is not in order: ask who runs it; nothing was taken from there";
-/// How much is read of a text that explains a refusal.
+/// How much of an error response is read.
 const EXPLANATION: usize = 4 << 10;
 
-/// Asks servers.
+/// Sends requests.
 pub(crate) struct Client {
     http: reqwest::Client,
     pause: Duration,
 }
 
-/// A question.
+/// A request.
 pub(crate) struct Ask<'a> {
     pub url: &'a Url,
     pub secret: Option<&'a Secret>,
     pub headers: HeaderMap,
-    /// What is sent, as JSON; the question is a POST then.
+    /// A JSON body; the request is then a POST.
     pub body: Option<String>,
 }
 
 impl<'a> Ask<'a> {
-    /// A plain one.
+    /// A plain GET request.
     pub fn of(url: &'a Url, secret: Option<&'a Secret>) -> Self {
         Self { url, secret, headers: HeaderMap::new(), body: None }
     }
 }
 
-/// A server on the way, and what it answered.
+/// A server on the way, and its response headers.
 pub(crate) type Met = (Url, HeaderMap);
 
-/// An answer that is neither a redirection nor a refusal; its body is still to come.
+/// A successful response; its body has not been read yet.
 pub(crate) struct Answer {
     pub response: Response,
-    /// What each server on the way answered, the last one too.
+    /// The headers of every server on the way, including the last.
     pub seen: Vec<Met>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 pub(crate) enum Trouble {
-    /// The line broke, or nothing was said in time.
+    /// The connection failed or timed out.
     Line(String),
-    /// The server refuses.
+    /// The server refused the request.
     Refused(Refused),
-    /// It will not be otherwise the next time.
+    /// An error that a retry cannot fix.
     Fatal(Failure),
 }
 
 impl Client {
-    /// A client with the proxies of the environment.
+    /// Creates a client with the proxies of the environment.
     ///
     /// # Errors
-    /// When a proxy is no address.
+    /// If a proxy has an invalid address.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (http, https, none) = settings.proxies();
         let except = NoProxy::from_string(none);
@@ -95,10 +96,10 @@ impl Client {
         Ok(Self { http, pause: settings.pause })
     }
 
-    /// Asks once.
+    /// Sends a request once.
     ///
     /// # Errors
-    /// When the line breaks or the server refuses.
+    /// If the connection fails or the server refuses.
     pub async fn ask(&self, ask: &Ask<'_>) -> std::result::Result<Answer, Trouble> {
         let (mut url, mut method) =
             (ask.url.clone(), if ask.body.is_some() { Method::POST } else { Method::GET });
@@ -141,10 +142,10 @@ impl Client {
         Err(Trouble::Fatal(Failure::new(text).help(NOT_IN_ORDER)))
     }
 
-    /// Asks for JSON, again where that may help.
+    /// Requests JSON, with retries.
     ///
     /// # Errors
-    /// What the refusal means to whoever asks (`explain`), or that the answer is not what was asked for.
+    /// The refusal as explained by `explain`, or that the response has another form.
     pub async fn json<T: DeserializeOwned>(
         &self,
         ask: &Ask<'_>,
@@ -159,7 +160,7 @@ impl Client {
         Ok((read, seen))
     }
 
-    /// Asks for a text.
+    /// Requests a text, with retries.
     ///
     /// # Errors
     /// As [`Client::json`].
@@ -182,10 +183,10 @@ impl Client {
         }
     }
 
-    /// Waits before the next try, if there is to be one.
+    /// Waits before the next attempt, if there is one.
     ///
     /// # Errors
-    /// When there is to be none.
+    /// If there is no further attempt.
     pub async fn pause(
         &self,
         trouble: Trouble,
@@ -197,7 +198,7 @@ impl Client {
             Trouble::Fatal(failure) => return Err(failure),
             Trouble::Line(why) if tries >= TRIES => {
                 return Err(Failure::new(format!("the connection failed {tries} times: {why}")).help(
-                    "look at the network and the proxy settings, then run again: what has arrived is kept",
+                    "check the network and the proxy settings, then run again: what has arrived is kept",
                 ));
             }
             Trouble::Refused(refused) if tries >= TRIES || !refused.may_pass() => {
@@ -229,7 +230,7 @@ async fn refused(mut response: Response, first: &Url, last: &Url) -> Refused {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let told = all_of(&mut response, EXPLANATION).await.unwrap_or_default();
     let told = String::from_utf8_lossy(&told).into_owned();
-    // A page for browsers explains nothing here.
+    // An HTML page is no useful explanation.
     let told = told
         .lines()
         .map(str::trim)
@@ -247,7 +248,7 @@ async fn refused(mut response: Response, first: &Url, last: &Url) -> Refused {
     }
 }
 
-/// `Retry-After`: seconds, or a date.
+/// Parses `Retry-After`: seconds, or a date.
 fn after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -257,13 +258,13 @@ fn after(text: &str) -> Option<Duration> {
     Some(Duration::try_from(wait).unwrap_or_default())
 }
 
-/// `RateLimit: "api";r=0;t=55`: so many seconds until more is allowed.
+/// Parses `RateLimit: "api";r=0;t=55`: the number of seconds until more requests are allowed.
 fn reset(text: &str) -> Option<Duration> {
     let mut parts = text.split(';').map(str::trim);
     parts.find_map(|p| p.strip_prefix("t=")?.parse().ok()).map(Duration::from_secs)
 }
 
-/// A body of so many bytes at the most.
+/// Reads a body of at most `most` bytes.
 async fn all_of(response: &mut Response, most: usize) -> std::result::Result<Vec<u8>, String> {
     let mut all = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
@@ -275,7 +276,7 @@ async fn all_of(response: &mut Response, most: usize) -> std::result::Result<Vec
     Ok(all)
 }
 
-/// An address without what may be secret in it.
+/// An address without its query and user info, which may contain secrets.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
@@ -284,7 +285,7 @@ pub(crate) fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// All that an error says, without the address: that may hold a signature.
+/// The sources of an error without the address, which may contain a signature.
 pub(crate) fn reason(e: &reqwest::Error) -> String {
     let mut all = String::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(e);

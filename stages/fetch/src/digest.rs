@@ -1,4 +1,4 @@
-//! Digests while bytes go by.
+//! Digests computed while bytes are transferred.
 
 use std::fmt::{self, Write as _};
 use std::io::Read;
@@ -6,12 +6,12 @@ use std::io::Read;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-/// What bytes must be, in small hexadecimal digits.
+/// The required digest, in lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pin {
     /// SHA-256.
     Sha256(String),
-    /// SHA-1 as git names a file: over `blob LENGTH` and a zero byte, then the bytes.
+    /// SHA-1 of a git blob: over `blob LENGTH`, a zero byte, and the bytes.
     Git(String),
     /// SHA-512.
     Sha512(String),
@@ -20,7 +20,7 @@ pub(crate) enum Pin {
 }
 
 impl Pin {
-    /// What the hub's tag of a file says: 64 digits are SHA-256, 40 are git's.
+    /// Parses an ETag of the hub: 64 digits are SHA-256, 40 are git's SHA-1.
     pub fn of_tag(tag: &str) -> Option<Self> {
         let tag = tag.to_ascii_lowercase();
         match tag.len() {
@@ -51,7 +51,7 @@ impl fmt::Display for Pin {
     }
 }
 
-/// Digests of bytes that go by: SHA-256 always, and what the pin wants.
+/// Digests of a stream: always SHA-256, and the kind of the pin.
 #[derive(Clone)]
 pub(crate) struct Hashes {
     sha256: Sha256,
@@ -65,7 +65,7 @@ enum Other {
     Sha512(Sha512),
 }
 
-/// What bytes are.
+/// The digests of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     /// SHA-256.
@@ -74,7 +74,7 @@ pub(crate) struct Found {
 }
 
 impl Hashes {
-    /// For bytes that must be `pin`; git's digest needs their number at once.
+    /// For bytes with this pin; git's digest needs the size in advance.
     pub fn new(pin: Option<&Pin>, size: Option<u64>) -> Self {
         let other = match pin {
             None | Some(Pin::Sha256(_)) => Other::None,
@@ -97,7 +97,7 @@ impl Hashes {
         }
     }
 
-    /// Takes all that a reader gives, and says how many bytes they were.
+    /// Hashes everything from a reader, and returns the number of bytes.
     pub fn read(&mut self, mut from: impl Read) -> std::io::Result<u64> {
         let mut buffer = vec![0; 256 << 10];
         let mut all = 0;
@@ -126,12 +126,12 @@ impl Hashes {
 }
 
 impl Found {
-    /// Whether these bytes are what they must be. They were counted for this pin.
+    /// Whether the digest matches the pin with which the hashes were created.
     pub fn is(&self, pin: &Pin) -> bool {
         self.seen(pin) == pin.text()
     }
 
-    /// What was found in the place of the pin.
+    /// The digest of the same kind as the pin.
     pub fn seen(&self, pin: &Pin) -> &str {
         match pin {
             Pin::Sha256(_) => &self.sha256,
@@ -145,7 +145,7 @@ pub(crate) fn of_text(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// Small hexadecimal digits.
+/// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, b| {
         let _ = write!(text, "{b:02x}");

@@ -1,4 +1,4 @@
-//! The folder of what was downloaded: whole files by their SHA-256 digest, and beginnings of files.
+//! The folder of downloads: complete files by their SHA-256 digest, and partial files.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::digest::{Hashes, of_text};
 pub(crate) struct Downloads(PathBuf);
 
 impl Downloads {
-    /// At this place.
+    /// The folder at this path.
     pub fn new(root: PathBuf) -> Self {
         Self(root)
     }
@@ -22,15 +22,15 @@ impl Downloads {
         self.0.join("sha256").join(sha256)
     }
 
-    /// Where a file may be kept that says something of a source.
+    /// The path of a cached note about a source.
     pub fn note(&self, key: &str) -> PathBuf {
         self.0.join("notes").join(of_text(key))
     }
 
-    /// The file of this digest, if it is there. A damaged one is removed.
+    /// The file with this digest, if it is present. A damaged file is removed.
     ///
     /// # Errors
-    /// When it cannot be read or removed.
+    /// If it cannot be read or removed.
     pub fn held(&self, sha256: &str) -> Result<Option<Kept>> {
         let path = self.file(sha256);
         if !path.is_file() {
@@ -45,20 +45,20 @@ impl Downloads {
         Ok(None)
     }
 
-    /// Where the beginning of a file lies, for whoever holds the lock.
+    /// The path of a partial file, with the lock that protects it.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// If the folder cannot be created.
     pub async fn part(&self, key: &str) -> Result<(PathBuf, Lock)> {
         let path = self.0.join("parts").join(of_text(key));
         let lock = Lock::take(&path.with_extension("lock")).await?;
         Ok((path, lock))
     }
 
-    /// Keeps a whole file under its digest.
+    /// Stores a complete file under its digest.
     ///
     /// # Errors
-    /// When it cannot be moved.
+    /// If it cannot be moved.
     pub fn keep(&self, part: &Path, sha256: &str) -> Result<Kept> {
         let path = self.file(sha256);
         moved(part, &path)?;
@@ -67,7 +67,7 @@ impl Downloads {
     }
 }
 
-/// A whole file of the folder.
+/// A complete file of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub path: PathBuf,
@@ -75,7 +75,7 @@ pub(crate) struct Kept {
     pub sha256: String,
 }
 
-/// Moves a file whose bytes are on the disk, so that the new name is there, too.
+/// Moves a file that has been synced, and makes the new name durable, too.
 pub(crate) fn moved(from: &Path, to: &Path) -> Result<()> {
     let Some(folder) = to.parent() else { return Ok(()) };
     std::fs::create_dir_all(folder).doing("create", folder)?;
@@ -83,16 +83,16 @@ pub(crate) fn moved(from: &Path, to: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).doing("write", folder)
 }
 
-/// A lock that ends with its process, at the latest. Python's `huggingface_hub` takes the same.
+/// A lock that is released when the process ends, at the latest. Python's `huggingface_hub` uses the same lock files.
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits for it.
+    /// Waits for the lock.
     ///
     /// # Errors
-    /// When there can be no such file.
+    /// If the lock file cannot be created.
     pub async fn take(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).doing("create", folder)?;

@@ -20,10 +20,10 @@ use crate::transfer::{Origin, Wanted, bring};
 use api::{Entry, Hub, Listing};
 use cache::{Held, HubCache};
 
-/// How many files come at once.
+/// The number of concurrent transfers.
 pub(crate) const AT_ONCE: usize = 4;
 
-/// Fetches what the address and the patterns name.
+/// Fetches the files that the address and the patterns select.
 pub(crate) async fn fetch(job: &Arc<Job>, address: &HubAddress) -> Result<Fetched> {
     let hub = Hub::new(job)?;
     let cache = HubCache::new(&job.settings, address)?;
@@ -52,7 +52,7 @@ pub(crate) async fn fetch(job: &Arc<Job>, address: &HubAddress) -> Result<Fetche
     Ok(Fetched { commit: Some(whole.3.clone()), package: None, items })
 }
 
-/// What the commit holds, from the hub, or from what it said before where it must not be asked.
+/// The files of the commit, from the hub, or, offline, from an earlier response.
 async fn listing(job: &Job, hub: &Hub, address: &HubAddress, commit: &str) -> Result<Listing> {
     let note = job.downloads.note(&format!("listing of {}", address.at(commit)));
     if job.settings.offline() {
@@ -65,7 +65,7 @@ async fn listing(job: &Job, hub: &Hub, address: &HubAddress, commit: &str) -> Re
         });
     }
     let listing = hub.listing(address, commit).await?;
-    // Whoever cannot keep it can still go on: it is for later runs.
+    // An error here is ignored: the note is only for later offline runs.
     if let (Ok(text), Some(folder)) = (serde_json::to_vec(&listing), note.parent()) {
         let new = note.with_extension(format!("{}.new", std::process::id()));
         let kept = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&new, text));
@@ -74,7 +74,7 @@ async fn listing(job: &Job, hub: &Hub, address: &HubAddress, commit: &str) -> Re
     Ok(listing)
 }
 
-/// Says which commit a branch or tag is today.
+/// Reports which commit a branch or tag currently names.
 async fn unpinned(hub: &Hub, cache: &HubCache, address: &HubAddress) -> Failure {
     let revision = address.revision.as_deref().unwrap_or("main");
     let (today, by) = match hub.offline {
@@ -98,7 +98,7 @@ async fn unpinned(hub: &Hub, cache: &HubCache, address: &HubAddress) -> Failure 
     }
 }
 
-/// One file: from the cache, or from the hub into the cache.
+/// Provides one file: from the cache, or from the hub by way of the cache.
 async fn one(job: &Job, whole: &(Hub, HubCache, HubAddress, String), entry: &Entry) -> Result<Item> {
     let (hub, cache, address, commit) = whole;
     let item = |path, sha256| Item { name: entry.path.clone(), path, bytes: entry.size, sha256 };
@@ -122,7 +122,7 @@ async fn one(job: &Job, whole: &(Hub, HubCache, HubAddress, String), entry: &Ent
         .help("run the stage once without HF_HUB_OFFLINE"));
     }
     let _lock = cache.lock(&entry.pin).await?;
-    // Somebody else may have brought it meanwhile.
+    // Another process may have fetched it meanwhile.
     if let Some(item) = held()? {
         return Ok(item);
     }
@@ -141,8 +141,8 @@ async fn one(job: &Job, whole: &(Hub, HubCache, HubAddress, String), entry: &Ent
     Ok(item(path, found.sha256))
 }
 
-/// Whether what the hub says with the file is what it said of it before. Other hosts are not asked: their tags and lengths are of
-/// their own.
+/// Checks that the hub's headers for the file match the list of the commit. Other hosts are not checked: they have their own tags
+/// and lengths.
 fn judge(seen: &[Met], endpoint: &Url, commit: &str, entry: &Entry) -> Result<()> {
     let own = seen.iter().filter(|(url, _)| url.origin() == endpoint.origin());
     for (_, headers) in own {
@@ -160,7 +160,7 @@ fn judge(seen: &[Met], endpoint: &Url, commit: &str, entry: &Entry) -> Result<()
         if let Some(found) = text("x-linked-size").filter(|s| s.parse() != Ok(entry.size)) {
             return other("the size", &entry.size.to_string(), found);
         }
-        // A redirection that only renames says nothing of the file.
+        // A redirect to a renamed repository has no information about the file.
         let tag =
             text("x-linked-etag").or_else(|| text("etag").filter(|_| headers.contains_key("x-repo-commit")));
         let tag = tag.map(|t| t.trim_start_matches("W/").trim_matches('"'));

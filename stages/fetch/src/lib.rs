@@ -1,7 +1,7 @@
-//! Brings bytes from elsewhere into a pipeline, verified and pinned.
+//! Downloads files into a pipeline, verified and pinned.
 //!
-//! What comes is chosen by the parameters alone: a commit of the Hugging Face Hub, whose digests the hub gives, or a SHA-256
-//! digest. Where it comes from (a mirror, a proxy, a cache) is chosen by the environment and is no part of a result.
+//! The content is determined by the parameters alone: a commit of the Hugging Face Hub, whose digests the hub lists, or a SHA-256
+//! digest. The environment determines where the bytes come from (a mirror, a proxy, a cache), and does not affect the result.
 //!
 //! ```text
 //! options -> source --+-- hub      (api, licence, cache) --+
@@ -11,8 +11,8 @@
 //!                            all -> downloads, place, report
 //! ```
 //!
-//! What has arrived stays where it was put: in the cache that Python's `huggingface_hub` has, or in a folder of downloads. So a
-//! run that was ended, or failed, goes on with the bytes that it has.
+//! Transferred bytes are kept in the cache of Python's `huggingface_hub`, or in a folder of downloads. An interrupted or failed run
+//! therefore resumes.
 
 mod client;
 mod digest;

@@ -1,20 +1,20 @@
-//! Names that others chose: of files of a repository, of members of an archive. None of them may lead out of the folder that is
-//! filled, and none may stand for two files.
+//! Untrusted names: of files of a repository, of members of an archive. No name may lead out of the output folder, and no two files
+//! may have the same name.
 
 use std::collections::BTreeSet;
 
 use glob::{MatchOptions, Pattern};
 use lfs_stage::{Failure, Result};
 
-/// The longest name of a file or folder that file systems take, in bytes.
+/// The maximum length of a file name on common file systems, in bytes.
 const PART: usize = 255;
-/// The longest path, in bytes.
+/// The maximum length of a path, in bytes.
 const WHOLE: usize = 4000;
 
-/// A relative path of plain parts, with forward slashes.
+/// Checks for a relative path of plain parts with forward slashes.
 ///
 /// # Errors
-/// When it is anything else; the message names it.
+/// If it is anything else; the message names it.
 pub(crate) fn safe(name: &str) -> Result<&str> {
     let no = |why: &str| {
         let shown: String = name.chars().take(200).collect();
@@ -36,15 +36,15 @@ pub(crate) fn safe(name: &str) -> Result<&str> {
     }
 }
 
-/// Checks the names of all files of a source together.
+/// Checks the names of all files of a source.
 ///
 /// # Errors
-/// When one is unsafe, stands twice, or is a file and a folder.
+/// If one is unsafe, a duplicate, or both a file and a folder.
 pub(crate) fn all_safe<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let mut files = BTreeSet::new();
     for name in names {
         if !files.insert(safe(name)?) {
-            return Err(Failure::new(format!("the name `{name}` is there twice"))
+            return Err(Failure::new(format!("the name `{name}` appears twice"))
                 .help("it is ambiguous which of the two is meant; ask the makers of the source"));
         }
     }
@@ -62,14 +62,14 @@ pub(crate) fn all_safe<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(
     Ok(())
 }
 
-/// The patterns of `files`.
+/// The patterns of the parameter `files`.
 pub(crate) struct Patterns(Vec<Pattern>);
 
 impl Patterns {
-    /// Reads them. One that ends in a slash means all below that folder.
+    /// Parses patterns. A pattern that ends in a slash selects everything below that folder.
     ///
     /// # Errors
-    /// When one is no pattern.
+    /// If a pattern is invalid.
     pub fn new(patterns: &[String]) -> Result<Self> {
         let read = |text: &String| {
             let whole = if text.ends_with('/') { format!("{text}*") } else { text.clone() };
@@ -81,10 +81,10 @@ impl Patterns {
         patterns.iter().map(read).collect::<Result<_>>().map(Self)
     }
 
-    /// Those of the names that are at or below `path` and fit a pattern, sorted.
+    /// The names that are at or below `path` and match a pattern, sorted.
     ///
     /// # Errors
-    /// When there is none, or a pattern fits none.
+    /// If there are none, or a pattern matches none.
     pub fn choose<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
@@ -117,7 +117,7 @@ impl Patterns {
     }
 }
 
-/// What is there, for messages.
+/// The present names, for messages.
 fn holds(names: &[&str]) -> String {
     let some: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
     let more = names.len().saturating_sub(some.len());

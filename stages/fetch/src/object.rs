@@ -1,4 +1,4 @@
-//! Objects of a store: one, or all below a place.
+//! Objects of a store: one object, or all below a prefix.
 
 use std::fs::File;
 use std::io::Write;
@@ -22,12 +22,12 @@ use crate::place::{Fetched, Item, folder_digest};
 use crate::run::Job;
 use crate::web::unpinned;
 
-/// What is asked for at once. One piece is held in memory for each object that is under way.
+/// The size of a range request. Each active transfer holds one in memory.
 const PIECE: u64 = 8 << 20;
-/// No place with more objects is read.
+/// The maximum number of objects below a prefix.
 const MOST: usize = 1_000_000;
 
-/// Fetches the object of an address, or all below it, which must be what `sha256` says.
+/// Fetches the object at an address, or all below it, and checks the digest `sha256`.
 pub(crate) async fn fetch(job: &Arc<Job>, url: &Url) -> Result<Fetched> {
     let store = lfs_store::open(url.as_str(), &job.settings.variables());
     let store =
@@ -48,7 +48,8 @@ pub(crate) async fn fetch(job: &Arc<Job>, url: &Url) -> Result<Fetched> {
         several => folder_digest(several),
     };
     let (mut items, gone_on) = all(job, &place, &chosen, pin.is_some()).await?;
-    // What an ended run left may be damaged. Without a pin nothing could tell, so none is gone on with then.
+    // A partial file of an interrupted run may be damaged, which only a pin reveals. So partial files are used only with a pin, and
+    // everything is fetched again if the digest differs.
     if gone_on && pin.as_ref().is_some_and(|pin| *pin != digest_of(&items)) {
         (items, _) = all(job, &place, &chosen, false).await?;
     }
@@ -63,14 +64,14 @@ pub(crate) async fn fetch(job: &Arc<Job>, url: &Url) -> Result<Fetched> {
     }
 }
 
-/// Where objects are.
+/// A store and the address in it.
 struct Place {
     store: Store,
     url: Url,
 }
 
-/// Brings objects, several at once; says whether any was gone on with that an earlier run had begun. Without `go_on` only those
-/// count as here that were brought in one go.
+/// Fetches objects concurrently; returns whether any was resumed from a partial file of an earlier run. Without `go_on`, partial
+/// files are discarded.
 async fn all(
     job: &Arc<Job>,
     place: &Arc<Place>,
@@ -97,7 +98,7 @@ async fn all(
 
 enum Found {
     One(ObjectMeta),
-    /// With their names below the place.
+    /// With their names relative to the prefix.
     Below(Vec<(String, ObjectMeta)>),
 }
 
@@ -115,7 +116,7 @@ async fn found(store: &Store, url: &Url) -> Result<Found> {
     while let Some(meta) = listed.try_next().await.map_err(|e| failed(url, &e))? {
         let name = meta.location.as_ref().strip_prefix(store.base.as_ref()).unwrap_or(meta.location.as_ref());
         let name = name.trim_start_matches('/').to_owned();
-        // Some tools mark a folder by an empty object of its name.
+        // Some tools represent a folder by an empty object with its name.
         if name.is_empty() && meta.size == 0 {
             continue;
         }
@@ -132,7 +133,7 @@ async fn found(store: &Store, url: &Url) -> Result<Found> {
     }
 }
 
-/// One object: from the downloads, where it is the same still, or from the store; and whether it was gone on with.
+/// Provides one object, from the downloads if it is unchanged, or from the store; returns whether it was resumed.
 async fn one(job: &Job, place: &Place, meta: &ObjectMeta, go_on: bool) -> Result<(Kept, bool)> {
     let options: String = ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AZURE_STORAGE_ACCOUNT_NAME"]
         .iter()
@@ -140,7 +141,7 @@ async fn one(job: &Job, place: &Place, meta: &ObjectMeta, go_on: bool) -> Result
         .collect();
     let host = place.url.host_str().unwrap_or_default();
     let tag = meta.e_tag.as_deref().unwrap_or_default();
-    // When it was written, too: not every store has tags.
+    // The time of modification is included, since not every store has tags.
     let key = format!(
         "{options}{}://{host}/{} {} {tag} {}",
         place.url.scheme(),
@@ -162,7 +163,7 @@ async fn one(job: &Job, place: &Place, meta: &ObjectMeta, go_on: bool) -> Result
     }
     let (sha256, gone_on) = pieces(job, place, meta, &part).await?;
     let kept = job.downloads.keep(&part, &sha256)?;
-    // Of one that was gone on with the digest is not yet known to be right.
+    // The digest of a resumed object has not been verified yet.
     if !gone_on {
         let folder = note.parent().map(std::fs::create_dir_all).transpose();
         folder.and_then(|_| std::fs::write(&note, &sha256)).doing("write", &note)?;
@@ -170,7 +171,7 @@ async fn one(job: &Job, place: &Place, meta: &ObjectMeta, go_on: bool) -> Result
     Ok((kept, gone_on))
 }
 
-/// Brings an object piece by piece behind the pieces that are there; gives its digest, and whether there were some.
+/// Fetches the missing pieces of an object; returns its digest, and whether there were earlier pieces.
 async fn pieces(job: &Job, place: &Place, meta: &ObjectMeta, part: &Local) -> Result<(String, bool)> {
     let Place { store, url } = place;
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(part);
@@ -241,13 +242,13 @@ fn failed(url: &Url, e: &Error) -> Failure {
         .help(format!("{}; what has arrived is kept", keys(url)))
 }
 
-/// Where keys and options come from.
+/// The variables with credentials and options.
 fn keys(url: &Url) -> &'static str {
     match url.scheme() {
         "s3" => {
-            "look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT (AWS_SKIP_SIGNATURE=true for a public bucket)"
+            "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT (AWS_SKIP_SIGNATURE=true for a public bucket)"
         }
-        "gs" => "look at GOOGLE_SERVICE_ACCOUNT (a file) or GOOGLE_SERVICE_ACCOUNT_KEY (its text)",
-        _ => "look at AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        "gs" => "check GOOGLE_SERVICE_ACCOUNT (a file) or GOOGLE_SERVICE_ACCOUNT_KEY (its text)",
+        _ => "check AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
     }
 }

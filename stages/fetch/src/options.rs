@@ -22,13 +22,14 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// The SHA-256 digest of the file, or of the package's file, 64 hexadecimal digits; of several objects of a store the digest of
-    /// what `sha256sum` prints for them, sorted by path in byte order. Required but for `hf://`, where the commit says it.
+    /// what `sha256sum` prints for them, sorted by path in byte order. Required except for `hf://`, where the commit determines the
+    /// bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
 impl Options {
-    /// The source, and what the parameters say together.
+    /// Parses the source, and checks the parameters against each other.
     pub(crate) fn check(&self) -> Result<()> {
         let source = Source::parse(&self.from)?;
         if let Some(d) = &self.sha256
@@ -50,7 +51,7 @@ impl Options {
         crate::names::Patterns::new(&self.files).map(|_| ())
     }
 
-    /// The digest that is pinned, in small letters.
+    /// The pinned digest, in lower case.
     pub(crate) fn pin(&self) -> Option<String> {
         self.sha256.as_ref().map(|d| d.to_ascii_lowercase())
     }

@@ -1,4 +1,4 @@
-//! Puts what was fetched where the outputs are to be, and says what it is.
+//! Copies the fetched files to the outputs, and writes the report.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,36 +11,36 @@ use crate::names;
 use crate::options::Options;
 use crate::source::Source;
 
-/// What was fetched.
+/// The result of a fetch.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    /// The commit of the hub.
+    /// The commit, for the hub.
     pub commit: Option<String>,
-    /// The file of a package.
+    /// The package file, for a registry.
     pub package: Option<PackageFile>,
     /// The files, sorted by name.
     pub items: Vec<Item>,
 }
 
-/// The file that a registry has of a package.
+/// A package file of a registry.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PackageFile {
     pub file: String,
     pub sha256: String,
 }
 
-/// A file that is here.
+/// A local file.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    /// Its path at the source.
+    /// Its path in the source.
     pub name: String,
-    /// Where it lies.
+    /// Its local path.
     pub path: PathBuf,
     pub bytes: u64,
     pub sha256: String,
 }
 
-/// The digest of several files: that of what `sha256sum` prints for them, sorted by path in byte order.
+/// The digest of several files: the digest of what `sha256sum` prints for them, sorted by path in byte order.
 pub(crate) fn folder_digest(items: &[Item]) -> String {
     let mut lines: Vec<(&str, String)> =
         items.iter().map(|i| (i.name.as_str(), format!("{}  {}\n", i.sha256, i.name))).collect();
@@ -56,7 +56,7 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<&'a PackageFile>,
     licence: Option<&'a str>,
-    /// Of the folder, as `acquire` pins one.
+    /// The digest of the folder, as `acquire` pins it.
     sha256: String,
     files: Vec<Row<'a>>,
 }
@@ -96,14 +96,14 @@ pub(crate) fn put(source: &Source, options: &Options, fetched: &Fetched, cx: &Co
     Ok(())
 }
 
-/// Blocks are shared where the file system can. A link would let the output's readers reach into somebody else's cache.
+/// Uses a reflink if the file system supports it. A hard link would give readers of the output access to the shared cache.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         std::fs::create_dir_all(parent).doing("create", parent)?;
     }
-    // Of a link, the file that it leads to.
+    // For a link, its target is copied.
     let from = std::fs::canonicalize(from).doing("read", from)?;
     reflink_copy::reflink_or_copy(&from, to).doing("copy", &from)?;
-    // Rights are no part of what was fetched, but whether a file can be executed is one of a result.
+    // Permissions are not part of the source, but the executable bit is part of a result.
     std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o644)).doing("write", to)
 }

@@ -1,29 +1,29 @@
-//! What a server's refusal means for the person who must act.
+//! Explains refusals of servers to the user.
 
 use std::time::Duration;
 
 use lfs_stage::Failure;
 
-/// A refusal.
+/// An error response.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// What the hub calls it: `GatedRepo`.
+    /// The hub's error code: `GatedRepo`.
     pub code: Option<String>,
-    /// What it says of it.
+    /// The server's explanation.
     pub told: Option<String>,
-    /// How long it asks to wait.
+    /// How long the server asks to wait.
     pub wait: Option<Duration>,
-    /// The `Content-Range` that comes with 416.
+    /// The `Content-Range` of a response 416.
     pub range: Option<String>,
-    /// Who said it.
+    /// The server.
     pub url: String,
-    /// Whether that is another host than the one that was asked.
+    /// Whether that is another host than the one of the request.
     pub elsewhere: bool,
 }
 
-/// Who was asked at the hub, and for what.
+/// The context of a request to the hub.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// The hub.
@@ -32,7 +32,7 @@ pub(crate) struct Asked {
     pub page: String,
     /// The revision.
     pub revision: String,
-    /// The file, where one was asked for.
+    /// The file, if the request is for one.
     pub file: Option<String>,
     /// Whether a token was sent.
     pub token: bool,
@@ -41,9 +41,9 @@ pub(crate) struct Asked {
 const KEPT: &str = "what has arrived is kept";
 
 impl Refused {
-    /// Whether the same question may be answered later.
+    /// Whether the same request may succeed later.
     pub fn may_pass(&self) -> bool {
-        // An address that was signed for a while is refused when its time is over; the hub signs another.
+        // A signed address expires; the hub then signs another.
         matches!(self.status, 408 | 425 | 429 | 500..=599)
             || self.elsewhere && matches!(self.status, 401 | 403)
     }
@@ -53,13 +53,13 @@ impl Refused {
         format!("{} answers {}{told}", self.url, self.status)
     }
 
-    /// For any server.
+    /// The failure for any server.
     pub fn failure(&self) -> Failure {
         let failure = Failure::new(self.said());
         match self.status {
             401 | 403 | 407 => failure
-                .help("the server does not give it to you: look at the address, and at your rights there"),
-            404 | 410 => failure.help("nothing is there any more: look at the address"),
+                .help("the server does not give it to you: check the address, and at your rights there"),
+            404 | 410 => failure.help("nothing is there any more: check the address"),
             429 => failure.help(format!("{} {KEPT}", self.later())),
             500..=599 => failure.help(format!("the server failed; run again later: {KEPT}")),
             _ => failure
@@ -74,7 +74,7 @@ impl Refused {
         }
     }
 
-    /// For the hub.
+    /// The failure for the hub.
     pub fn at_hub(&self, asked: &Asked) -> Failure {
         let Asked { endpoint, page, revision, file, token } = asked;
         let (said, at) = (self.said(), format!("{endpoint}{page}"));
@@ -116,10 +116,10 @@ impl Refused {
                     "or it is private and needs HF_TOKEN"
                 };
                 Failure::new(format!("there is no `{page}` on the hub, {private} (RepoNotFound): {said}"))
-                    .help(format!("look at {at}; {kind}"))
+                    .help(format!("check {at}; {kind}"))
             }
             (_, 401 | 403) => Failure::new(format!("the hub refuses `{page}`: {said}"))
-                .help(format!("look at {at}; if it asks for an account, log in there, {log_in}")),
+                .help(format!("check {at}; if it asks for an account, log in there, {log_in}")),
             (_, 429) if !token => Failure::new(said)
                 .help(format!("{} {KEPT}; with HF_TOKEN set the hub allows more", self.later())),
             _ => self.failure(),

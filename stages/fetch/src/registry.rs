@@ -1,5 +1,5 @@
-//! Packages of PyPI and npm: the file of a version, checked against the registry's digest and the manifest's, and the members of
-//! it that are wanted.
+//! Packages of PyPI and npm: the package file of a version, checked against the digests of the registry and the manifest, and its
+//! selected members.
 
 mod members;
 mod npm;
@@ -12,7 +12,7 @@ use crate::place::{Fetched, PackageFile};
 use crate::run::Job;
 use crate::source::{Package, Registry};
 
-/// Fetches the members of a package that the address and the patterns name.
+/// Fetches the members of a package that the address and the patterns select.
 pub(crate) async fn fetch(job: &Job, package: &Package) -> Result<Fetched> {
     let (file, kept) = match package.registry {
         Registry::Pypi => pypi::file(job, package).await?,
@@ -30,7 +30,7 @@ pub(crate) async fn fetch(job: &Job, package: &Package) -> Result<Fetched> {
     Ok(Fetched { commit: None, package: Some(PackageFile { file, sha256: kept.sha256 }), items })
 }
 
-/// What was fetched must be what is pinned.
+/// Compares the fetched file with the pin.
 fn compare(job: &Job, package: &Package, kept: &Kept) -> Result<()> {
     match job.options.pin() {
         Some(pin) if pin == kept.sha256 => Ok(()),

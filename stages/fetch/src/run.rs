@@ -1,4 +1,4 @@
-//! The work: fetch by source, say where it stands, put the files out.
+//! The stage: fetches from the source, reports progress, writes the outputs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::source::Source;
 use crate::transfer::Count;
 use crate::{hub, object, registry, web};
 
-/// What all parts of the work share.
+/// The state that all parts of the work share.
 pub(crate) struct Job {
     pub options: Options,
     pub patterns: Patterns,
@@ -31,9 +31,9 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Says something that a reader of the result must know.
+    /// Warns the reader of the result.
     pub fn warn(&self, text: String) {
-        // Whoever does not listen any more has failed.
+        // The receiver is gone only after a failure.
         let _ = self.warnings.send(text);
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options, cx: &Context<'_>, settings: Settings) -> Re
         scratch: cx.scratch().to_owned(),
         warnings,
     });
-    // As many threads as files come at once: each also hashes and writes. What comes out does not depend on them.
+    // One thread for each concurrent transfer, since each also hashes and writes. The result does not depend on their number.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(hub::AT_ONCE).enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("no threads can be started: {e}")))?;
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options, cx: &Context<'_>, settings: Settings) -> Re
     while let Ok(text) = heard.try_recv() {
         cx.warn(text);
     }
-    // Transfers that still go on beside one that failed keep what they have.
+    // Other transfers in progress keep their partial files.
     runtime.shutdown_background();
     let fetched = fetched.unwrap_or_else(|e| Err(Failure::new(format!("the work was ended: {e}"))))?;
     say(cx, &job.count);

@@ -1,4 +1,4 @@
-//! A secret that is told to one host alone.
+//! Credentials that are sent to a single host.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use lfs_stage::{Failure, Result};
 use reqwest::header::HeaderValue;
 use url::{Origin, Url};
 
-/// What is sent as `Authorization`, and whom it is for.
+/// The value of `Authorization`, and the host for which it is meant.
 #[derive(Clone)]
 pub(crate) struct Secret {
     value: HeaderValue,
@@ -14,20 +14,20 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// A token, for the host of an address.
+    /// A bearer token for the host of an address.
     ///
     /// # Errors
-    /// When it has characters that no token has.
+    /// If it has characters that are not allowed in tokens.
     pub fn bearer(token: &str, host: &Url) -> Result<Self> {
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             Failure::new("the token for the hub has characters that no token has")
-                .help("look at HF_TOKEN, or log in again: `hf auth login`")
+                .help("check HF_TOKEN, or log in again: `hf auth login`")
         })?;
         value.set_sensitive(true);
         Ok(Self { value, for_whom: host.origin() })
     }
 
-    /// Takes name and password out of an address.
+    /// Removes the user name and password from an address.
     pub fn taken_from(url: &mut Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
@@ -42,7 +42,7 @@ impl Secret {
         Some(Self { value, for_whom })
     }
 
-    /// What this address may be told.
+    /// The value to send to this address, if any.
     pub fn told_to(&self, url: &Url) -> Option<&HeaderValue> {
         (url.origin() == self.for_whom).then_some(&self.value)
     }

@@ -1,5 +1,5 @@
-//! What the environment says of where bytes come from, under the names that the ordinary clients use. None of it says which
-//! bytes come, so none of it is part of a key.
+//! The environment's settings on where bytes come from, under the names of the ordinary clients. They do not determine which bytes
+//! are fetched, and are therefore not part of a key.
 
 mod files;
 
@@ -10,16 +10,16 @@ use std::time::Duration;
 use lfs_stage::{Failure, Result};
 use url::Url;
 
-/// The variables of the environment, and how long is waited between tries.
+/// The environment variables, and the pause between attempts.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     variables: BTreeMap<String, String>,
-    /// The first pause before a try is made again; it doubles.
+    /// The first pause before a retry; it doubles each time.
     pub pause: Duration,
 }
 
 impl Settings {
-    /// Those of this process.
+    /// The variables of this process.
     pub fn of_environment() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -27,17 +27,17 @@ impl Settings {
         Self::new(std::env::vars_os().filter_map(text).collect())
     }
 
-    /// Of these variables.
+    /// The given variables.
     pub fn new(variables: BTreeMap<String, String>) -> Self {
         Self { variables, pause: Duration::from_millis(500) }
     }
 
-    /// All of them, for what reads its own.
+    /// All variables, for clients that read their own.
     pub fn variables(&self) -> Vec<(String, String)> {
         self.variables.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    /// The first of these variables that says something.
+    /// The first of these variables that is not empty.
     pub fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().filter_map(|n| self.variables.get(*n)).map(|v| v.trim()).find(|v| !v.is_empty())
     }
@@ -47,20 +47,20 @@ impl Settings {
         ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
     }
 
-    /// The hub.
+    /// The address of the hub.
     ///
     /// # Errors
-    /// When `HF_ENDPOINT` is no address.
+    /// If `HF_ENDPOINT` is no address.
     pub fn endpoint(&self) -> Result<Url> {
         address("HF_ENDPOINT", self.first(&["HF_ENDPOINT"]).unwrap_or("https://huggingface.co"))
     }
 
-    /// Whether the hub must not be asked.
+    /// Whether the hub must not be accessed.
     pub fn offline(&self) -> bool {
         self.is_on("HF_HUB_OFFLINE")
     }
 
-    /// The token for the hub: the variable, or what `hf auth login` left.
+    /// The token for the hub: from the variable, or from the file that `hf auth login` writes.
     pub fn token(&self) -> Option<String> {
         if let Some(token) = self.first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]) {
             return Some(token.to_owned());
@@ -83,10 +83,10 @@ impl Settings {
         }
     }
 
-    /// The folder of the cache that Python's `huggingface_hub` has.
+    /// The folder of the cache of Python's `huggingface_hub`.
     ///
     /// # Errors
-    /// When the environment names no folder at all.
+    /// If the environment names no folder at all.
     pub fn hub_cache(&self) -> Result<PathBuf> {
         match self.first(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]) {
             Some(path) => Ok(self.expanded(path)),
@@ -94,10 +94,10 @@ impl Settings {
         }
     }
 
-    /// The folder of what was downloaded from elsewhere.
+    /// The folder of downloads from other sources.
     ///
     /// # Errors
-    /// When the environment names no folder at all.
+    /// If the environment names no folder at all.
     pub fn downloads(&self) -> Result<PathBuf> {
         match self.first(&["LFS_DOWNLOADS"]) {
             Some(path) => Ok(self.expanded(path)),
@@ -124,7 +124,7 @@ impl Settings {
         }
     }
 
-    /// How long a server may say nothing.
+    /// How long a server may be silent.
     pub fn patience(&self) -> Duration {
         let said = self.first(&["HF_HUB_DOWNLOAD_TIMEOUT"]).and_then(|t| t.parse().ok());
         Duration::from_secs(said.filter(|s| *s > 0).unwrap_or(60))
@@ -132,7 +132,7 @@ impl Settings {
 
     /// The proxies for `http://` and `https://`, and the hosts that need none.
     pub fn proxies(&self) -> (Option<&str>, Option<&str>, &str) {
-        // The name in capitals is set by web servers for headers of a request: whoever is one has no proxy by it.
+        // Web servers set `HTTP_PROXY` from the header `Proxy` of a request, so a CGI process must ignore it.
         let http = match self.variables.contains_key("REQUEST_METHOD") {
             true => self.first(&["http_proxy", "all_proxy", "ALL_PROXY"]),
             false => self.first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
@@ -141,19 +141,19 @@ impl Settings {
         (http, https, self.first(&["no_proxy", "NO_PROXY"]).unwrap_or_default())
     }
 
-    /// The index of Python packages: `PIP_INDEX_URL`, or what pip's files say.
+    /// The index of Python packages: `PIP_INDEX_URL`, or the setting in pip's files.
     ///
     /// # Errors
-    /// When that is no address.
+    /// If it is no address.
     pub fn pypi(&self) -> Result<Url> {
         let said = self.first(&["PIP_INDEX_URL"]).map(str::to_owned).or_else(|| files::pip_index(self));
         address("pip's `index-url`", said.as_deref().unwrap_or("https://pypi.org/simple"))
     }
 
-    /// The registry of Node packages, for a scope: `NPM_CONFIG_REGISTRY`, or what npm's files say.
+    /// The npm registry for a scope: `NPM_CONFIG_REGISTRY`, or the setting in npm's files.
     ///
     /// # Errors
-    /// When that is no address.
+    /// If it is no address.
     pub fn npm(&self, scope: Option<&str>) -> Result<Url> {
         let of_scope = scope.and_then(|scope| files::npm(self, &format!("{scope}:registry")));
         let said = of_scope
@@ -163,7 +163,7 @@ impl Settings {
     }
 }
 
-/// An address to whose end something can be added.
+/// Parses an address to which segments can be appended.
 fn address(what: &str, text: &str) -> Result<Url> {
     let whole = format!("{}/", text.trim_end_matches('/'));
     match Url::parse(&whole) {

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::names;
 
-/// What `from` says.
+/// The parsed parameter `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// `hf://`.
@@ -30,7 +30,7 @@ pub(crate) enum RepoKind {
 }
 
 impl RepoKind {
-    /// What stands before the name in addresses.
+    /// The prefix of names in addresses.
     fn before(self) -> &'static str {
         match self {
             Self::Model => "",
@@ -40,31 +40,31 @@ impl RepoKind {
     }
 }
 
-/// A place in a repository of the hub.
+/// A location in a repository of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HubAddress {
     pub kind: RepoKind,
-    /// `OWNER/NAME`, or `NAME` alone for the oldest.
+    /// `OWNER/NAME`, or only `NAME` for the oldest repositories.
     pub id: String,
     /// A commit, branch or tag.
     pub revision: Option<String>,
-    /// A file or folder in it.
+    /// A file or folder in the repository.
     pub path: Option<String>,
 }
 
 impl HubAddress {
-    /// The commit, where the revision is one.
+    /// The commit, if the revision is one.
     pub fn commit(&self) -> Option<String> {
         let commit = self.revision.as_deref().filter(|r| is_commit(r))?;
         Some(commit.to_ascii_lowercase())
     }
 
-    /// The same at another revision.
+    /// The same location at another revision.
     pub fn at(&self, revision: &str) -> Self {
         Self { revision: Some(revision.to_owned()), ..self.clone() }
     }
 
-    /// What the hub calls it in the addresses of its pages: `datasets/OWNER/NAME`.
+    /// The path of the repository's page on the hub: `datasets/OWNER/NAME`.
     pub fn page(&self) -> String {
         format!("{}{}", self.kind.before(), self.id)
     }
@@ -78,7 +78,7 @@ impl HubAddress {
         let mut parts = rest.splitn(3, '/');
         let first = parts.next().unwrap_or_default();
         let (name, path) = if first.contains('@') {
-            // A name without an owner.
+            // A repository without an owner.
             (first.to_owned(), rest.split_once('/').map(|(_, path)| path))
         } else {
             let second = parts.next().ok_or("there is no `OWNER/NAME` in it")?;
@@ -120,14 +120,14 @@ impl fmt::Display for HubAddress {
     }
 }
 
-/// The registries of packages.
+/// The package registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registry {
     Pypi,
     Npm,
 }
 
-/// A member of a package, or all of it.
+/// A member of a package, or the whole package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Package {
     pub registry: Registry,
@@ -138,7 +138,7 @@ pub(crate) struct Package {
 
 impl Package {
     fn parse(registry: Registry, text: &str) -> Result<Self, String> {
-        // The name of a scoped package begins with the same sign that stands before its version.
+        // A scoped name begins with `@`, which also precedes the version.
         let at = text.char_indices().skip(1).find(|(_, c)| *c == '@').map(|(i, _)| i);
         let (name, rest) =
             at.map(|i| (&text[..i], &text[i + 1..])).ok_or("there is no `NAME@VERSION` in it")?;
@@ -184,10 +184,10 @@ const FORMS: &str = "write `hf://datasets/OWNER/NAME@COMMIT[/PATH]`, `hf://OWNER
                      `npm:NAME@VERSION[/MEMBER]`; files of your own are inputs: `{ path = \"...\" }`";
 
 impl Source {
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// When it has none of the forms.
+    /// If it has none of the supported forms.
     pub fn parse(text: &str) -> Result<Self> {
         Self::read(text)
             .map_err(|why| Failure::new(format!("`from = \"{text}\"` is no source: {why}")).help(FORMS))
@@ -220,7 +220,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What the last part of an address calls its file.
+/// The file name in the last segment of an address.
 pub(crate) fn file_name(url: &Url) -> Result<String, String> {
     let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
     let name = decoded(last)?;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::settings::Settings;
 use crate::{Fetch, Options};
 
-/// The kind, with an environment of its own and short pauses.
+/// The kind with its own environment and short pauses.
 struct InPlace;
 
 impl Stage for InPlace {
@@ -41,13 +41,13 @@ impl Stage for InPlace {
     }
 }
 
-/// A machine with a home and an environment.
+/// A machine with its own home folder and environment.
 struct Machine {
     home: tempfile::TempDir,
     variables: BTreeMap<String, String>,
 }
 
-/// What came out.
+/// The result of a fetch.
 #[derive(Debug)]
 struct Out {
     files: BTreeMap<String, Vec<u8>>,
@@ -78,7 +78,7 @@ impl Machine {
         self.home.path().join(path)
     }
 
-    /// The part of the hub's cache that is of a repository.
+    /// The folder of a repository in the hub's cache.
     fn cache(&self, folder: &str) -> PathBuf {
         self.at(".cache/huggingface/hub").join(folder)
     }
@@ -144,7 +144,7 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Whether a failure says all of these.
+/// Checks that a failure contains all of these texts.
 #[track_caller]
 fn says(failure: &Failure, words: &[&str]) {
     let text = failure.to_string();

@@ -1,8 +1,7 @@
-//! Bringing the bytes of one file: again from where they stopped, and never others than were meant.
+//! Transfers of a single file: resumed after interruptions, and verified.
 //!
-//! A server may ignore that only the rest is wanted, give another part, compress, end too early, or give an error's page for a
-//! file. What is written is written in order, so that a part that is left holds the beginning of the file; a digest of the whole
-//! decides in the end.
+//! A server may ignore a range request, send another range, compress, stop early, or send an error page in place of the file. Bytes
+//! are written in order, so that a partial file is always a prefix; the digest of the whole file decides in the end.
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -19,7 +18,7 @@ use crate::digest::{Found, Hashes, Pin};
 use crate::refusal::Refused;
 use crate::secret::Secret;
 
-/// How many bytes have arrived, of how many.
+/// The numbers of transferred and expected bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     done: AtomicU64,
@@ -27,12 +26,12 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// So many more are wanted.
+    /// Expects more bytes.
     pub fn want(&self, bytes: u64) {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// So many more are there.
+    /// Counts transferred bytes.
     pub fn add(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -41,34 +40,34 @@ impl Count {
         self.done.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Both.
+    /// Transferred and expected bytes.
     pub fn now(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
     }
 }
 
-/// Where a file is asked for.
+/// The address of a file.
 pub(crate) struct Origin<'a> {
     pub url: &'a Url,
     pub secret: Option<&'a Secret>,
-    /// What a refusal means.
+    /// Explains a refusal.
     pub explain: &'a (dyn Fn(&Refused) -> Failure + Sync),
-    /// Looks at what the servers on the way say of the file.
+    /// Checks the headers of the servers on the way.
     pub judge: &'a (dyn Fn(&[Met]) -> Result<()> + Sync),
 }
 
-/// What a file must be.
+/// The required properties of a file.
 pub(crate) struct Wanted<'a> {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: &'a str,
     pub size: Option<u64>,
     pub pin: Option<Pin>,
 }
 
-/// Brings a file into `part`, where a beginning of it may lie. When this returns, its bytes are on the disk.
+/// Fetches a file into `part`, which may contain its beginning. When this returns, the bytes are synced to disk.
 ///
 /// # Errors
-/// When it does not come, or is not what it must be.
+/// If the transfer fails, or the file has another digest.
 pub(crate) async fn bring(
     client: &Client,
     origin: &Origin<'_>,
@@ -92,7 +91,7 @@ pub(crate) async fn bring(
                 let _ = std::fs::remove_file(&part.path);
                 return Err(wrong(wanted, pin, &found, origin.url));
             }
-            // A part of an earlier run may have been of another file, or a server in between may be damaged.
+            // The partial file may have been of another file, or a server on the way damaged it.
             (was_wrong, way, furthest) = (true, Way { ranges: true, whole: false }, 0);
             continue;
         }
@@ -117,14 +116,14 @@ fn wrong(wanted: &Wanted<'_>, pin: &Pin, found: &Found, url: &Url) -> Failure {
         shown(url),
         found.seen(pin)
     ))
-    .help("nothing of it was kept; if the digest is one that you wrote, look at it; if not, a server or proxy on the way is damaged")
+    .help("nothing of it was kept; if the digest is one that you wrote, check it; if not, a server or proxy on the way is damaged")
 }
 
-/// How the file is asked for.
+/// The state of the transfer.
 struct Way {
-    /// Whether the rest alone may be asked for.
+    /// Whether range requests may be used.
     ranges: bool,
-    /// Whether all of it is there, where its size was not known.
+    /// Whether the file is complete.
     whole: bool,
 }
 
@@ -156,7 +155,7 @@ async fn attempt(
     (origin.judge)(&answer.seen).map_err(Trouble::Fatal)?;
     let host = shown(answer.response.url());
     let Some(end) = promised(&answer, from, wanted, &host)? else {
-        // Not the part that was asked for. The whole will do.
+        // Another range was sent; the next request is for the whole file.
         way.ranges = false;
         return Ok(());
     };
@@ -185,7 +184,7 @@ async fn attempt(
     }
 }
 
-/// Where the file ends by what this answer says, `Some(None)` when it does not say. `None` when it is another part.
+/// The size of the file by this response, or `Some(None)` if it does not state one; `None` if it is another range.
 fn promised(
     answer: &Answer,
     from: u64,
@@ -216,7 +215,7 @@ fn promised(
     Ok(fits.then_some(total))
 }
 
-/// `bytes 5-9/10`.
+/// Parses `bytes 5-9/10`.
 fn range(text: &str) -> Option<(u64, u64, Option<u64>)> {
     let (span, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = span.split_once('-')?;
@@ -224,7 +223,7 @@ fn range(text: &str) -> Option<(u64, u64, Option<u64>)> {
     Some((first.parse().ok()?, last.parse().ok()?, total))
 }
 
-/// The beginning of a file.
+/// A partial file.
 struct Part<'a> {
     file: File,
     path: PathBuf,
@@ -261,7 +260,7 @@ impl<'a> Part<'a> {
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
-        // A moment of one of as many threads as there are files under way.
+        // Blocking is acceptable here: each transfer has a thread of its own.
         self.file.write_all(chunk).doing("write", &self.path)?;
         self.hashes.update(chunk);
         self.len += chunk.len() as u64;

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::source::file_name;
 use crate::transfer::{Origin, Wanted, bring};
 
-/// Fetches the file of an address, which must be what `sha256` says.
+/// Fetches the file at an address, and checks the digest `sha256`.
 pub(crate) async fn fetch(job: &Job, url: &Url) -> Result<Fetched> {
     let name = file_name(url).map_err(Failure::new)?;
     let pin = job.options.pin();
@@ -23,7 +23,7 @@ pub(crate) async fn fetch(job: &Job, url: &Url) -> Result<Fetched> {
     Ok(Fetched { commit: None, package: None, items: vec![item] })
 }
 
-/// What is not pinned is refused; it is kept, so that the next run has it.
+/// The error for an unpinned file, which is kept so that the next run need not fetch it.
 pub(crate) fn unpinned(what: &str, found: &str) -> Failure {
     Failure::new(format!("{what} may be another file tomorrow, and `sha256` does not say which one is meant"))
         .help(format!(
@@ -31,7 +31,7 @@ pub(crate) fn unpinned(what: &str, found: &str) -> Failure {
         ))
 }
 
-/// A file of an address, from the downloads or from there.
+/// Provides the file at an address, from the downloads or from the server.
 pub(crate) async fn file(
     job: &Job,
     url: &Url,
@@ -47,11 +47,11 @@ pub(crate) async fn file(
         return Ok(kept);
     }
     let (part, _lock) = job.downloads.part(url.as_str()).await?;
-    // Somebody else may have brought it meanwhile.
+    // Another process may have fetched it meanwhile.
     if let Some(kept) = held()? {
         return Ok(kept);
     }
-    // The file may be another since an earlier run began it, and without a pin nothing could tell.
+    // The file may have changed since an earlier run, which cannot be detected without a pin.
     if pin.is_none() && part.exists() {
         std::fs::remove_file(&part).doing("remove", &part)?;
     }

@@ -1,5 +1,5 @@
-//! How fast a container is read: `scan PATH` gives every image to nobody, five times, and prints bytes a second. The first pass may
-//! come from the disk, the others from memory.
+//! Measures the reading rate of a container: `scan PATH` reads every image five times without using it, and prints bytes a second.
+//! The first pass may read from the disk, the others from memory.
 
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
-//! Containers of face images: what data sets are handed out in.
+//! Containers of face images: the formats in which data sets are distributed.
 //!
-//! [`FORMATS`] is the table: a file and a row each. [`open`] tells by content which one a path is. A [`Container`] gives its images
-//! one after the other, in its own order, so that one larger than memory is read at the disk's rate.
+//! [`FORMATS`] is the table: one file and one row for each. [`open`] detects the format of a path from its content. A [`Container`]
+//! yields its images in its own order, one at a time, so that one larger than memory is read at the rate of the disk.
 //!
-//! Nothing is executed, nothing is written, and no length in a file is believed before the file is known to be that long.
+//! No code is executed, nothing is written, and no length in a file is trusted before the file is known to be that long.
 
 mod datum;
 pub mod folder;
@@ -28,70 +28,70 @@ use crate::DataError;
 pub use look::Look;
 pub use pairs::persons;
 
-/// A face as a container holds it.
+/// A face in a container.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Item<'a> {
-    /// Its name in the container, with forward slashes; no two have the same.
+    /// Its unique name in the container, with forward slashes.
     pub name: &'a str,
-    /// Whose it is, where the container says so.
+    /// Its identity, if the container states it.
     pub identity: Option<&'a str>,
     /// The encoded image.
     pub image: &'a [u8],
-    /// Five points in pixels, where the container has them.
+    /// Five points in pixels, if the container has them.
     pub points: Option<Points>,
-    /// The group that it belongs to, where the container has groups.
+    /// Its group, if the container has groups.
     pub group: Option<&'a str>,
 }
 
-/// Takes what a container gives.
+/// Receives the content of a container.
 pub trait Sink {
     /// A face.
     ///
     /// # Errors
-    /// What the taker cannot go on with; the reading ends with it.
+    /// An error of the receiver; it ends the reading.
     fn item(&mut self, item: Item<'_>) -> Result<(), DataError>;
 
-    /// Two items by name, and whether they show one person.
+    /// A pair of items by name, and whether it is genuine.
     ///
     /// # Errors
     /// As [`Sink::item`].
     fn pair(&mut self, a: &str, b: &str, same: bool) -> Result<(), DataError>;
 
-    /// Something that was found and is no face: its name and why it was not taken.
+    /// An entry that was skipped: its name and the reason.
     fn passed_over(&mut self, name: &str, why: &str);
 }
 
 /// An opened container.
 pub trait Container: Send + Sync {
-    /// How many images it holds, where that is known before it is read.
+    /// The number of images, if it is known before reading.
     fn count(&self) -> Option<u64> {
         None
     }
 
-    /// Width and height that every image has by what the container says.
+    /// Width and height of every image, if the container states them.
     fn side(&self) -> Option<(u32, u32)> {
         None
     }
 
-    /// Whether it is a set of pairs, which says not whose its images are.
+    /// Whether it is a verification set, which does not name identities.
     fn is_pairs(&self) -> bool {
         false
     }
 
-    /// Gives everything to `sink`, in the container's own order.
+    /// Passes all content to `sink`, in the container's own order.
     ///
     /// # Errors
-    /// When it is damaged, cut short, or holds what its format has no place for; and what `sink` returns.
+    /// If the container is damaged, truncated, or does not conform to its format; and errors of `sink`.
     fn read(&self, sink: &mut dyn Sink) -> Result<(), DataError>;
 }
 
-/// A kind of container.
+/// A container format.
 pub struct Format {
     /// Its name in parameters and reports.
     pub name: &'static str,
     /// What it is.
     pub about: &'static str,
-    /// Whether something is one, by its first bytes, or by what lies in a folder.
+    /// Whether a path has this format, by the first bytes of a file or the entries of a folder.
     is: fn(&Look) -> bool,
     open: fn(&Path) -> Result<Box<dyn Container>, DataError>,
 }
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Format {
     }
 }
 
-/// Every kind, in the order in which they are tried.
+/// Every format, in the order in which they are tried.
 pub static FORMATS: &[Format] = &[
     Format {
         name: "dataset",
@@ -166,15 +166,15 @@ pub static FORMATS: &[Format] = &[
     },
 ];
 
-/// The names of all kinds, for messages.
+/// The names of all formats, for messages.
 fn known() -> String {
     FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ")
 }
 
-/// What a path is, by content.
+/// Detects the format of a path from its content.
 ///
 /// # Errors
-/// When it cannot be read or is no container that is known.
+/// If the path cannot be read, or has no known format.
 pub fn format(path: &Path) -> Result<&'static Format, DataError> {
     let look = Look::at(path)?;
     FORMATS.iter().find(|f| (f.is)(&look)).ok_or_else(|| {
@@ -187,31 +187,31 @@ pub fn format(path: &Path) -> Result<&'static Format, DataError> {
     })
 }
 
-/// Opens a container by what it is.
+/// Opens a container of any format.
 ///
 /// # Errors
-/// As [`format`], and when it is damaged.
+/// As [`format`], and if the container is damaged.
 pub fn open(path: &Path) -> Result<(&'static Format, Box<dyn Container>), DataError> {
     let format = format(path)?;
     Ok((format, format.open(path)?))
 }
 
-/// The row with a name.
+/// The format with a name.
 pub fn by_name(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|f| f.name == name)
 }
 
 impl Format {
-    /// Opens a container that is said to be of this kind.
+    /// Opens a container of this format.
     ///
     /// # Errors
-    /// When it is damaged or of another kind.
+    /// If it is damaged or has another format.
     pub fn open(&self, path: &Path) -> Result<Box<dyn Container>, DataError> {
         (self.open)(path)
     }
 }
 
-/// The ending of an encoded image by its first bytes.
+/// The file extension for an encoded image, by its first bytes.
 pub fn ending(image: &[u8]) -> &'static str {
     match image {
         [0xff, 0xd8, ..] => "jpg",
@@ -225,7 +225,7 @@ pub fn ending(image: &[u8]) -> &'static str {
     }
 }
 
-/// Whether bytes begin as an image does.
+/// Whether the first bytes are those of an image.
 fn is_encoded(image: &[u8]) -> bool {
     ending(image) != "img"
 }

@@ -1,13 +1,13 @@
-//! Every layout in which data sets write five points of a face.
+//! The formats in which data sets store five landmarks of a face.
 //!
-//! | layout | reader |
+//! | format | reader |
 //! |---|---|
 //! | a list, `path` and ten numbers a line (LFW) | [`list::read`] |
-//! | a list with a field between (RFW `_lmk.txt`), or a score behind | [`list::read`] |
-//! | a list under a count and a header (CelebA `list_landmarks_align_celeba.txt`) | [`list::read`] |
-//! | a file an image, five lines `x y` (CALFW, CPLFW `_5loc_attri.txt`) | [`five::read`] |
-//! | a file an image, 30 points of half a face (CFP) | [`cfp::read`] |
-//! | a file an image, 68 points (`.pts`) | [`pts::read`] |
+//! | a list with a field between them (RFW `_lmk.txt`), or a score after them | [`list::read`] |
+//! | a list below a count and a header (CelebA `list_landmarks_align_celeba.txt`) | [`list::read`] |
+//! | a file for each image, five lines `x y` (CALFW, CPLFW `_5loc_attri.txt`) | [`five::read`] |
+//! | a file for each image, 30 points of half a face (CFP) | [`cfp::read`] |
+//! | a file for each image, 68 points (`.pts`) | [`pts::read`] |
 //!
 //! All return [`Points`](lfs_faces::dataset::Points) in the order left eye, right eye, nose, left mouth corner, right mouth corner, as
 //! seen in the picture.
@@ -31,12 +31,12 @@ fn number(word: &str) -> Result<f32, DataError> {
         .ok_or_else(|| DataError::new(format!("expected a coordinate, found `{}`", shorten(word))))
 }
 
-/// Whether all points that are known lie in the unit square, as fractions of width and height do, and no face in pixels does.
+/// Whether all known points lie near the unit square, like fractions of width and height, and unlike a face in pixels.
 pub fn fractions(points: &lfs_faces::dataset::Points) -> bool {
     points.as_flattened().iter().filter(|v| v.is_finite()).all(|v| (-0.5..=1.5).contains(v))
 }
 
-/// A text for a message: never longer than a line.
+/// Shortens a text for a message.
 pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(60).collect();
     if short.len() < text.len() {
@@ -45,7 +45,7 @@ pub(crate) fn shorten(text: &str) -> String {
     short
 }
 
-/// The lines `x y` or `x,y` of a text; empty lines are passed over.
+/// Parses lines `x y` or `x,y`; empty lines are skipped.
 fn coordinates(text: &str) -> Result<Vec<[f32; 2]>, DataError> {
     let mut out = Vec::new();
     for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

@@ -1,18 +1,18 @@
-//! Files in which face data is handed out.
+//! File formats of face data.
 //!
-//! - [`container`]: images with their identities, in every container that people hold.
-//! - [`landmarks`]: every layout in which data sets write five points of a face.
+//! - [`container`]: images with their identities, in all common containers.
+//! - [`landmarks`]: the formats in which data sets store five landmarks of a face.
 //! - [`lists`]: lines of the protocols' lists.
-//! - [`mat`]: MATLAB files, in which AgeDB writes its pairs.
+//! - [`mat`]: MATLAB files, in which AgeDB stores its pairs.
 //! - [`matrix`]: matrices of embeddings.
 //! - [`pack`]: writers of containers.
-//! - [`names`]: names of files: which are images, which belong to nobody.
+//! - [`names`]: names of files: which are images, and which can be ignored.
 //! - [`thumbnail`]: small pictures for pages; [`tone`]: the colours of faces.
-//! - [`text`]: text files in the encodings in which people save them.
-//! - [`vectors`]: embeddings, a row an image.
+//! - [`text`]: text files in common encodings.
+//! - [`vectors`]: embeddings, one row for each image.
 //!
-//! Nothing here panics on bytes that somebody else wrote. It is a crate of its own so that a new reader leaves
-//! trainings valid: what reads datasets alone is not built on it.
+//! Nothing here panics on bytes from elsewhere. It is a separate crate so that a new reader does not invalidate trainings: crates
+//! that only read data sets do not depend on it.
 
 pub mod container;
 pub mod landmarks;

@@ -1,8 +1,8 @@
-//! Lines of the protocols' lists. Fields are separated by tabs, else by commas, else by blanks.
+//! Lines of the protocols' lists. Fields are separated by tabs; without tabs by commas; otherwise by blanks.
 
 use crate::names;
 
-/// The fields of a line without blanks around them; none is empty at the line's end.
+/// The fields of a line without surrounding blanks; empty fields at the end are removed.
 pub fn fields(line: &str) -> Vec<&str> {
     let line = line.trim_start_matches('\u{feff}').trim();
     if line.contains('\t') {
@@ -18,8 +18,8 @@ fn parted<'a>(line: &'a str, at: &[char]) -> Vec<&'a str> {
     line.trim_end_matches(at).split(at).map(str::trim).collect()
 }
 
-/// The path of an image at the start of a line, and the rest: `Ann Lee/1.jpg 1`. The path goes up to an image's ending, so that names
-/// may have blanks and commas in them; without an ending, up to a tab, or to a number at the line's end.
+/// Splits a line that starts with the path of an image: `Ann Lee/1.jpg 1`. The path ends with an image extension, so that names may
+/// contain blanks and commas; without an extension, it ends at a tab, or before a number at the end of the line.
 pub fn image(line: &str) -> (&str, &str) {
     const SEPARATORS: [char; 4] = ['\t', ',', ';', ' '];
     let line = line.trim_start_matches('\u{feff}').trim();
@@ -38,28 +38,28 @@ pub fn image(line: &str) -> (&str, &str) {
     }
 }
 
-/// What stands before the first separator of a line, and the rest: `1 ../Data/a b.jpg`.
+/// Splits a line at the first separator: `1 ../Data/a b.jpg`.
 pub fn first(line: &str) -> Option<(&str, &str)> {
     let (first, rest) = line.trim().split_once(['\t', ',', ';', ' '])?;
     Some((first, rest.trim_start_matches(['\t', ',', ';', ' '])))
 }
 
-/// What stands before the last separator of a line, and the last field: `a b.jpg 1`.
+/// Splits a line at the last separator: `a b.jpg 1`.
 pub fn last(line: &str) -> Option<(&str, &str)> {
     let (rest, last) = line.trim().rsplit_once(['\t', ',', ';', ' '])?;
     Some((rest.trim_end_matches(['\t', ',', ';', ' ']), last))
 }
 
-/// A line of the LFW kind.
+/// A line in the format of LFW's pairs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// Both persons, each with the text of its image's number.
+    /// Both persons, each with the text of the image's number.
     pub images: [(String, String); 2],
     /// Whether the line is of the form `Name i j`.
     pub one_person: bool,
 }
 
-/// A line `Name i j` or `NameA i NameB j`. Names may have blanks in them.
+/// Parses a line `Name i j` or `NameA i NameB j`. Names may contain blanks.
 pub fn pair(line: &str) -> Option<Pair> {
     let fields = fields(line);
     let is_number = |f: &str| !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_goes_up_to_an_images_ending_whatever_stands_behind_it() {
+    fn a_path_ends_with_an_image_extension() {
         for path in ["Ann/Ann_0001.jpg", "Ann Lee/Ann Lee_0001.JPG", "Lee, Ann/a b.png", "x.jpg y/1.bmp"] {
             for rest in ["", "1", "-1", "same 0.5"] {
                 for separator in ["\t", " ", ",", ", ", ";"] {

@@ -1,7 +1,7 @@
-//! MATLAB's MAT-file version 5, as far as AgeDB's protocol files need it: numbers, text, cells and structs.
+//! MATLAB's MAT-files of version 5, as far as AgeDB's protocol needs them: numbers, text, cells and structs.
 //!
-//! Layout (MathWorks, *MAT-File Format*, level 5): a header of 128 bytes, then elements, each a tag (type, number of
-//! bytes) and its data padded to 8 bytes; an array is an element that holds flags, dimensions, a name and its parts. Elements may be
+//! Format (MathWorks, *MAT-File Format*, level 5): a header of 128 bytes, then elements, each with a tag (type, number of bytes)
+//! and its data padded to 8 bytes; an array is an element that contains flags, dimensions, a name and its parts. Elements may be
 //! zlib-compressed. Arrays are column-major.
 
 mod read;
@@ -22,7 +22,7 @@ pub enum Value {
         /// Column-major.
         values: Vec<f64>,
     },
-    /// Text: one string a row.
+    /// Text: one string for each row.
     Text(Vec<String>),
     /// A cell array.
     Cells {
@@ -40,7 +40,7 @@ pub enum Value {
         /// For each struct, column-major, the values of its fields in the order of `fields`.
         items: Vec<Vec<Value>>,
     },
-    /// An array of a class that is not read (sparse, complex, object, ..): the class's name.
+    /// An array of an unsupported class (sparse, complex, object, ..): the name of the class.
     Other(String),
 }
 
@@ -55,7 +55,7 @@ impl Value {
         Self::Text(vec![text.into()])
     }
 
-    /// What kind of array it is, for messages: `a 2x600 cell array`.
+    /// A description of the array, for messages: `a 2x600 cell array`.
     pub fn what(&self) -> String {
         let sides = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         match self {
@@ -72,7 +72,7 @@ impl Value {
     /// The numbers, column-major.
     ///
     /// # Errors
-    /// When it holds something else.
+    /// If it has another class.
     pub fn numbers(&self) -> Result<&[f64], DataError> {
         match self {
             Self::Numbers { values, .. } => Ok(values),
@@ -80,10 +80,10 @@ impl Value {
         }
     }
 
-    /// The text when it is one line (or empty).
+    /// The text, if it has at most one line.
     ///
     /// # Errors
-    /// When it holds something else.
+    /// If it is something else.
     pub fn line(&self) -> Result<&str, DataError> {
         match self {
             Self::Text(rows) if rows.len() <= 1 => Ok(rows.first().map_or("", String::as_str)),
@@ -94,7 +94,7 @@ impl Value {
     /// Dimensions and items (column-major) of a cell array.
     ///
     /// # Errors
-    /// When it holds something else.
+    /// If it has another class.
     pub fn cells(&self) -> Result<(&[usize], &[Value]), DataError> {
         match self {
             Self::Cells { dims, items } => Ok((dims, items)),
@@ -102,10 +102,10 @@ impl Value {
         }
     }
 
-    /// How many structs a struct array holds.
+    /// The number of structs in a struct array.
     ///
     /// # Errors
-    /// When it holds something else.
+    /// If it has another class.
     pub fn structs(&self) -> Result<usize, DataError> {
         match self {
             Self::Structs { items, .. } => Ok(items.len()),
@@ -116,7 +116,7 @@ impl Value {
     /// The field `name` of the struct at `index`.
     ///
     /// # Errors
-    /// When it is no struct array, or there is no such struct or field.
+    /// If it is no struct array, or there is no such struct or field.
     pub fn field(&self, index: usize, name: &str) -> Result<&Value, DataError> {
         let Self::Structs { fields, items, .. } = self else {
             return Err(DataError::new(format!("expected a struct array, found {}", self.what())));
@@ -130,7 +130,7 @@ impl Value {
 /// The variable `name` of a file's variables.
 ///
 /// # Errors
-/// When there is none; the message names those that there are.
+/// If there is none; the message lists the existing ones.
 pub fn variable<'a>(variables: &'a [(String, Value)], name: &str) -> Result<&'a Value, DataError> {
     variables.iter().find(|(n, _)| n == name).map(|(_, v)| v).ok_or_else(|| {
         let names: Vec<&str> = variables.iter().map(|(n, _)| n.as_str()).collect();

@@ -1,7 +1,7 @@
-//! Matrices of embeddings as MegaFace and Trillion-Pairs hand them out, and as NumPy writes them.
+//! Matrices of embeddings in the format of MegaFace and Trillion-Pairs, and in NumPy's.
 //!
-//! The former: four little-endian i32 (rows, columns, bytes of a row, type: 5 float32, 6 float64), then the rows. MegaFace has a file an
-//! image, `512 x 1`; Trillion-Pairs one file, `1862120 x 512`.
+//! The former: four little-endian i32 (rows, columns, bytes of a row, type: 5 float32, 6 float64), then the rows. MegaFace has one
+//! file for each image, `512 x 1`; Trillion-Pairs has a single file, `1862120 x 512`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,25 +10,25 @@ use std::path::Path;
 use crate::DataError;
 use crate::container::npz;
 
-/// What a matrix is.
+/// The properties of a matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
     /// `feature-matrix` or `npy`.
     pub format: &'static str,
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Numbers in a row.
+    /// The number of columns.
     pub columns: u64,
-    /// Bytes from row to row.
+    /// The distance between rows in bytes.
     pub stride: u64,
-    /// `float16`, `float32`, `float64`, or what NumPy calls another type.
+    /// `float16`, `float32`, `float64`, or NumPy's name of another type.
     pub kind: String,
 }
 
-/// What a file is, if it is a matrix of numbers.
+/// The properties of a file, if it is a matrix of numbers.
 ///
 /// # Errors
-/// When it is one and is damaged or cut short.
+/// If it is one, and is damaged or truncated.
 pub fn look(path: &Path) -> Result<Option<Matrix>, DataError> {
     let fail = |e: std::io::Error| DataError::new(format!("cannot read {}: {e}", path.display()));
     if !path.is_file() {
@@ -59,7 +59,7 @@ fn features(start: &[u8; 16], length: u64) -> Result<Option<Matrix>, DataError> 
     else {
         return Ok(None);
     };
-    // Anything may have a 5 there; a matrix also has rows that hold its columns.
+    // Any file may have a 5 there; in a matrix, the rows are also large enough for the columns.
     if rows == 0 || columns == 0 || stride < columns * wide || stride % wide != 0 {
         return Ok(None);
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feature_matrix_is_told_by_its_head_and_its_length() {
+    fn a_feature_matrix_is_recognised_by_its_header_and_length() {
         let found = at(&features([512, 1, 4, 5], 2048)).unwrap().unwrap();
         assert_eq!((found.rows, found.columns, found.kind.as_str()), (512, 1, "float32"));
         let found = at(&features([3, 2, 24, 6], 72)).unwrap().unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_numpy_matrix_is_told() {
+    fn a_numpy_matrix_is_recognised() {
         let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }           \n";
         let head = [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
         let found = at(&[head.clone(), vec![0; 48]].concat()).unwrap().unwrap();

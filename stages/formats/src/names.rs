@@ -1,31 +1,31 @@
-//! Names of files: which are images, which belong to nobody, and when two mean the same image.
+//! Names of files: which are images, which can be ignored, and how paths are normalised.
 
-/// The endings of images that can be decoded.
+/// The extensions of image formats that can be decoded.
 const IMAGES: [&str; 13] =
     ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "ppm", "pgm", "pbm", "pnm", "bmp", "dib", "webp"];
 
-/// The endings of images that cannot.
+/// The extensions of other image formats.
 const OTHER_IMAGES: [&str; 14] =
     ["gif", "tif", "tiff", "heic", "heif", "avif", "jp2", "j2k", "jxl", "tga", "ras", "psd", "svg", "ico"];
 
-/// The ending of a path in lower case, without its dot; none where the file's name has no dot but the first character.
+/// The extension of a path in lower case, without its dot; none if the only dot is the first character of the file name.
 pub fn ending(path: &str) -> Option<String> {
     let file = path.rsplit('/').next().unwrap_or(path);
     let (stem, ending) = file.rsplit_once('.')?;
     (!stem.is_empty() && !ending.is_empty()).then(|| ending.to_lowercase())
 }
 
-/// Whether a file can be decoded, by its ending.
+/// Whether a file can be decoded, by its extension.
 pub fn is_image(path: &str) -> bool {
     ending(path).is_some_and(|e| IMAGES.contains(&e.as_str()))
 }
 
-/// Whether a path is that of an image, by its ending, whether it can be decoded or not.
+/// Whether a file is an image in any format, by its extension.
 pub fn is_any_image(path: &str) -> bool {
     ending(path).is_some_and(|e| IMAGES.contains(&e.as_str()) || OTHER_IMAGES.contains(&e.as_str()))
 }
 
-/// A path without its ending, where that is an image's: `Ann/Ann.B_0001.jpg` is `Ann/Ann.B_0001`.
+/// A path without its extension, if that is an image's: `Ann/Ann.B_0001.jpg` becomes `Ann/Ann.B_0001`.
 pub fn stem(path: &str) -> &str {
     if !is_any_image(path) {
         return path;
@@ -33,8 +33,8 @@ pub fn stem(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(stem, _)| stem)
 }
 
-/// Whether a file or folder is what file managers leave behind, and no part of a data set: hidden ones, `__MACOSX`, `Thumbs.db`,
-/// `desktop.ini` and their like.
+/// Whether a file or folder was created by a file manager or is hidden, and is no part of a data set: `__MACOSX`, `Thumbs.db`,
+/// `desktop.ini` and the like.
 pub fn is_litter(name: &str) -> bool {
     const LITTER: [&str; 8] = [
         "__macosx",
@@ -49,7 +49,7 @@ pub fn is_litter(name: &str) -> bool {
     name.starts_with('.') || LITTER.contains(&name.to_lowercase().as_str())
 }
 
-/// A path as a list may write it, with `/` between its parts and without `./` before it.
+/// Normalises a path from a list: `/` between its parts, and no `./` before it.
 pub fn tidy(path: &str) -> String {
     let path = path.replace('\\', "/");
     let mut path = path.as_str();

@@ -1,6 +1,7 @@
-//! Writers: faces into the containers that other programs train on.
+//! Writers of containers for other training programs.
 //!
-//! [`PACKS`] is the table: a file and a row each. What is written depends on the faces alone: no times, no order of a hash map.
+//! [`PACKS`] is the table: one file and one row for each. The output depends on the faces alone: it has no times, and no order of a
+//! hash map.
 
 mod folders;
 mod recordio;
@@ -17,11 +18,11 @@ use crate::container::ending;
 /// A face to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Face<'a> {
-    /// Its path in its set.
+    /// Its path in its data set.
     pub name: &'a str,
-    /// Its identity's number, from 0.
+    /// The number of its identity, from 0.
     pub class: u32,
-    /// Its identity's name.
+    /// The name of its identity.
     pub identity: &'a str,
     /// The encoded image.
     pub image: &'a [u8],
@@ -29,50 +30,50 @@ pub struct Face<'a> {
     pub points: Option<Points>,
 }
 
-/// What is known of a set before its faces come.
+/// Information on a set before its faces are written.
 #[derive(Debug, Clone)]
 pub struct Set<'a> {
     /// The names of the identities, by number.
     pub identities: &'a [String],
-    /// How many images there are of each.
+    /// The number of images of each identity.
     pub counts: &'a [u64],
-    /// Width and height of the images, where all have the same.
+    /// Width and height of the images, if all are equal.
     pub side: Option<(u32, u32)>,
-    /// How many bytes of images a file holds before the next one begins, where a container comes in several.
+    /// The number of bytes of images in a file before the next one is started, for containers of several files.
     pub shard: u64,
 }
 
-/// Takes one face after the other.
+/// Writes a container face by face.
 pub trait Pack {
     /// Writes a face.
     ///
     /// # Errors
-    /// When it cannot be written, or the container has no place for it.
+    /// If it cannot be written, or the container cannot represent it.
     fn face(&mut self, face: Face<'_>) -> Result<(), DataError>;
 
-    /// Ends the container.
+    /// Finishes the container.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     fn finish(self: Box<Self>) -> Result<(), DataError>;
 }
 
-/// Begins a container in a folder.
+/// Creates a container in a folder.
 pub type Begin = fn(&Path, &Set<'_>) -> Result<Box<dyn Pack>, DataError>;
 
-/// A kind of container that can be written.
+/// A container format that can be written.
 pub struct Format {
     /// Its name in parameters.
     pub name: &'static str,
     /// What it is.
     pub about: &'static str,
-    /// Whether faces must come sorted by identity.
+    /// Whether faces must be sorted by identity.
     pub sorted: bool,
-    /// Begins one in a folder that is there and empty.
+    /// Creates a container in an existing empty folder.
     pub begin: Begin,
 }
 
-/// Every kind.
+/// Every format.
 pub static PACKS: &[Format] = &[
     Format {
         name: "folders",
@@ -106,12 +107,12 @@ pub static PACKS: &[Format] = &[
     },
 ];
 
-/// The row with a name.
+/// The format with a name.
 pub fn by_name(name: &str) -> Option<&'static Format> {
     PACKS.iter().find(|p| p.name == name)
 }
 
-/// A name as a part of a path: no separators, nothing that a file system refuses.
+/// Converts a name to a path segment without separators and characters that file systems refuse.
 fn part(name: &str) -> String {
     let safe: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
@@ -121,13 +122,13 @@ fn part(name: &str) -> String {
     }
 }
 
-/// A number for a file's name, wide enough for all that come.
+/// A zero-padded number for file names, wide enough for all numbers.
 fn digits(number: u64, of: u64) -> String {
     let width = of.saturating_sub(1).to_string().len().max(6);
     format!("{number:0width$}")
 }
 
-/// The ending of an image that other programs know it by.
+/// The file extension under which other programs recognise an image.
 fn file_ending(image: &[u8]) -> &'static str {
     match ending(image) {
         "img" => "bin",

@@ -1,14 +1,14 @@
-//! Text files as people save them.
+//! Text files in common encodings.
 
 use std::borrow::Cow;
 
 use crate::DataError;
 
-/// The text of a list: UTF-8 with or without a byte-order mark, or UTF-16 with one. Lines end in `\n`, whatever the file has
-/// (`\r\n`, `\r`); marks at the start of lines, which joined files have, are gone.
+/// Decodes the text of a list: UTF-8 with or without a byte-order mark, or UTF-16 with one. Line ends (`\r\n`, `\r`) become `\n`;
+/// byte-order marks at the start of lines, which concatenated files have, are removed.
 ///
 /// # Errors
-/// When the bytes are of another encoding: guessing it would make wrong names without a word.
+/// If the bytes are in another encoding: guessing it would silently give wrong names.
 pub fn decode(bytes: &[u8]) -> Result<String, DataError> {
     let text: Cow<'_, str> = match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(other("UTF-32")),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_told_with_its_line() {
+    fn another_encoding_is_refused_with_its_line() {
         let says = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
         assert!(
             says(b"a.jpg 1\nJos\xe9/b.jpg 2\r\n")

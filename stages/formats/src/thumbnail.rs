@@ -1,4 +1,4 @@
-//! Small pictures for pages that need nothing else.
+//! Small pictures for self-contained pages.
 
 use std::ops::Range;
 
@@ -6,25 +6,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lfs_faces::image::{Pixels, decode, encode_jpeg};
 
-/// A small JPEG as a page holds it.
+/// The size and quality of a small JPEG.
 #[derive(Debug, Clone, Copy)]
 pub struct Thumbnail {
     /// The longer side in pixels, at most.
     pub side: u32,
     /// The quality of the JPEG, 1 to 100.
     pub quality: u8,
-    /// Whether only the largest square in the middle is shown.
+    /// Whether only the largest centred square is shown.
     pub square: bool,
 }
 
 impl Thumbnail {
-    /// The picture in base64 (RFC 4648, with padding), for `data:image/jpeg;base64,`; none where it cannot be read.
+    /// The picture in base64 (RFC 4648, with padding), for `data:image/jpeg;base64,`; none if it cannot be decoded.
     pub fn base64(&self, image: &[u8]) -> Option<String> {
         let small = self.shrink(&decode(image).ok()?);
         Some(STANDARD.encode(encode_jpeg(&small, self.quality).ok()?))
     }
 
-    /// The mean of the pixels behind each new one; a picture that is small enough stays as it is.
+    /// Averages the pixels behind each new one; a picture that is small enough is unchanged.
     fn shrink(&self, p: &Pixels) -> Pixels {
         let square = p.width.min(p.height);
         let (wide, high) = if self.square { (square, square) } else { (p.width, p.height) };
@@ -53,7 +53,7 @@ impl Thumbnail {
     }
 }
 
-/// The pixels behind number `k` of `of` new ones: at least one.
+/// The pixels behind new pixel `k` of `of`: at least one.
 fn span(k: u32, of: u32, first: u32, side: u32) -> Range<usize> {
     let at = |k: u32| (u64::from(k) * u64::from(side) / u64::from(of)) as usize;
     let start = at(k);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_square_is_the_middle_of_a_picture() {
-        // Columns 0 to 5 of a picture of 6 x 2: the middle are 2 and 3.
+        // Columns 0 to 5 of a picture of 6 x 2: the centre is columns 2 and 3.
         let rgb = (0..12_u8).flat_map(|k| [k % 6, 0, 0]).collect();
         let square = Thumbnail { square: true, ..WHOLE }.shrink(&Pixels { width: 6, height: 2, rgb });
         assert_eq!((square.width, square.height), (2, 2));

@@ -1,23 +1,23 @@
-//! Whether faces are as red as skin is.
+//! Detects whether faces have the colours of skin.
 //!
-//! Skin is redder than it is green and greener than it is blue, in any light that people are photographed in: of photographs of faces,
-//! 97 % are so in their middle (measured on LFW and CFP). Where red and blue are exchanged, it is the other way round.
+//! Skin is redder than it is green and greener than it is blue, in all usual light: this holds for the centre of 97 % of the
+//! photographs of faces in LFW and CFP. If red and blue are exchanged, the order is reversed.
 
 use lfs_faces::image::Pixels;
 
-/// The middle of an image.
+/// The centre of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Middle {
     /// The means of red, green and blue, 0 to 255.
     pub mean: [f64; 3],
-    /// Whether no pixel has a colour worth the name: red and blue differ by 2 at most.
+    /// Whether all pixels are grey: red and blue differ by 2 at most.
     pub is_grey: bool,
 }
 
-/// What colours are in order.
+/// The order of the mean colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Red above green above blue, as skin is.
+    /// Red above green above blue, like skin.
     Red,
     /// Blue above green above red.
     Blue,
@@ -26,7 +26,7 @@ pub enum Tone {
 }
 
 impl Middle {
-    /// Of half the width and height.
+    /// Measures the central half of the width and height.
     pub fn of(p: &Pixels) -> Self {
         let (w, h) = (p.width as usize, p.height as usize);
         let mut sums = [0_u64; 3];
@@ -45,7 +45,7 @@ impl Middle {
         Self { mean: sums.map(|s| s as f64 / n.max(1) as f64), is_grey }
     }
 
-    /// The order of its colours.
+    /// The order of the mean colours.
     pub fn tone(&self) -> Tone {
         let [red, green, blue] = self.mean;
         if red > green && green > blue {

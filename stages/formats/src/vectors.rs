@@ -1,6 +1,6 @@
-//! Rows of numbers, one an image: what the kind `embed` writes, and NumPy's `.npy`.
+//! Rows of numbers, one for each image: the output of kind `embed`, and NumPy's `.npy`.
 //!
-//! The file is mapped, never held: it may be larger than memory.
+//! The file is mapped, not read: it may be larger than memory.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,33 +10,33 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use crate::DataError;
 use crate::container::npz;
 
-/// The file that a folder of embeddings holds.
+/// The file in a folder of embeddings.
 pub const FILE: &str = "embeddings.safetensors";
-/// The tensor in it.
+/// The tensor in the file.
 const TENSOR: &str = "embeddings";
-/// The most numbers of a row.
+/// The maximum width of a row.
 const WIDEST: usize = 65_536;
-/// How many faulty rows are named.
+/// The number of faulty rows that are listed.
 const NAMED: usize = 10;
 
-/// Rows of `width` numbers, each with a direction.
+/// Rows of `width` numbers; no row is the zero vector.
 pub struct Vectors {
     map: memmap2::Mmap,
-    /// Where the first row begins.
+    /// The offset of the first row.
     start: usize,
-    /// Of eight bytes a number, not four.
+    /// Whether numbers have eight bytes, rather than four.
     wide: bool,
     width: usize,
-    /// The length of each row, as it is in the file.
+    /// The norm of each row in the file.
     norms: Vec<f64>,
 }
 
 impl Vectors {
-    /// Opens a folder that holds `embeddings.safetensors` (tensor `embeddings`, float32 [n, d]), such a file itself, or an `.npy`
-    /// file of float32 or float64 [n, d] in C order. Every row is looked at once.
+    /// Opens a folder with `embeddings.safetensors` (tensor `embeddings`, float32 [n, d]), such a file itself, or an `.npy` file of
+    /// float32 or float64 [n, d] in C order. Every row is checked once.
     ///
     /// # Errors
-    /// When the file is missing, damaged or of another form, or when rows are not finite or have no direction; the first ten are named.
+    /// If the file is missing, damaged or in another format, or if rows are not finite or zero; the first ten are listed.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         Self::open_file(&file).map_err(|e| e.within(file.display()))
@@ -44,8 +44,8 @@ impl Vectors {
 
     fn open_file(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|e| DataError::new(format!("cannot read it: {e}")))?;
-        // SAFETY: the map is read only, and an input is not changed while a stage runs; a file that is cut short meanwhile ends
-        // the process, it gives no wrong numbers.
+        // SAFETY: the map is read only, and an input is not changed while a stage runs; if the file is truncated meanwhile, the
+        // process ends, without wrong numbers.
         #[allow(unsafe_code)]
         let map = unsafe { memmap2::Mmap::map(&file) }
             .map_err(|e| DataError::new(format!("cannot read it: {e}")))?;
@@ -82,43 +82,44 @@ impl Vectors {
         Ok(vectors)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.norms.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.norms.is_empty()
     }
 
-    /// How many numbers a row has.
+    /// The width of a row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The length of row `i` before it was brought to 1.
+    /// The norm of row `i` before normalisation.
     ///
     /// # Panics
-    /// When there is no such row, as a slice does.
+    /// If there is no such row, like indexing a slice.
     pub fn norm(&self, i: usize) -> f64 {
         self.norms[i]
     }
 
-    /// Writes row `i`, brought to length 1, to `out` ([`Vectors::width`] numbers). The same file gives the same bits on every machine.
+    /// Writes row `i`, normalised to length 1, to `out` ([`Vectors::width`] numbers). The same file gives the same bits on every
+    /// machine.
     ///
     /// # Panics
-    /// When there is no such row, as a slice does.
+    /// If there is no such row, like indexing a slice.
     pub fn unit(&self, i: usize, out: &mut [f64]) {
         let norm = self.norms[i];
         self.raw(i, out);
         out.iter_mut().for_each(|x| *x /= norm);
     }
 
-    /// The cosine of the angle between two rows.
+    /// The cosine similarity of two rows.
     ///
     /// # Panics
-    /// When there is no such row, as a slice does.
+    /// If there is no such row, like indexing a slice.
     pub fn cosine(&self, i: usize, k: usize) -> f64 {
         let (mut a, mut b) = (vec![0.0; self.width], vec![0.0; self.width]);
         self.unit(i, &mut a);
@@ -126,10 +127,11 @@ impl Vectors {
         a.iter().zip(&b).map(|(x, y)| x * y).sum()
     }
 
-    /// Writes `count` rows from row `from` on, each brought to length 1 and rounded to float32, to `out` (which is emptied first).
+    /// Writes `count` rows from row `from` on to `out` (which is cleared first), each normalised to length 1 and rounded to
+    /// float32.
     ///
     /// # Panics
-    /// When there are no such rows, as a slice does.
+    /// If there are no such rows, like indexing a slice.
     pub fn unit_rows(&self, from: usize, count: usize, out: &mut Vec<f32>) {
         out.clear();
         let mut row = vec![0.0; self.width];
@@ -159,7 +161,7 @@ fn form(found: &str) -> DataError {
     ))
 }
 
-/// Start, float64 or not, rows and numbers of a row.
+/// Start offset, whether float64, rows, width.
 type Layout = (usize, bool, usize, usize);
 
 fn safetensors(bytes: &[u8]) -> Result<Layout, DataError> {

@@ -18,7 +18,7 @@ use crate::shim::{checked, load_library, text};
 /// The library; empty where the headers of CUDA were missing when the program was built.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gpu.so"));
 
-/// A `Recording` of the other side.
+/// A `CudaGraph` of the other side.
 type Graph = *mut c_void;
 
 type Names = unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char;
@@ -160,7 +160,7 @@ pub fn own_stream(device: tch::Device) -> Result<()> {
 ///
 /// # Errors
 /// When a GPU refuses.
-pub fn give_back(device: tch::Device) -> Result<()> {
+pub fn empty_cache(device: tch::Device) -> Result<()> {
     match (number(device), calls()) {
         // SAFETY: takes nothing.
         (Some(_), Ok(calls)) => checked(unsafe { (calls.give_back)() }, "giving memory back"),
@@ -187,15 +187,15 @@ pub fn sum(tensors: &mut [Tensor]) -> Result<()> {
 
 /// Work on a GPU that was recorded once and is done as a whole, again and again, on the same memory.
 #[derive(Debug)]
-pub struct Recording(Graph);
+pub struct CudaGraph(Graph);
 
-impl Recording {
+impl CudaGraph {
     /// Whether this device can record.
     pub fn can(device: tch::Device) -> bool {
         number(device).is_some() && calls().is_ok()
     }
 
-    /// Records what `work` asks of a GPU. Nothing of it is done before [`Recording::replay`]; what `work` gives refers to memory that
+    /// Records what `work` asks of a GPU. Nothing of it is done before [`CudaGraph::replay`]; what `work` gives refers to memory that
     /// each replay fills anew.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ impl Recording {
         let device =
             number(device).ok_or_else(|| Failure::new("work is recorded on a GPU, and here is none"))?;
         let mut graph: Graph = std::ptr::null_mut();
-        // SAFETY: writes a handle that `Recording` frees.
+        // SAFETY: writes a handle that `CudaGraph` frees.
         checked(unsafe { (calls.record)(&raw mut graph, device) }, "beginning to record")?;
         let recording = Self(graph);
         // Whatever happens, the recording ends: the GPU does nothing else before.
@@ -236,7 +236,7 @@ impl Recording {
     }
 }
 
-impl Drop for Recording {
+impl Drop for CudaGraph {
     fn drop(&mut self) {
         if let Ok(calls) = calls() {
             // SAFETY: a live handle, which nobody uses from here on.
@@ -268,8 +268,8 @@ mod tests {
             eprintln!("skipped: a GPU is here");
             return;
         }
-        assert!(!Recording::can(tch::Device::Cpu));
-        let refused = Recording::of(tch::Device::Cpu, || Ok(())).unwrap_err();
+        assert!(!CudaGraph::can(tch::Device::Cpu));
+        let refused = CudaGraph::of(tch::Device::Cpu, || Ok(())).unwrap_err();
         assert!(!refused.message.is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! Wrong labels, by a seed.
+//! Label noise from a seed.
 
 use lfs_formats::vectors::Vectors;
 use rand::{Rng, SeedableRng};
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Kind;
 
-/// The identities nearest to each, by the cosine of their centres.
+/// The nearest other identity of each identity, by the cosine of their mean embeddings.
 pub(crate) fn nearest(vectors: &Vectors, labels: &[u32], classes: usize) -> Vec<u32> {
     let d = vectors.width();
     let mut centres = vec![0.0; classes * d];
@@ -31,7 +31,7 @@ pub(crate) fn nearest(vectors: &Vectors, labels: &[u32], classes: usize) -> Vec<
     (0..classes).map(nearest).collect()
 }
 
-/// Labels of which about `rate` are wrong. `nearest` is needed for look-alikes alone.
+/// Labels of which about `rate` are wrong. Only look-alike noise needs `nearest`.
 pub(crate) fn inject(
     kind: Kind,
     rate: f64,
@@ -73,7 +73,7 @@ pub(crate) fn inject(
             let mut sizes = vec![0; classes];
             labels.iter().for_each(|&y| sizes[y as usize] += 1);
             let (mut moved, mut gone) = (0, vec![false; classes]);
-            // One identity stays, to which images can go.
+            // At least one identity must stay, as the target of the images.
             for a in shuffled(classes, &mut rng).into_iter().take(classes - 1) {
                 if moved < wanted {
                     gone[a] = true;

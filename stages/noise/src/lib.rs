@@ -1,4 +1,4 @@
-//! Makes labels wrong on purpose, so that what finds wrong labels can be measured.
+//! Adds label noise, so that methods that find wrong labels can be measured.
 
 mod inject;
 mod run;
@@ -51,7 +51,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it is written in the truth.
+    /// The name in `truth.csv`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",

@@ -1,4 +1,4 @@
-//! The work: new labels, the same faces, the truth.
+//! Writes the data set with the new labels, and the truth.
 
 use lfs_faces::dataset::{Dataset, FaceRef, Writer};
 use lfs_formats::vectors::Vectors;
@@ -48,7 +48,7 @@ pub(crate) fn run(params: &Params, cx: &mut Context<'_>) -> Result<()> {
         truth.write_record([face.name, name(face.identity), name(label), noise]).doing("write", path)?;
     }
     truth.flush().doing("write", path)?;
-    // Identities without images go: a number is a class, and every class has images.
+    // Identities without images are removed: the labels are class numbers, and every class needs images.
     let mut used = vec![false; classes];
     new.iter().for_each(|&y| used[y as usize] = true);
     let mut numbers = vec![0_u32; classes];

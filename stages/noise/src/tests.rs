@@ -29,7 +29,7 @@ fn noise(dir: &Path, out: &str, parameters: Value, embeddings: bool) -> Result<(
     run_in_place(&Noise, &job).0
 }
 
-/// Ten identities of ten images; identity k lies at an angle of (k / 2 * 30 + k % 2 * 5) degrees, so that pairs look alike.
+/// Ten identities of ten images. Identity k has the angle (k / 2 * 30 + k % 2 * 5) degrees, so that pairs of identities look alike.
 fn set(dir: &Path) {
     let mut writer = Writer::create(&dir.join("in")).unwrap();
     let mut numbers = Vec::new();
@@ -52,7 +52,7 @@ fn set(dir: &Path) {
     std::fs::write(dir.join("e.npy"), file).unwrap();
 }
 
-/// (identity, label) of each image by the truth, which must agree with the data set.
+/// The (identity, label) of each image according to the truth, which must agree with the data set.
 fn truth(dir: &Path, out: &str) -> Vec<(String, String)> {
     let set = Dataset::open(&dir.join(out).join("dataset")).unwrap();
     let mut reader = csv::Reader::from_path(dir.join(out).join("truth.csv")).unwrap();
@@ -69,14 +69,14 @@ fn truth(dir: &Path, out: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_kind_of_noise_moves_what_it_says() {
+fn each_kind_of_noise_changes_the_labels_it_should() {
     let dir = tempfile::tempdir().unwrap();
     set(dir.path());
     for kind in ["uniform", "look-alike", "merged", "strangers"] {
         noise(dir.path(), kind, json!({"noise": kind, "rate": 0.2, "seed": 3}), true).unwrap();
         let rows = truth(dir.path(), kind);
         let wrong: Vec<_> = rows.iter().filter(|(a, b)| a != b).collect();
-        // Of ten persons, few pairs can be mixed that share nobody.
+        // Among ten persons, there are few disjoint pairs to mix.
         let wanted = if kind == "merged" { 10..=20 } else { 20..=20 };
         assert!(wanted.contains(&wrong.len()), "{kind}: {}", wrong.len());
         let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -111,7 +111,7 @@ fn the_seed_decides() {
 }
 
 #[test]
-fn what_cannot_be_is_told() {
+fn invalid_parameters_and_a_missing_input_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     set(dir.path());
     let text = noise(dir.path(), "a", json!({"noise": "look-alike"}), false).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The constants of a step. Each must be asked for: one that nobody knows would change the result unseen.
+//! The attributes of a step. An attribute that no code reads is an error: ignoring it could change the result unnoticed.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use tch::Tensor;
 
 use crate::{proto, tensor};
 
-/// What a step is made from: what is left of its constants, and what else of it matters.
+/// The attributes of a step that have not been read yet, and other properties of the step.
 pub(crate) struct Attributes<'a> {
-    /// The version of the set of operators.
+    /// The version of the operator set.
     pub(crate) version: i64,
-    /// How many outputs the step has.
+    /// The number of outputs of the step.
     pub(crate) outputs: i64,
     left: BTreeMap<&'a str, &'a proto::Attribute>,
 }
@@ -50,13 +50,13 @@ impl<'a> Attributes<'a> {
         self.left.remove(name).and_then(|a| a.tensor.as_ref()).map(tensor::read).transpose()
     }
 
-    /// One that has no part in what is computed here.
+    /// Skips an attribute that does not affect the result here.
     pub(crate) fn ignore(&mut self, name: &str) -> &mut Self {
         self.left.remove(name);
         self
     }
 
-    /// Nothing may be left.
+    /// Refuses attributes that were not read.
     pub(crate) fn finish(self) -> Result<()> {
         match self.left.keys().next() {
             None => Ok(()),

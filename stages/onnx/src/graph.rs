@@ -1,4 +1,4 @@
-//! A network: steps in order, and the numbers between them.
+//! A network: steps in order, and the tensors between them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,20 +17,20 @@ use crate::{proto, tensor};
 pub struct Value {
     /// Its name in the file.
     pub name: String,
-    /// Its shape, where the file tells one; a side that varies is 0.
+    /// Its shape, if the file states one; a variable side is 0.
     pub shape: Option<Vec<i64>>,
 }
 
-/// A network that was read.
+/// A network read from a file.
 ///
-/// A tensor cannot be used by two threads at a time: give each its [twin](Self::twin).
+/// Tensors cannot be used by two threads at a time: give each thread its own [twin](Self::twin).
 pub struct Model {
     plan: Arc<Plan>,
-    /// By place; what a step gives is empty.
+    /// By place; empty for results of steps.
     constants: Vec<Option<Tensor>>,
 }
 
-/// What is the same for all twins.
+/// The part that all twins share.
 struct Plan {
     inputs: Vec<(usize, Value)>,
     outputs: Vec<(usize, Value)>,
@@ -38,23 +38,23 @@ struct Plan {
     device: Device,
 }
 
-/// A step, and where its numbers come from and go to.
+/// A step, and the places of its inputs and outputs.
 struct Node {
     /// Its operator and name, for messages.
     what: String,
     step: Step,
     inputs: Vec<Option<usize>>,
     outputs: Vec<Option<usize>>,
-    /// Places that nothing reads after it.
+    /// Places that no later step reads.
     done_with: Vec<usize>,
 }
 
 impl Model {
-    /// Reads a file; its weights go to `device`.
+    /// Reads a file and moves its weights to `device`.
     ///
     /// # Errors
-    /// When the file cannot be read, is no network in the ONNX format, or has a step that would not be computed as the ONNX documents
-    /// say.
+    /// If the file cannot be read, is no network in the ONNX format, or has a step that cannot be computed as the ONNX
+    /// specification defines it.
     pub fn open(path: &Path, device: Device) -> Result<Self> {
         let bytes = std::fs::read(path).doing("read", path)?;
         Self::read(&bytes, device)
@@ -125,20 +125,20 @@ impl Model {
         Ok(Self { plan: Arc::new(Plan { inputs, outputs, steps, device }), constants: places.constants })
     }
 
-    /// What it takes, in order; weights are not among it.
+    /// The inputs in order, without the weights.
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.plan.inputs.iter().map(|i| &i.1)
     }
 
-    /// What it gives, in order.
+    /// The outputs in order.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.plan.outputs.iter().map(|o| &o.1)
     }
 
-    /// Computes the outputs for inputs, in the order of [`Model::inputs`].
+    /// Computes the outputs from the inputs, in the order of [`Model::inputs`].
     ///
     /// # Errors
-    /// When there are not as many inputs as it takes, or a step cannot be computed for their shapes.
+    /// If the number of inputs is wrong, or a step cannot be computed for their shapes.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let plan = &self.plan;
         if inputs.len() != plan.inputs.len() {
@@ -176,7 +176,7 @@ impl Model {
         })
     }
 
-    /// Another one with the same weights, for another thread.
+    /// Another model with the same weights, for another thread.
     #[must_use]
     pub fn twin(&self) -> Self {
         let constants = self.constants.iter().map(|c| c.as_ref().map(Tensor::shallow_clone)).collect();
@@ -194,7 +194,7 @@ impl Node {
     }
 }
 
-/// The places of numbers, by name.
+/// The places of tensors, by name.
 #[derive(Default)]
 struct Places<'a> {
     of: HashMap<&'a str, usize>,
@@ -213,7 +213,7 @@ impl<'a> Places<'a> {
         self.constants[place] = Some(value);
     }
 
-    /// The place of a name; none of an input that is left out.
+    /// The place of a name; none for an omitted input.
     fn find(&self, name: &str) -> Result<Option<usize>> {
         match self.of.get(name) {
             Some(place) => Ok(Some(*place)),
@@ -223,7 +223,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Tells each step what nothing reads after it.
+/// Determines which places each step may free.
 fn forget(steps: &mut [Node], outputs: &[(usize, Value)], constants: &[Option<Tensor>]) {
     let mut last: HashMap<usize, usize> = HashMap::new();
     for (k, node) in steps.iter().enumerate() {
@@ -241,12 +241,12 @@ fn forget(steps: &mut [Node], outputs: &[(usize, Value)], constants: &[Option<Te
     }
 }
 
-/// The set of operators that all files share.
+/// Whether this is the standard operator set.
 fn is_common(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-/// Numbers to reckon with shapes stay where they are; what is computed with goes to the device.
+/// Integer tensors, which hold shapes, stay where they are; others are moved to the device.
 fn on(x: &Tensor, device: Device) -> Result<Tensor, tch::TchError> {
     if x.kind() == tch::Kind::Int64 { Ok(x.shallow_clone()) } else { x.f_to_device(device) }
 }

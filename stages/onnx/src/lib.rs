@@ -1,7 +1,7 @@
-//! Networks in the ONNX format, computed by libtorch: with the arithmetic of everything else, on a GPU where there is one.
+//! Networks in the ONNX format, computed by libtorch: with the same arithmetic as all other networks, and on a GPU if there is one.
 //!
-//! A [`Model`] is read once and checked: an operator, a version or a constant that would not be computed as the ONNX documents say is
-//! refused, by name. It is then computed for inputs of any shape that its operators allow.
+//! A [`Model`] is read once and checked: an operator, version or attribute that cannot be computed as the ONNX specification
+//! defines it is refused by name. It can then be computed for inputs of any shape that its operators allow.
 
 mod attributes;
 mod graph;

@@ -1,7 +1,7 @@
-//! The operators: a row each.
+//! The operators: one row each.
 //!
-//! What an operator does is told by the ONNX documents for each version of the set (`Operators.md`). A step is made once, with all
-//! constants read and checked; what cannot be computed as the documents say is refused then, or when the shapes are seen.
+//! The ONNX specification defines each operator for each version of the operator set (`Operators.md`). A step is created once, with
+//! all attributes read and checked. A case that cannot be computed as specified is refused then, or when the shapes are known.
 
 mod maps;
 mod plain;
@@ -37,13 +37,13 @@ pub(crate) fn told(why: impl Into<String>) -> Error {
     Error::Told(why.into())
 }
 
-/// From inputs, of which some may be left out, to outputs.
+/// From inputs, some of which may be omitted, to outputs.
 pub(crate) type Step = Box<dyn Fn(&[Option<&Tensor>]) -> Result<Vec<Tensor>, Error> + Send + Sync>;
 
-/// Makes a step from its constants.
+/// Creates a step from its attributes.
 type Make = fn(&mut Attributes<'_>) -> Result<Step>;
 
-/// All of them, by name.
+/// All operators, by name.
 const TABLE: &[(&str, Make)] = &[
     ("Add", |_| plain::pair(|x, y| x.f_add(y))),
     ("AveragePool", windows::average_pool),
@@ -88,12 +88,12 @@ const TABLE: &[(&str, Make)] = &[
     ("Upsample", maps::resize),
 ];
 
-/// The names of all.
+/// The names of all operators.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.0)
 }
 
-/// Makes a step.
+/// Creates a step.
 pub(crate) fn make(name: &str, mut attributes: Attributes<'_>) -> Result<Step> {
     let Some((_, make)) = TABLE.iter().find(|row| row.0 == name) else {
         let known: Vec<&str> = names().collect();
@@ -105,12 +105,12 @@ pub(crate) fn make(name: &str, mut attributes: Attributes<'_>) -> Result<Step> {
     Ok(step)
 }
 
-/// An input, where it is given.
+/// An input, if it is given.
 pub(crate) fn one<'a>(inputs: &[Option<&'a Tensor>], k: usize) -> Option<&'a Tensor> {
     inputs.get(k).copied().flatten()
 }
 
-/// An input that must be given.
+/// A required input.
 pub(crate) fn own<'a>(inputs: &[Option<&'a Tensor>], k: usize) -> Result<&'a Tensor, Error> {
     one(inputs, k).ok_or_else(|| told(format!("its input {} is missing", k + 1)))
 }
@@ -120,13 +120,13 @@ pub(crate) fn all(outputs: impl IntoIterator<Item = Tensor>) -> Result<Vec<Tenso
     Ok(outputs.into_iter().collect())
 }
 
-/// Whole numbers of a small tensor.
+/// The elements of a small tensor as integers.
 pub(crate) fn whole(x: &Tensor) -> Result<Vec<i64>, Error> {
     let flat = x.f_flatten(0, -1)?.f_to_device(tch::Device::Cpu)?.f_to_kind(tch::Kind::Int64)?;
     Ok(Vec::<i64>::try_from(&flat)?)
 }
 
-/// The numbers of a constant or, in newer versions, of an input.
+/// The values of an attribute or, in newer versions, of an input.
 pub(crate) fn told_or_given(
     told: Option<&Vec<i64>>,
     inputs: &[Option<&Tensor>],
@@ -138,7 +138,7 @@ pub(crate) fn told_or_given(
     }
 }
 
-/// A place among `sides` sides, counted from the end where it is negative.
+/// The index of an axis among `sides` axes; a negative axis counts from the end.
 pub(crate) fn place(axis: i64, sides: usize) -> Result<usize, Error> {
     let from_start = if axis < 0 { axis + sides as i64 } else { axis };
     usize::try_from(from_start)

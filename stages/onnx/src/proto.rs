@@ -1,4 +1,4 @@
-//! The messages of an ONNX file, as far as they are read (`onnx.proto3` of ONNX 1.19; the numbers are those of its fields).
+//! The messages of an ONNX file, as far as they are needed (`onnx.proto3` of ONNX 1.19; the tags are those of its fields).
 
 use prost::Message;
 
@@ -11,7 +11,7 @@ pub(crate) struct Model {
     pub(crate) opsets: Vec<Opset>,
 }
 
-/// Which version of a set of operators the file was written for.
+/// The version of an operator set that the file was written for.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Opset {
     #[prost(string, tag = "1")]
@@ -50,7 +50,7 @@ pub(crate) struct Node {
     pub(crate) domain: String,
 }
 
-/// A constant of a step.
+/// An attribute of a step.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Attribute {
     #[prost(string, tag = "1")]
@@ -69,7 +69,7 @@ pub(crate) struct Attribute {
     pub(crate) ints: Vec<i64>,
 }
 
-/// Numbers with a shape.
+/// An array with a shape.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Tensor {
     #[prost(int64, repeated, tag = "1")]
@@ -88,12 +88,12 @@ pub(crate) struct Tensor {
     pub(crate) raw: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub(crate) doubles: Vec<f64>,
-    /// 1 where the numbers lie in another file.
+    /// 1 if the elements lie in another file.
     #[prost(int32, tag = "14")]
     pub(crate) location: i32,
 }
 
-/// The name of an input or output, and its shape where it is told.
+/// The name of an input or output, and its shape if stated.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ValueInfo {
     #[prost(string, tag = "1")]
@@ -120,7 +120,7 @@ pub(crate) struct Shape {
     pub(crate) sides: Vec<Side>,
 }
 
-/// A side of a shape: a number, or a name where it varies.
+/// A side of a shape: a number, or a name if it varies.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Side {
     #[prost(int64, tag = "1")]

@@ -1,14 +1,14 @@
-//! Numbers of an ONNX file as a tensor of libtorch.
+//! Converts tensors of an ONNX file to tensors of libtorch.
 
 use lfs_stage::{Failure, Result};
 use tch::{Kind, Tensor};
 
 use crate::proto;
 
-/// How many elements a tensor may have: what a hostile shape can cost.
+/// The maximum number of elements of a tensor, a bound on the cost of a hostile shape.
 pub(crate) const MOST: i64 = 1 << 31;
 
-/// The kind of number behind its number in the format, and how many bytes one has there. Half precision is computed in single.
+/// The element type of a type number of the format, and its size in bytes there. Half precision is computed in single precision.
 pub(crate) fn kind(number: i64) -> Result<(Kind, usize)> {
     Ok(match number {
         1 => (Kind::Float, 4),
@@ -23,7 +23,7 @@ pub(crate) fn kind(number: i64) -> Result<(Kind, usize)> {
     })
 }
 
-/// How many elements a shape has.
+/// The number of elements of a shape.
 pub(crate) fn count(shape: &[i64]) -> Result<i64> {
     let product = shape.iter().try_fold(1_i64, |n, side| n.checked_mul(*side).filter(|_| *side >= 0));
     product
@@ -31,7 +31,7 @@ pub(crate) fn count(shape: &[i64]) -> Result<i64> {
         .ok_or_else(|| Failure::new(format!("the shape {shape:?} is negative or too large")))
 }
 
-/// A tensor of the file.
+/// Reads a tensor of the file.
 pub(crate) fn read(from: &proto::Tensor) -> Result<Tensor> {
     let failed = |why: String| Failure::new(format!("tensor `{}`: {why}", from.name));
     if from.location != 0 {
@@ -53,22 +53,22 @@ pub(crate) fn read(from: &proto::Tensor) -> Result<Tensor> {
     flat.f_view(from.shape.as_slice()).and_then(|t| t.f_to_kind(kind)).map_err(|e| failed(e.to_string()))
 }
 
-/// Little-endian numbers one after the other.
+/// Contiguous little-endian elements.
 fn of_bytes(from: &proto::Tensor, kind: Kind, width: usize) -> Result<Tensor, tch::TchError> {
     let whole = from.raw.len() / width;
-    // A truth value is any byte but 0.
+    // Any byte but 0 is true.
     let stored = if kind == Kind::Bool { Kind::Uint8 } else { kind };
     let numbers = Tensor::f_from_data_size(&from.raw[..whole * width], &[whole as i64], stored)?;
     if kind == Kind::Bool { numbers.f_ne(0) } else { Ok(numbers) }
 }
 
-/// Numbers in the field for their kind; small ones share one.
+/// Elements in the field for their type; small types share one field.
 fn of_fields(from: &proto::Tensor, kind: Kind) -> Result<Tensor, tch::TchError> {
     match kind {
         Kind::Float => Tensor::f_from_slice(&from.floats),
         Kind::Double => Tensor::f_from_slice(&from.doubles),
         Kind::Int64 => Tensor::f_from_slice(&from.longs),
-        // The bits of each half stand in an integer.
+        // The bits of each half are stored in an integer.
         Kind::Half => {
             let bytes: Vec<u8> = from.ints.iter().flat_map(|bits| (*bits as u16).to_le_bytes()).collect();
             Tensor::f_from_data_size(&bytes, &[from.ints.len() as i64], kind)

@@ -1,8 +1,9 @@
-//! Against the official tests of the operators, and against onnxruntime on whole networks.
+//! Comparison with the official tests of the operators, and of whole networks with onnxruntime.
 //!
-//! Both need a Python, which `LFS_PYTHON` names, with the packages of `tests/referees.txt` and `tests/referees-alone.txt`.
+//! Both need the Python interpreter that `LFS_PYTHON` names, with the packages of `tests/referees.txt` and
+//! `tests/referees-alone.txt`.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used)] // test helpers fail the test
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 
-/// What a script of the `tests` folder, or one in a line, says; or skips.
+/// The output of a script of the `tests` folder or of an inline script; skips without Python.
 fn python(script: &str, arguments: &[&OsStr]) -> Option<String> {
     let python = lfs_testing::python()?;
     let mut command = Command::new(python);
@@ -35,7 +36,7 @@ fn tensor(path: &Path) -> Result<Tensor, lfs_stage::Failure> {
     tensor::read(&proto::Tensor::decode(bytes.as_slice()).unwrap())
 }
 
-/// Whether shapes are equal and numbers within `atol + rtol |wanted|`, what is no number being equal to itself.
+/// Whether shapes are equal and elements within `atol + rtol |wanted|`; NaN equals NaN.
 fn close(made: &Tensor, wanted: &Tensor, rtol: f64, atol: f64) -> bool {
     made.size() == wanted.size()
         && made.to_kind(Kind::Double).allclose(&wanted.to_kind(Kind::Double), rtol, atol, true)
@@ -105,7 +106,7 @@ fn operators_pass_their_official_tests_or_are_refused() {
     assert!(without.is_empty(), "no official test of {without:?} passed");
 }
 
-/// Networks that others made: CenterFace, and any that `LFS_ONNX` names, as `FILE=1x3x112x112` with spaces between.
+/// Third-party networks: CenterFace, and those that `LFS_ONNX` lists as `FILE=1x3x112x112`, separated by spaces.
 #[test]
 fn networks_are_computed_as_onnxruntime_computes_them() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,7 +169,7 @@ fn what_a_hostile_file_asks_for_is_refused_and_no_panic() {
     let numbers = || Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
     let failed = step("MatMul", vec![], 2).run(&[whole(), numbers()]).unwrap_err();
     assert!(failed.message.contains("(MatMul): "), "{failed:?}");
-    // As many parts as the step has outputs, whatever is said.
+    // The number of parts is that of the outputs, not of the attribute.
     let made = step("Split", vec![number("num_outputs", i64::MAX)], 1).run(&[numbers()]).unwrap();
     assert_eq!(made[0].size(), [2, 2]);
     let empty = Tensor::ones([1, 1, 0, 2], (Kind::Float, Device::Cpu));
@@ -179,7 +180,7 @@ fn what_a_hostile_file_asks_for_is_refused_and_no_panic() {
 }
 
 proptest! {
-    /// Whatever the bytes, there is an answer.
+    /// Arbitrary bytes are refused without a panic.
     #[test]
     fn bytes_that_are_no_network_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Model::read(&bytes, Device::Cpu).is_err());

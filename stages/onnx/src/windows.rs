@@ -1,4 +1,4 @@
-//! Convolutions and pools: what looks at maps through a window that moves.
+//! Convolution and pooling: operators with a sliding window.
 
 use lfs_stage::{Failure, Result};
 use tch::Tensor;
@@ -6,29 +6,29 @@ use tch::Tensor;
 use crate::attributes::Attributes;
 use crate::operators::{Error, Step, all, one, own, told};
 
-/// How a window moves over maps.
+/// How a window moves over feature maps.
 #[derive(Debug, Clone)]
 struct Window {
-    /// Its sides, where they are told.
+    /// Its sides, if stated.
     sides: Option<Vec<i64>>,
     strides: Option<Vec<i64>>,
     dilations: Option<Vec<i64>>,
     pads: Pads,
 }
 
-/// What is put around the maps.
+/// The padding of the feature maps.
 #[derive(Debug, Clone)]
 enum Pads {
-    /// So much before each side, then behind each.
+    /// The padding before each side, then behind each side.
     Told(Vec<i64>),
-    /// So that there are as many places as strides; what is odd goes behind, or before.
+    /// Pads so that the output has `ceil(side / stride)` places; an odd number pads more behind, or before.
     Same {
         before: bool,
     },
     None,
 }
 
-/// The same, for maps whose number of sides is known.
+/// The window for maps with a known number of sides.
 struct Fitted {
     sides: Vec<i64>,
     strides: Vec<i64>,
@@ -64,7 +64,7 @@ impl Window {
         Ok(window)
     }
 
-    /// For maps of this shape, and a window of `sides` where none was told.
+    /// The window for maps of this shape; `sides` is the default size of the window.
     fn fit(&self, maps: &[i64], sides: Option<&[i64]>) -> Result<Fitted, Error> {
         let n = maps.len().checked_sub(2).filter(|n| (1..=3).contains(n));
         let n = n.ok_or_else(|| told(format!("maps of the shape {maps:?} have not 1 to 3 sides")))?;
@@ -101,12 +101,12 @@ impl Fitted {
         self.before == self.behind
     }
 
-    /// The maps with all pads around them.
+    /// The maps with all padding.
     fn padded(&self, x: &Tensor, value: f64) -> Result<Tensor, Error> {
         if self.before.iter().chain(&self.behind).all(|n| *n == 0) {
             return Ok(x.shallow_clone());
         }
-        // The last side comes first.
+        // libtorch takes the last side first.
         let pads: Vec<i64> =
             (0..self.sides.len()).rev().flat_map(|k| [self.before[k], self.behind[k]]).collect();
         Ok(x.f_pad(pads, "constant", value)?)
@@ -118,7 +118,7 @@ pub(crate) fn convolution(a: &mut Attributes<'_>, transposed: bool) -> Result<St
     let (window, groups) = (Window::read(a)?, a.int("group").unwrap_or(1));
     let extra = if transposed { a.ints("output_padding") } else { None };
     if transposed {
-        // The size of the result in place of pads.
+        // `output_shape` gives the size of the result in place of the padding.
         if a.ints("output_shape").is_some() || matches!(window.pads, Pads::Same { .. }) {
             return Err(Failure::new("pads that follow from the size of the result are not supported"));
         }
@@ -139,7 +139,7 @@ pub(crate) fn convolution(a: &mut Attributes<'_>, transposed: bool) -> Result<St
     }))
 }
 
-/// `MaxPool`; the places of the largest are not given.
+/// `MaxPool` without the indices of the maxima.
 pub(crate) fn max_pool(a: &mut Attributes<'_>) -> Result<Step> {
     let (window, ceil) = (Window::read(a)?, a.flag("ceil_mode"));
     if a.flag("storage_order") {
@@ -148,7 +148,7 @@ pub(crate) fn max_pool(a: &mut Attributes<'_>) -> Result<Step> {
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
         let fit = window.fit(&x.size(), None)?;
-        // libtorch pads by half a window at most.
+        // libtorch pads by at most half a window.
         let small = fit.before.iter().zip(&fit.sides).all(|(pad, side)| *pad <= side / 2);
         let none = vec![0; fit.sides.len()];
         let (x, pads) = if fit.is_even() && small {

@@ -1,35 +1,37 @@
-//! Blocks that fit in caches, and the small product in registers inside of them.
+//! Cache blocking, and the micro-kernel that computes a small product in registers.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::Raw;
 
-/// Rows and columns of the product in registers.
+/// Rows and columns of the micro-kernel's product.
 const ROWS: usize = 6;
 const COLUMNS: usize = 16;
-/// Steps along the inner side before what was added goes to memory. This number is part of what a product is.
+/// Inner steps before the sums are added to memory. This number is part of the definition of the product: see the crate's
+/// documentation.
 const INNER: usize = 256;
-/// Rows of the left factor that are gone through at a time, and columns of the right one that are brought into order at a time.
+/// Rows of the left factor in a block, and columns of the right factor that are packed at a time.
 const LEFT: usize = 24 * ROWS;
 const RIGHT: usize = 64 * COLUMNS;
 
 thread_local! {
-    /// Columns of a right factor in order. Kept, since memory that is new with each product would have to be cleared by the system.
+    /// The packed columns of a right factor. The buffer is kept between products, since the system would have to clear newly
+    /// allocated memory.
     static ORDERED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `c = a b`.
 ///
 /// # Safety
-/// The factors may be read and `c` written where shapes and steps say; `c` overlaps neither.
+/// The factors must be valid for reads and `c` for writes where shapes and steps say; `c` must overlap neither factor.
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
     let inner = a.columns;
     if inner == 0 {
         for i in 0..a.rows {
             for j in 0..b.columns {
-                // SAFETY: inside of the product.
+                // SAFETY: within the product.
                 unsafe { *c.add(i * c_step + j) = 0.0 };
             }
         }
@@ -42,7 +44,7 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
             let columns = j..(j + RIGHT).min(b.columns);
             for k in (0..inner).step_by(INNER) {
                 let steps = k..(k + INNER).min(inner);
-                // SAFETY: inside of the right factor.
+                // SAFETY: within the right factor.
                 unsafe { order(&b, columns.clone(), steps.clone(), right) };
                 for i in (0..a.rows).step_by(LEFT) {
                     let rows = i..(i + LEFT).min(a.rows);
@@ -51,7 +53,8 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
                     {
                         for i in rows.clone().step_by(ROWS) {
                             let height = (rows.end - i).min(ROWS);
-                            // SAFETY: inside of the left factor and of the product. Rows that a last group lacks are read as its last.
+                            // SAFETY: within the left factor and the product. Rows that the last group lacks are replaced by its
+                            // last row.
                             let small = unsafe {
                                 Small {
                                     left: std::array::from_fn(|y| {
@@ -76,11 +79,11 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
     });
 }
 
-/// Some columns of a matrix in groups of `COLUMNS`: for each group, step by step along the inner side, the elements of its columns side by
-/// side. What a last group lacks is 0.
+/// Packs some columns of a matrix in groups of `COLUMNS`: for each group and each inner step, the elements of its columns are
+/// contiguous. Columns that the last group lacks are 0.
 ///
 /// # Safety
-/// The matrix may be read there.
+/// The matrix must be valid for reads there.
 #[allow(unsafe_code)]
 unsafe fn order(of: &Raw, columns: Range<usize>, inner: Range<usize>, to: &mut [f32]) {
     let [along, across] = of.steps;
@@ -89,24 +92,24 @@ unsafe fn order(of: &Raw, columns: Range<usize>, inner: Range<usize>, to: &mut [
         if count < COLUMNS {
             group.fill(0.0);
         }
-        // SAFETY: inside of the matrix. Whichever way it lies in memory it is read in order.
+        // SAFETY: within the matrix. The branches below read it in the order in which it lies in memory.
         let at = |k: usize, n: usize| unsafe { of.at.add((start + n) * across + k * along) };
         if across == 1 && count == COLUMNS {
             for (k, to) in inner.clone().zip(group.chunks_exact_mut(COLUMNS)) {
-                // SAFETY: the columns lie side by side.
+                // SAFETY: the columns are contiguous.
                 to.copy_from_slice(unsafe { std::slice::from_raw_parts(at(k, 0), COLUMNS) });
             }
         } else if along <= across {
             for n in 0..count {
                 for (k, to) in inner.clone().zip(group[n..].iter_mut().step_by(COLUMNS)) {
-                    // SAFETY: inside of the matrix.
+                    // SAFETY: within the matrix.
                     *to = unsafe { *at(k, n) };
                 }
             }
         } else {
             for (k, to) in inner.clone().zip(group.chunks_exact_mut(COLUMNS)) {
                 for (n, to) in to.iter_mut().enumerate().take(count) {
-                    // SAFETY: inside of the matrix.
+                    // SAFETY: within the matrix.
                     *to = unsafe { *at(k, n) };
                 }
             }
@@ -123,35 +126,35 @@ fn has_vectors() -> bool {
     false
 }
 
-/// A product in registers: for each step along the inner side one fused multiply-add an element.
+/// A product in registers, with one fused multiply-add for each element and inner step.
 struct Small<'a> {
-    /// The first elements of the left factor's rows, and how far apart those of a row are.
+    /// The first element of each row of the left factor, and the distance between elements of a row.
     left: [*const f32; ROWS],
     along: usize,
-    /// Columns in order; so long that it says how many steps there are.
+    /// The packed columns; the length determines the number of inner steps.
     right: &'a [f32],
-    /// The first element of the product, and how far apart rows are.
+    /// The first element of the product, and the distance between rows.
     to: *mut f32,
     down: usize,
-    /// What of it is part of the product.
+    /// The part of it that belongs to the product.
     height: usize,
     width: usize,
-    /// Whether it comes on top of what stands there.
+    /// Whether it is added to the present values.
     adds: bool,
 }
 
 impl Small<'_> {
     /// # Safety
-    /// The left factor may be read, and the product written.
+    /// The left factor must be valid for reads, and the product for writes.
     #[allow(unsafe_code)]
     unsafe fn compute(&self, vectors: bool) {
         #[cfg(target_arch = "x86_64")]
         if vectors {
-            // SAFETY: the processor has AVX2 and FMA; the rest as the caller promised.
+            // SAFETY: the processor has AVX2 and FMA; the rest is the caller's promise.
             return unsafe { self.with_vectors() };
         }
         let _ = vectors;
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller's promise.
         unsafe { self.plainly() }
     }
 
@@ -167,7 +170,7 @@ impl Small<'_> {
                 }
             }
         }
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller's promise.
         unsafe { self.write(&sums) };
     }
 
@@ -213,7 +216,7 @@ impl Small<'_> {
                     _mm256_storeu_ps(row.as_mut_ptr().add(8), sums[1]);
                 }
             }
-            // SAFETY: as the caller promised.
+            // SAFETY: the caller's promise.
             return unsafe { self.write(&row) };
         }
         for (y, sums) in sums.iter().enumerate().take(self.height) {
@@ -248,7 +251,7 @@ mod tests {
             .collect()
     }
 
-    /// An element as the documentation of the crate says.
+    /// An element by the definition in the crate's documentation.
     fn element(a: &[f32], b: &[f32]) -> f32 {
         let block = |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0.0_f32, |s, (a, b)| a.mul_add(*b, s));
         a.chunks(INNER).zip(b.chunks(INNER)).map(block).reduce(|s, t| s + t).unwrap_or(0.0)
@@ -256,9 +259,9 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
-        /// Whatever the shape, and whichever way the factors lie, each element has the bits of its definition.
+        /// For any shape and memory layout of the factors, each element has the bits of its definition.
         #[test]
-        fn each_element_is_as_it_is_defined(
+        fn each_element_has_the_bits_of_its_definition(
             rows in 0_usize..160, columns in 0_usize..70, inner in 0_usize..600, turned: [bool; 2], seed: u64,
         ) {
             let (left, right) = (numbers(rows * inner, seed), numbers(inner * columns, seed ^ 1));
@@ -276,7 +279,7 @@ mod tests {
             }
         }
 
-        /// Vectors and single numbers round alike.
+        /// The vector code and the scalar code round alike.
         #[test]
         #[allow(unsafe_code)]
         fn a_processor_without_vectors_gives_the_same_bits(
@@ -287,7 +290,7 @@ mod tests {
             for (to, vectors) in products.iter_mut().zip([has_vectors(), false]) {
                 let left = std::array::from_fn(|y| left[y * depth..].as_ptr());
                 let small = Small { left, along: 1, right: &right, to: to.as_mut_ptr(), down: COLUMNS, height, width, adds };
-                // SAFETY: everything is as large as it says.
+                // SAFETY: every buffer has the stated size.
                 unsafe { small.compute(vectors) };
             }
             prop_assert_eq!(products[0], products[1]);

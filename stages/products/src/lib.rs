@@ -1,13 +1,13 @@
-//! Products of float32 matrices whose bits depend on the factors alone: not on the processor, its caches or its kind of vectors, nor on
-//! how the work is divided among threads.
+//! Products of float32 matrices whose bits depend on the factors alone: not on the processor, its caches or its vector
+//! instructions, nor on how the work is divided among threads.
 //!
-//! Libraries choose a kernel by the processor, and another kernel adds in another order. Here each element of a product is
+//! Libraries choose a kernel by the processor, and different kernels sum in different orders. Here each element of a product is
 //!
 //! ```text
 //! s = 0;  for k in a block of 256: s = fma(a[i, k], b[k, j], s);  c[i, j] = s, and + s for further blocks
 //! ```
 //!
-//! with one rounding a step. On a processor with AVX2 and FMA eight elements are computed at a time; elsewhere one by one, by the same
+//! with one rounding a step. Processors with AVX2 and FMA compute eight elements at a time, others one at a time, with the same
 //! roundings.
 
 mod kernel;
@@ -37,17 +37,17 @@ struct Raw {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one behind the other.
+    /// A row-major matrix.
     ///
     /// # Panics
-    /// When there are not `rows * columns` values.
+    /// If there are not `rows * columns` values.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(Some(values.len()), rows.checked_mul(columns), "{rows} x {columns} values");
         let raw = Raw { at: values.as_ptr(), rows, columns, steps: [columns, 1] };
         Self { raw, values: PhantomData }
     }
 
-    /// The same with rows and columns exchanged.
+    /// The transpose.
     #[must_use]
     pub fn turned(self) -> Self {
         let Raw { at, rows, columns, steps: [down, across] } = self.raw;
@@ -55,25 +55,27 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `a b`, row by row, into `c`. What stands there is not read.
+/// Writes `a b` into `c`, row by row. The previous values of `c` are not read.
 ///
 /// # Panics
-/// When `a` has not as many columns as `b` has rows, or `c` has not as many elements as the product.
+/// If `a` has not as many columns as `b` has rows, or `c` has not as many elements as the product.
 pub fn product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     let (a, b) = (a.raw, b.raw);
     assert_eq!(a.columns, b.rows, "columns of the left factor, rows of the right one");
     assert_eq!(Some(c.len()), a.rows.checked_mul(b.columns), "elements of the product");
-    // SAFETY: both matrices lie in slices, and `c` has been counted.
+    // SAFETY: both matrices lie in slices, and the length of `c` has been checked.
     #[allow(unsafe_code)]
     unsafe {
         kernel::product(a, b, c.as_mut_ptr(), b.columns);
     }
 }
 
-/// The same for C++: a `rows x inner` matrix times an `inner x columns` matrix. Steps are in elements; rows of `c` are `c_step` apart.
+/// The same for C++: a `rows x inner` matrix times an `inner x columns` matrix. Steps are in elements; the rows of `c` are `c_step`
+/// apart.
 ///
 /// # Safety
-/// `a` and `b` may be read where their shapes and steps say, `c` be written, and `c` overlaps neither.
+/// `a` and `b` must be valid for reads where their shapes and steps say, `c` must be valid for writes, and `c` must overlap
+/// neither.
 #[allow(unsafe_code)] // called from C++
 pub unsafe extern "C" fn raw_product(
     rows: usize,
@@ -86,7 +88,7 @@ pub unsafe extern "C" fn raw_product(
     c: *mut f32,
     c_step: usize,
 ) {
-    // SAFETY: as the caller promised; each list of steps has two.
+    // SAFETY: the caller's promise; each list of steps has two elements.
     unsafe {
         let a = Raw { at: a, rows, columns: inner, steps: [*a_steps, *a_steps.add(1)] };
         let b = Raw { at: b, rows: inner, columns, steps: [*b_steps, *b_steps.add(1)] };

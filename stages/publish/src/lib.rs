@@ -1,7 +1,7 @@
-//! Writes a data set into a container that other programs train on.
+//! Writes a data set into a container format that other training programs read.
 //!
-//! Images travel as they are, byte for byte. Identities keep their numbers, so that a network that was trained on one container goes with
-//! the others; `classes.txt` has their names, a line a number.
+//! Images are copied byte for byte. Identities keep their numbers, so that a network trained on one container can be used with the
+//! others; `classes.txt` lists their names by number.
 
 use lfs_faces::dataset::{Dataset, FaceRef};
 use lfs_faces::image;
@@ -63,7 +63,7 @@ impl Format {
     }
 }
 
-/// How many faces lie between two reports of progress.
+/// The number of faces between two progress reports.
 const CHUNK: usize = 4096;
 
 impl Stage for Publish {
@@ -127,7 +127,7 @@ fn put(pack: &mut dyn Pack, face: FaceRef<'_>, identities: &[String]) -> Result<
     })
 }
 
-/// The size that all images have; an error names the first that has another.
+/// The size of all images; an error names the first image with another size.
 fn one_size(dataset: &Dataset) -> Result<Option<(u32, u32)>> {
     let mut first = None;
     for face in dataset.iter() {

@@ -1,6 +1,6 @@
-//! What is published is read back, by this project's readers and by the libraries that others use, image for image.
+//! Published containers are read back image for image, by this project's readers and by the original libraries.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ fn crop(n: u32, side: u32) -> Vec<u8> {
     let rgb = (0..side * side * 3).map(|k| (k * 7 + n * 31) as u8).collect();
     let mut image = encode_jpeg(&Pixels { width: side, height: side, rgb }, 95).unwrap();
     if n == 3 {
-        // The mark of RecordIO in a comment of the picture, wherever it comes to lie.
+        // The magic number of RecordIO in a comment of the picture, at several alignments.
         let comment = [&[0xff, 0xfe, 0, 22][..], &0xced7_230a_u32.to_le_bytes().repeat(5)].concat();
         image.splice(2..2, comment);
     }
     image
 }
 
-/// Seven faces of three persons, not sorted; some with landmarks.
+/// Seven faces of three persons, unsorted; some with landmarks.
 fn faces() -> Vec<Face> {
     let persons = [2, 0, 1, 0, 2, 1, 0];
     let points = |n: u32| n.is_multiple_of(2).then(|| std::array::from_fn(|k| [n as f32 + k as f32, 2.5]));
@@ -42,7 +42,7 @@ fn faces() -> Vec<Face> {
     (0..).zip(persons).map(face).collect()
 }
 
-/// Runs the kind in a fresh folder; gives it with the path of what was published.
+/// Runs the kind in a new folder; returns the folder and the path of the published container.
 fn publish(format: &str, faces: &[Face]) -> (tempfile::TempDir, Result<PathBuf>) {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(&dir.path().join("in")).unwrap();
@@ -72,7 +72,7 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Identity and digest of each face, sorted.
+/// The identity and digest of each face, sorted.
 fn wanted(identity: impl Fn(&Face) -> String) -> Vec<String> {
     let mut all: Vec<String> = faces().iter().map(|f| format!("{} {}", identity(f), hex(&f.image))).collect();
     all.sort();
@@ -111,7 +111,7 @@ fn every_container_that_is_written_is_read_back_image_for_image() {
         let wanted = match format {
             "folders" => wanted(|f| names[f.identity as usize].replace('/', "_")),
             "parquet" => wanted(|f| names[f.identity as usize].to_owned()),
-            // The number in `key.cls`, and the class of the record; the JSON beside it has the name.
+            // `key.cls` and the class of the record have the number; the JSON file has the name.
             "webdataset" => {
                 let both =
                     [wanted(|f| f.identity.to_string()), wanted(|f| names[f.identity as usize].to_owned())];
@@ -154,7 +154,7 @@ fn records_of_several_sizes_are_refused_with_the_first_that_differs() {
     assert!(publish("webdataset", &faces).1.is_ok());
 }
 
-/// Runs a script of a library's own reader, which prints `identity sha256` of each image.
+/// Runs a Python script that reads the container with the original library and prints `identity sha256` of each image.
 fn referee(script: &str, folder: &Path) -> Option<Vec<String>> {
     let python = lfs_testing::python()?;
     let run = std::process::Command::new(python).arg("-c").arg(script).current_dir(folder).output().unwrap();
@@ -187,7 +187,7 @@ fn the_libraries_of_others_read_what_is_published() {
         let Some(read) = referee(script, &out.unwrap()) else { return };
         assert_eq!(read, by_name, "{format}");
     }
-    // The records, by MXNet's own library; of its package nothing else runs with the NumPy of today.
+    // The records, by MXNet's own shared library: the rest of its package does not work with current NumPy.
     let script = r#"
 import ctypes, hashlib, importlib.util, os, struct
 lib = ctypes.CDLL(os.path.join(importlib.util.find_spec("mxnet").submodule_search_locations[0], "libmxnet.so"))

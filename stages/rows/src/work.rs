@@ -1,4 +1,4 @@
-//! Work on rows, on several threads.
+//! Parallel work on rows.
 
 use std::sync::mpsc::sync_channel;
 
@@ -6,31 +6,31 @@ use lfs_stage::{Context, Failure, Progress, Result};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-/// So many threads, for [`Work::run`].
+/// A pool of so many threads, for [`Work::run`].
 ///
 /// # Errors
-/// When they cannot be started.
+/// If they cannot be started.
 pub fn threads(count: usize) -> Result<ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
     pool.map_err(|e| Failure::new(format!("cannot start {count} threads: {e}")))
 }
 
-/// What is done with each of so many rows.
+/// Work on each row of a data set.
 #[derive(Debug, Clone, Copy)]
 pub struct Work<'a> {
-    /// What a person sees that is done: `aligning`.
+    /// The activity shown to the user: `aligning`.
     pub doing: &'a str,
-    /// How many rows there are.
+    /// The number of rows.
     pub rows: usize,
-    /// How many rows are worked on before what came of them is taken: twice as many are held in memory.
+    /// The number of rows in a batch. Two batches are held in memory.
     pub at_once: usize,
 }
 
 impl Work<'_> {
-    /// Works on every row, and takes what came of them in order, while the next ones are worked on.
+    /// Works on every row, and passes the results to `take` in order, while the next batch is computed.
     ///
     /// # Errors
-    /// The first of `take`, after which no more rows are taken.
+    /// The first error of `take`, after which no more rows are taken.
     pub fn run<T: Send>(
         &self,
         cx: &Context<'_>,
@@ -45,7 +45,7 @@ impl Work<'_> {
                 for start in (0..self.rows).step_by(self.at_once.max(1)) {
                     let end = (start + self.at_once).min(self.rows);
                     let done = pool.install(|| (start..end).into_par_iter().map(work).collect());
-                    // Nobody takes more when one failed.
+                    // The receiver ends at the first error.
                     if send.send((start, done)).is_err() {
                         return;
                     }
@@ -64,7 +64,7 @@ impl Work<'_> {
                     ..Progress::default()
                 });
             }
-            // A fault of its own is told as what it was.
+            // A panic of the worker thread is passed on.
             worker.join().unwrap_or_else(|fault| std::panic::resume_unwind(fault));
             Ok(())
         })

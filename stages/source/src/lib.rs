@@ -1,14 +1,14 @@
-//! A crate's sources, in the crate.
+//! Embeds a crate's sources in the crate.
 //!
-//! A result depends on the code that made it. Each crate with such code calls [`emit`] from its build
-//! script; `include!(concat!(env!("OUT_DIR"), "/source.rs"))` then gives
-//! `pub const SOURCE: &[(&str, &[u8])]`: a row `("align/src/warp.rs", <bytes>)` for every source file but those of
-//! tests, one for the build script, and one row `("align/dependencies", <text>)` with the exact versions of all third-party crates below it.
+//! A result depends on the code that computed it. Each crate with such code calls [`emit`] from its build script;
+//! `include!(concat!(env!("OUT_DIR"), "/source.rs"))` then defines `pub const SOURCE: &[(&str, &[u8])]`. The table has a row
+//! `("align/src/warp.rs", <bytes>)` for every source file except tests, a row for the build script, and a row
+//! `("align/dependencies", <text>)` with the exact versions of all third-party crates below it.
 //!
-//! The table holds bytes that the compiler itself reads, in the call that compiles the code. A digest taken by the
-//! build script would be that of another moment: an edit between the two would give new code the old key.
+//! The table holds the bytes that the compiler itself reads, in the call that compiles the code. A digest taken by the build script
+//! would be taken earlier: an edit in between would give new code the old key.
 
-#![allow(clippy::expect_used, clippy::panic)] // a build script can only stop with a message
+#![allow(clippy::expect_used, clippy::panic)] // a build script can only report errors by panicking
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +26,7 @@ pub fn emit() {
             walk(&dir, &mut files);
         }
     }
-    // A build script chooses how the rest is compiled.
+    // The build script determines how the rest is compiled.
     let script = root.join("build.rs");
     if script.is_file() {
         println!("cargo:rerun-if-changed={}", script.display());
@@ -44,8 +44,8 @@ pub fn emit() {
         .expect("OUT_DIR can be written");
 }
 
-/// Lets binaries and tests of a crate that depends on `torch-sys` find libtorch without any variable:
-/// a RUNPATH, so that `LD_LIBRARY_PATH` still wins on another machine.
+/// Lets binaries and tests of a crate that depends on `torch-sys` find libtorch without an environment variable: adds a RUNPATH, so
+/// that `LD_LIBRARY_PATH` still takes precedence on another machine.
 pub fn link_libtorch() {
     if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{lib}");
@@ -61,7 +61,7 @@ fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
         let path = entry.expect("a source folder can be listed").path();
         let name = path.file_name().unwrap_or_default();
         if name == "tests" || name == "tests.rs" {
-            continue; // no result comes from these
+            continue; // tests do not affect results
         }
         if path.is_dir() {
             walk(&path, out);
@@ -71,8 +71,8 @@ fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// A line `name version checksum` for every third-party crate that `Cargo.lock` gives below this one.
-/// Crates of the workspace are left out: their own sources stand in their own tables.
+/// A line `name version checksum` for every third-party crate below this one, from `Cargo.lock`. Workspace crates are skipped: each
+/// has a source table of its own.
 fn dependencies(root: &Path) -> String {
     let manifest: toml::Table = read(&root.join("Cargo.toml"));
     let Some(lock) = root.ancestors().map(|d| d.join("Cargo.lock")).find(|p| p.is_file()) else {
@@ -85,7 +85,7 @@ fn dependencies(root: &Path) -> String {
     for package in lock["package"].as_array().into_iter().flatten().filter_map(|p| p.as_table()) {
         packages.entry(text(package, "name")).or_default().push(package);
     }
-    // Development and build dependencies do not reach a result.
+    // Development and build dependencies do not affect results.
     let mut todo: Vec<String> = manifest
         .get("dependencies")
         .and_then(|d| d.as_table())

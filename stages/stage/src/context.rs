@@ -1,4 +1,4 @@
-//! What a running stage can see and say.
+//! The interface between a running stage and the host.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,60 +12,60 @@ use crate::protocol::{Binding, Cell, Job, Member, Reply, Request, Step, StepAnsw
 use crate::serve::Speak;
 use crate::{Failure, Result};
 
-/// What a running stage can see and say. It is all that a stage knows of the world.
+/// The interface between a running stage and the host. A stage has no other connection to the runner.
 pub struct Context<'a> {
     job: &'a Job,
     kind: &'a dyn Kind,
     speak: &'a Speak,
     hear: &'a RefCell<Receiver<Request>>,
-    /// By the digests of their results.
+    /// The steps of this job, by the digests of their results.
     asked: BTreeMap<String, Asked>,
 }
 
-/// Where the work stands.
+/// The progress of the work.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// What is being done: `epoch 3`.
+    /// The current activity: `epoch 3`.
     pub doing: String,
-    /// How much is done.
+    /// The amount done.
     pub done: u64,
-    /// How much there is, where it is known.
+    /// The total amount, if known.
     pub total: Option<u64>,
-    /// `images`, `pairs`.
+    /// The unit: `images`, `pairs`.
     pub unit: String,
-    /// Figures to show beside it: `loss`, `lr`.
+    /// Figures to display: `loss`, `lr`.
     pub figures: BTreeMap<String, f64>,
 }
 
-/// A step to ask for.
+/// A step to request.
 #[derive(Debug, Clone, Default)]
 pub struct StepSpec<'a> {
-    /// A name for people: `epoch 3, a = -0.82`.
+    /// The name shown to the user: `epoch 3, a = -0.82`.
     pub name: String,
-    /// All that the step depends on beside the kind's code, the environment, `after` and `inputs`.
+    /// Everything that the step depends on, except the kind's code, the environment, `after` and `inputs`.
     pub spec: Value,
-    /// The parameters that choose code and matter for this step.
+    /// The parameters that select code and matter for this step.
     pub choices: &'a [&'a str],
     /// The inputs that it reads.
     pub inputs: &'a [&'a str],
-    /// The steps that it continues from.
+    /// The steps from which it continues.
     pub after: Vec<StepFolder>,
-    /// Its note will do.
+    /// The note of the step is enough.
     pub note_will_do: bool,
 }
 
-/// A step's result.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepFolder {
     /// The digest of the folder.
     pub digest: String,
-    /// The folder: not to be written to. Where a note will do, it may not be there.
+    /// The folder, which must not be written to. It may be missing if `note_will_do` was set.
     pub path: PathBuf,
-    /// What its `note.json` says.
+    /// The content of its `note.json`.
     pub note: Option<Value>,
 }
 
-/// A step that was asked for.
+/// A requested step.
 #[derive(Debug, Clone)]
 struct Asked {
     step: Step,
@@ -82,10 +82,10 @@ impl<'a> Context<'a> {
         Self { job, kind, speak, hear, asked: BTreeMap::new() }
     }
 
-    /// The path of a one-valued input.
+    /// The path of an input with a single member.
     ///
     /// # Errors
-    /// When the input is missing or has several members.
+    /// If the input is missing or has several members.
     pub fn input(&self, name: &str) -> Result<&'a Path> {
         self.input_opt(name)?.ok_or_else(|| {
             Failure::new(format!("input `{name}` is missing"))
@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
     /// The path of an optional input.
     ///
     /// # Errors
-    /// When it has several members.
+    /// If it has several members.
     pub fn input_opt(&self, name: &str) -> Result<Option<&'a Path>> {
         match self.job.inputs.get(name) {
             None => Ok(None),
@@ -108,7 +108,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// All members of an input, in a fixed order; none when the input is missing.
+    /// All members of an input, in a fixed order; empty if the input is missing.
     pub fn inputs(&self, name: &str) -> Vec<Member> {
         match self.job.inputs.get(name) {
             None => Vec::new(),
@@ -119,43 +119,43 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Where an output is to be written, as a file or as a folder. Nothing is there yet.
+    /// The path at which an output is to be written, as a file or a folder. It does not exist yet.
     ///
     /// # Errors
-    /// When the kind has no such output.
+    /// If the kind has no such output.
     pub fn output(&self, name: &str) -> Result<&'a Path> {
         let path = self.job.outputs.get(name);
         path.map(PathBuf::as_path).ok_or_else(|| Failure::new(format!("there is no output `{name}`")))
     }
 
-    /// An output of an earlier result of the same kind, code and parameters, of which rows may be taken over; none when there is no such
+    /// An output of an earlier result of the same kind, code and parameters, whose rows may be reused; none if there is no such
     /// result. See [`crate::Stage::BY_ROW`].
     pub fn earlier(&self, name: &str) -> Option<&'a Path> {
         self.job.earlier.get(name).map(PathBuf::as_path)
     }
 
-    /// An empty folder for the job's own use; removed afterwards.
+    /// An empty folder for the job's own use, removed afterwards.
     pub fn scratch(&self) -> &'a Path {
         &self.job.scratch
     }
 
-    /// How many threads the job may use. A result must not depend on it.
+    /// The number of threads that the job may use. The result must not depend on it.
     pub fn threads(&self) -> usize {
         self.job.threads.max(1)
     }
 
-    /// Says where the work stands. Call it as often as convenient: it is thinned out on the way.
+    /// Reports the progress. It may be called often: the rate of messages is limited.
     pub fn progress(&self, p: Progress) {
         let Progress { doing, done, total, unit, figures } = p;
         self.speak.often(Reply::Progress { doing, done, total, unit, figures });
     }
 
-    /// Writes a line to the node's log.
+    /// Writes a line to the log of the node.
     pub fn note(&self, text: impl Into<String>) {
         self.speak.say(Reply::Note { text: text.into() });
     }
 
-    /// Says something that a reader of the result must know.
+    /// Reports something that the reader of the result must know.
     pub fn warn(&self, text: impl Into<String>) {
         self.speak.say(Reply::Warning { text: text.into() });
     }
@@ -170,16 +170,16 @@ impl<'a> Context<'a> {
         self.speak.say(Reply::Cell { name: name.into(), cell });
     }
 
-    /// Records what the result says of a claim.
+    /// Records the verdict of the result on a claim.
     pub fn finding(&self, claim: impl Into<String>, verdict: impl Into<String>) {
         self.speak.say(Reply::Finding { claim: claim.into(), verdict: verdict.into() });
     }
 
-    /// Gives the folders of these steps, in order: those that are known at once, the others after
-    /// [`crate::Stage::step`] has computed them, here or elsewhere.
+    /// Returns the folders of these steps, in order. Steps that are not cached are computed by [`crate::Stage::step`], here or in
+    /// another worker.
     ///
     /// # Errors
-    /// When a step fails, or the host went away.
+    /// If a step fails, or the host is gone.
     pub fn steps(&mut self, specs: &[StepSpec<'_>]) -> Result<Vec<StepFolder>> {
         let asked = specs.iter().map(|s| Asked {
             step: Step {
@@ -195,7 +195,7 @@ impl<'a> Context<'a> {
         self.ask(asked.collect())
     }
 
-    /// A step's result with its folder, also where only its note was left.
+    /// The result of a step with its folder, even if only its note was kept.
     ///
     /// # Errors
     /// As [`Context::steps`].
@@ -209,7 +209,7 @@ impl<'a> Context<'a> {
         Ok(found.remove(0))
     }
 
-    /// Says that of these steps only the notes are needed from now on.
+    /// Declares that from now on only the notes of these steps are needed.
     pub fn spent(&self, folders: &[StepFolder]) {
         if !folders.is_empty() {
             self.speak.say(Reply::Spent { digests: folders.iter().map(|f| f.digest.clone()).collect() });
@@ -232,7 +232,7 @@ impl<'a> Context<'a> {
                 self.make_again(&digest, &mut asked)?;
             }
         };
-        // Own work first; what others compute may be ready by then.
+        // Steps assigned to this worker come first; those of other workers may be complete by then.
         for (index, answer) in answers.iter_mut().enumerate() {
             if let StepAnswer::Compute { folder } = answer {
                 *answer = self.compute(&asked[index], folder, index)?;
@@ -256,7 +256,7 @@ impl<'a> Context<'a> {
         Ok(out)
     }
 
-    /// Computes a step again of which only the note is left, for those that continue from it.
+    /// Computes a step again of which only the note was kept, for the steps that continue from it.
     fn make_again(&mut self, digest: &str, readers: &mut [Asked]) -> Result<()> {
         let none = || gone("lacks a step that was never asked for");
         let before = self.asked.get(digest).cloned().ok_or_else(none)?;
@@ -265,7 +265,7 @@ impl<'a> Context<'a> {
         for reader in readers {
             for (name, after) in reader.step.after.iter_mut().zip(&mut reader.after) {
                 if name == digest {
-                    // Where hardware forbids the same bytes, it has another digest now.
+                    // If the hardware is not deterministic, the new result has another digest.
                     name.clone_from(&found.digest);
                     *after = found.clone();
                 }

@@ -1,20 +1,20 @@
-//! What a worker says of itself.
+//! The description of a worker.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the protocol that this crate speaks.
+/// The version of the protocol of this crate.
 pub const PROTOCOL: u32 = 1;
 
-/// What `WORKER describe` prints.
+/// The output of `WORKER describe`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// The protocol that the worker speaks: [`PROTOCOL`].
+    /// The version of the protocol that the worker uses: [`PROTOCOL`].
     pub protocol: u32,
-    /// The worker's own name and version, for people.
+    /// The name and version of the worker, for the user.
     pub worker: String,
-    /// The kinds that it can run.
+    /// The kinds that it provides.
     pub kinds: Vec<KindInfo>,
 }
 
@@ -25,34 +25,34 @@ pub struct KindInfo {
     pub name: String,
     /// One line for lists and help.
     pub summary: String,
-    /// The parameters: a JSON Schema of an object, without references. A property with
-    /// `"x-when": {"other": ["value", ..]}` counts only while the parameter `other` has one of these values.
+    /// The parameters: a JSON Schema of an object, without references. A property with `"x-when": {"other": ["value", ..]}` counts
+    /// only while the parameter `other` has one of these values.
     pub parameters: serde_json::Value,
     /// The inputs.
     pub inputs: Vec<InputInfo>,
     /// The outputs.
     pub outputs: Vec<OutputInfo>,
-    /// The digest of each source file that every result of this kind depends on.
+    /// The digest of each source file on which every result of this kind depends.
     pub code: BTreeMap<String, String>,
-    /// Facts of the environment on which every result depends (a library's version).
+    /// Facts of the environment on which every result depends, such as a library version.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
-    /// What the values of a parameter choose: parameter -> value -> choice.
+    /// What the values of a parameter select: parameter -> value -> choice.
     #[serde(default)]
     pub choices: BTreeMap<String, BTreeMap<String, Choice>>,
-    /// How many processors it uses when the manifest says nothing.
+    /// The number of processors that it uses by default.
     #[serde(default)]
     pub cpu: Cpu,
-    /// The inputs that it works on row by row: it is given an earlier result that differs in these alone, and takes over what that
-    /// made of rows that are the same.
+    /// The inputs that it processes row by row: it is given an earlier result that differs in these inputs alone, and reuses the
+    /// results of unchanged rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_row: Vec<String>,
-    /// What a worker process must have settled on for this kind, whatever its parameters; see [`Choice::process`].
+    /// The process setting that this kind needs for all parameters; see [`Choice::process`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
 }
 
-/// What one value of a parameter brings along.
+/// What one value of a parameter selects.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Choice {
@@ -63,22 +63,23 @@ pub struct Choice {
     /// The choice counts only while these parameters have one of these values: parameter -> values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub when: BTreeMap<String, Vec<String>>,
-    /// A worker process that worked with one such name works with no other one: libraries choose once for a process's life.
+    /// A setting that is fixed for the life of a process, since libraries choose only once: a worker process that has run with one
+    /// setting cannot run with another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
-    /// The value that takes its place here: `auto` -> `cpu`.
+    /// The value for which this one is a synonym here: `auto` -> `cpu`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub becomes: Option<String>,
-    /// Why the value cannot be used on this machine.
+    /// Why the value cannot be used on this machine, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
-    /// How many GPUs it wants.
+    /// The number of GPUs that it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Gpus>,
 }
 
 impl Choice {
-    /// Whether it counts with these parameters.
+    /// Whether the choice counts for these parameters.
     pub fn counts(&self, parameters: &serde_json::Value) -> bool {
         self.when.iter().all(|(name, values)| {
             parameters
@@ -95,7 +96,7 @@ impl Choice {
 pub enum Gpus {
     /// One.
     One,
-    /// As many as this parameter says.
+    /// The number that this parameter gives.
     Parameter(String),
 }
 
@@ -106,9 +107,9 @@ pub enum Cpu {
     /// One.
     #[default]
     One,
-    /// As many as the run has: the work is parallel inside and its result does not depend on the number.
+    /// All processors of the run: the work is parallel inside, and its result does not depend on their number.
     All,
-    /// As many as this parameter says.
+    /// The number that this parameter gives.
     Parameter(String),
 }
 
@@ -117,13 +118,13 @@ pub enum Cpu {
 pub struct InputInfo {
     /// The name in `input.NAME`.
     pub name: String,
-    /// What it holds, for people.
+    /// The content, for the user.
     pub about: String,
-    /// How many outputs may stand behind it.
+    /// How many members it may have.
     pub shape: Shape,
 }
 
-/// How many outputs may stand behind an input.
+/// How many members an input may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -131,9 +132,9 @@ pub enum Shape {
     One,
     /// One or none.
     Optional,
-    /// Any number above none: all nodes of a matrix stage, or a list of references.
+    /// One or more: all nodes of a matrix stage, or a list of references.
     Several,
-    /// Any number, or none.
+    /// Zero or more.
     Any,
 }
 
@@ -142,7 +143,7 @@ pub enum Shape {
 pub struct OutputInfo {
     /// The name in `stage.NAME`.
     pub name: String,
-    /// The file or folder name under `out/<stage>/`.
+    /// The content, for the user.
     pub path: String,
     /// What it holds, for people.
     pub about: String,

@@ -1,4 +1,4 @@
-//! What a stage says when it cannot go on.
+//! Errors of stages.
 
 use std::fmt;
 use std::path::Path;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// The result of a stage's work.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Why a stage failed, written for the person who must act.
+/// Why a stage failed, and what the user can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What went wrong, in one sentence: what was expected and what was found.
+    /// What is wrong, in one sentence: what was expected and what was found.
     pub message: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ impl Failure {
         Self { message: message.into(), help: None }
     }
 
-    /// Adds what to do next.
+    /// Adds advice on what to do next.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -44,7 +44,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Names the file in an input or output error.
+/// Adds the action and the path to an I/O error.
 pub trait IoContext<T> {
     /// `verb` completes "cannot": "read", "write", "create".
     fn doing(self, verb: &str, path: &Path) -> Result<T>;

@@ -1,4 +1,4 @@
-//! What a kind of stage is.
+//! Kinds of stages.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,33 +12,33 @@ use serde_json::Value;
 use crate::describe::{Choice, Cpu, InputInfo, KindInfo, OutputInfo, Shape};
 use crate::{Context, Failure, Result, Step};
 
-/// A source file behind a result: its name (`align/src/warp.rs`), and the bytes from which it was compiled.
+/// A source file on which a result depends: its name (`align/src/warp.rs`) and the bytes from which it was compiled.
 pub type Source = (&'static str, &'static [u8]);
 
 /// A kind of stage: typed parameters, named inputs and outputs, and the work itself.
 ///
-/// `Params` derives `Serialize`, `Deserialize` and `JsonSchema`, with
-/// `#[serde(rename_all = "kebab-case", deny_unknown_fields)]`; its doc comments become the parameters' help. A
-/// field without a default is required. `#[schemars(range(min = 0.0, max = 1.0))]` bounds a number and
-/// `#[schemars(extend("x-when" = {"method": ["am-softmax"]}))]` says when a field counts at all.
+/// `Params` derives `Serialize`, `Deserialize` and `JsonSchema`, with `#[serde(rename_all = "kebab-case", deny_unknown_fields)]`;
+/// its doc comments become the help texts of the parameters. A field without a default is required. `#[schemars(range(min = 0.0,
+/// max = 1.0))]` bounds a number, and `#[schemars(extend("x-when" = {"method": ["am-softmax"]}))]` states for which values of
+/// another parameter a field counts.
 pub trait Stage: Send + Sync + 'static {
     /// The name in `kind = "..."`.
     const KIND: &'static str;
     /// One line for lists and help.
     const SUMMARY: &'static str;
-    /// The sources of all crates behind the result (`SOURCE` of this crate and of those below it).
+    /// The sources of all crates on which the result depends (`SOURCE` of this crate and of those below it).
     const CODE: &'static [&'static [Source]];
     /// The inputs.
     const INPUTS: &'static [Input];
     /// The outputs.
     const OUTPUTS: &'static [Output];
-    /// The inputs that it works on row by row, where it takes over what an earlier result made of rows that are the same
-    /// ([`Context::earlier`]): that result differs in these inputs alone.
+    /// The inputs that it processes row by row. It may get an earlier result that differs in these inputs alone, and reuses the
+    /// results of unchanged rows ([`Context::earlier`]).
     const BY_ROW: &'static [&'static str] = &[];
     /// The parameters.
     type Params: Serialize + DeserializeOwned + JsonSchema;
 
-    /// How many processors it uses when the manifest says nothing.
+    /// The number of processors that it uses by default.
     fn cpu() -> Cpu {
         Cpu::One
     }
@@ -48,16 +48,16 @@ pub trait Stage: Send + Sync + 'static {
         BTreeMap::new()
     }
 
-    /// What the values of a parameter choose. Name source files with `Choice::code` keys only: the digests are
-    /// filled in, and the file no longer counts for other values. See [`crate::kind::choice`].
+    /// What the values of a parameter select. List source files as keys of `Choice::code` only: the digests are filled in, and the
+    /// files no longer count for other values. See [`crate::kind::choice`].
     fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
         BTreeMap::new()
     }
 
-    /// What a worker process must have settled on for this kind, whatever its parameters; see [`Choice::process`].
+    /// The process setting that this kind needs for all parameters; see [`Choice::process`].
     const PROCESS: Option<&'static str> = None;
 
-    /// Checks what a schema cannot say: one parameter against another.
+    /// Checks what a schema cannot express: relations between parameters.
     ///
     /// # Errors
     /// A message that names the parameter.
@@ -68,11 +68,11 @@ pub trait Stage: Send + Sync + 'static {
     /// Does the work: reads `cx.input(..)`, writes every `cx.output(..)`.
     ///
     /// # Errors
-    /// A [`Failure`] that says what to do next. Nothing that was written is kept.
+    /// A [`Failure`] with advice on what to do next. Nothing that was written is kept.
     fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<()>;
 
-    /// Computes one step that `run` asked for with [`Context::steps`], into `folder`. It must depend on nothing
-    /// but the step, the folders in `after` and the inputs that the step names.
+    /// Computes one step that `run` requested with [`Context::steps`], into `folder`. It must depend only on the step, the folders
+    /// in `after` and the inputs that the step lists.
     ///
     /// # Errors
     /// As `run`.
@@ -92,9 +92,9 @@ pub trait Stage: Send + Sync + 'static {
 pub struct Input {
     /// The name in `input.NAME`.
     pub name: &'static str,
-    /// What it holds.
+    /// The content, for the user.
     pub about: &'static str,
-    /// How many outputs may stand behind it.
+    /// How many members it may have.
     pub shape: Shape,
 }
 
@@ -105,41 +105,41 @@ pub struct Output {
     pub name: &'static str,
     /// The file or folder name under `out/<stage>/`.
     pub path: &'static str,
-    /// What it holds.
+    /// The content, for the user.
     pub about: &'static str,
 }
 
-/// An input behind which exactly one output stands.
+/// An input with exactly one member.
 pub const fn one(name: &'static str, about: &'static str) -> Input {
     Input { name, about, shape: Shape::One }
 }
 
-/// An input that may be missing.
+/// An optional input.
 pub const fn optional(name: &'static str, about: &'static str) -> Input {
     Input { name, about, shape: Shape::Optional }
 }
 
-/// An input behind which several outputs may stand.
+/// An input with one or more members.
 pub const fn several(name: &'static str, about: &'static str) -> Input {
     Input { name, about, shape: Shape::Several }
 }
 
-/// An input that may be missing, and behind which several outputs may stand.
+/// An optional input with any number of members.
 pub const fn any(name: &'static str, about: &'static str) -> Input {
     Input { name, about, shape: Shape::Any }
 }
 
-/// A choice that brings these source files along (names as in `SOURCE`: `train/src/loss/am_softmax.rs`).
+/// A choice that selects these source files (names as in `SOURCE`: `train/src/loss/am_softmax.rs`).
 pub fn choice(files: &[&str]) -> Choice {
     let code = files.iter().map(|f| ((*f).to_owned(), String::new())).collect();
     Choice { code, ..Choice::default() }
 }
 
-/// A [`Stage`] without its type: what a worker's table holds (`&Align as &dyn Kind`).
+/// A [`Stage`] as a trait object, for a worker's table (`&Align as &dyn Kind`).
 pub trait Kind: Send + Sync {
     /// The name in `kind = "..."`.
     fn name(&self) -> &'static str;
-    /// Its description.
+    /// The kind's description.
     fn describe(&self) -> KindInfo;
     /// Reads the parameters, checks them and runs the stage.
     ///
@@ -174,8 +174,8 @@ impl<S: Stage> Kind for S {
             choices.values_mut().flat_map(|c| c.values_mut()).flat_map(|c| c.code.iter_mut())
         {
             code.remove(file);
-            // A file that is not in the tables keeps a digest that says so; `every_choice_names_real_files`
-            // in the worker's tests refuses it.
+            // A file that is in no table keeps this placeholder, which
+            // `every_choice_names_a_parameter_its_value_and_real_source_files` in the worker's tests refuses.
             *digest = all.get(file).cloned().unwrap_or_else(|| "missing".to_owned());
         }
         KindInfo {
@@ -230,7 +230,7 @@ fn read<S: Stage>(parameters: &Value) -> Result<S::Params> {
         .map_err(|e| Failure::new(format!("the parameters of kind `{}` do not fit: {e}", S::KIND)))
 }
 
-/// The JSON Schema of a parameter struct, every reference replaced by what it refers to.
+/// The JSON Schema of a parameter struct, with all references inlined.
 fn schema<P: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;

@@ -6,8 +6,8 @@
 //!   outputs, the digests of the code behind them, and facts of the environment on which results depend.
 //! - `WORKER serve` reads [`Request`]s and writes [`Reply`]s, one JSON object a line, until its input ends.
 //!
-//! A kind is a type that implements [`Stage`]. It sees its parameters and a [`Context`]; it knows nothing of
-//! graphs, keys, caches or other stages.
+//! A kind is a type that implements [`Stage`]. It has access to its parameters and a [`Context`], and not to graphs, keys, caches
+//! or other stages.
 
 mod context;
 mod describe;

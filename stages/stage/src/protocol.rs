@@ -15,22 +15,22 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Request {
-    /// Run a job to its end. One at a time.
+    /// Run a job to its end. A worker runs one job at a time.
     Run(Job),
-    /// Compute one step of a job that runs elsewhere, into `folder`.
+    /// Compute one step of a job that runs in another worker, into `folder`.
     RunStep {
-        /// The job whose step it is; its outputs are not to be written.
+        /// The job of the step; its outputs must not be written.
         job: Job,
         /// The step.
         step: Step,
-        /// Where the steps in `step.after` lie, in that order.
+        /// The folders of the steps in `step.after`, in that order.
         after: Vec<PathBuf>,
         /// The empty folder to fill.
         folder: PathBuf,
     },
     /// The answer to [`Reply::Steps`].
     Steps {
-        /// One answer a step, in order.
+        /// One answer for each step, in order.
         answers: Vec<StepAnswer>,
     },
 }
@@ -38,120 +38,121 @@ pub enum Request {
 /// Work for a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// The node's name, for messages: `train[method=softmax]`.
+    /// The name of the node, for messages: `train[method=softmax]`.
     pub node: String,
     /// The kind to run.
     pub kind: String,
-    /// The parameters, complete: every default filled in.
+    /// The parameters, with every default filled in.
     pub parameters: Value,
     /// The inputs by name. They must not be written to.
     pub inputs: BTreeMap<String, Binding>,
-    /// Where each output is to be written: a file or a folder, the worker decides. Nothing is there yet.
+    /// Where to write each output, as a file or a folder; the worker decides which. Nothing exists there yet.
     pub outputs: BTreeMap<String, PathBuf>,
     /// An empty folder for the job's own use.
     pub scratch: PathBuf,
-    /// How many threads it may use. Results must not depend on it.
+    /// The number of threads that it may use. Results must not depend on it.
     pub threads: usize,
-    /// For a kind that works by row ([`crate::KindInfo::by_row`]): the outputs, by name, of an earlier result of the same kind, code,
-    /// parameters and other inputs, where there is one. A help: the result must be the same bytes without it.
+    /// For a kind that works by row ([`crate::KindInfo::by_row`]): the outputs, by name, of an earlier result of the same kind,
+    /// code, parameters and other inputs, if there is one. It only saves work: the result must have the same bytes without it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub earlier: BTreeMap<String, PathBuf>,
 }
 
-/// What stands behind an input.
+/// The members of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Binding {
     /// One file or folder.
     One(PathBuf),
-    /// Several, each with the labels of the node that made it.
+    /// Several files or folders, each with the labels of the node that produced it.
     Several(Vec<Member>),
 }
 
-/// One of several.
+/// A member of an input with several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The node that made it: `evaluate[method=softmax,set=lfw]`, or the path of a file of the project.
+    /// The node that produced it, `evaluate[method=softmax,set=lfw]`, or the path of a file of the project.
     pub from: String,
-    /// That node's matrix labels.
+    /// The matrix labels of that node.
     pub labels: Labels,
     /// The file or folder.
     pub path: PathBuf,
 }
 
-/// A memoised part of a job.
+/// A part of a job that is cached by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// A name for people: `epoch 3, a = -0.82`.
+    /// The name shown to the user: `epoch 3, a = -0.82`.
     pub name: String,
-    /// All that the step depends on beside the kind's code, the environment, `after` and `inputs`.
+    /// Everything that the step depends on, except the kind's code, the environment, `after` and `inputs`.
     pub spec: Value,
-    /// The parameters that choose code (a key of the kind's `choices`) and matter for this step.
+    /// The parameters that select code (keys of the kind's `choices`) and matter for this step.
     #[serde(default)]
     pub choices: Vec<String>,
     /// The job's inputs that it reads.
     #[serde(default)]
     pub inputs: Vec<String>,
-    /// Digests of the steps that it continues from, as the host gave them.
+    /// The digests of the steps from which it continues, as the host reported them.
     #[serde(default)]
     pub after: Vec<String>,
-    /// Its note will do: where only that is left of it, it need not be computed again.
+    /// The note is enough: if only the note was kept, the step need not be computed again.
     #[serde(default)]
     pub note_will_do: bool,
 }
 
-/// A file of this name in a step's folder is its note: what is to be known of the step without its bytes. It is kept
-/// with the record.
+/// The name of a step's note in its folder: what must be known of the step without its other files. The note is stored with the
+/// record.
 pub const NOTE_FILE: &str = "note.json";
 
-/// What the host says of one step.
+/// The host's answer for one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepAnswer {
-    /// It is known: its folder, not to be written to.
+    /// The step is cached.
     Known {
         /// The digest of the folder.
         digest: String,
-        /// The folder. It is not there any more where only the note is left.
+        /// The folder, which must not be written to. It does not exist if only the note was kept.
         folder: PathBuf,
-        /// What its `note.json` says.
+        /// The content of its `note.json`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Value>,
     },
-    /// These of the steps that it continues from are not there any more. They are to be asked for first, and then all again:
-    /// where one of several lacks something, none of them is given out, and the others lack nothing.
+    /// These predecessors of the step have lost their folders. They must be requested first, and then all steps of the request
+    /// again: until then no step of the request is assigned. All its steps that are not cached get this answer, with an empty list
+    /// if they lack nothing.
     Lacking {
-        /// Their digests.
+        /// The digests of those predecessors.
         after: Vec<String>,
     },
-    /// Compute it into this empty folder, then say [`Reply::StepDone`].
+    /// Compute the step into this empty folder, then send [`Reply::StepDone`].
     Compute {
         /// The folder to fill.
         folder: PathBuf,
     },
-    /// Another worker computes it. Ask for it with [`Reply::StepWait`] when nothing else is left to do.
+    /// Another worker computes the step. Send [`Reply::StepWait`] when no other work is left.
     Elsewhere,
 }
 
-/// A number of a table, with what is needed to say whether another run gave the same.
+/// A number of a table, with what is needed to decide whether another run reproduces it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The number; none where it was not resolved.
+    /// The number; none if it was not resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// What repetitions say of it; none where it was computed once, so that nothing says how far another run may be from it.
+    /// The variation over repetitions; none if the number was computed once, so that its variation is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated: Option<Repeated>,
 }
 
-/// What repetitions of a computation say of a number.
+/// The variation of a number over repetitions of its computation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Repeated {
-    /// Another run's number says the same when it is no farther away than this.
+    /// The bound within which another run's number counts as equal.
     pub bound: f64,
     /// The standard error of the number over the repetitions.
     pub error: f64,
-    /// The degrees of freedom of that error: one less than there are repetitions.
+    /// The degrees of freedom of that error: the number of repetitions less one.
     pub freedom: f64,
 }
 
@@ -159,18 +160,18 @@ pub struct Repeated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Reply {
-    /// Where the job stands.
+    /// The progress of the job.
     Progress {
-        /// What is being done: `epoch 3`, `writing`.
+        /// The current activity: `epoch 3`, `writing`.
         doing: String,
-        /// How much is done, in `unit`.
+        /// The amount done, in `unit`.
         done: u64,
-        /// How much there is, where it is known.
+        /// The total amount, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
-        /// `images`, `pairs`.
+        /// The unit: `images`, `pairs`.
         unit: String,
-        /// Figures to show beside it: `loss`, `lr`.
+        /// Figures to display: `loss`, `lr`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         figures: BTreeMap<String, f64>,
     },
@@ -179,7 +180,7 @@ pub enum Reply {
         /// The text.
         text: String,
     },
-    /// Something a reader of the result must know; kept with the record.
+    /// Something that the reader of the result must know; kept with the record.
     Warning {
         /// The text.
         text: String,
@@ -191,39 +192,39 @@ pub enum Reply {
         /// The value.
         value: f64,
     },
-    /// A cell of a table; kept with the record and in a lock file, by which `verify` judges another run.
+    /// A cell of a table, kept with the record and in the lock file, against which `verify` checks another run.
     Cell {
         /// Its name: `AM-Softmax, LFW`.
         name: String,
-        /// What stands in it.
+        /// The content of the cell.
         #[serde(flatten)]
         cell: Cell,
     },
-    /// What the result says of a claim; kept likewise.
+    /// The verdict of the result on a claim; kept likewise.
     Finding {
         /// The claim: `AM-Softmax against Softmax`.
         claim: String,
-        /// What is said of it: `better`, `worse`, `not resolved`.
+        /// The verdict: `better`, `worse`, `not resolved`.
         verdict: String,
     },
-    /// Asks for steps; the host answers with [`Request::Steps`].
+    /// Requests steps; the host answers with [`Request::Steps`].
     Steps {
         /// Steps that do not depend on each other.
         steps: Vec<Step>,
     },
-    /// The folder of the `index`-th step asked for last is complete; the host answers with
-    /// [`Request::Steps`] holding its one, now known, answer.
+    /// The folder of step number `index` of the last request is complete; the host answers with [`Request::Steps`] that contains
+    /// the one answer for it, now known.
     StepDone {
-        /// Which one.
+        /// The index of the step.
         index: usize,
     },
-    /// Waits for the `index`-th step asked for last, which another worker computes; the host answers with
-    /// [`Request::Steps`] holding one answer: known, or to be computed after all.
+    /// Waits for step number `index` of the last request, which another worker computes; the host answers with [`Request::Steps`]
+    /// that contains one answer: known, or to be computed after all.
     StepWait {
-        /// Which one.
+        /// The index of the step.
         index: usize,
     },
-    /// Of these steps only the notes are needed from now on: the host may remove the rest when it likes.
+    /// From now on only the notes of these steps are needed: the host may remove the rest at any time.
     Spent {
         /// Their digests.
         digests: Vec<String>,

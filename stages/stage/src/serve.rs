@@ -16,10 +16,10 @@ use crate::{Context, Failure, Result};
 /// The least time between two progress messages.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a worker waits for work before it gives back memory that it has freed.
+/// How long a worker waits for a request before it returns freed memory to the system.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Where replies go.
+/// Sends replies.
 pub(crate) struct Speak {
     to: Box<dyn Fn(Reply) + Send + Sync>,
     last: Mutex<Option<Instant>>,
@@ -34,7 +34,7 @@ impl Speak {
         (self.to)(reply);
     }
 
-    /// Says it unless something was said a moment ago; the last of a count is always said.
+    /// Sends a reply unless the last one was sent a moment ago; the end of a count is always sent.
     pub(crate) fn often(&self, reply: Reply) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let complete = matches!(&reply, Reply::Progress { done, total: Some(total), .. } if done >= total);
@@ -45,7 +45,7 @@ impl Speak {
     }
 }
 
-/// A worker's whole `main`: `describe` or `serve`, by the first argument. Returns the exit code.
+/// The whole `main` of a worker: `describe` or `serve`, by the first argument. Returns the exit code.
 pub fn worker_main(worker: &str, kinds: &[&dyn Kind]) -> u8 {
     let word = std::env::args().nth(1);
     match word.as_deref() {
@@ -70,10 +70,10 @@ pub fn worker_main(worker: &str, kinds: &[&dyn Kind]) -> u8 {
     }
 }
 
-/// Where the last panic came from, on whichever thread: `stages/align/src/warp.rs:31`.
+/// Where the last panic on any thread occurred: `stages/align/src/warp.rs:31`.
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
 
-/// Remembers the places of panics, besides what is printed of them.
+/// Records the places of panics, in addition to printing them.
 fn watch_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -86,7 +86,7 @@ fn watch_panics() {
 fn serve(kinds: &[&dyn Kind]) {
     watch_panics();
     let (send, receive) = channel();
-    // The host's going away ends the worker at once, in the middle of a job too.
+    // If the host is gone, the worker ends at once, even during a job.
     std::thread::spawn(move || {
         listen(&send);
         std::process::exit(0);
@@ -121,8 +121,8 @@ fn serve(kinds: &[&dyn Kind]) {
     }
 }
 
-/// The next request; none when there will be no more. A worker that waits for long gives back memory that it has freed: another may need
-/// it.
+/// The next request; none at the end of the input. A worker that waits for long returns freed memory to the system, since another
+/// process may need it.
 fn next(receive: &Receiver<Request>) -> Option<Request> {
     match receive.recv_timeout(LONG) {
         Err(RecvTimeoutError::Timeout) => {
@@ -134,7 +134,7 @@ fn next(receive: &Receiver<Request>) -> Option<Request> {
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code)] // a function of the C library that Rust does not know
+#[allow(unsafe_code)] // a function of the C library that `std` does not provide
 fn give_back() {
     unsafe extern "C" {
         fn malloc_trim(kept: usize) -> std::ffi::c_int;
@@ -189,8 +189,8 @@ fn with(
     })
 }
 
-/// Runs a job in this process, for tests of a stage: every step is computed, under `job.scratch`, and all that
-/// was said is returned beside the result.
+/// Runs a job in this process, for tests of a stage: every step is computed, under `job.scratch`, and all replies are returned
+/// beside the result.
 pub fn run_in_place(kind: &'static dyn Kind, job: &Job) -> (Result<()>, Vec<Reply>) {
     let said = std::sync::Arc::new(Mutex::new(Vec::new()));
     let (send, receive) = channel();

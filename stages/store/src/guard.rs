@@ -1,5 +1,5 @@
-//! What every answer of a store over the network is held to: so many bytes, in so much time. It stands below all that
-//! is asked, so that no list, no text of an error and no redirection gets around it.
+//! Limits on the size and time of every HTTP response of a store. They apply below the store clients, so that listings, error texts
+//! and redirections are limited, too.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,54 +16,54 @@ use object_store::client::{
 use object_store::{ClientOptions, GetOptions};
 use tokio::time::{Instant, Sleep};
 
-/// How long an answer may be waited for.
+/// How long to wait for a response.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A text that explains an error is cut here.
+/// The length at which the text of an error response is cut.
 const EXPLANATION: u64 = 64 << 10;
 
-/// What the body of an answer may be. Asked for with a request; without it an answer is held to [`Bounds::text`].
+/// The limits of a response body. They are attached to a request; a request without them has those of [`Bounds::text`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// No more bytes than these.
+    /// The maximum number of bytes.
     pub bytes: u64,
-    /// How long it may be waited for before its first byte counts.
+    /// The time until the minimum rate applies.
     pub patience: Duration,
-    /// From then on so many bytes in a second, at least, of the time that is spent waiting for them.
+    /// The minimum rate after that, in bytes a second of waiting time.
     pub rate: u64,
 }
 
 impl Bounds {
-    /// Those of a text: a record, a list, an answer of the store itself.
+    /// For a text: a record, a listing, a response of the store itself.
     pub fn text() -> Self {
         Self { bytes: crate::MOST_TEXT, patience: PATIENCE, rate: 512 << 10 }
     }
 
-    /// Those of so many bytes of a blob. Several come at once over one line.
+    /// For a blob of so many bytes. The rate is low because several blobs share one line.
     pub fn blob(bytes: u64) -> Self {
         Self { bytes, patience: PATIENCE, rate: 16 << 10 }
     }
 
-    /// Options of a question whose answer is held to these.
+    /// Request options with these limits.
     pub fn options(self) -> GetOptions {
         let mut options = GetOptions::new();
         options.extensions.insert(self);
         options
     }
 
-    /// How long so many bytes may be waited for.
+    /// The maximum waiting time for so many bytes.
     pub fn time(&self, bytes: u64) -> Duration {
         self.patience + Duration::from_millis(bytes.saturating_mul(1000) / self.rate.max(1))
     }
 }
 
-/// An answer that does not keep to its bounds.
+/// How a response exceeded its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Odd {
-    /// It is larger than what was asked for can be.
+    /// More than this number of bytes.
     Large(u64),
-    /// Too few bytes came in this time.
+    /// So few bytes after this waiting time.
     Slow(u64, Duration),
-    /// Nothing came in this time.
+    /// No response within this time.
     Silent(Duration),
 }
 
@@ -89,12 +89,12 @@ impl std::error::Error for Odd {}
 
 impl Odd {
     fn error(self) -> HttpError {
-        // Of a kind that is not tried again: what was too large stays so, and time is short.
+        // A kind of error that is not retried: the next response would be as large, and a retry costs more time.
         HttpError::new(HttpErrorKind::Unknown, self)
     }
 }
 
-/// Connects as usual, and holds what answers to its bounds.
+/// Connects as usual, and enforces the limits on responses.
 #[derive(Debug)]
 pub(crate) struct Guarding;
 
@@ -111,9 +111,9 @@ struct Guarded(HttpClient);
 impl HttpService for Guarded {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let bounds = request.extensions().get::<Bounds>().copied().unwrap_or_else(Bounds::text);
-        // The answer to a question without a body is as long as the file that it speaks of.
+        // The response to `HEAD` has no body, but its length is that of the file.
         let has_body = request.method().as_str() != "HEAD";
-        // Whoever answers a piece with the whole is asked for the whole next, and this answer is not read.
+        // A server that answers a range request with the whole file is asked for the whole file next; this response is not read.
         let asked_for_piece = request.headers().contains_key("range");
         let sent = request.body().content_length() as u64;
         let time = Bounds::blob(sent).time(sent);
@@ -129,15 +129,15 @@ impl HttpService for Guarded {
     }
 }
 
-/// A body that ends at its bounds.
+/// A body that ends at its limits.
 struct Cut<B> {
     body: B,
     bounds: Bounds,
-    /// Whether a longer body just ends, or is an error.
+    /// Whether a longer body is truncated without an error.
     silently: bool,
     over: bool,
     got: u64,
-    /// How long bytes were waited for; whoever reads may take his time.
+    /// The time spent waiting for bytes, without the time that the reader takes.
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -147,7 +147,7 @@ impl<B> Cut<B> {
         Self { body, bounds, silently, over: false, got: 0, waited: Duration::ZERO, waiting: None }
     }
 
-    /// Ends the body.
+    /// Ends the body, with an error unless it is truncated silently.
     fn end(&mut self, odd: Odd) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         self.over = true;
         Poll::Ready(if self.silently { None } else { Some(Err(odd.error())) })
@@ -193,7 +193,7 @@ impl<B: Body<Data = Bytes, Error = HttpError> + Unpin> Body for Cut<B> {
         self.over || self.body.is_end_stream()
     }
 
-    /// At the most what the bounds allow: whoever makes room ahead makes no more.
+    /// At most the limit, so that readers allocate no more ahead.
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
         let said = self.body.size_hint();
@@ -206,7 +206,7 @@ impl<B: Body<Data = Bytes, Error = HttpError> + Unpin> Body for Cut<B> {
 mod tests {
     use super::*;
 
-    /// Gives so many bytes every so often.
+    /// Yields a fixed number of bytes at fixed intervals.
     struct Drip {
         bytes: usize,
         every: Duration,
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Reads all there is: how many bytes, how it ended, and how long it took by the clock of the test.
+    /// Reads the whole body: the number of bytes, the error, and the elapsed time of the test clock.
     async fn read(drip: Drip, bounds: Bounds, silently: bool) -> (u64, Option<String>, Duration) {
         let began = Instant::now();
         let mut body = Box::pin(Cut::new(drip, bounds, silently));
@@ -269,8 +269,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_goes_on_at_a_sane_rate_may_take_its_time_and_is_cut_at_its_size() {
-        // Ten times as quick as it must be, and three times as long as it may be silent.
+    async fn a_body_at_a_sufficient_rate_may_exceed_the_patience_and_is_cut_at_its_size() {
+        // Ten times the minimum rate, and three times the patience.
         let (got, why, time) = read(Drip::new(1 << 10, TENTH / 10), bounds(90 << 10, 10 << 10), false).await;
         assert_eq!(got, 90 << 10);
         assert!(why.unwrap().contains("more than the 92160 bytes"));

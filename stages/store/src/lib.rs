@@ -1,4 +1,4 @@
-//! Object stores by address, for `lfs-remote` and for the kind `fetch`: how one is opened, and what its answers are held to.
+//! Object stores by address, for `lfs-remote` and for the kind `fetch`: opening them, and limits on their responses.
 
 mod guard;
 mod open;
@@ -12,5 +12,5 @@ mod source {
 }
 pub use source::SOURCE;
 
-/// No text of a store, a record or the list of a folder, is larger.
+/// The maximum size of a text from a store, such as a record or a listing.
 pub const MOST_TEXT: u64 = 64 << 20;

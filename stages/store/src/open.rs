@@ -1,4 +1,4 @@
-//! From an address to a store: S3 and what speaks its language, Google Cloud, Azure, HTTP, a folder.
+//! Opens a store by address: S3 and compatible stores, Google Cloud, Azure, HTTP, a folder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use url::Url;
 
 use crate::guard::Guarding;
 
-/// A store, and the place in it below which all names are.
+/// A store, and the prefix below which all names lie.
 pub struct Store {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
-    /// The place in it.
+    /// The prefix.
     pub base: Path,
-    /// The same, if it is a folder of a file system: what lies there may be no file.
+    /// The same store, if it is a folder of the file system, where an entry may be something other than a file.
     pub folder: Option<Arc<LocalFileSystem>>,
 }
 
@@ -31,12 +31,12 @@ impl Store {
     }
 }
 
-/// A store that does not answer must not keep anybody waiting for long.
+/// The time to establish a connection.
 const CONNECT: Duration = Duration::from_secs(4);
-// How long it may say nothing; how long something takes to come is another matter.
+// How long a connection may be idle; the total time is not limited here.
 const SILENCE: Duration = Duration::from_secs(120);
 
-// What took longer is not tried again: it would take as long again.
+// A request that took longer is not retried: it would take as long again.
 const RETRY: Duration = Duration::from_secs(10);
 
 fn retry() -> RetryConfig {
@@ -48,7 +48,7 @@ fn retry() -> RetryConfig {
     RetryConfig { backoff, max_retries: 2, retry_timeout: RETRY }
 }
 
-/// Those of the variables whose names begin so, as options.
+/// The variables whose names have this prefix, as options.
 fn chosen<'a>(
     variables: &'a [(String, String)],
     begin: &'a str,
@@ -59,7 +59,7 @@ fn chosen<'a>(
 
 macro_rules! cloud {
     ($builder:ty, $url:expr, $variables:expr, $begin:literal) => {{
-        // Options of the connection among the variables count; all others of it are these.
+        // Variables with the store's prefix override these connection options.
         let options = ClientOptions::new()
             .with_connect_timeout(CONNECT)
             .with_timeout_disabled()
@@ -78,11 +78,11 @@ macro_rules! cloud {
     }};
 }
 
-/// Opens the store of an address. Options and secrets are among `variables`, those of the environment, under the names that the
-/// stores' own tools use. Nothing is sent yet.
+/// Opens the store at an address. Options and credentials are read from `variables`, the environment variables, under the names
+/// that the stores' own tools use. No request is sent yet.
 ///
 /// # Errors
-/// When there is no such kind of store, or something is missing that it needs.
+/// If there is no such kind of store, or something that it needs is missing.
 pub fn open(text: &str, variables: &[(String, String)]) -> Result<Store, String> {
     if text.starts_with('/') {
         let base = Path::from_absolute_path(text).map_err(|e| e.to_string())?;
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(open("/tmp/my results #1", &[]).unwrap().base.as_ref(), "tmp/my results #1");
         assert_eq!(open("s3://bucket/a/b", &[]).unwrap().base.as_ref(), "a/b");
         assert_eq!(open("https://example.org/results", &[]).unwrap().base.as_ref(), "results");
-        // Without a key there is no such store; the message says what is missing.
+        // Without an account there is no such store; the message names what is missing.
         let why = open("az://container/a", &[]).err().unwrap();
         assert!(why.to_lowercase().contains("account"), "{why}");
         let why = open("carrier-pigeon://a/b", &[]).err().unwrap();

@@ -1,5 +1,5 @@
-//! Makes a world in a folder and says how fast: `cargo run --release -p lfs-synthesize --example make -- FOLDER
-//! [threads] ['{"identities": 200}']`
+//! Generates a world in a folder and reports the rate: `cargo run --release -p lfs-synthesize --example make -- FOLDER [threads]
+//! ['{"identities": 200}']`
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

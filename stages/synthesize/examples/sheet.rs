@@ -1,4 +1,4 @@
-//! Draws a contact sheet: a row an identity, a column a photograph of it.
+//! Draws a contact sheet: one row for each identity, one column for each photograph.
 //!
 //! `cargo run --release -p lfs-synthesize --example sheet -- OUT.png [rows] [columns] [recipe] [seed] [colours] [cell]`
 
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = start.elapsed().as_secs_f64();
     println!("{:.0} images/s on one thread", (rows * columns) as f64 / seconds);
     if colours > 0 {
-        // Fewer colours make a small file for a document.
+        // Fewer colours give a smaller file for a document.
         for v in &mut sheet.rgb {
             *v = *v / 12 * 12 + 6;
         }

@@ -1,9 +1,9 @@
-//! A face: its shape, its skin, and the photograph of it.
+//! Renders a face: its shape, its skin, and the photograph.
 //!
-//! A head is a surface over azimuth and height ([`shape`]). Its skin is painted flat with paths and gradients
-//! ([`skin`], [`eyes`], [`mouth`]), laid on a mesh ([`head`], [`hair`]), turned, lit and drawn with a depth buffer
-//! ([`camera`], [`raster`]); background, glasses and the like are paths again ([`scene`]); then comes what a camera
-//! adds ([`finish`]). The same surface and camera say where the landmarks are ([`points`]).
+//! A head is a surface over azimuth and height ([`shape`]). Its skin is a flat texture of paths and gradients ([`skin`], [`eyes`],
+//! [`mouth`]), mapped to a mesh ([`head`], [`hair`]), which is rotated, lit and drawn with a depth buffer ([`camera`], [`raster`]).
+//! Background, glasses and the like are drawn as paths ([`scene`]), and camera effects follow ([`finish`]). The landmarks are
+//! computed from the same surface and camera ([`points`]).
 
 use lfs_faces::DataError;
 use lfs_faces::image::{Pixels, encode_jpeg};
@@ -33,7 +33,7 @@ mod shape;
 mod skin;
 mod tones;
 
-/// The points of a person's face in a photograph with these factors.
+/// The landmarks of a person's face in a photograph with these factors.
 pub fn pointer(person: &Identity, f: &Factors) -> Pointer {
     Pointer::new(Shape::new(&person.traits, f), Camera::new(f, ZOOM as f32), f.size[0])
 }
@@ -41,7 +41,7 @@ pub fn pointer(person: &Identity, f: &Factors) -> Pointer {
 /// Draws a photograph.
 ///
 /// # Errors
-/// When the size is not one that can be drawn.
+/// If the size cannot be drawn.
 pub fn draw(person: &Identity, f: &Factors) -> Result<Pixels, DataError> {
     let too_large =
         || DataError::new(format!("a picture of {}x{} pixels cannot be drawn", f.size[0], f.size[1]));

@@ -1,15 +1,15 @@
-//! What one photograph adds: pose, light, age, and all that is not the person.
+//! The factors of one photograph: pose, light, age, and everything else that does not identify the person.
 
 use rand_chacha::ChaCha8Rng;
 
 use crate::rng::Draw;
 
-/// What hides a part of the face.
+/// An occlusion of the face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occlusion {
     /// Nothing.
     None,
-    /// A hand or an object before a part of the face.
+    /// A hand or an object in front of a part of the face.
     Object,
     /// Cloth over mouth and nose.
     Mask,
@@ -17,7 +17,7 @@ pub enum Occlusion {
     Hat,
 }
 
-/// What stands before the eyes.
+/// Glasses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Glasses {
     /// Nothing.
@@ -45,13 +45,13 @@ pub struct Factors {
     pub brow_raise: f32,
     /// How far the eyes are open, 0.2 to 1.2.
     pub eyes: f32,
-    /// Where the eyes look, -1 to 1.
+    /// The direction of the gaze, -1 to 1.
     pub gaze: f32,
     /// Direction towards the light (x right, y down, z to the camera); unit length.
     pub light: [f32; 3],
-    /// Light from everywhere over light from the lamp, 0 to 1.
+    /// The ratio of ambient light to the lamp's light, 0 to 1.
     pub ambient: f32,
-    /// Brightness of the whole, 1 = neutral.
+    /// The overall brightness, 1 is neutral.
     pub gain: f32,
     /// Colour of the light: positive is warm, negative cold.
     pub warmth: f32,
@@ -61,9 +61,9 @@ pub struct Factors {
     pub age: f32,
     /// Glasses.
     pub glasses: Glasses,
-    /// What hides a part of the face.
+    /// An occlusion of the face.
     pub occlusion: Occlusion,
-    /// How much of the hair's usual look changed for this picture, -1 to 1.
+    /// How much the hair differs from its usual look, -1 to 1.
     pub hair: f32,
     /// Standard deviation of the blur, pixels.
     pub blur: f32,
@@ -71,17 +71,17 @@ pub struct Factors {
     pub noise: f32,
     /// JPEG quality.
     pub quality: u8,
-    /// Seed of the background, the clothes, and other things that do not matter.
+    /// Seed of the background, the clothes, and other irrelevant details.
     pub background: u64,
     /// Width and height of the picture, pixels.
     pub size: [u32; 2],
-    /// Pixels a unit (half a face's width).
+    /// Pixels for each unit (half a face's width).
     pub scale: f32,
-    /// Where the point between the eyes and the mouth lies, as a part of width and height.
+    /// The position of the point between the eyes and the mouth, as a fraction of width and height.
     pub centre: [f32; 2],
 }
 
-/// How strong each nuisance is: 1 is the usual strength, 0 switches it off.
+/// The strength of each nuisance: 1 is the usual strength, 0 disables it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hardness {
     /// Distance between people of one group in the vector space; smaller is harder.
@@ -128,9 +128,9 @@ pub enum Recipe {
     Young,
     /// The old half of an age pair.
     Old,
-    /// The half of a pose pair that looks ahead.
+    /// The frontal half of a pose pair.
     Ahead,
-    /// The half of a pose pair that looks aside.
+    /// The turned half of a pose pair.
     Aside,
     /// A whole life: AgeDB.
     Life,
@@ -221,7 +221,7 @@ impl Factors {
     fn profile(rng: &mut ChaCha8Rng, side: f32, hard: &Hardness, size: u32, age: f32) -> Self {
         let yaw = side * rng.uniform(1.05, 1.45) * (hard.pose as f32).clamp(0.6, 1.0);
         let plain = Self::draw(rng, Recipe::Frontal, hard, size, age);
-        // A hand or a hat would hide the few points that a profile has.
+        // Hands and masks would hide the few visible landmarks of a profile; hats do not.
         let occlusion = if plain.occlusion == Occlusion::Hat { Occlusion::Hat } else { Occlusion::None };
         Self { yaw, occlusion, centre: [0.5 - side * 0.09, plain.centre[1]], ..plain }
     }

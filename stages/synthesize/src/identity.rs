@@ -1,10 +1,10 @@
-//! Who a face is: a vector of numbers, and what they mean on a face.
+//! Identities: a vector of numbers, and its meaning for a face.
 
 use serde::{Deserialize, Serialize};
 
 use crate::rng::{Draw, stream};
 
-/// The four groups: names of distributions in the vector space, called as RFW calls its subsets.
+/// The four groups: names of distributions in the vector space, after RFW's subsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Group {
     /// RFW's first subset.
@@ -40,13 +40,13 @@ macro_rules! traits {
 
         /// Names of the numbers in an identity's vector, in order.
         pub const NAMES: &[&str] = &[$(stringify!($name)),*];
-        /// How many numbers an identity has.
+        /// The number of dimensions of an identity's vector.
         pub const DIMENSIONS: usize = NAMES.len();
-        /// For each number: the group means and the spread inside a group, in standard units.
+        /// For each number: the group means and the spread within a group, in standard units.
         const LAWS: [([f32; 4], f32); DIMENSIONS] = [$(([$a, $b, $c, $d], $spread)),*];
 
         impl Traits {
-            /// Reads a vector in standard units; each number is squeezed smoothly into its range.
+            /// Interprets a vector in standard units; each number is mapped smoothly into its range.
             pub fn of(vector: &[f32; DIMENSIONS]) -> Self {
                 let mut next = vector.iter().copied();
                 Self { $($name: squeeze(next.next().unwrap_or(0.0), $lo, $hi),)* }
@@ -55,12 +55,12 @@ macro_rules! traits {
     };
 }
 
-/// -3 .. 3 standard units fill nearly the whole range; its ends are never passed.
+/// The range -3 .. 3 in standard units fills nearly the whole interval, whose ends are never exceeded.
 fn squeeze(v: f32, lo: f32, hi: f32) -> f32 {
     0.5 * (lo + hi) + 0.5 * (hi - lo) * libm::tanhf(v * 0.55)
 }
 
-// Columns: range, means of the four groups, spread inside a group.
+// Columns: range, means of the four groups, spread within a group.
 traits! {
     /// Half width at the temples.
     temple: 0.86..1.02, [0.0, 0.2, -0.1, -0.1], 1.0;
@@ -192,7 +192,7 @@ traits! {
     mole2_size: -0.05..0.04, [0.0, 0.0, 0.0, 0.0], 1.2;
 }
 
-/// A person: group, vector, and what the vector means.
+/// A person: group, vector, and the meaning of the vector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Identity {
     /// The person's number in the whole world.
@@ -201,7 +201,7 @@ pub struct Identity {
     pub group: Group,
     /// The vector, in standard units.
     pub vector: [f32; DIMENSIONS],
-    /// What the vector means.
+    /// The meaning of the vector.
     pub traits: Traits,
 }
 

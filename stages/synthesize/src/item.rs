@@ -1,4 +1,4 @@
-//! One file of one set: what it shows, how it is made, what is wrong with it.
+//! One file of one set: its content, and its fault.
 
 use lfs_faces::DataError;
 use lfs_faces::dataset::Points;
@@ -9,22 +9,22 @@ use crate::factors::{Factors, Recipe};
 use crate::rng::{Draw, stream};
 use crate::world::World;
 
-/// What is wrong with a file.
+/// The fault of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Shows another identity of the set.
     LabelFlip,
-    /// Shows somebody who is nowhere else.
+    /// Shows a stranger, who is in no other image.
     Stranger,
-    /// Shows no face.
+    /// Shows a non-face.
     NonFace,
-    /// Is another file, byte for byte.
+    /// Has the same bytes as another file.
     ExactDuplicate,
-    /// Is another file, encoded anew.
+    /// Shows the same photograph as another file, encoded again, slightly brighter and shifted.
     NearDuplicate,
-    /// Ends too early.
+    /// Is truncated.
     Truncated,
-    /// A probe of MegaFace that shows somebody else.
+    /// A probe of MegaFace that shows another person.
     NoisyProbe,
     /// A distractor of MegaFace that shows a probe's person.
     NoisyDistractor,
@@ -51,20 +51,20 @@ impl Fault {
 pub struct Item {
     /// The path, relative to the set's root.
     pub path: String,
-    /// The name under which the set holds it.
+    /// The name of the identity in the set.
     pub label: String,
-    /// Who is really shown; nobody where there is no face.
+    /// The person shown; none for a non-face.
     pub person: Option<u64>,
-    /// How.
+    /// The factors of the photograph.
     pub factors: Factors,
-    /// What is wrong with it.
+    /// Its fault, if any.
     pub fault: Option<Fault>,
-    /// The original's path, or the name of the person really shown.
+    /// The original's path, or the name of the person shown.
     pub other: String,
 }
 
 impl Item {
-    /// A faultless photograph.
+    /// A photograph without fault.
     pub fn new(
         world: &World,
         set: &str,
@@ -81,7 +81,7 @@ impl Item {
     /// The file's bytes.
     ///
     /// # Errors
-    /// When the picture cannot be drawn or encoded.
+    /// If the picture cannot be drawn or encoded.
     pub fn bytes(&self, world: &World) -> Result<Vec<u8>, DataError> {
         let mut bytes = match self.person {
             Some(person) => photograph(&world.person(person), &self.factors)?,
@@ -94,9 +94,9 @@ impl Item {
         Ok(bytes)
     }
 
-    /// Where the points of this face are; of a picture without a face, where a detector believes them to be.
+    /// The landmarks of this face; for a non-face, the landmarks of a false detection.
     pub fn pointer(&self, world: &World) -> Pointer {
-        // Somebody for whom no other purpose has a number.
+        // A person whose number serves no other purpose.
         let believed = || world.once(1, (1 << 29) + self.factors.background % 1024);
         pointer(&world.person(self.person.unwrap_or_else(believed)), &self.factors)
     }

@@ -1,8 +1,8 @@
-//! The layouts in which the sets are written, a file each.
+//! Writers of the data set layouts, one file for each.
 //!
-//! In all of them: text is UTF-8 with `\n`; points are in pixels, two decimals, pixel centres at integers, in the order
-//! left eye, right eye, tip of the nose, left and right corner of the mouth, as seen in the picture; lists have ten
-//! folds that share no identity and hold as many same pairs as different pairs.
+//! In all layouts: text is UTF-8 with `\n`; points are in pixels with two decimals, pixel centres at integers, in the order left
+//! eye, right eye, tip of the nose, left and right corner of the mouth, as seen in the picture; lists have ten folds that share no
+//! identity, with equal numbers of genuine and impostor pairs.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ mod trillion;
 /// Writes one set under `root`.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, set: Set, root: &Path) -> Result<()> {
     std::fs::create_dir_all(root)
         .map_err(|e| lfs_stage::Failure::new(format!("cannot create {}: {e}", root.display())))?;
@@ -43,7 +43,7 @@ pub fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, set: Set, root: &Path)
     }
 }
 
-/// About how many images all sets together have.
+/// The approximate number of images of all sets.
 pub fn estimate(world: &crate::world::World) -> u64 {
     let p = &world.params;
     let t = p.test_identities;

@@ -1,8 +1,8 @@
-//! The made world: faces with a known truth, in every protocol's own layout.
+//! The synthetic world: faces with a known ground truth, in the layouts of all protocols.
 //!
-//! A person is a vector of numbers ([`identity`]); a photograph adds factors of its own ([`factors`]); both together
-//! are drawn ([`face`]). The [`world`] says who lives in it, [`training`] what is wrong with its training set, and the
-//! layouts write each set as its protocol wants it.
+//! A person is a vector of numbers ([`identity`]); a photograph has factors of its own ([`factors`]); [`face`] renders both. The
+//! [`world`] determines the people, [`training`] the faults of the training set, and the layouts write each set in its protocol's
+//! format.
 
 pub mod face;
 pub mod factors;

@@ -1,4 +1,4 @@
-//! Made names: from numbers to names and back is one to one, so no two people share a name.
+//! Synthetic names: a bijection between numbers and names, so that no two people share a name.
 
 use crate::rng::{Draw, stream};
 
@@ -23,24 +23,24 @@ const LAST_END: [&str; 25] = [
     "quist", "rad", "sen", "shan", "ski", "stam", "ta", "ton", "vald", "vic", "zar",
 ];
 
-/// How many names there are.
+/// The number of names.
 const COUNT: u64 = 26 * 22 * 25 * 24 * 25;
-/// Steps through all names in an order that looks random; has no factor in common with `COUNT`.
+/// The step of a pseudo-random order of all names; coprime to `COUNT`.
 const STEP: u64 = 3_266_489;
 
-/// A name's parts.
+/// The parts of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The first name.
     pub first: String,
-    /// A capital letter between the names, for some.
+    /// A middle initial, for some names.
     pub middle: Option<char>,
     /// The last name.
     pub last: String,
 }
 
 impl Name {
-    /// The name of number `number`, different for all numbers below eight million.
+    /// The name of a number; unique for all numbers below eight million.
     pub fn of(number: u64) -> Self {
         let mut k = (number % COUNT) * STEP % COUNT;
         let mut take = |list: &[&'static str]| {
@@ -56,7 +56,7 @@ impl Name {
         Self { first, middle, last }
     }
 
-    /// `First_Last` or `First_M_Last`, as LFW writes folders.
+    /// `First_Last` or `First_M_Last`, as in LFW's folders.
     pub fn folder(&self) -> String {
         match self.middle {
             Some(m) => format!("{}_{m}_{}", self.first, self.last),
@@ -64,17 +64,17 @@ impl Name {
         }
     }
 
-    /// `First Last`, as CFP's list writes it.
+    /// `First Last`, as in CFP's list.
     pub fn spaced(&self) -> String {
         self.folder().replace('_', " ")
     }
 
-    /// `FirstLast`, as AgeDB's file names write it.
+    /// `FirstLast`, as in AgeDB's file names.
     pub fn joined(&self) -> String {
         self.folder().replace('_', "")
     }
 
-    /// Another spelling of the same name, which the usual rule for names takes for the same person.
+    /// Another spelling of the same name, which the usual rules for names attribute to the same person.
     pub fn variant(&self, seed: u64, number: u64) -> String {
         let mut rng = stream(seed, "spelling", &[number]);
         let initial = self.first.chars().next().unwrap_or('X');
@@ -96,10 +96,10 @@ impl Name {
     }
 }
 
-/// An id such as RFW and MS-Celeb-1M share, different for all numbers below a million.
+/// An id in the format of RFW and MS-Celeb-1M; unique for all numbers below a million.
 pub fn freebase_id(number: u64) -> String {
     const LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxyz_";
-    // An odd factor modulo a power of two is one to one.
+    // Multiplication by an odd factor modulo a power of two is a bijection.
     let mut k = (number.wrapping_mul(0x9e37_79b1) ^ 0x5bd1) & 0x1ff_ffff;
     let mut id = String::from("m.0");
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! Pairs of images for verification, in ten folds that share no identity.
+//! Pairs of images for verification, in ten folds without common identities.
 
 use std::collections::BTreeSet;
 
@@ -6,37 +6,37 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::rng::{Draw, shuffle};
 
-/// How many folds every list has.
+/// The number of folds of every list.
 pub const FOLDS: usize = 10;
 
-/// An image: place of its identity, number of the image (from 0).
+/// An image: index of its identity, index of the image (from 0).
 pub type Image = (usize, usize);
 
 /// The pairs of one fold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fold {
-    /// Pairs of one person.
+    /// Genuine pairs.
     pub same: Vec<(Image, Image)>,
-    /// Pairs of two people.
+    /// Impostor pairs.
     pub different: Vec<(Image, Image)>,
 }
 
-/// What may be paired.
+/// The candidates for pairs.
 pub struct Pairing<'a> {
-    /// Identities, `people` of them.
+    /// The number of identities.
     pub people: usize,
-    /// Numbers of the images that may stand first.
+    /// Indices of the images that may be first in a pair.
     pub first: Vec<usize>,
-    /// Numbers of the images that may stand second.
+    /// Indices of the images that may be second in a pair.
     pub second: Vec<usize>,
-    /// Pairs of a sort in a fold, at most.
+    /// The maximum number of genuine pairs, and of impostor pairs, in a fold.
     pub wanted: usize,
-    /// How unlike two people are; where it is given, different pairs are taken from the most alike third.
+    /// The distance between two people; if given, impostor pairs are drawn from the third that look most alike.
     pub unlike: Option<&'a dyn Fn(usize, usize) -> f32>,
 }
 
 impl Pairing<'_> {
-    /// Draws ten folds; all have as many pairs of either sort.
+    /// Draws ten folds, all with the same number of genuine and of impostor pairs.
     pub fn folds(&self, rng: &mut ChaCha8Rng) -> Vec<Fold> {
         let bounds = |k: usize| k * self.people / FOLDS;
         let same: Vec<Vec<(Image, Image)>> = (0..FOLDS)
@@ -66,7 +66,7 @@ impl Pairing<'_> {
             .collect()
     }
 
-    /// Pairs of image numbers inside one person, each once.
+    /// Distinct pairs of image indices within one person.
     fn within(&self) -> Vec<(usize, usize)> {
         let mut seen = BTreeSet::new();
         let mut out = Vec::new();
@@ -80,7 +80,7 @@ impl Pairing<'_> {
         out
     }
 
-    /// Pairs of people of a fold that may be paired.
+    /// The pairs of people of a fold that are candidates for impostor pairs.
     fn couples(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
         let mut out: Vec<(usize, usize)> =
             (from..to).flat_map(|a| (a + 1..to).map(move |b| (a, b))).collect();
@@ -114,7 +114,7 @@ impl Pairing<'_> {
             let i = self.first[rng.below(self.first.len() as u64) as usize];
             let j = self.second[rng.below(self.second.len() as u64) as usize];
             let (a, b) = if rng.chance(0.5) { (a, b) } else { (b, a) };
-            // (a, i) with (b, j) and (b, j) with (a, i) would be the same pair.
+            // (a, i) with (b, j) and (b, j) with (a, i) are the same pair.
             let pair = ((a, i), (b, j));
             if seen.insert(if a < b { pair } else { (pair.1, pair.0) }) {
                 all.push(pair);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pair_stands_twice() {
+    fn no_pair_is_duplicated() {
         for fold in pairing(1000).folds(&mut stream(4, "t", &[])) {
             for pairs in [&fold.same, &fold.different] {
                 let unique: BTreeSet<_> = pairs.iter().map(|(a, b)| (a.min(b), a.max(b))).collect();

@@ -1,4 +1,4 @@
-//! The parameters of the made world.
+//! The parameters of the synthetic world.
 
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
@@ -198,10 +198,10 @@ impl Params {
         }
     }
 
-    /// Checks one parameter against another.
+    /// Checks parameters against each other.
     ///
     /// # Errors
-    /// When shares or rates make no sense together.
+    /// If shares or rates are inconsistent.
     pub fn check(&self) -> Result<()> {
         let shares = &self.group_shares;
         if shares.iter().any(|s| !s.is_finite() || *s < 0.0) || shares.iter().sum::<f64>() <= 0.0 {

@@ -1,4 +1,4 @@
-//! Random streams: one for every purpose and number, so that any item can be made alone and in any order.
+//! Random streams: one for every purpose and number, so that any item can be generated alone and in any order.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ pub fn stream(seed: u64, purpose: &str, numbers: &[u64]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*hash.finalize().as_bytes())
 }
 
-/// Short words for drawing numbers.
+/// Helpers for drawing random numbers.
 pub trait Draw {
     /// Uniform in `[lo, hi)`.
     fn uniform(&mut self, lo: f32, hi: f32) -> f32;
@@ -24,7 +24,7 @@ pub trait Draw {
     fn normal(&mut self, std: f32) -> f32;
     /// True with probability `p`.
     fn chance(&mut self, p: f64) -> bool;
-    /// A whole number below `n`; 0 when `n` is 0.
+    /// An integer below `n`; 0 if `n` is 0.
     fn below(&mut self, n: u64) -> u64;
 }
 
@@ -47,7 +47,7 @@ impl Draw for ChaCha8Rng {
     }
 }
 
-/// Puts `items` into a random order.
+/// Shuffles `items`.
 pub fn shuffle<T>(rng: &mut ChaCha8Rng, items: &mut [T]) {
     for i in (1..items.len()).rev() {
         let j = rng.random_range(0..=i);

@@ -9,7 +9,7 @@ use crate::truth::Truth;
 use crate::world::World;
 use crate::write::Press;
 
-/// Makes a world of faces with a known truth.
+/// Generates a world of faces with a known ground truth.
 pub struct Synthesize;
 
 const fn output(name: &'static str, about: &'static str) -> Output {

@@ -1,18 +1,18 @@
-//! The training set: its identities, its images, and the faults planted there.
+//! The training set: its identities, its images, and its planted faults.
 
 use crate::factors::Recipe;
 use crate::item::{Fault, Item};
 use crate::rng::{Draw, shuffle, stream};
 use crate::world::{Block, World, number};
 
-/// How a training identity that is also in a test set is called.
+/// The folder name of a training identity that is also in a test set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
-    /// As in the test set.
+    /// The same as in the test set.
     SameName,
     /// The same name, spelled differently.
     Variant,
-    /// Another name: only the face tells.
+    /// Another name: only the face reveals the identity.
     OtherId,
 }
 
@@ -30,13 +30,13 @@ impl Spelling {
 /// A person of the training set who is also in a test set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
-    /// The place among the training identities.
+    /// The index among the training identities.
     pub index: u64,
     /// The test set (`lfw` stands for the four that share its people).
     pub set: &'static str,
-    /// The name there.
+    /// The name in the test set.
     pub name: String,
-    /// How the training set calls the person.
+    /// The relation between the folder and the name.
     pub spelling: Spelling,
     /// The person.
     pub person: u64,
@@ -47,12 +47,12 @@ pub struct Overlap {
 /// The training set of a world.
 pub struct Training<'w> {
     world: &'w World,
-    /// The people who are also in a test set, by place.
+    /// The people who are also in a test set, sorted by index.
     pub overlaps: Vec<Overlap>,
 }
 
 impl<'w> Training<'w> {
-    /// Decides which identities overlap.
+    /// Selects the identities that overlap.
     pub fn new(world: &'w World) -> Self {
         let p = &world.params;
         let mut rng = stream(p.seed, "overlaps", &[]);
@@ -64,7 +64,7 @@ impl<'w> Training<'w> {
             (Block::Megaface, "megaface", world.gallery_people()),
             (Block::Trillion, "trillion-pairs", world.gallery_people()),
         ];
-        // Set after set in turn, a person at most once.
+        // Alternates between the sets; each person is selected at most once.
         let mut people: Vec<Vec<u64>> = pools
             .iter()
             .map(|(_, _, count)| {
@@ -90,9 +90,9 @@ impl<'w> Training<'w> {
                 index = (index + 1) % p.identities;
             }
             let spelling = match (block, round % 3) {
-                // No label of Trillion-Pairs is a name.
+                // Labels of Trillion-Pairs are not names.
                 (Block::Trillion, _) | (_, 2) => Spelling::OtherId,
-                // An id has one spelling.
+                // An id has only one spelling.
                 (Block::Rfw, _) | (_, 0) => Spelling::SameName,
                 _ => Spelling::Variant,
             };
@@ -112,7 +112,7 @@ impl<'w> Training<'w> {
             };
             let mut spelling = spelling;
             if !folders.insert(folder.clone()) {
-                // Two people may be shortened to the same initials: one of them is then written in full.
+                // The variants of two names may be equal: then one of them is written in full.
                 (folder, spelling) = (name.folder(), Spelling::SameName);
                 folders.insert(folder.clone());
             }
@@ -127,12 +127,12 @@ impl<'w> Training<'w> {
         self.overlaps.get(at)
     }
 
-    /// Who the training identity at a place is.
+    /// The person of a training identity.
     pub fn person(&self, index: u64) -> u64 {
         self.overlap(index).map_or(number(Block::Train, index), |o| o.person)
     }
 
-    /// The folder of the training identity at a place.
+    /// The folder of a training identity.
     pub fn folder(&self, index: u64) -> String {
         match self.overlap(index) {
             Some(overlap) => overlap.folder.clone(),
@@ -140,7 +140,7 @@ impl<'w> Training<'w> {
         }
     }
 
-    /// How many images it has.
+    /// The number of images of a training identity.
     pub fn count(&self, index: u64) -> u64 {
         let p = &self.world.params;
         let mut rng = stream(p.seed, "count", &[index]);
@@ -174,7 +174,7 @@ impl<'w> Training<'w> {
         format!("{folder}/{folder}_{:04}.jpg", image + 1)
     }
 
-    /// An image as it would be without a fault.
+    /// An image without its fault.
     fn plain(&self, index: u64, image: u64) -> Item {
         let person = self.person(index);
         Item::new(
@@ -188,7 +188,7 @@ impl<'w> Training<'w> {
         )
     }
 
-    /// A faultless image to copy: of the same identity, or of any.
+    /// An image without fault to copy: of the same identity, or of any.
     fn original(&self, index: u64, image: u64) -> Option<Item> {
         let mut rng = stream(self.world.params.seed, "original", &[index, image]);
         let abroad = rng.chance(0.4);
@@ -202,7 +202,7 @@ impl<'w> Training<'w> {
         None
     }
 
-    /// Image `image` of the identity at place `index`.
+    /// Image `image` of the training identity `index`.
     pub fn item(&self, index: u64, image: u64) -> Item {
         let world = self.world;
         let p = &world.params;

@@ -1,4 +1,4 @@
-//! The truth about the world: tables that score cleaning, overlap removal and landmarks.
+//! The ground truth: tables against which cleaning, overlap removal and landmarks are scored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::params::Set;
 use crate::training::Overlap;
 use crate::world::World;
 
-/// Writes the tables as the sets are written.
+/// Writes the tables while the sets are written.
 pub struct Truth<'w> {
     world: &'w World,
     folder: PathBuf,
@@ -27,7 +27,7 @@ pub struct Truth<'w> {
     planted: BTreeMap<String, u64>,
 }
 
-/// The points of an image and nothing else.
+/// An image and its points.
 pub type Row<'a> = (&'a Item, Points);
 
 const HEADER: &str = "set,path,identity,label,group,fault,yaw,pitch,roll,smile,mouth-open,brow-raise,light-x,light-y,\
@@ -37,7 +37,7 @@ impl<'w> Truth<'w> {
     /// Creates the tables in `folder`.
     ///
     /// # Errors
-    /// When they cannot be created.
+    /// If they cannot be created.
     pub fn create(world: &'w World, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).doing("create", folder)?;
         let table = |name: &str, header: &str| -> Result<BufWriter<File>> {
@@ -60,7 +60,7 @@ impl<'w> Truth<'w> {
     /// Adds the images of a set.
     ///
     /// # Errors
-    /// When the tables cannot be written.
+    /// If the tables cannot be written.
     pub fn add(&mut self, set: Set, rows: &[Row<'_>]) -> Result<()> {
         let name = set.name();
         *self.counts.entry(name.to_owned()).or_default() += rows.len() as u64;
@@ -77,10 +77,10 @@ impl<'w> Truth<'w> {
         Ok(())
     }
 
-    /// Writes the other tables and closes all.
+    /// Writes the other tables, and finishes all.
     ///
     /// # Errors
-    /// When a table cannot be written.
+    /// If a table cannot be written.
     pub fn finish(mut self, overlaps: &[Overlap]) -> Result<()> {
         self.images.flush().doing("write", &self.folder)?;
         self.faults.flush().doing("write", &self.folder)?;
@@ -116,10 +116,10 @@ impl<'w> Truth<'w> {
     }
 }
 
-/// Writes a file, making its folders.
+/// Writes a file, and creates its folders.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).doing("create", parent)?;
@@ -170,7 +170,7 @@ fn image_row(world: &World, set: &str, item: &Item, points: &Points) -> String {
         f.size[1],
     );
     for [x, y] in points {
-        // A picture without a face has no points.
+        // A non-face has no points.
         match item.person {
             Some(_) => line += &format!(",{x:.2},{y:.2}"),
             None => line += ",,",

@@ -1,4 +1,4 @@
-//! Who lives in the world: numbers of people, their groups, their photographs.
+//! The people of the world: their numbers, groups and photographs.
 //!
 //! Everything is a function of the seed and a number; nothing is stored, so a world of any size fits into memory.
 
@@ -25,11 +25,11 @@ pub enum Block {
     Megaface = 5,
     /// Trillion-Pairs' celebrities.
     Trillion = 6,
-    /// Everybody who is seen once: strangers and distractors.
+    /// People with a single image: strangers and distractors.
     Once = 7,
 }
 
-/// How many people a block of those who are seen once has for each purpose.
+/// The number of people in the block `Once` for each purpose.
 const ONCE: u64 = 1 << 30;
 
 /// The number of a person.
@@ -52,12 +52,12 @@ impl World {
         Self { params: params.clone(), hard: params.hardness() }
     }
 
-    /// The number of RFW's people of one group: two at least in each fold.
+    /// The number of RFW's people in one group: at least two in each fold.
     pub fn rfw_people(&self) -> u64 {
         self.params.test_identities.div_ceil(2).max(20)
     }
 
-    /// The number of MegaFace's probe people, and of Trillion-Pairs' celebrities.
+    /// The number of MegaFace's probe identities, and of Trillion-Pairs' celebrities.
     pub fn gallery_people(&self) -> u64 {
         (self.params.test_identities * 2).div_ceil(3)
     }
@@ -84,19 +84,19 @@ impl World {
         Identity::draw(self.params.seed, number, self.group(number), self.params.identity_spread as f32)
     }
 
-    /// A person's name.
+    /// The name of a person.
     pub fn name(&self, person: u64) -> Name {
         let (block, index) = (person >> 32, person & 0xffff_ffff);
-        // Blocks interleave, so that any number below a million has a name of its own in each.
+        // Blocks are interleaved, so that all numbers below a million have different names in all blocks.
         Name::of(index * 8 + block)
     }
 
-    /// The id of one of RFW's people.
+    /// The id of a person in RFW.
     pub fn rfw_id(&self, person: u64) -> String {
         freebase_id(person & 0xffff_ffff)
     }
 
-    /// Somebody who is seen once; `purpose` keeps strangers and distractors apart.
+    /// A person with a single image; `purpose` separates strangers from distractors.
     pub fn once(&self, purpose: u64, index: u64) -> u64 {
         number(Block::Once, purpose * ONCE + index)
     }

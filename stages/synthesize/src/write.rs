@@ -12,10 +12,10 @@ use crate::params::Set;
 use crate::truth::{self, Truth};
 use crate::world::World;
 
-/// How many images are drawn between two looks at the progress.
+/// The number of images between two progress reports.
 const BATCH: usize = 512;
 
-/// Draws, writes, and counts.
+/// Draws and writes items, and counts them.
 pub struct Press<'a, 'w> {
     world: &'w World,
     pool: &'a rayon::ThreadPool,
@@ -25,25 +25,25 @@ pub struct Press<'a, 'w> {
 }
 
 impl<'a, 'w> Press<'a, 'w> {
-    /// A press for about `total` images.
+    /// A writer of about `total` images.
     pub fn new(world: &'w World, pool: &'a rayon::ThreadPool, truth: &'a mut Truth<'w>, total: u64) -> Self {
         Self { world, pool, truth, done: AtomicU64::new(0), total }
     }
 
-    /// The world that is printed.
+    /// The world of the images.
     pub fn world(&self) -> &'w World {
         self.world
     }
 
-    /// How many images were written.
+    /// The number of written images.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Writes small files beside the images: paths relative to `root`, and what each holds.
+    /// Writes a small file for each item: its path relative to `root`, and its content.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn files(
         &self,
         root: &Path,
@@ -58,10 +58,10 @@ impl<'a, 'w> Press<'a, 'w> {
         })
     }
 
-    /// Draws and writes the items of a set under `root`, adds them to the truth, and gives their points.
+    /// Draws and writes the items of a set under `root`, adds them to the truth, and returns their landmarks.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn print(&mut self, cx: &Context<'_>, set: Set, root: &Path, items: &[Item]) -> Result<Vec<Points>> {
         let mut all = Vec::with_capacity(items.len());
         for batch in items.chunks(BATCH) {

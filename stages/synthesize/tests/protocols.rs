@@ -1,4 +1,4 @@
-//! The lists of every protocol: as many lines as they must have, and pairs that are what they claim to be.
+//! The lists of every protocol: their numbers of lines, and the correctness of their pairs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
@@ -11,7 +11,7 @@ use lfs_synthesize::Set;
 
 const N: usize = 4;
 
-/// Checks pairs of paths of a set against the truth; gives the number of same pairs.
+/// Checks pairs of paths of a set against the truth; returns the number of genuine pairs.
 fn check(truth: &BTreeMap<(String, String), Row>, set: &str, pairs: &[(String, String, bool)]) -> usize {
     let who = |path: &String| {
         let key = (set.to_owned(), path.clone());
@@ -26,7 +26,7 @@ fn check(truth: &BTreeMap<(String, String), Row>, set: &str, pairs: &[(String, S
     pairs.iter().filter(|p| p.2).count()
 }
 
-/// Lines as LFW has them.
+/// Lines in LFW's format.
 fn names(lines: &[String], file: impl Fn(&str, &str) -> String) -> Vec<(String, String, bool)> {
     let pair = |line: &String| {
         let f: Vec<&str> = line.split('\t').collect();
@@ -54,7 +54,7 @@ fn lfw_has_a_header_and_ten_folds_of_true_pairs() {
 }
 
 #[test]
-fn sllfw_pairs_stand_in_two_lines_and_look_alike() {
+fn sllfw_pairs_have_two_lines_and_look_alike() {
     let made = make(&small(&[Set::Sllfw]), 2);
     let lines = made.lines("sllfw/pair_SLLFW.txt");
     assert_eq!(lines.len(), 40 * N);

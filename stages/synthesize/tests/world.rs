@@ -1,4 +1,4 @@
-//! The world as a whole: same bytes everywhere, and a truth that fits the files.
+//! The world as a whole: reproducible bytes, and a truth that matches the files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
@@ -36,14 +36,14 @@ fn a_set_does_not_depend_on_which_others_are_written_or_on_the_size_of_the_train
 }
 
 #[test]
-fn every_planted_fault_is_there_and_recorded() {
+fn every_planted_fault_is_present_and_recorded() {
     let made = make(&small(&[Set::Train, Set::Megaface]), 2);
     let truth = made.truth();
     let faults: Vec<Vec<String>> = made.lines("truth/faults.csv")[1..]
         .iter()
         .map(|l| l.split(',').map(str::to_owned).collect())
         .collect();
-    // Who is shown without a fault under each label.
+    // The person shown without a fault under each label.
     let mut owner: BTreeMap<&str, u64> = BTreeMap::new();
     for row in truth.values().filter(|r| r.fault.is_empty() && r.set == "train") {
         let person = row.identity.unwrap();
@@ -141,7 +141,7 @@ fn training_and_test_share_the_planted_people_only() {
         let test_folder = made.path(&format!("{}/{}", row[1], row[2]));
         assert!(row[1] != "lfw" || test_folder.is_dir());
     }
-    // Test sets share nobody, but for LFW's four.
+    // Test sets have no person in common, except for LFW's four.
     let mut of: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     for r in truth.values().filter(|r| r.set != "train" && r.fault.is_empty()) {
         let family = ["sllfw", "calfw", "cplfw"].contains(&r.set.as_str());

@@ -1,34 +1,34 @@
-//! What tests find on a machine, or are skipped without.
+//! Optional resources of tests: photographs, Python libraries, GPUs. A test that lacks one is skipped.
 //!
-//! A skipped test passes with a notice. A variable turns skips into failures, where a machine is meant to have the thing:
-//! `REQUIRE_DATA=1` (photographs), `REQUIRE_PYTHON=1` (the original libraries), `REQUIRE_GPU=1`.
+//! A skipped test passes with a notice. An environment variable turns skips into failures, for machines that must have the
+//! resource: `REQUIRE_DATA=1` (photographs), `REQUIRE_PYTHON=1` (the original libraries), `REQUIRE_GPU=1`.
 
-#![allow(clippy::panic)] // for tests alone
+#![allow(clippy::panic)] // only tests use this crate
 
 use std::path::PathBuf;
 
-/// A part of the folder of real photographs that `LFS_DATA` names.
+/// A folder below the folder of real photographs that `LFS_DATA` names.
 ///
 /// # Panics
-/// Where it is missing and `REQUIRE_DATA=1` is set.
+/// If it is missing and `REQUIRE_DATA=1` is set.
 pub fn data(part: &str) -> Option<PathBuf> {
     let found = std::env::var_os("LFS_DATA").map(|d| PathBuf::from(d).join(part)).filter(|p| p.exists());
     found.or_else(|| skipped("REQUIRE_DATA", &format!("LFS_DATA names no folder with `{part}`")))
 }
 
-/// The Python that has the original libraries, which `LFS_PYTHON` names.
+/// The Python interpreter that has the original libraries, which `LFS_PYTHON` names.
 ///
 /// # Panics
-/// Where it is missing and `REQUIRE_PYTHON=1` is set.
+/// If it is missing and `REQUIRE_PYTHON=1` is set.
 pub fn python() -> Option<PathBuf> {
     let found = std::env::var_os("LFS_PYTHON").map(PathBuf::from);
     found.or_else(|| skipped("REQUIRE_PYTHON", "LFS_PYTHON names no Python; `cargo xtask test` sets it up"))
 }
 
-/// Whether there are as many GPUs as a test needs.
+/// Whether the machine has as many GPUs as a test needs.
 ///
 /// # Panics
-/// Where there are fewer and `REQUIRE_GPU=1` is set.
+/// If it has fewer and `REQUIRE_GPU=1` is set.
 pub fn gpus(needed: i64, there: i64) -> bool {
     let enough = (there >= needed).then_some(());
     enough
@@ -36,10 +36,10 @@ pub fn gpus(needed: i64, there: i64) -> bool {
         .is_some()
 }
 
-/// Skips a test with a notice, or fails it where the variable is `1`.
+/// Skips a test with a notice, or fails it if the variable is `1`.
 ///
 /// # Panics
-/// Where the variable is `1`.
+/// If the variable is `1`.
 pub fn skipped<T>(variable: &str, why: &str) -> Option<T> {
     if std::env::var_os(variable).is_some_and(|v| v == "1") {
         panic!("{variable}=1, and {why}");

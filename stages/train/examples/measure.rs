@@ -37,7 +37,7 @@ fn main() {
     let spec = serde_json::json!({
         "epoch": 0, "seed": 0, "form": { "am-softmax": { "margin": 0.35, "easy-margin": false } }, "scale": 32.0,
         "backbone": serde_json::from_str::<serde_json::Value>(&args[0]).unwrap(), "embedding": 128, "batch": batch,
-        "lr": { "from": 0.05, "to": 0.05 }, "gradient": "true", "centres": 1,
+        "lr": { "from": 0.05, "to": 0.05 }, "gradient": "true", "sub-centres": 1,
         "precision": if args.iter().any(|a| a == "bfloat16") { "bfloat16" } else { "float32" },
         "class-sample": 1.0, "momentum": 0.9,
         "weight-decay": 5e-4, "flip": 0.5, "holdout": null, "pairs": 100, "threads": threads,

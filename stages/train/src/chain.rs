@@ -1,7 +1,8 @@
 //! The whole training: a chain of epochs, each a memoised step.
 
+use lfs_network::arithmetic::Arithmetic;
 use lfs_network::crops::Crops;
-use lfs_network::device;
+use lfs_network::device::{self, Precision};
 use lfs_network::model::{Model, ModelInfo, Plan};
 use lfs_stage::{Context, Failure, IoContext, Result, Step, StepFolder, StepSpec};
 use serde_json::json;
@@ -9,7 +10,7 @@ use serde_json::json;
 use crate::checkpoint::{self, State};
 use crate::epoch::{self, EpochIn, EpochSpec};
 use crate::log::{self, Candidate, Epoch};
-use crate::method::{Now, Past};
+use crate::method::{Draw, Now, Past};
 use crate::schedule;
 use crate::spec::{Keep, Params};
 use crate::table::Form;
@@ -37,93 +38,154 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             "the result is chosen by accuracy on {set}, a test set: numbers on it are no fair ones; give `validation` other persons"
         ));
     }
-    let inputs: &[&str] = if validation { &["dataset", "validation"] } else { &["dataset"] };
-    let (mut history, mut epochs): (Vec<Past>, Vec<Epoch>) = (Vec::new(), Vec::new());
-    let (mut before, mut winner): (Vec<StepFolder>, usize) = (Vec::new(), 0);
-    let mut states: Vec<State> = Vec::new();
-    let mut best: Option<(f64, StepFolder, EpochSpec)> = None;
-    let mut last: Option<(StepFolder, EpochSpec)> = None;
+    let mut race = Race { validation, ..Race::of(p) };
     for epoch in 0..p.epochs {
-        let now = Now { seed: p.seed, epoch, scale: p.scale, history: &history };
-        let draws = p.method.candidates(p, &now);
-        let specs: Vec<EpochSpec> =
-            draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), validation)).collect();
-        // Candidates that came out alike (every a above 0 is 0) are trained once.
-        let (mut steps, mut places): (Vec<StepSpec<'_>>, Vec<Option<usize>>) = (Vec::new(), Vec::new());
-        let parents = history.last().and_then(|past| p.method.parents(p, past));
-        let is_whole = |i: usize| states.get(i).is_some_and(|state| state.diverged.is_none());
-        for (index, (draw, spec)) in draws.iter().zip(&specs).enumerate() {
-            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(winner);
-            // One that goes on by itself and diverged has nothing to go on with: it stays out.
-            if !before.is_empty() && !is_whole(parent) {
+        race.epoch(epoch, cx)?;
+    }
+    let kept = race.kept().ok_or_else(|| Failure::new("there was no epoch"))?;
+    let folder = cx.whole(&kept.folder)?;
+    write_model(p, &kept.spec, &folder, selected_on, cx)?;
+    log::write(&race.epochs, kept.spec.epoch, cx.output("log")?)
+}
+
+/// A candidate at the end of an epoch.
+#[derive(Clone)]
+struct Member {
+    spec: EpochSpec,
+    folder: StepFolder,
+    state: State,
+}
+
+impl Member {
+    fn is_whole(&self) -> bool {
+        self.state.diverged.is_none()
+    }
+}
+
+/// The candidates of a training, from epoch to epoch.
+struct Race<'p> {
+    p: &'p Params,
+    validation: bool,
+    history: Vec<Past>,
+    epochs: Vec<Epoch>,
+    members: Vec<Member>,
+    /// Which of them won the last epoch.
+    winner: usize,
+    /// The winner with the highest reward of all epochs, the later one of equals.
+    best: Option<(f64, Member)>,
+}
+
+impl<'p> Race<'p> {
+    fn of(p: &'p Params) -> Self {
+        Self {
+            p,
+            validation: false,
+            history: Vec::new(),
+            epochs: Vec::new(),
+            members: Vec::new(),
+            winner: 0,
+            best: None,
+        }
+    }
+
+    /// The steps of an epoch, and which of them is each candidate's. One whose parent diverged has none.
+    fn steps(
+        &self,
+        draws: &[Draw<Form>],
+        specs: &[EpochSpec],
+    ) -> Result<(Vec<StepSpec<'p>>, Vec<Option<usize>>)> {
+        let p = self.p;
+        let inputs: &[&str] = if self.validation { &["dataset", "validation"] } else { &["dataset"] };
+        let parents = self.history.last().and_then(|past| p.method.parents(p, past));
+        let whole = |i: usize| self.members.get(i).filter(|member| member.is_whole());
+        let (mut steps, mut places): (Vec<StepSpec<'p>>, _) = (Vec::new(), Vec::new());
+        for (index, (draw, spec)) in draws.iter().zip(specs).enumerate() {
+            let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(self.winner);
+            // One that continues by itself and diverged has nothing to continue from.
+            if !self.members.is_empty() && whole(parent).is_none() {
                 places.push(None);
                 continue;
             }
-            let mut after: Vec<StepFolder> = before.get(parent).cloned().into_iter().collect();
-            if !p.method.copies_momentum(p) && index != parent && is_whole(index) {
-                after.extend(before.get(index).cloned());
+            let mut after: Vec<StepFolder> =
+                self.members.get(parent).map(|m| m.folder.clone()).into_iter().collect();
+            if !p.method.copies_momentum(p) && index != parent {
+                after.extend(whole(index).map(|member| member.folder.clone()));
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
             let spec = serde_json::to_value(spec).map_err(|e| Failure::new(format!("a step's spec: {e}")))?;
+            // Equal candidates (every a above 0 is 0) are trained once.
             let alike = steps.iter().position(|s| s.spec == spec && s.after == after);
             places.push(Some(alike.unwrap_or(steps.len())));
             if alike.is_none() {
-                let name = format!("epoch {} of {}{name}", epoch + 1, p.epochs);
+                let name = format!("epoch {} of {}{name}", specs[index].epoch + 1, p.epochs);
                 steps.push(StepSpec { name, spec, choices: CHOOSING, inputs, after, note_will_do: true });
             }
         }
-        let done = cx.steps(&steps)?;
-        let (mut folders, mut now_states) = (Vec::new(), Vec::new());
-        for (index, place) in places.iter().enumerate() {
-            let (folder, state) = match place.and_then(|place| done.get(place)) {
-                Some(folder) => (folder.clone(), checkpoint::state_of(folder)?),
-                None => (before[index].clone(), states[index].clone()),
-            };
-            folders.push(folder);
-            now_states.push(state);
-        }
-        states = now_states;
-        let won = before.get(winner).cloned();
-        winner = highest(&states)
-            .ok_or_else(|| all_diverged(&states, won.as_ref().map(|folder| folder.path.as_path())))?;
-        // What lost, and what nobody continues from any more, need not stay.
-        let lost = |f: &&StepFolder| won.as_ref().is_some_and(|won| won.digest != f.digest);
-        cx.spent(&before.iter().filter(lost).cloned().collect::<Vec<_>>());
-        for (draw, lost) in draws.iter().zip(&states).filter_map(|(d, s)| Some((d, s.diverged.as_ref()?))) {
-            cx.note(format!("{} diverged, and is out of the race: {}", draw.name, lost.message));
-        }
-        let state = &states[winner];
-        tell(cx, epoch, p.epochs, &specs[winner].form, state);
-        if let (0, Some(figures)) = (epoch, &state.figures) {
-            cx.note(format!("{} identities, {} images a pass", state.classes, figures.images));
-        }
-        let chosen = (folders[winner].clone(), specs[winner].clone());
-        if let Some(reward) = state.reward
-            && best.as_ref().is_none_or(|(highest, ..)| reward >= *highest)
-        {
-            best = Some((reward, chosen.0.clone(), chosen.1.clone()));
-        }
-        last = Some(chosen);
-        history.push(Past {
-            samples: draws.iter().map(|d| d.sample.clone()).collect(),
-            rewards: states.iter().map(|s| s.reward).collect(),
-        });
-        let search = p
-            .method
-            .state(p, &Now { seed: p.seed, epoch, scale: p.scale, history: &history[..epoch as usize] });
-        let candidates =
-            draws.into_iter().zip(&states).map(|(draw, state)| Candidate::new(draw, state.clone())).collect();
-        epochs.push(Epoch { epoch, winner, search, candidates });
-        before = folders;
+        Ok((steps, places))
     }
-    let kept = match (p.keep, best) {
-        (Keep::BestEpoch, Some((_, folder, spec))) => Some((folder, spec)),
-        _ => last,
-    };
-    let (folder, spec) = kept.ok_or_else(|| Failure::new("there was no epoch"))?;
-    let folder = cx.whole(&folder)?;
-    write_model(p, &spec, &folder, selected_on, cx)?;
-    log::write(&epochs, spec.epoch, cx.output("log")?)
+
+    /// Trains the candidates of an epoch, and chooses the winner.
+    fn epoch(&mut self, epoch: u32, cx: &mut Context<'_>) -> Result<()> {
+        let p = self.p;
+        let now = |history| Now { seed: p.seed, epoch, scale: p.scale, history };
+        let draws = p.method.candidates(p, &now(&self.history));
+        let specs: Vec<EpochSpec> =
+            draws.iter().map(|draw| spec(p, epoch, draw.form.clone(), self.validation)).collect();
+        let (steps, places) = self.steps(&draws, &specs)?;
+        let done = cx.steps(&steps)?;
+        let mut members = Vec::with_capacity(draws.len());
+        for (index, (place, spec)) in places.into_iter().zip(specs).enumerate() {
+            match (place.and_then(|place| done.get(place)), self.members.get(index)) {
+                (Some(folder), _) => {
+                    let state = checkpoint::state_of(folder)?;
+                    members.push(Member { spec, folder: folder.clone(), state });
+                }
+                (None, Some(before)) => members.push(before.clone()),
+                (None, None) => {}
+            }
+        }
+        let before = std::mem::replace(&mut self.members, members);
+        let won = before.get(self.winner).map(|member| member.folder.clone());
+        self.winner = highest(&self.members).ok_or_else(|| {
+            all_diverged(self.members.first().map(|m| &m.state), won.as_ref().map(|f| f.path.as_path()))
+        })?;
+        // What lost, and what no candidate continues from any more, need not stay.
+        let lost = |f: &StepFolder| won.as_ref().is_some_and(|won| won.digest != f.digest);
+        cx.spent(&before.into_iter().map(|member| member.folder).filter(lost).collect::<Vec<_>>());
+        for (draw, member) in draws.iter().zip(&self.members) {
+            if let Some(diverged) = &member.state.diverged {
+                cx.note(format!("{} diverged, and is out of the race: {}", draw.name, diverged.message));
+            }
+        }
+        let winner = &self.members[self.winner];
+        tell(cx, epoch, p.epochs, &winner.spec.form, &winner.state);
+        if let (0, Some(figures)) = (epoch, &winner.state.figures) {
+            cx.note(format!("{} identities, {} images a pass", winner.state.classes, figures.images));
+        }
+        if let Some(reward) = winner.state.reward
+            && self.best.as_ref().is_none_or(|(highest, _)| reward >= *highest)
+        {
+            self.best = Some((reward, winner.clone()));
+        }
+        let search = p.method.state(p, &now(&self.history));
+        self.history.push(Past {
+            samples: draws.iter().map(|d| d.sample.clone()).collect(),
+            rewards: self.members.iter().map(|m| m.state.reward).collect(),
+        });
+        let candidates = draws.into_iter().zip(&self.members);
+        let candidates =
+            candidates.map(|(draw, member)| Candidate::new(draw, member.state.clone())).collect();
+        self.epochs.push(Epoch { epoch, winner: self.winner, search, candidates });
+        Ok(())
+    }
+
+    /// The candidate that is the result.
+    fn kept(&self) -> Option<&Member> {
+        match (self.p.keep, &self.best) {
+            (Keep::BestEpoch, Some((_, best))) => Some(best),
+            _ => self.members.get(self.winner),
+        }
+    }
 }
 
 /// Computes one step of the chain.
@@ -153,8 +215,16 @@ pub fn step(
     })?;
     // Where no other can go on, it is no result to be kept: the next try trains it again.
     match state.diverged {
-        Some(_) if !p.method.wants_reward(p) => Err(all_diverged(&[state], after.first().copied())),
+        Some(_) if !p.method.wants_reward(p) => Err(all_diverged(Some(&state), after.first().copied())),
         _ => Ok(()),
+    }
+}
+
+/// How a processor computes: in bfloat16 only with the kernels of the libraries.
+fn arithmetic(p: &Params) -> Arithmetic {
+    match p.precision {
+        Precision::Float32 => p.arithmetic,
+        Precision::Bfloat16 => Arithmetic::Fastest,
     }
 }
 
@@ -171,7 +241,7 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         lr: schedule::ramp(p, epoch),
         precision: p.precision,
         gradient: p.gradient,
-        centres: p.centres,
+        sub_centres: p.sub_centres,
         class_sample: p.class_sample,
         momentum: p.momentum,
         weight_decay: p.weight_decay,
@@ -180,7 +250,7 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         pairs: p.pairs,
         threads: p.threads,
         device: p.device,
-        arithmetic: p.arithmetic(),
+        arithmetic: arithmetic(p),
         replicas: p.replicas,
         // It does not concern a processor.
         deterministic: p.deterministic || p.device == device::Device::Cpu,
@@ -188,19 +258,19 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
 }
 
 /// The candidate with the highest reward, the first of equals; none where all diverged.
-fn highest(states: &[State]) -> Option<usize> {
-    let reward = |i: usize| states[i].reward.unwrap_or(0.0);
-    let whole = (0..states.len()).filter(|i| states[*i].diverged.is_none());
+fn highest(members: &[Member]) -> Option<usize> {
+    let reward = |i: usize| members[i].state.reward.unwrap_or(0.0);
+    let whole = (0..members.len()).filter(|i| members[*i].is_whole());
     whole.reduce(|best, i| if reward(i) > reward(best) { i } else { best })
 }
 
 /// What is to be said where no candidate of an epoch came to a network.
-fn all_diverged(states: &[State], last_good: Option<&std::path::Path>) -> Failure {
+fn all_diverged(first: Option<&State>, last_good: Option<&std::path::Path>) -> Failure {
     let kept = match last_good {
         Some(folder) => format!("the last good checkpoint is {}", folder.display()),
         None => "there was no epoch before".to_owned(),
     };
-    match states.first().and_then(|s| s.diverged.as_ref()) {
+    match first.and_then(|state| state.diverged.as_ref()) {
         Some(first) => Failure::new(format!("{}; {kept}", first.message)).help(&first.help),
         None => Failure::new(format!("an epoch without candidates; {kept}")),
     }
@@ -258,7 +328,7 @@ fn write_model(
     let parameters = json!({ "settings": settings, "epochs": p.epochs, "last-epoch": spec });
     let network = Plan { backbone: spec.backbone.clone(), size: crop.size, embedding: spec.embedding };
     let info = ModelInfo { network, crop, method: p.method.name().to_owned(), parameters, selected_on };
-    device::prepare(device::Device::Cpu, p.threads, p.arithmetic())?;
+    device::prepare(device::Device::Cpu, p.threads, arithmetic(p))?;
     let tensors = checkpoint::read(&from.path, tch::Device::Cpu)?;
     Model::save(&tensors.network, &info, cx.output("model")?)
 }

@@ -22,11 +22,11 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{self, Diverged, Parts, State};
 use crate::feed::Feed;
 use crate::figures::{Figures, Tally};
-use crate::loss::head::{How, Memory};
+use crate::loss::head::{HeadOptions, Memory};
 use crate::schedule::Ramp;
 use crate::spec::Gradient;
 use crate::split::{self, Pair, Training};
-use crate::step::{Aim, Replica, Seen};
+use crate::step::{LossContext, Replica, Seen};
 use crate::table::Form;
 use crate::verify;
 
@@ -55,7 +55,7 @@ pub struct EpochSpec {
     /// What the gradient of a margin is.
     pub gradient: Gradient,
     /// Weights a class.
-    pub centres: u32,
+    pub sub_centres: u32,
     /// Share of the classes that a step looks at.
     pub class_sample: f64,
     /// Momentum of SGD.
@@ -183,7 +183,7 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     })?;
     checkpoint::write(input.folder, &tensors, &state)?;
     drop((trainee, tensors));
-    gpu::give_back(device)?;
+    gpu::empty_cache(device)?;
     Ok(state)
 }
 
@@ -223,8 +223,12 @@ impl Trainee {
     ) -> Result<Result<Figures, Diverged>> {
         let number = [u64::from(spec.epoch)];
         let loss = spec.form.loss();
-        let order = split::order(training, loss.together(), &mut stream(spec.seed, "data order", &number))?;
-        let batch = batch(spec, order.len(), loss.together())?;
+        let order = split::order(
+            training,
+            loss.images_per_identity(),
+            &mut stream(spec.seed, "data order", &number),
+        )?;
+        let batch = batch(spec, order.len(), loss.images_per_identity())?;
         let steps = (order.len() / batch) as u64;
         let mut coin = stream(spec.seed, "flips", &number);
         let chosen: Vec<(Vec<usize>, Vec<bool>)> = order
@@ -244,16 +248,19 @@ impl Trainee {
             waited += asked.elapsed();
             let sampled = (spec.class_sample < 1.0)
                 .then(|| split::sample(labels, training.classes, spec.class_sample, &mut sampler));
-            let how = How {
+            let options = HeadOptions {
                 scale: spec.scale,
                 iteration: self.iterations,
                 straight_through: spec.gradient == Gradient::StraightThrough,
-                centres: i64::from(spec.centres),
+                sub_centres: i64::from(spec.sub_centres),
                 sampled: sampled.as_deref(),
             };
-            let aim = Aim { loss, how, precision: spec.precision };
-            let looked =
-                self.replicas.iter_mut().zip(&batches).map(|(replica, batch)| replica.look(batch, &aim));
+            let context = LossContext { loss, options, precision: spec.precision };
+            let looked = self
+                .replicas
+                .iter_mut()
+                .zip(&batches)
+                .map(|(replica, batch)| replica.forward_backward(batch, &context));
             let seen: Vec<Seen> = looked.collect::<Result<_>>()?;
             if self.replicas.len() > 1 {
                 Replica::share_memory(&mut self.replicas)?;
@@ -345,7 +352,7 @@ fn replica(
         }
     };
     let spread = Init::Normal((1.0 / spec.embedding as f32).sqrt());
-    let rows = classes as i64 * i64::from(spec.centres);
+    let rows = classes as i64 * i64::from(spec.sub_centres);
     let classes = head.weight("weight", &[rows, i64::from(spec.embedding)], spread);
     let (head, _) = head.finish()?;
     let trained = checkpoint::trained(model.weights(), &head);
@@ -355,15 +362,15 @@ fn replica(
 
 /// Images in a step: as many as are asked for and there are, the same number for each replica, none alone that must stand with
 /// others.
-fn batch(spec: &EpochSpec, images: usize, together: usize) -> Result<usize> {
+fn batch(spec: &EpochSpec, images: usize, images_per_identity: usize) -> Result<usize> {
     let replicas = spec.replicas as usize;
     let most = (spec.batch as usize).min(images);
-    let part = most / replicas / together * together;
-    if together > 1 && part < 2 * together {
+    let part = most / replicas / images_per_identity * images_per_identity;
+    if images_per_identity > 1 && part < 2 * images_per_identity {
         return Err(Failure::new(format!(
-            "a batch of {part} images holds {together} of each identity, so fewer than two identities to compare"
+            "a batch of {part} images holds {images_per_identity} of each identity, so fewer than two identities to compare"
         ))
-        .help("raise `batch`, lower `together` or `replicas`, or train on more images"));
+        .help("raise `batch`, lower `images-per-identity` or `replicas`, or train on more images"));
     }
     if part < 2 && replicas > 1 {
         return Err(Failure::new(format!(
@@ -384,7 +391,7 @@ const LOWER: &str = "`batch`, the size of the crops, `class-sample` or the netwo
 
 /// Refuses more classes than memory can hold, before hours are spent on decoding and the first epochs.
 fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> {
-    let number = classes as u64 * u64::from(spec.centres);
+    let number = classes as u64 * u64::from(spec.sub_centres);
     let replicas = u64::from(spec.replicas);
     // Weights, gradients, momentum, the weights at length 1 and what their gradients pass through; of the batch the
     // products, what the loss makes of them, and the gradients of all.
@@ -398,7 +405,7 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
             batch >> 20,
             available >> 20
         ))
-        .help("lower `class-sample` (a step uses fewer classes), `batch`, `embedding` or `centres`")),
+        .help("lower `class-sample` (a step uses fewer classes), `batch`, `embedding` or `sub-centres`")),
         _ => Ok(()),
     }
 }
@@ -410,7 +417,7 @@ fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Result<F
         [&tensors.network, &tensors.head, &tensors.momentum, &tensors.memory].into_iter().flatten()
     {
         let whole = x.isfinite().all().f_int64_value(&[]);
-        if whole.map_err(|e| Failure::new(format!("libtorch cannot look at `{name}`: {e}")))? != 1 {
+        if whole.map_err(|e| Failure::new(format!("libtorch cannot check `{name}`: {e}")))? != 1 {
             ruined = Some(format!("`{name}`"));
             break;
         }
@@ -454,7 +461,7 @@ fn not_finite<'a>(
             "the loss became {loss} in epoch {}, by step {step}, at a learning rate of {lr}, on the images {named}",
             spec.epoch
         ),
-        help: "look at these images; lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"
+        help: "check these images; lower `lr`, add `warmup` epochs, or lower the margin or `scale`; the epochs before are kept"
             .to_owned(),
     }
 }
@@ -466,7 +473,7 @@ mod tests {
     fn spec() -> EpochSpec {
         let text = r#"{"epoch": 3, "seed": 0, "form": {"softmax": {}}, "scale": 32.0, "backbone": {"resnet-small": {}},
             "embedding": 512, "batch": 128, "lr": {"from": 0.1, "to": 0.1}, "precision": "float32",
-            "gradient": "true", "centres": 1, "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
+            "gradient": "true", "sub-centres": 1, "class-sample": 1.0, "momentum": 0.9, "weight-decay": 0.0, "flip": 0.5, "holdout": null, "pairs": 100,
             "threads": 1, "device": "cpu", "arithmetic": "portable"}"#;
         serde_json::from_str(text).unwrap()
     }

@@ -44,7 +44,7 @@ pub struct Figures {
 #[derive(Debug, Default)]
 pub struct Tally {
     own: Vec<Tensor>,
-    rivals: Vec<Tensor>,
+    non_target: Vec<Tensor>,
     losses: Vec<Tensor>,
     clamped: Vec<Tensor>,
     norms: Vec<f64>,
@@ -54,7 +54,7 @@ impl Tally {
     /// Takes note of a step.
     pub fn add(&mut self, seen: &Seen) {
         self.own.push(seen.own.shallow_clone());
-        self.rivals.push(seen.rivals.shallow_clone());
+        self.non_target.push(seen.non_target.shallow_clone());
         self.losses.push(seen.losses.shallow_clone());
         self.clamped.extend(seen.clamped.as_ref().map(Tensor::shallow_clone));
     }
@@ -68,7 +68,8 @@ impl Tally {
 
     /// The figures of all steps.
     pub fn figures(self, scale: f64, lr: f64, a: Option<f64>) -> Figures {
-        let (own, rivals, losses) = (numbers(&self.own), numbers(&self.rivals), numbers(&self.losses));
+        let (own, non_target, losses) =
+            (numbers(&self.own), numbers(&self.non_target), numbers(&self.losses));
         let n = own.len().max(1) as f64;
         let mut out = Figures {
             images: own.len() as u64,
@@ -84,8 +85,8 @@ impl Tally {
             gradient_norm: self.norms.iter().sum::<f64>() / self.norms.len().max(1) as f64,
             clamped: None,
         };
-        for ((own, rivals), loss) in own.iter().zip(&rivals).zip(&losses) {
-            let odds = scale * own - rivals;
+        for ((own, non_target), loss) in own.iter().zip(&non_target).zip(&losses) {
+            let odds = scale * own - non_target;
             let p = 1.0 / (1.0 + libm::exp(-odds));
             out.softmax_loss += softplus(-odds) / n;
             out.margin += (odds - odds_of(*loss)) / scale / n;
@@ -133,13 +134,15 @@ mod tests {
 
     fn tally(loss: &dyn Loss) -> Figures {
         let own = Tensor::from_slice(&[0.9, 0.4, -0.2]);
-        let c =
-            Cosines { rivals: Tensor::from_slice(&[12.0, 20.0, 9.0]), ..crate::loss::tests::bare(own, 32.0) };
+        let c = Cosines {
+            non_target: Tensor::from_slice(&[12.0, 20.0, 9.0]),
+            ..crate::loss::tests::bare(own, 32.0)
+        };
         let mut tally = Tally::default();
         let losses = loss.loss(&c, &mut Memory::new());
         let mean = losses.mean(tch::Kind::Double);
-        let (own, rivals) = (c.own.shallow_clone(), c.rivals.shallow_clone());
-        tally.add(&Seen { own, rivals, losses, clamped: loss.clamped(&c), mean });
+        let (own, non_target) = (c.own.shallow_clone(), c.non_target.shallow_clone());
+        tally.add(&Seen { own, non_target, losses, clamped: loss.clamped(&c), mean });
         tally.figures(32.0, 0.1, loss.a())
     }
 

@@ -8,7 +8,7 @@ use lfs_network::backbone::iresnet::IResNet;
 use lfs_network::backbone::mobilefacenet::MobileFaceNet;
 use lfs_network::backbone::resnet_4stage::Resnet4Stage;
 use lfs_network::backbone::resnet_small::ResnetSmall;
-use lfs_network::backbone::{Architecture, Backbone};
+use lfs_network::backbone::{AllSettings, Architecture, Backbone};
 use lfs_network::device::{Device, Precision};
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
@@ -84,10 +84,10 @@ pub struct Params {
     /// What the gradient of a margin is: `true`, or `straight-through`, as if the margin were no function of the cosine.
     #[serde(default)]
     pub gradient: Gradient,
-    /// Weights a class, of which the nearest counts (sub-centres).
+    /// Sub-centres of a class: weights of which the nearest counts (Deng et al. 2020, "Sub-center ArcFace").
     #[serde(default = "default::one")]
     #[schemars(range(min = 1, max = 64))]
-    pub centres: u32,
+    pub sub_centres: u32,
     /// Share of the classes that a step uses: those of its images, and others drawn at random (for very many
     /// identities). Classes that a step leaves out still follow their momentum and decay.
     #[serde(default = "default::whole")]
@@ -233,7 +233,7 @@ pub enum Gradient {
     /// That of the loss.
     #[default]
     True,
-    /// That of plain softmax at the bent cosine: the margin's own slope is left out.
+    /// That of plain softmax at the margin-adjusted cosine: the slope of the margin is left out.
     StraightThrough,
 }
 
@@ -307,22 +307,14 @@ mod default {
 }
 
 impl Params {
-    /// How a processor computes: bfloat16 has the libraries' kernels alone.
-    pub fn arithmetic(&self) -> Arithmetic {
-        match self.precision {
-            Precision::Float32 => self.arithmetic,
-            Precision::Bfloat16 => Arithmetic::Fastest,
-        }
-    }
-
     /// The network that is asked for.
     pub fn architecture(&self) -> Architecture {
-        match self.backbone {
-            Backbone::ResnetSmall => Architecture::ResnetSmall(self.resnet_small.clone()),
-            Backbone::Resnet4Stage => Architecture::Resnet4Stage(self.resnet_4stage.clone()),
-            Backbone::IResNet => Architecture::IResNet(self.iresnet.clone()),
-            Backbone::MobileFaceNet => Architecture::MobileFaceNet(self.mobilefacenet.clone()),
-        }
+        self.backbone.with(&AllSettings {
+            resnet_small: &self.resnet_small,
+            resnet_4stage: &self.resnet_4stage,
+            iresnet: &self.iresnet,
+            mobilefacenet: &self.mobilefacenet,
+        })
     }
 
     /// Checks what a schema cannot say.
@@ -337,13 +329,13 @@ impl Params {
         within("momentum", self.momentum, 0.0, 0.9999)?;
         within("weight-decay", self.weight_decay, 0.0, 1.0)?;
         within("scale", self.scale, 0.1, 1000.0)?;
-        within("centres", f64::from(self.centres), 1.0, 64.0)?;
+        within("sub-centres", f64::from(self.sub_centres), 1.0, 64.0)?;
         within("class-sample", self.class_sample, 1e-4, 1.0)?;
-        if self.method == Method::Softmax && !self.softmax.normalised && self.centres > 1 {
+        if self.method == Method::Softmax && !self.softmax.normalised && self.sub_centres > 1 {
             return Err(Failure::new(
-                "softmax.normalised = false has one weight a class, but centres is more",
+                "softmax.normalised = false has one weight a class, but sub-centres is more",
             )
-            .help("set centres = 1, or softmax.normalised = true"));
+            .help("set sub-centres = 1, or softmax.normalised = true"));
         }
         within("flip", self.flip, 0.0, 1.0)?;
         within("embedding", f64::from(self.embedding), 2.0, 4096.0)?;

@@ -82,15 +82,19 @@ pub fn training(crops: &Crops, out: &[u32]) -> Result<Training> {
     Ok(Training { rows, labels, classes })
 }
 
-/// The order in which an epoch sees the images, as places in `training.rows`. With `together` above 1, so many images of
+/// The order in which an epoch sees the images, as places in `training.rows`. With `images_per_identity` above 1, so many images of
 /// an identity follow one another; one with fewer gives some of them twice, and one with a single image gives none.
 ///
 /// # Errors
-/// When no identity has two images, and images must stand together.
-pub fn order(training: &Training, together: usize, random: &mut impl rand::Rng) -> Result<Vec<usize>> {
+/// When no identity has two images, and images of one must be together.
+pub fn order(
+    training: &Training,
+    images_per_identity: usize,
+    random: &mut impl rand::Rng,
+) -> Result<Vec<usize>> {
     let mut all: Vec<usize> = (0..training.rows.len()).collect();
     all.shuffle(random);
-    if together <= 1 {
+    if images_per_identity <= 1 {
         return Ok(all);
     }
     let mut of: Vec<Vec<usize>> = vec![Vec::new(); training.classes];
@@ -101,8 +105,9 @@ pub fn order(training: &Training, together: usize, random: &mut impl rand::Rng) 
     }
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for images in of.iter().filter(|images| images.len() >= 2) {
-        for part in images.chunks(together) {
-            groups.push(part.iter().chain(images.iter().cycle()).take(together).copied().collect());
+        for part in images.chunks(images_per_identity) {
+            groups
+                .push(part.iter().chain(images.iter().cycle()).take(images_per_identity).copied().collect());
         }
     }
     if groups.len() < 2 {

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lfs_network::crops;
 use lfs_network::device::Precision;
-use lfs_network::gpu::{self, Recording};
+use lfs_network::gpu::{self, CudaGraph};
 use lfs_network::model::Model;
 use lfs_network::sgd::Sgd;
 use lfs_network::weights::Tensors;
 use lfs_stage::Result;
 use tch::{Kind, Tensor};
 
-use crate::loss::head::{self, How, Loss, Memory};
+use crate::loss::head::{self, HeadOptions, Loss, Memory};
 
 /// Steps before one is recorded: libraries make their choices and take their memory in the first ones.
 const BEFORE_RECORDING: u64 = 3;
@@ -65,11 +65,11 @@ impl Batch {
 
 /// What makes the loss of a step.
 #[derive(Debug, Clone, Copy)]
-pub struct Aim<'a> {
+pub struct LossContext<'a> {
     /// The loss.
     pub loss: &'a dyn Loss,
     /// How its cosines are made.
-    pub how: How<'a>,
+    pub options: HeadOptions<'a>,
     /// In which numbers the network works.
     pub precision: Precision,
 }
@@ -80,7 +80,7 @@ pub struct Seen {
     /// Cosine with the own class.
     pub own: Tensor,
     /// Log-sum-exp of the other logits.
-    pub rivals: Tensor,
+    pub non_target: Tensor,
     /// The loss.
     pub losses: Tensor,
     /// Which a bound of the loss cut off, where it has one.
@@ -93,7 +93,7 @@ impl Seen {
     fn copied(&self) -> Self {
         Self {
             own: self.own.copy(),
-            rivals: self.rivals.copy(),
+            non_target: self.non_target.copy(),
             losses: self.losses.copy(),
             clamped: self.clamped.as_ref().map(Tensor::copy),
             mean: self.mean.copy(),
@@ -103,7 +103,7 @@ impl Seen {
 
 /// A recorded step, with the memory that it reads and fills.
 struct Recorded {
-    recording: Recording,
+    graph: CudaGraph,
     batch: Batch,
     seen: Seen,
 }
@@ -118,14 +118,14 @@ impl Replica {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn look(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<Seen> {
-        if self.alike == BEFORE_RECORDING && Recording::can(self.model.device()) {
+    pub fn forward_backward(&mut self, batch: &Batch, context: &LossContext<'_>) -> Result<Seen> {
+        if self.alike == BEFORE_RECORDING && CudaGraph::can(self.model.device()) {
             let wanted = std::env::var("LFS_GPU_RECORD").unwrap_or_default();
             match wanted.as_str() {
                 "off" => {}
-                "must" => self.record(batch, aim)?,
+                "must" => self.record(batch, context)?,
                 _ if REFUSED.load(Ordering::Relaxed) => {}
-                _ => self.record(batch, aim).unwrap_or_else(|failure| {
+                _ => self.record(batch, context).unwrap_or_else(|failure| {
                     // What failed once fails again.
                     REFUSED.store(true, Ordering::Relaxed);
                     eprintln!(
@@ -136,43 +136,44 @@ impl Replica {
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.batch.fill(batch);
-            recorded.recording.replay()?;
+            recorded.graph.replay()?;
             return Ok(recorded.seen.copied());
         }
-        let (seen, same_again) = self.step(batch, aim)?;
+        let (seen, same_again) = self.step(batch, context)?;
         self.alike = if same_again { self.alike + 1 } else { 0 };
         Ok(seen)
     }
 
     /// The step operation by operation, and whether the next one has the same operations.
-    fn step(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<(Seen, bool)> {
+    fn step(&mut self, batch: &Batch, context: &LossContext<'_>) -> Result<(Seen, bool)> {
         self.sgd.forget_gradients()?;
         let turned = batch.flips.as_ref().map(|flips| crops::turned(&batch.images, flips));
         let x = crops::pixels(turned.as_ref().unwrap_or(&batch.images));
         let forward = || self.model.forward(&x, true);
-        let embeddings = aim.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
-        let cosines = head::cosines(&embeddings, &self.classes, &batch.labels, &aim.how);
-        let losses = aim.loss.loss(&cosines, &mut self.memory);
+        let embeddings = context.precision.during(self.model.device(), forward)?.to_kind(Kind::Float);
+        let cosines = head::cosines(&embeddings, &self.classes, &batch.labels, &context.options);
+        let losses = context.loss.loss(&cosines, &mut self.memory);
         let mean = losses.mean(Kind::Float);
         mean.backward();
-        let same_again = aim.how.sampled.is_none() && self.memory.is_empty() && !cosines.iteration.counted();
+        let same_again =
+            context.options.sampled.is_none() && self.memory.is_empty() && !cosines.iteration.counted();
         let seen = Seen {
             own: cosines.own.detach(),
-            rivals: cosines.rivals.detach(),
+            non_target: cosines.non_target.detach(),
             losses: losses.detach(),
-            clamped: aim.loss.clamped(&cosines),
+            clamped: context.loss.clamped(&cosines),
             mean: mean.detach(),
         };
         Ok((seen, same_again))
     }
 
     /// Records the step for this batch and those to come.
-    fn record(&mut self, batch: &Batch, aim: &Aim<'_>) -> Result<()> {
+    fn record(&mut self, batch: &Batch, context: &LossContext<'_>) -> Result<()> {
         let held = batch.copied();
-        // The optimiser reads the gradients where the recording has put them; they stay there.
-        let (recording, seen) =
-            Recording::of(self.model.device(), || self.step(&held, aim).map(|(seen, _)| seen))?;
-        self.recorded = Some(Recorded { recording, batch: held, seen });
+        // The optimiser reads the gradients where the graph has put them; they stay there.
+        let (graph, seen) =
+            CudaGraph::of(self.model.device(), || self.step(&held, context).map(|(seen, _)| seen))?;
+        self.recorded = Some(Recorded { graph, batch: held, seen });
         Ok(())
     }
 

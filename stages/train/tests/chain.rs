@@ -290,7 +290,8 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     };
     let message = refused("best", "softmax", json!({ "holdout": 0.0, "keep": "best-epoch" }));
     assert!(message.contains("keep = \"best-epoch\" of method softmax chooses by reward"), "{message}");
-    let message = refused("together", "triplet", json!({ "triplet": { "together": 9 } }));
+    let message =
+        refused("images-per-identity", "triplet", json!({ "triplet": { "images-per-identity": 9 } }));
     assert!(message.contains("a batch of 9 images holds 9 of each identity"), "{message}");
     let message = refused("holdout", "search-softmax", json!({ "holdout": 0.0 }));
     assert!(message.contains("holdout = 0") && message.contains("`validation`"), "{message}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lfs_faces::dataset::{Crop, Face, Info, Writer};
 use lfs_faces::image::{Pixels, encode_png};
 use lfs_network::device;
-use lfs_network::gpu::Recording;
+use lfs_network::gpu::CudaGraph;
 use lfs_train::checkpoint::{self, State};
 use lfs_train::epoch::{self, EpochIn, EpochSpec};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn epoch(dir: &Path, name: &str, more: Value) -> (State, PathBuf, Option<f64>) {
     let mut spec = json!({
         "epoch": 0, "seed": 1, "form": { "am-softmax": { "margin": 0.2, "easy-margin": false } }, "scale": 32.0,
         "backbone": { "resnet-small": { "widths": [8, 16] } }, "embedding": 16, "batch": 16,
-        "lr": { "from": 0.02, "to": 0.02 }, "precision": "float32", "gradient": "true", "centres": 1, "class-sample": 1.0,
+        "lr": { "from": 0.02, "to": 0.02 }, "precision": "float32", "gradient": "true", "sub-centres": 1, "class-sample": 1.0,
         "momentum": 0.9, "weight-decay": 5e-4, "flip": 0.5, "holdout": null, "pairs": 100, "threads": 1, "device": "cuda",
     });
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -98,7 +98,7 @@ fn an_epoch_on_a_gpu_gives_the_same_bits_again_recorded_or_not() {
     if !gpus(1) {
         return;
     }
-    assert!(Recording::can(tch::Device::Cuda(0)), "{:?}", lfs_network::gpu::missing());
+    assert!(CudaGraph::can(tch::Device::Cuda(0)), "{:?}", lfs_network::gpu::missing());
     let dir = tempfile::tempdir().unwrap();
     // Every step but the first three is recorded; with a loss that counts its steps none is.
     let (one, first, recorded) = epoch(dir.path(), "one", json!({}));

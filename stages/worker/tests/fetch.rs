@@ -1,6 +1,6 @@
-//! Downloads under the runner: a manifest of one stage against a hub on this machine, also when it is ended in the middle.
+//! Downloads under the runner: a manifest of one stage and a hub on this machine, including interrupted downloads.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 #[path = "../../fetch/src/tests/server/mod.rs"]
 mod server;
@@ -44,7 +44,7 @@ impl Project {
         assert!(runner.is_file(), "{} is not there: build the workspace", runner.display());
         let mut command = Command::new(runner);
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        // What the environment says of the hub reaches the worker through the runner.
+        // The runner passes these variables on to the worker.
         for name in [
             "LFS_CACHE",
             "HF_HOME",
@@ -74,7 +74,7 @@ impl Project {
 }
 
 #[test]
-fn a_pipeline_downloads_once_and_tells_what_it_has() {
+fn a_pipeline_downloads_once_and_reports_the_files() {
     let project = Project::new();
     let out = project.run(&["--events", "events.jsonl"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -85,7 +85,7 @@ fn a_pipeline_downloads_once_and_tells_what_it_has() {
     assert_eq!(report["commit"], project.repo.commit);
     assert_eq!(report["licence"], "cc-by-nc-4.0");
     assert_eq!(report["files"][1]["sha256"], sha256(&project.repo.files["train.rec"]));
-    // Bytes of how many, so that the display tells how long it will take.
+    // The progress is in bytes with a total, from which the display estimates the remaining time.
     let events = std::fs::read_to_string(project.dir.path().join("events.jsonl")).unwrap();
     let progress: Vec<Value> = events
         .lines()
@@ -97,7 +97,7 @@ fn a_pipeline_downloads_once_and_tells_what_it_has() {
         (&last["unit"], &last["done"], &last["total"]),
         (&json!("bytes"), &json!(3_000_004), &json!(3_000_004))
     );
-    // Where bytes come from is no part of the key: nothing is asked a second time, also of a hub that is not there.
+    // The address of the hub is not part of the key: the second run makes no request, even if the hub does not exist.
     project.server.seen();
     let again = project.command(&["run"]).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
@@ -105,7 +105,7 @@ fn a_pipeline_downloads_once_and_tells_what_it_has() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_the_line_to_write() {
+fn errors_state_the_line_to_write() {
     let project = Project::new();
     project.write("main", "");
     let out = project.run(&[]);
@@ -120,7 +120,7 @@ fn what_is_wrong_is_told_with_the_line_to_write() {
 }
 
 #[test]
-fn a_download_that_is_ended_goes_on_where_it_was() {
+fn an_interrupted_download_resumes() {
     for signal in ["-INT", "-KILL"] {
         let project = Project::new();
         project.server.plan(Role::Storage, "/blobs/", 1, Fault::SlowAt(1_000_000, Duration::from_secs(60)));
@@ -131,7 +131,7 @@ fn a_download_that_is_ended_goes_on_where_it_was() {
             assert!(child.try_wait().unwrap().is_none(), "ended by itself");
             std::thread::sleep(Duration::from_millis(10));
         }
-        // The first Ctrl-C lets it finish, the second ends it.
+        // The first Ctrl-C lets the node finish, the second ends it.
         let send = || {
             assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success())
         };
@@ -151,9 +151,9 @@ fn a_download_that_is_ended_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_stage_that_is_tried_again_goes_on_with_what_it_has() {
+fn a_retried_stage_resumes_its_download() {
     let project = Project::new();
-    // As often as one try goes on without a new byte, and one more.
+    // One more cut than a single attempt tolerates without new bytes.
     project.server.plan(Role::Storage, "/blobs/", 1, Fault::CutAt(1_000_000));
     project.server.plan(Role::Storage, "/blobs/", 4, Fault::Status(403, vec![]));
     let rest = "licence = \"cc-by-nc-4.0\"\nretries = 1";

@@ -1,6 +1,6 @@
-//! `pipelines/hub.toml` from a hub on this machine: a training set and test sets fetched by commit, and the table.
+//! `pipelines/hub.toml` with a hub on this machine: a training set and test sets fetched by commit, and the table.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 mod made;
 #[path = "../../fetch/src/tests/server/mod.rs"]
@@ -30,7 +30,7 @@ fn a_data_set_of_the_hub_gives_the_table() {
     let from = format!("hf://datasets/lab/faces@{}", repo.commit);
     let server = Server::start(vec![repo]);
     let (here, hub) = (dir.path(), server.endpoint());
-    // Without the licence nothing is fetched, and it is named.
+    // Without the licence nothing is fetched, and the error names it.
     let out = run(here, &from, &hub, &["--set", "licence=none"]);
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{said}");
@@ -43,14 +43,14 @@ fn a_data_set_of_the_hub_gives_the_table() {
         table["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(columns, ["CALFW", "AgeDB"]);
     assert_eq!(table["rows"].as_array().unwrap().len(), 2);
-    // A second run asks nobody.
+    // A second run makes no request.
     drop(server);
     let out = run(here, &from, "http://127.0.0.1:9", &[]);
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success() && said.contains("0 executed"), "{said}");
 }
 
-/// Runs the pipeline on a repository of a hub.
+/// Runs the pipeline on a repository of the hub.
 fn run(here: &Path, from: &str, hub: &str, more: &[&str]) -> Output {
     let worker = Path::new(env!("CARGO_BIN_EXE_lfs-stages"));
     let runner = worker.with_file_name("lfs-pipe");

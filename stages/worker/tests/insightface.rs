@@ -1,7 +1,7 @@
-//! An InsightFace folder in, the table out: `pipelines/insightface.toml` on sets that are written here, in the three ways in which
-//! training sets are packed; and what is refused before a training starts.
+//! From an InsightFace folder to the table: `pipelines/insightface.toml` on generated sets, in the three variants of packed
+//! training sets, and the mistakes that are refused before a training starts.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 mod made;
 
@@ -18,7 +18,7 @@ impl World {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A folder as InsightFace hands it out, with three test sets.
+    /// A folder with the layout of InsightFace's distributions, with three test sets.
     fn folder(&self, name: &str, dialect: Dialect) -> PathBuf {
         let folder = self.0.path().join(name);
         std::fs::create_dir(&folder).unwrap();
@@ -77,7 +77,7 @@ fn an_insightface_folder_gives_the_table_of_all_methods_however_it_is_packed() {
             assert!((0.0..=1.0).contains(&cell["value"].as_f64().unwrap()));
         }
         if name == "last" {
-            // The same images in the same order: what was trained on the first set is known.
+            // The same images in the same order: the trainings on the first set are cache hits.
             assert!(said.contains("8 cached") || !said.contains("train["), "{said}");
         }
     }
@@ -116,7 +116,7 @@ fn mistakes_are_named_before_a_training_starts() {
 }
 
 #[test]
-fn blue_faces_are_put_right_where_it_is_said_that_they_are_blue() {
+fn red_and_blue_are_exchanged_if_the_parameter_colours_is_bgr() {
     let world = World::new();
     let data = world.folder("blue", Dialect::HeaderFirst);
     training_set(&data, Dialect::HeaderFirst, PERSONS, 32, true);

@@ -1,6 +1,6 @@
-//! What every kind promises, asked of the whole table: a new kind is tested without anyone asking.
+//! Checks of the whole table of kinds: a new kind is tested automatically.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use lfs_stage::{Description, KindInfo, PROTOCOL, Shape, Stage};
 use serde_json::{Map, Value, json};
 
-/// Calls a function with each kind's type.
+/// Calls a function with the type of each kind.
 macro_rules! for_each_kind {
     ($check:ident) => {
         $check::<lfs_synthesize::Synthesize>();
@@ -21,6 +21,7 @@ macro_rules! for_each_kind {
         $check::<lfs_overlap::Overlap>();
         $check::<lfs_detect::Detect>();
         $check::<lfs_align::Align>();
+        $check::<lfs_sheet::Sheet>();
         $check::<lfs_train::Train>();
         $check::<lfs_embed::Embed>();
         $check::<lfs_evaluate::Evaluate>();
@@ -40,7 +41,7 @@ fn kinds() -> Vec<KindInfo> {
     serde_json::from_str::<Description>(&describe()).unwrap().kinds
 }
 
-/// Every property of a schema, those of inner tables too, with its path and the schema that holds it.
+/// Every property of a schema and of its nested tables, with its path and its own schema.
 fn properties(schema: &Value, path: &str, out: &mut Vec<(String, Value)>) {
     match schema {
         Value::Object(map) => {
@@ -57,7 +58,7 @@ fn properties(schema: &Value, path: &str, out: &mut Vec<(String, Value)>) {
     }
 }
 
-/// The values that a schema allows, when it is a choice between texts.
+/// The values that a schema allows, if it is a choice of texts.
 fn values(schema: &Value) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut todo = vec![schema];
@@ -131,8 +132,7 @@ fn every_parameter_is_described() {
     }
 }
 
-/// A crate that a kind is built on is behind its results, whether or not anybody thought of it: the manifests of
-/// the crates say which.
+/// The results of a kind depend on every crate on which it is built, according to the manifests of the crates.
 #[test]
 fn the_code_of_a_kind_is_that_of_its_crate_and_of_all_below_it() {
     let below = |name: &str| -> Vec<String> {
@@ -141,7 +141,7 @@ fn the_code_of_a_kind_is_that_of_its_crate_and_of_all_below_it() {
         let (_, after) = text.split_once("\n[dependencies]\n").unwrap();
         let lines = after.lines().take_while(|line| !line.starts_with('['));
         let ours = lines.filter_map(|line| line.strip_prefix("lfs-")?.split('.').next());
-        // The contract moves bytes and computes nothing.
+        // The contract is not part of keys: it moves bytes and computes nothing.
         ours.filter(|crate_| *crate_ != "stage").map(str::to_owned).collect()
     };
     for kind in kinds() {
@@ -163,7 +163,7 @@ fn the_code_of_a_kind_is_that_of_its_crate_and_of_all_below_it() {
     }
 }
 
-/// The C library has variants of these for several processors, which round differently; `libm` has one.
+/// The C library has variants of these functions for several processors, which round differently; `libm` has one.
 #[test]
 fn no_result_depends_on_the_functions_of_the_c_library() {
     let functions = [
@@ -177,7 +177,7 @@ fn no_result_depends_on_the_functions_of_the_c_library() {
         files.extend(kind.choices.values().flat_map(|c| c.values()).flat_map(|c| c.code.keys().cloned()));
     }
     let mut wrong = Vec::new();
-    // Where there is a GPU, the function of that name is libtorch's.
+    // This file calls libtorch's functions of these names for GPUs.
     for file in files.iter().filter(|f| f.ends_with(".rs") && *f != "network/src/functions.rs") {
         let (crate_, rest) = file.split_once('/').unwrap();
         let text = std::fs::read_to_string(stages.join(crate_).join(rest)).unwrap();
@@ -207,7 +207,7 @@ fn every_choice_names_a_parameter_its_value_and_real_source_files() {
         for (parameter, choices) in &kind.choices {
             let allowed = values(&kind.parameters["properties"][parameter]);
             for (value, choice) in choices {
-                // What stands under a value that cannot be given counts for no result.
+                // Code listed under an impossible value counts for no result.
                 let known = allowed.contains(value) || value == "(none)";
                 assert!(known, "{}: {parameter} = {value} is no value of it", kind.name);
                 assert_eq!(
@@ -222,6 +222,77 @@ fn every_choice_names_a_parameter_its_value_and_real_source_files() {
             }
         }
     }
+}
+
+/// The source files of the crate that a file uses by `use crate::..` and `use super::..`.
+fn used(file: &str) -> Vec<String> {
+    let stages = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(stages.join(file)).unwrap();
+    let (root, module) = file.split_once("/src/").unwrap();
+    let module = module.trim_end_matches(".rs").trim_end_matches("/mod");
+    let above: Vec<&str> = module.split('/').collect();
+    let above = &above[..above.len() - 1];
+    let mut out = Vec::new();
+    for line in text.split(";\n").map(|l| l.rsplit("\n\n").next().unwrap_or(l).trim_start()) {
+        let Some(path) = line.strip_prefix("use ") else { continue };
+        let (parts, rest): (Vec<&str>, &str) =
+            match (path.strip_prefix("super::"), path.strip_prefix("crate::")) {
+                (Some(rest), _) => (above.to_vec(), rest),
+                (_, Some(rest)) => (Vec::new(), rest),
+                _ => continue,
+            };
+        // `a::{b, c::D}` stands for `a::b` and `a::c::D`.
+        let (head, tails) = rest.split_once('{').unwrap_or((rest, ""));
+        let tails: Vec<&str> = tails.trim_end_matches('}').split(',').collect();
+        for tail in tails {
+            let all: Vec<String> = parts
+                .iter()
+                .copied()
+                .chain(head.split("::"))
+                .chain(tail.trim().split("::"))
+                .map(|part| part.trim().to_owned())
+                .filter(|part| !part.is_empty())
+                .collect();
+            let files = (1..=all.len()).rev().flat_map(|n| {
+                let path = format!("{root}/src/{}", all[..n].join("/"));
+                [format!("{path}.rs"), format!("{path}/mod.rs")]
+            });
+            out.extend(files.into_iter().find(|file| stages.join(file).is_file()));
+        }
+    }
+    out
+}
+
+#[test]
+fn what_the_code_of_a_choice_uses_counts_too() {
+    let mut seen = 0;
+    for kind in kinds() {
+        let none = |choices: &BTreeMap<String, lfs_stage::Choice>| {
+            choices
+                .get("(none)")
+                .map(|choice| choice.code.keys().cloned().collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        // Declarations affect a result only through what they declare, which is counted itself.
+        let declarations: Vec<String> = kind.choices.values().flat_map(none).collect();
+        for (parameter, choices) in &kind.choices {
+            for (value, choice) in choices.iter().filter(|(value, _)| *value != "(none)") {
+                for file in choice.code.keys().filter(|file| file.contains("/src/") && file.ends_with(".rs"))
+                {
+                    for other in used(file) {
+                        let counts = kind.code.contains_key(&other) || choice.code.contains_key(&other);
+                        assert!(
+                            counts || declarations.contains(&other),
+                            "{} with {parameter} = {value}: {file} uses {other}, which does not count",
+                            kind.name
+                        );
+                        seen += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} uses were found");
 }
 
 #[test]
@@ -258,7 +329,7 @@ fn sample(schema: &Value) -> Value {
     }
 }
 
-/// A schema's defaults are those that reading fills in, and what is written is read again.
+/// The defaults of a schema are those that deserialisation fills in, and serialised parameters can be read again.
 fn defaults_agree<S: Stage>() {
     let info = kinds().into_iter().find(|k| k.name == S::KIND).unwrap();
     let all = info.parameters["properties"].as_object().cloned().unwrap_or_default();
@@ -295,7 +366,7 @@ fn defaults_agree<S: Stage>() {
     assert_eq!(serde_json::to_value(read(&complete)).unwrap(), written, "{}", S::KIND);
 }
 
-/// Equal as numbers where they are numbers: a schema writes 2 where the value is 2.0.
+/// Compares numbers by value: a schema has 2 where the value is 2.0.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
@@ -312,11 +383,11 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 #[test]
-fn every_default_is_told_and_can_be_read() {
+fn every_default_is_in_the_schema_and_can_be_read() {
     for_each_kind!(defaults_agree);
 }
 
-/// Unknown parameters are refused, so that a typing error cannot pass.
+/// Unknown parameters are refused, so that a misspelt one is not ignored.
 fn refuses_unknown<S: Stage>() {
     let read = serde_json::from_value::<S::Params>(json!({ "no-such-parameter": 1 }));
     assert!(read.is_err(), "{} takes an unknown parameter", S::KIND);
@@ -329,7 +400,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 15] = [
+    let wanted: [Promise; 16] = [
         (
             "synthesize",
             &[],
@@ -380,6 +451,17 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
         ),
         ("detect", &[("dataset", Shape::One), ("model", Shape::One)], &["dataset", "report"]),
         ("align", &[("dataset", Shape::One)], &["dataset", "report"]),
+        (
+            "sheet",
+            &[
+                ("dataset", Shape::One),
+                ("source", Shape::Optional),
+                ("report", Shape::Optional),
+                ("matches", Shape::Optional),
+                ("tests", Shape::Any),
+            ],
+            &["page"],
+        ),
         ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
         (
@@ -431,7 +513,7 @@ fn a_job_of_an_unknown_kind_fails_and_the_worker_lives_on() {
 }
 
 #[test]
-fn called_by_hand_it_says_who_calls_it() {
+fn without_arguments_it_names_the_command_of_the_runner() {
     let out = Command::new(env!("CARGO_BIN_EXE_lfs-stages")).output().unwrap();
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8(out.stderr).unwrap().contains("lfs-pipe run"));

@@ -1,7 +1,7 @@
-//! Trainings under the runner: they are chains of steps, so that one that is killed goes on where it was, and one that is
-//! longer, or changes late, begins with what is known.
+//! Trainings under the runner. A training is a chain of steps, so that a killed one resumes, and a longer one or one that changes
+//! late reuses known steps.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // test helpers fail the test
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const SIDE: u32 = 32;
 
-/// Stripes whose direction and colour are the identity's, with a phase and noise of the image's own.
+/// Stripes whose direction and colour are specific to the identity, with a phase and noise specific to the image.
 fn dataset(folder: &Path, identities: u32, images: u32) {
     let mut writer = Writer::create(folder).unwrap();
     for (identity, image) in (0..identities).flat_map(|i| (0..images).map(move |j| (i, j))) {
@@ -70,7 +70,7 @@ impl Project {
         self.command(args).spawn().unwrap()
     }
 
-    /// Runs to the end, and gives how many steps were computed and how many were known.
+    /// Runs to the end, and returns the numbers of computed and of known steps.
     fn run(&self, args: &[&str]) -> (usize, usize) {
         let events = self.path("events.jsonl");
         let mut all = vec!["run", "--events", events.to_str().unwrap()];
@@ -88,7 +88,7 @@ impl Project {
         (steps.len() - known, known)
     }
 
-    /// All that the training left, by name.
+    /// All outputs of the training, by name.
     fn left(&self) -> BTreeMap<String, Vec<u8>> {
         let mut out = BTreeMap::new();
         for part in ["model/model.safetensors", "model/model.json", "log/epochs.csv", "log/epochs.json"] {
@@ -107,7 +107,7 @@ fn a_search_that_is_killed_again_and_again_ends_with_the_bytes_of_one_that_was_n
     assert_eq!(undisturbed.run(&[]), (16, 0));
     let killed = Project::new(SEARCH);
     let mut times = 0;
-    // Each life is a little longer than the one before, so that the end is reached some day.
+    // Each attempt runs a little longer than the one before, so that the end is reached eventually.
     for life in 0..40 {
         let mut child = killed.start(&["run", "--quiet"]);
         std::thread::sleep(Duration::from_millis(350 + 120 * life));
@@ -143,14 +143,14 @@ fn a_rate_that_changes_at_the_sixth_epoch_keeps_the_six_before_and_one_that_chan
     assert_eq!(project.run(&["--set", "train.milestones=[6]", "--set", "train.gamma=0.5"]), (2, 6));
 }
 
-/// What a loss remembers, and the classes that a step looks at, are part of the chain too.
+/// The state of a loss and the classes that a step samples are part of the chain, too.
 #[test]
-fn losses_that_remember_and_draws_of_classes_go_on_where_they_were() {
+fn stateful_losses_and_class_sampling_resume() {
     for more in [
         "method = \"curricularface\"\n",
         "method = \"adaface\"\n",
         "method = \"centre-loss\"\n",
-        "method = \"am-softmax\"\nclass-sample = 0.5\ncentres = 2\n",
+        "method = \"am-softmax\"\nclass-sample = 0.5\nsub-centres = 2\n",
         "method = \"triplet\"\n",
         "method = \"search\"\nsearch = { mode = \"population\", candidates = 4, law = \"uniform\" }\n",
         "method = \"search\"\nsearch = { mode = \"grid\", loss = \"arc-softmax\", low = 0.1, high = 0.5, candidates = 3 }\n",
@@ -184,7 +184,7 @@ fn a_collection_leaves_what_a_longer_training_begins_with() {
     assert_eq!(project.run(&["--set", "train.epochs=5"]), (2, 3));
 }
 
-/// How many checkpoints with weights the cache holds.
+/// The number of checkpoints with weights in the cache.
 fn checkpoints(project: &Project) -> usize {
     let objects = project.path("cache/objects");
     let folders =
@@ -198,18 +198,18 @@ fn what_lost_leaves_the_cache_and_its_note_and_what_a_longer_search_needs_stay()
         let search = SEARCH.replace("fixed-epochs = 1", &format!("fixed-epochs = 1{more}"));
         let project = Project::new(&search);
         let (computed, _) = project.run(&[]);
-        // The winners of six epochs, and the two that lost in the last.
+        // The winners of six epochs, and the two losing candidates of the last.
         let distinct = checkpoints(&project);
         assert!((6..=8).contains(&distinct), "{more}: {distinct} of {computed}");
         let out = project.command(&["cache", "verify"]).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
-        // All of it is known, though most weights are gone.
+        // All steps are known, though most weights have been removed.
         let left = project.left();
         let (again, known) = project.run(&["--set", "train.epochs=5"]);
         assert!(again == 0 && known > 0 && known < computed, "{again}, {known} of {computed}");
         assert_eq!(project.run(&[]), (0, 0));
         assert!(project.left() == left);
-        // A longer one goes on from the last.
+        // A longer search continues from the last epoch.
         let (rest, known) = project.run(&["--set", "train.epochs=8"]);
         assert_eq!(known, computed);
         let straight = Project::new(&search);
@@ -219,13 +219,13 @@ fn what_lost_leaves_the_cache_and_its_note_and_what_a_longer_search_needs_stay()
 }
 
 #[test]
-fn weights_that_left_and_are_needed_after_all_are_computed_again() {
+fn removed_weights_that_are_needed_are_computed_again() {
     let project = Project::new(
         "method = \"search\"\nepochs = 3\nmilestones = []\n\
         search = { mode = \"grid\", loss = \"am-softmax\", low = 0.0, high = 0.4, candidates = 3 }\n",
     );
     assert_eq!(project.run(&[]), (9, 0));
-    // Another rate from the second epoch on: it begins with all three of the first, of which one has its weights.
+    // Another rate from the second epoch on: it starts from all three candidates of the first, of which one still has its weights.
     let (again, _) = project.run(&["--set", "train.milestones=[1]"]);
     assert_eq!(again, 6 + 2);
     let straight = Project::new(

@@ -1,17 +1,16 @@
-//! Entries of one name in a zip archive.
+//! Duplicate entry names in a zip archive.
 //!
-//! The reader of archives keeps one of several entries that have the same name, without a word; the directory at the archive's end
-//! has them all.
+//! The zip crate silently keeps one of several entries with the same name; the central directory lists them all.
 
 use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 
-/// The longest end of an archive: its record with the longest comment.
+/// The maximum size of an archive's end record, with the longest comment.
 const END: u64 = 22 + 65_535;
-/// The longest directory that is looked through.
+/// The maximum size of a central directory that is searched.
 const LARGEST: u64 = 1 << 30;
 
-/// The first name that stands twice in the directory. Nothing where the directory is not as the format says: the reader tells that.
+/// The first duplicate name in the central directory; none if the directory is malformed, which the zip crate reports.
 pub(super) fn first(file: &mut (impl Read + Seek)) -> Option<String> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     let start = length.saturating_sub(END);
@@ -31,7 +30,7 @@ pub(super) fn first(file: &mut (impl Read + Seek)) -> Option<String> {
     while rest.starts_with(b"PK\x01\x02") {
         let two = |at: usize| Some(usize::from(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?)));
         let name = rest.get(46..46 + two(28)?)?;
-        // Folders may be there as often as one likes: they hold nothing themselves.
+        // Folder entries may be repeated: they have no content.
         if !name.ends_with(b"/") && !name.ends_with(b"\\") && !seen.insert(name) {
             return Some(String::from_utf8_lossy(name).into_owned());
         }

@@ -1,22 +1,22 @@
-//! Whether red and blue are where they should be.
+//! Detects images with red and blue exchanged.
 //!
-//! A set that was written by a program that holds blue for red shows skin as no skin is (see [`lfs_formats::tone`]). Such a set trains without
-//! any other sign, and its network fails on images of all others.
+//! In a set written by a program that exchanged red and blue, the colours of faces are impossible for skin (see
+//! [`lfs_formats::tone`]). Training on such a set shows no other sign, but its network fails on all other images.
 
 use lfs_faces::DataError;
 use lfs_faces::image::decode;
 use lfs_formats::tone::{Middle, Tone};
 
-/// How many images are looked at.
+/// The number of images that are examined.
 const SAMPLE: usize = 512;
-/// So many images with colours are needed for a verdict ..
+/// A verdict needs this many coloured images ..
 const LEAST: usize = 20;
-/// .. and of these so many percent must look blue.
+/// .. of which this percentage must look blue.
 const PERCENT: usize = 75;
-/// Mean differences of blue and red that skin can have, of 255.
+/// The range of mean differences of red and blue that skin can have, of 255.
 const SKIN: std::ops::RangeInclusive<f64> = 3.0..=130.0;
 
-/// Looks at some images of a container, evenly spread, however many there are.
+/// Samples images of a container, evenly spread for any number of images.
 pub(super) struct Colours {
     seen: usize,
     every: usize,
@@ -30,12 +30,12 @@ impl Default for Colours {
 }
 
 impl Colours {
-    /// Looks at the next image, if it is its turn.
+    /// Examines the next image if it is in the sample.
     pub(super) fn see(&mut self, bytes: &[u8]) {
         if self.seen.is_multiple_of(self.every) {
             self.looks.push(decode(bytes).map_or(Tone::Other, |p| look(&Middle::of(&p))));
             if self.looks.len() == 2 * SAMPLE {
-                // Every second one stays, so that those kept are still evenly spread.
+                // Every second one is kept, so that the sample remains evenly spread.
                 let mut k = 0;
                 self.looks.retain(|_| {
                     k += 1;
@@ -62,13 +62,13 @@ impl Colours {
     }
 }
 
-/// The order of colours, where they differ as those of skin can.
+/// The colour order, if the difference of red and blue is in the range of skin.
 fn look(middle: &Middle) -> Tone {
     let [red, _, blue] = middle.mean;
     if SKIN.contains(&(red - blue).abs()) { middle.tone() } else { Tone::Other }
 }
 
-/// The image with red and blue exchanged, without loss.
+/// Exchanges red and blue, losslessly.
 pub(super) fn exchanged(bytes: &[u8]) -> Result<Vec<u8>, DataError> {
     let mut pixels = decode(bytes)?;
     for pixel in pixels.rgb.as_chunks_mut::<3>().0 {

@@ -1,21 +1,21 @@
-//! Aligned crops are of one size everywhere, and square: what is not cannot train, and is told before it should.
+//! Checks that all aligned crops are square and of one size, which training requires.
 
 use lfs_faces::dataset::Crop;
 use lfs_faces::{DataError, image};
 
-/// The template that crops of the field are aligned to: five points in 112 x 112 pixels, scaled for other sizes.
+/// The template of aligned crops in face recognition: five points in 112 x 112 pixels, scaled for other sizes.
 const TEMPLATE: &str = "arcface-112";
 
-/// The size that images must have.
+/// The size that all images must have.
 #[derive(Default)]
 pub(super) struct Crops {
-    /// Width and height, and by whom they are known.
+    /// Width and height, and the source of this size.
     wanted: Option<((u32, u32), String)>,
     unreadable: u64,
 }
 
 impl Crops {
-    /// Says what size images must have.
+    /// Sets the size that images must have.
     pub(super) fn expect(&mut self, who: &str, size: (u32, u32)) -> Result<(), DataError> {
         if size.0 != size.1 {
             return Err(DataError::new(format!(
@@ -38,10 +38,10 @@ impl Crops {
         }
     }
 
-    /// Looks at an image. One whose size cannot be read is judged later, by `clean`.
+    /// Checks the size of an image. An image whose size cannot be read is left to `clean`.
     pub(super) fn see(&mut self, who: &str, bytes: &[u8]) -> Result<(), DataError> {
         match image::size(bytes) {
-            // The common case does not make a text.
+            // The common case allocates no text.
             Ok(size) if self.wanted.as_ref().is_some_and(|(known, _)| *known == size) => Ok(()),
             Ok(size) => self.expect(&format!("`{who}`"), size),
             Err(_) => {
@@ -51,7 +51,7 @@ impl Crops {
         }
     }
 
-    /// How many images had no size that could be read.
+    /// The number of images whose size could not be read.
     pub(super) fn unreadable(&self) -> u64 {
         self.unreadable
     }

@@ -1,7 +1,7 @@
-//! Sets of pairs: `lfw.bin` and its like, Parquet files of pairs. Each in a folder is a set of its own.
+//! Verification sets: `lfw.bin` and similar files, Parquet files of pairs. Each file in a folder is a set of its own.
 //!
-//! Such sets do not say whose their images are. Images that are the same bytes, or that pairs of one person join, are taken for one
-//! person: what intervals over persons rest on.
+//! Such sets do not name identities. Images with the same bytes, and images joined by genuine pairs, are counted as one person;
+//! confidence intervals over persons are based on this.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,18 +15,19 @@ use super::colours::Colours;
 use super::failure;
 use super::taker::Taker;
 
-/// Folds of a protocol, as the tools of the field cut such sets: contiguous, the first ones longer where ten do not divide the pairs.
+/// The number of folds of a protocol. They are contiguous as in other evaluation tools; the first ones have one more pair if ten
+/// does not divide the number of pairs.
 const FOLDS: usize = 10;
-/// What the set of a lone container is called.
+/// The name of the set if there is only one container.
 const LONE: &str = "pairs";
 
-/// A container of pairs and what its columns are called.
+/// A verification set: its column name and its container.
 struct Set {
     name: String,
     container: Box<dyn Container>,
 }
 
-/// What a first look at a set finds.
+/// The result of the first pass over a set.
 #[derive(Default)]
 struct Survey {
     names: Vec<String>,
@@ -43,7 +44,7 @@ impl Sink for Survey {
     }
 
     fn pair(&mut self, a: &str, b: &str, same: bool) -> Result<(), DataError> {
-        // Both images of a pair were given just before it.
+        // The container yields both images of a pair just before the pair.
         let last = self.names.len();
         if last < 2 || self.names[last - 2] != a || self.names[last - 1] != b {
             return Err(DataError::new(format!("the images `{a}` and `{b}` of a pair are not adjacent")));
@@ -58,7 +59,7 @@ impl Sink for Survey {
     fn passed_over(&mut self, _: &str, _: &str) {}
 }
 
-/// Reads the sets of pairs that lie in a folder, or the one that a path is; gives `pairs.tsv`.
+/// Reads all verification sets in a folder, or the one at the path; returns the text of `pairs.tsv`.
 pub(super) fn read(root: &Path, taker: &mut Taker<'_>) -> Result<String> {
     let sets = sets(root)?;
     let mut list = String::from("# set\tfold\timage\timage\tsame\n");
@@ -78,7 +79,7 @@ pub(super) fn read(root: &Path, taker: &mut Taker<'_>) -> Result<String> {
         let n = survey.pairs.len();
         let (short, longer) = (n / FOLDS, n % FOLDS);
         for (k, (a, b, same)) in survey.pairs.iter().enumerate() {
-            // The first `longer` folds have one pair more.
+            // The first `longer` folds have one more pair.
             let fold = if k < longer * (short + 1) { k / (short + 1) } else { (k - longer) / short };
             let _ = writeln!(list, "{0}\t{1}\t{0}/{a}\t{0}/{b}\t{2}", set.name, fold + 1, u8::from(*same));
         }
@@ -86,17 +87,17 @@ pub(super) fn read(root: &Path, taker: &mut Taker<'_>) -> Result<String> {
     Ok(list)
 }
 
-/// The sets in a folder by name; the one that a path is.
+/// The sets in a folder, by name, or the one at the path.
 fn sets(root: &Path) -> Result<Vec<Set>> {
     let look = Look::at(root).map_err(failure)?;
     let mut found = Vec::new();
-    // A folder of shards of pairs is one set.
+    // A folder of Parquet shards is one set.
     if look.names.is_none() || container::format(root).is_ok_and(|f| f.name == "parquet") {
         let (format, container) = container::open(root).map_err(failure)?;
         if !container.is_pairs() {
             return Err(no_pairs(format!("the source is {}, which has no pairs", format.about)));
         }
-        // What the source is called is no part of the result.
+        // The name of the source is not part of the result.
         return Ok(vec![Set { name: LONE.to_owned(), container }]);
     }
     for name in look.names.iter().flatten() {
@@ -128,7 +129,7 @@ fn no_pairs(what: String) -> Failure {
     Failure::new(what).help("a set of pairs is a file like lfw.bin (a pickle of images and truth values), or Parquet with the columns image1, image2 and target")
 }
 
-/// A container of pairs at a path; none where there is something else.
+/// The container of pairs at a path; none if there is something else.
 fn pairs_at(path: &Path) -> Result<Option<Box<dyn Container>>> {
     let ending = path.to_str().and_then(names::ending);
     let is_bin = ending.as_deref() == Some("bin");
@@ -141,14 +142,14 @@ fn pairs_at(path: &Path) -> Result<Option<Box<dyn Container>>> {
             let container = format.open(path).map_err(failure)?;
             Ok(container.is_pairs().then_some(container))
         }
-        // A `.bin` that is none must not vanish from the table.
+        // A `.bin` file that is no verification set must not silently be missing from the table.
         Ok(_) | Err(_) if is_bin => Err(Failure::new(format!("{} is no verification set", path.display()))
             .help("it should be a pickle of images and truth values, as InsightFace packs lfw.bin; take it out of the folder if it is something else")),
         _ => Ok(None),
     }
 }
 
-/// Looks over the sets of pairs beside a training set: their sizes and colours must fit before a training starts.
+/// Checks the verification sets beside a training set: their sizes and colours must match before a training starts.
 pub(super) fn look_over(root: &Path, taker: &mut Taker<'_>) -> Result<()> {
     let look = Look::at(root).map_err(failure)?;
     let mut sets = 0;
@@ -158,7 +159,7 @@ pub(super) fn look_over(root: &Path, taker: &mut Taker<'_>) -> Result<()> {
         let Some(container) = pairs_at(&path)? else { continue };
         let mut colours = Colours::default();
         container.read(&mut Beside { file: name, taker, colours: &mut colours }).map_err(failure)?;
-        // Where the training set is said to be exchanged, its test sets may be, too: the stage that reads them judges them.
+        // If the training set has exchanged colours, its test sets may have them, too: the stage that reads them checks them.
         if taker.wants_rgb() {
             colours.verdict(name).map_err(failure)?;
         }
@@ -169,7 +170,7 @@ pub(super) fn look_over(root: &Path, taker: &mut Taker<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Looks, and keeps nothing.
+/// Checks images without storing them.
 struct Beside<'a, 'b> {
     file: &'a str,
     taker: &'a mut Taker<'b>,

@@ -1,4 +1,4 @@
-//! Takes what a container gives, looks at it, and writes it.
+//! Checks the images of a container and writes them into the data set.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,17 +13,17 @@ use super::failure;
 use crate::left_out::{self, some};
 use crate::options::{self, Options};
 
-/// How many images lie between two reports of progress.
+/// The number of images between two progress reports.
 const CHUNK: u64 = 4096;
 
-/// Writes faces as they come.
+/// Writes faces in the order of arrival.
 pub(super) struct Taker<'a> {
     options: &'a Options,
     writer: Writer,
     cx: &'a Context<'a>,
     identities: Vec<String>,
     numbers: HashMap<String, u32>,
-    /// Digests of the names that were given, to notice a second one.
+    /// Digests of the names so far, to detect duplicates.
     seen: HashSet<[u8; 16]>,
     pub(super) crops: Crops,
     colours: Colours,
@@ -34,7 +34,7 @@ pub(super) struct Taker<'a> {
     passed_over: Vec<(String, String)>,
 }
 
-/// The set of pairs that is being read.
+/// The verification set that is being read.
 struct Set {
     name: String,
     /// The identity of each of its images, in order.
@@ -61,13 +61,13 @@ impl<'a> Taker<'a> {
         }
     }
 
-    /// Begins a container of so many images.
+    /// Starts a container with this number of images.
     pub(super) fn begin(&mut self, total: Option<u64>) {
         self.total = total.map(|n| self.images + n);
         self.colours = Colours::default();
     }
 
-    /// Begins a set of pairs, of whose images `persons` are the identities, counted from 0 in this set.
+    /// Starts a verification set; `persons` are the identities of its images, counted from 0 within the set.
     pub(super) fn begin_set(&mut self, name: &str, persons: &[u32]) {
         self.begin(Some(persons.len() as u64));
         let before = self.identities.len() as u32;
@@ -77,7 +77,7 @@ impl<'a> Taker<'a> {
         self.set = Some(Set { name: name.to_owned(), persons, at: 0 });
     }
 
-    /// Ends a container: its colours are judged.
+    /// Ends a container: its colours are checked.
     pub(super) fn end(&mut self, who: &str) -> Result<()> {
         self.set = None;
         self.progress();
@@ -87,22 +87,22 @@ impl<'a> Taker<'a> {
         Ok(())
     }
 
-    /// Whether faces must not be blue.
+    /// Whether images with exchanged red and blue are refused.
     pub(super) fn wants_rgb(&self) -> bool {
         self.options.colours == options::Colours::Rgb
     }
 
-    /// Something that a person should know before a training starts.
+    /// Warns the user before a training starts.
     pub(super) fn warn(&self, text: &str) {
         self.cx.warn(text);
     }
 
-    /// How many identities there are.
+    /// The number of identities.
     pub(super) fn identities(&self) -> usize {
         self.identities.len()
     }
 
-    /// Says what was passed over and ends the data set.
+    /// Records skipped entries and finishes the data set.
     pub(super) fn finish(self, layout: &str, format: &str) -> Result<()> {
         let mut notes =
             vec![("layout".to_owned(), layout.to_owned()), ("format".to_owned(), format.to_owned())];
@@ -139,7 +139,7 @@ impl<'a> Taker<'a> {
         });
     }
 
-    /// The number of an identity that is met again and again.
+    /// The number of an identity; a new one if the identity is new.
     fn number(&mut self, identity: &str) -> u32 {
         if let Some(number) = self.numbers.get(identity) {
             return *number;
@@ -198,7 +198,7 @@ impl Sink for Taker<'_> {
     }
 
     fn pair(&mut self, _: &str, _: &str, _: bool) -> Result<(), DataError> {
-        // Known from the look before.
+        // Pairs are known from the first pass.
         Ok(())
     }
 

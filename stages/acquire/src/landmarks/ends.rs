@@ -1,4 +1,4 @@
-//! Which image a path means.
+//! Matches paths in lists with images.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,30 +8,30 @@ use lfs_formats::names;
 
 use super::composed;
 
-/// The two first of the faces that something means.
+/// The first two matching faces.
 type Two = [Option<usize>; 2];
 
-/// Faces by the last parts of their names without endings.
+/// Faces by the last parts of their names, without extensions.
 type Stems<'a> = HashMap<&'a str, Two>;
 
-/// A face that a path means.
+/// A face that matches a path.
 pub(super) struct Found {
     pub(super) face: usize,
-    /// Whether the path writes the face's name as it is.
+    /// Whether the path contains the exact name of the face.
     pub(super) exact: bool,
-    /// How many parts of the path are the name.
+    /// The number of parts of the path that form the name.
     pub(super) parts: usize,
 }
 
-/// Faces by the ends of their names.
+/// An index of faces by the ends of their names.
 pub(super) struct Ends<'a> {
     names: &'a [Cow<'a, str>],
-    /// Files that are there and are no faces.
+    /// Existing files that are not faces.
     passed_over: &'a BTreeSet<String>,
     whole: HashMap<&'a str, usize>,
     depths: BTreeSet<usize>,
-    /// By number of parts, and whether names have so many or more: faces by the last parts of their names without endings. Made
-    /// when a list first asks for them.
+    /// Faces by the last parts of their names without extensions; the keys are the number of parts, and whether names may have more
+    /// parts. Filled on demand.
     stems: RefCell<BTreeMap<(usize, bool), Stems<'a>>>,
 }
 
@@ -42,14 +42,14 @@ impl<'a> Ends<'a> {
         Self { names, passed_over, whole, depths, stems: RefCell::default() }
     }
 
-    /// The face that a path means; an error with two names where it may mean several.
+    /// The face that matches a path; an error with two names if several match.
     pub(super) fn find(&self, path: &str) -> Result<Option<Found>, [String; 2]> {
         let path = composed(path);
         let ends = || self.depths.iter().rev().filter_map(|&d| Some((d, tail(&path, d)?)));
         if let Some((parts, face)) = ends().find_map(|(d, end)| Some((d, *self.whole.get(end)?))) {
             return Ok(Some(Found { face, exact: true, parts }));
         }
-        // What names a file that is there is of that file, not of its neighbour with another ending.
+        // The path of an existing file belongs to that file, not to an image with another extension.
         let all = (1..=path.split('/').count()).filter_map(|d| tail(&path, d));
         if all.into_iter().any(|end| self.passed_over.contains(end)) {
             return Ok(None);
@@ -58,7 +58,7 @@ impl<'a> Ends<'a> {
         if let Some(found) = self.by_stem(stem)? {
             return Ok(Some(found));
         }
-        // Another ending than an image's: `1.npy`.
+        // An extension that is not of an image: `1.npy`.
         match stem.rsplit_once('.') {
             Some((shorter, ending)) if stem == path && !ending.contains('/') => self.by_stem(shorter),
             _ => Ok(None),
@@ -68,7 +68,7 @@ impl<'a> Ends<'a> {
     fn by_stem(&self, stem: &str) -> Result<Option<Found>, [String; 2]> {
         let parts = stem.split('/').count();
         let by_name = self.depths.iter().rev().filter(|d| **d <= parts).map(|&d| (d, false));
-        // A path that is shorter than names are means the one face whose name ends so.
+        // A path shorter than the names matches the only face whose name ends with it.
         for (depth, deeper) in by_name.chain([(parts, true)]) {
             match tail(stem, depth).map(|end| self.stem(depth, deeper, end)).unwrap_or_default() {
                 [Some(a), Some(b)] => return Err([a, b].map(|k| self.names[k].to_string())),

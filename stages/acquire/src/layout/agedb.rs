@@ -1,4 +1,4 @@
-//! AgeDB: `AgeDB/<number>_<Name>_<age>_<m|f>.jpg`, 68 points each, splits in a MAT-file.
+//! AgeDB: `AgeDB/<number>_<Name>_<age>_<m|f>.jpg`, 68 landmarks for each image, splits in a MAT-file.
 
 use lfs_formats::landmarks::pts;
 use lfs_formats::mat::{self, Value};
@@ -43,7 +43,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     Ok(plan)
 }
 
-/// `splits`: structs of `pairs`, two rows of file names, and `labels`, one for each column.
+/// `splits`: structs with `pairs`, two rows of file names, and `labels`, one for each column.
 fn check(bytes: &[u8], known: &Known) -> Result<()> {
     let failed = |e: lfs_faces::DataError| Failure::new(format!("{LIST}: {e}"));
     let variables = mat::read(bytes).map_err(failed)?;
@@ -60,7 +60,7 @@ fn check(bytes: &[u8], known: &Known) -> Result<()> {
         }
         for (k, item) in items.iter().enumerate() {
             let name = names::tidy(text(item).map_err(failed)?.trim());
-            // Some copies write no ending.
+            // Some copies have no extensions.
             let name = if names::is_any_image(&name) { name } else { format!("{name}.jpg") };
             known.need(&name, LIST, format_args!("split {}, pair {}", fold + 1, k / 2 + 1))?;
         }
@@ -68,7 +68,7 @@ fn check(bytes: &[u8], known: &Known) -> Result<()> {
     Ok(())
 }
 
-/// Text, or text in a cell of its own.
+/// A text, or a cell that contains only a text.
 fn text(value: &Value) -> Result<&str, lfs_faces::DataError> {
     match value {
         Value::Cells { items, .. } if items.len() == 1 => items[0].line(),

@@ -1,4 +1,4 @@
-//! CFP: frontal and profile photographs with 30 fiducials each.
+//! CFP: frontal and profile photographs with 30 fiducial points each.
 
 use lfs_formats::landmarks::cfp::{View, read};
 use lfs_formats::{lists, names};
@@ -64,7 +64,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Lines `index path`, indices from 1 upwards; returns their number.
+/// Checks lines `index path` with indices from 1; returns their number.
 fn check_list(tree: &Tree, list: &str, known: &Known) -> Result<usize> {
     let text = tree.text(list)?;
     let mut n = 0;
@@ -79,7 +79,7 @@ fn check_list(tree: &Tree, list: &str, known: &Known) -> Result<usize> {
     Ok(n)
 }
 
-/// Lines `a,b`, counted from 1 in the two lists.
+/// Checks lines `a,b` of indices into the two lists, from 1.
 fn check_split(text: &str, list: &str, counts: [usize; 2]) -> Result<()> {
     for (at, line) in lines(text) {
         let pair = lists::first(line).and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));

@@ -1,4 +1,4 @@
-//! CALFW and CPLFW: all images in one folder, a landmark file for each.
+//! CALFW and CPLFW: all images in one folder, with a landmark file for each.
 
 use lfs_formats::landmarks::five;
 use lfs_formats::{lists, names};
@@ -7,7 +7,7 @@ use lfs_stage::{Failure, Result};
 use super::{Known, Plan, Planned, landmark_failure, lines, off};
 use crate::tree::Tree;
 
-/// One of the two.
+/// One of the two sets.
 pub(super) struct Flat {
     list: &'static str,
     landmarks: &'static str,
@@ -46,7 +46,7 @@ pub(super) fn plan(tree: &Tree, set: &Flat, own_landmarks: bool) -> Result<Plan>
     Ok(plan)
 }
 
-/// Two lines a pair, `file label`; both lines of a pair have the same label, 0 for different persons.
+/// Checks two lines for each pair, `file label`; both lines have the same label, 0 for different persons.
 fn check(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut first: Option<&str> = None;
     for (at, line) in lines(text) {

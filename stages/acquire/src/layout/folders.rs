@@ -9,7 +9,7 @@ use super::{Known, Plan, Planned, lines, off};
 use crate::landmarks::{assign, read};
 use crate::tree::Tree;
 
-/// A protocol that goes with such folders.
+/// The protocol of such folders.
 pub(super) struct Protocol {
     list: &'static str,
     check: fn(&str, &Known, &str) -> Result<()>,
@@ -18,7 +18,7 @@ pub(super) struct Protocol {
 pub(super) const LFW: Protocol = Protocol { list: "pairs.txt", check: check_pairs };
 pub(super) const SLLFW: Protocol = Protocol { list: "pair_SLLFW.txt", check: check_two_lines };
 
-/// What the archives of LFW call the folder of the images.
+/// The names of the image folder in the archives of LFW.
 const FOLDERS: [&str; 4] = ["lfw-deepfunneled", "lfw_funneled", "lfw", "images"];
 
 pub(super) fn plan(
@@ -56,14 +56,14 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// The folder of the images in a protocol's own archive; the source itself where there is none. Only there: an identity may well be
-/// called `lfw`.
+/// The image folder in a protocol's own archive, or the source itself if there is none. This applies only to protocols: an identity
+/// may be called `lfw`.
 fn images_folder(tree: &Tree) -> Result<&'static str> {
     let there: Vec<&'static str> = FOLDERS.into_iter().filter(|f| tree.is_dir(f)).collect();
     match there.as_slice() {
         [] => Ok(""),
         [one] => {
-            // Packed twice, as some archives are: `lfw-deepfunneled/lfw-deepfunneled/Ann`.
+            // Some archives have a folder in a folder of the same name: `lfw-deepfunneled/lfw-deepfunneled/Ann`.
             let inside = FOLDERS.into_iter().find(|f| tree.is_dir(&format!("{one}/{f}")));
             match inside {
                 Some(inside) if tree.entries(one)?.iter().all(|e| e == inside || !tree.is_dir(&format!("{one}/{e}"))) => {
@@ -86,8 +86,8 @@ fn images_folder(tree: &Tree) -> Result<&'static str> {
     }
 }
 
-/// Refuses a tree in which most images lie deeper than `identity/image.jpg`: the first folders are hardly persons. Where no more than
-/// half do, a note says so.
+/// Refuses a tree in which most images lie deeper than `identity/image.jpg`: the first folders are probably not persons. If at most
+/// half do, a note reports it.
 fn deeper(images: &[String], tree: &Tree) -> Result<Option<String>> {
     let depth = |name: &String| name.split('/').count();
     let deep: Vec<&String> = images.iter().filter(|i| depth(i) > 2).collect();
@@ -121,7 +121,7 @@ fn deeper(images: &[String], tree: &Tree) -> Result<Option<String>> {
     )))
 }
 
-/// A header `folds N`, then in each fold N lines `Name i j` and N lines `NameA i NameB j`.
+/// Checks a header `folds N`, then in each fold N lines `Name i j` and N lines `NameA i NameB j`.
 fn check_pairs(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut rows = lines(text);
     let (at, header) = rows.next().unwrap_or((1, ""));
@@ -143,7 +143,7 @@ fn check_pairs(text: &str, known: &Known, list: &str) -> Result<()> {
     Ok(())
 }
 
-/// A line `Name i j` or `NameA i NameB j`: both images must be there.
+/// Checks a line `Name i j` or `NameA i NameB j`: both images must exist.
 pub(super) fn check_pair(
     line: &str,
     known: &Known,
@@ -161,11 +161,11 @@ pub(super) fn check_pair(
     Ok(())
 }
 
-/// Two lines a pair, each an image.
+/// Checks two lines for each pair, each with an image.
 fn check_two_lines(text: &str, known: &Known, list: &str) -> Result<()> {
     let mut n = 0_usize;
     for (at, line) in lines(text) {
-        // A label may follow the path in some copies, as `evaluate` knows.
+        // In some copies a label follows the path, which `evaluate` accepts, too.
         let (path, _) = lists::image(line);
         known.need(&names::tidy(path), list, format_args!("line {at}"))?;
         n += 1;

@@ -64,7 +64,7 @@ fn add(
         let name = format!("{folder}/{path}");
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         let identity = format!("{prefix}{id}");
-        // Lists of several sizes share their images; each may number them in its own way.
+        // Lists of several sizes share images, and each list may number them differently.
         if let Some(before) = here.insert(name.clone(), identity.clone())
             && before != identity
         {

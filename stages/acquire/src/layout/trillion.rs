@@ -1,4 +1,4 @@
-//! Trillion-Pairs: one list of images with landmarks, whose order is that of the feature matrix.
+//! Trillion-Pairs: one list of images with landmarks, in the order of the feature matrix.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{Plan, Planned, Stems, Used, landmark_failure, lines, off};
 use crate::tree::Tree;
 
 const LIST: &str = "testdata_lmk.txt";
-/// Not of the set's makers, who keep the labels: `path role identity`.
+/// Not from the authors of the set, who do not publish the labels: `path role identity`.
 const LABELS: &str = "labels.tsv";
 
 pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
@@ -50,7 +50,7 @@ pub(super) fn plan(tree: &Tree, own_landmarks: bool) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Of each image, the identity; none for a distractor, whose identity is negative.
+/// The identity of each image; none for a distractor, whose identity is negative.
 fn labels(text: &str) -> Result<HashMap<String, Option<String>>> {
     let mut labels = HashMap::new();
     for (at, line) in lines(text) {

@@ -16,7 +16,7 @@ fn zip(path: &Path, files: &[(&str, &[u8])]) {
     zip.finish().unwrap();
 }
 
-/// A tar archive; names are written as they are, safe or not.
+/// A tar archive with unchanged names, safe or not.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in files {
@@ -103,7 +103,7 @@ fn pins_hold_for_files_and_folders_and_a_mismatch_shows_both_digests() {
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     run("me.jpg", json!({"sha256": abc})).unwrap();
     run("me.jpg", json!({"sha256": abc.to_uppercase()})).unwrap();
-    // printf '%s' '..' | sha256sum of the two lines that sha256sum prints for A/1.jpg and B/1.jpg
+    // printf '%s' '..' | sha256sum of the output of sha256sum for A/1.jpg and B/1.jpg
     let sums = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b  A/1.jpg\n\
                 d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35  B/1.jpg\n";
     use sha2::Digest;
@@ -149,7 +149,7 @@ fn entries_that_lead_out_are_refused() {
 }
 
 #[test]
-fn colons_in_names_and_folders_that_are_there_twice_do_no_harm() {
+fn colons_in_names_and_duplicate_folders_are_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let name = "set/Ann/2012-01-01 12:30:01.jpg";
     let path = dir.path().join("a.zip");
@@ -161,7 +161,7 @@ fn colons_in_names_and_folders_that_are_there_twice_do_no_harm() {
     zip.start_file(name, options).unwrap();
     zip.write_all(b"x").unwrap();
     zip.finish().unwrap();
-    // Another writer's archive: the folders have one name.
+    // As other programs write it, with duplicate folder entries.
     let bytes = std::fs::read(&path).unwrap();
     let mut twice = bytes.clone();
     for (from, to) in [(b"sex/", b"set/"), (b"Bnn/", b"Ann/")] {
@@ -180,7 +180,7 @@ fn colons_in_names_and_folders_that_are_there_twice_do_no_harm() {
 }
 
 #[test]
-fn links_twice_written_entries_and_damaged_archives_are_refused() {
+fn links_duplicate_entries_and_damaged_archives_are_refused() {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Symlink);
@@ -204,12 +204,12 @@ fn a_zip_with_two_entries_of_one_name_is_refused() {
         twice[at + 2] = b'1';
     }
     let text = try_unpack(&twice, 100).1.unwrap_err();
-    assert!(text.contains("`A/1.jpg` is there twice"), "{text}");
-    // Also with something before the archive, as in one that unpacks itself.
+    assert!(text.contains("`A/1.jpg` appears twice"), "{text}");
+    // The same after other data, as in a self-extracting archive.
     assert!(try_unpack(&bytes, 100).1.is_ok());
 }
 
-/// A zip archive whose one entry's name has these bytes instead of `NAME`.
+/// A zip archive whose only entry has these bytes in place of `NAME`.
 fn named(bytes: [u8; 4], utf8: bool) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("z.zip");
@@ -258,7 +258,7 @@ fn names_in_archives_are_read_by_their_encoding_or_refused_but_never_mangled() {
 }
 
 #[test]
-fn names_read_by_code_page_437_are_told() {
+fn names_decoded_with_code_page_437_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("z.zip"), named(*b"Jos\x82", false)).unwrap();
     let said = super::acquire_saying(
@@ -276,7 +276,7 @@ fn names_read_by_code_page_437_are_told() {
 
 #[test]
 fn an_archive_that_unfolds_without_end_is_stopped() {
-    // A tar whose one entry holds 8 MiB of zeros, compressed a thousand to one.
+    // A tar archive whose only entry has 8 MiB of zeros, compressed a thousand to one.
     let mut header = tar::Header::new_ustar();
     header.set_path("zeros.jpg").unwrap();
     header.set_size(8 << 20);

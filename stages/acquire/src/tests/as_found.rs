@@ -1,4 +1,4 @@
-//! Sets as they come out of people's hands: litter, other endings, other encodings, what is left out.
+//! Sets in the state in which users have them: files of file managers, other extensions, other encodings, skipped entries.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::{acquire, put, rows, warned};
 
 const TEN: &str = "38 51 73 52 56 71 41 92 70 91";
 
-/// What was said and what the data set says of itself.
+/// The warnings, and the notes of the data set.
 fn told(out: &Path, said: &[Reply]) -> (Vec<String>, Vec<String>) {
     let notes = Dataset::open(&out.join("dataset")).unwrap().info().notes.clone();
     (warned(said), notes.into_iter().filter(|(k, _)| k != "layout").map(|(_, v)| v).collect())
@@ -157,13 +157,13 @@ fn every_file_of_the_source_is_an_image_a_list_that_was_read_or_passed_over() {
     );
 }
 
-/// The list of what was not taken.
+/// The list of skipped entries.
 fn passed_over(out: &Path) -> String {
     std::fs::read_to_string(out.join("report/passed-over.csv")).unwrap()
 }
 
 #[test]
-fn everything_that_a_container_holds_beside_its_images_stands_in_a_list_however_much_it_is() {
+fn every_entry_of_a_container_that_is_no_image_is_listed() {
     let dir = tempfile::tempdir().unwrap();
     let (src, out) = (dir.path().join("src"), dir.path().join("out"));
     let others: Vec<String> = (0..30).map(|k| format!("a/note {k:02}, \"odd\".doc")).collect();
@@ -201,7 +201,7 @@ fn a_tree_that_is_not_identity_and_image_is_refused_and_names_the_way_out() {
     assert_eq!(nested[0], "VGG/test/n3/1.jpg|VGG|-|-");
     let text = says(&src, json!({"layout": "folders", "within": "VGG/train/n1"})).unwrap_err();
     assert!(text.contains("lies at the top") && text.contains("`within`"), "{text}");
-    // Folders of some persons may be deeper: that is told.
+    // Folders of some persons may be deeper, which is reported.
     put(dir.path(), &[("mixed/A/1.jpg", ""), ("mixed/B/album/1.jpg", "")]);
     let (found, warnings) = says(&dir.path().join("mixed"), json!({"layout": "folders"})).unwrap();
     assert_eq!(found[1], "B/album/1.jpg|B|-|-");
@@ -241,7 +241,7 @@ fn an_image_is_found_whatever_its_ending_and_called_as_the_list_calls_it() {
     let out = dir.path().join("mega-out");
     let said = super::acquire_saying(&src, None, &out, json!({"layout": "megaface"})).unwrap();
     assert_eq!(rows(&out), ["distractors/0/1.jpg|distractor:7|-|-", "facescrub/A/A_1.jpg|A|-|-"]);
-    assert_eq!(told(&out, &said).1, ["1 images are in no list and are left out"]);
+    assert_eq!(told(&out, &said).1, ["1 images are in no list and are skipped"]);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn lines_that_fit_no_image_are_counted_and_named() {
         notes[0].starts_with("12 of 15 lines of the landmark list fit no image: `C/0.jpg`, ")
             && notes[0].ends_with("`C/9.jpg`, ..")
     );
-    // A name that several images have is not guessed.
+    // A name that matches several images is an error.
     put(&src, &[("Jose\u{301} M/000007.jpg", "")]);
     let text = acquire(&src, Some(&list), &dir.path().join("o"), json!({"layout": "folders"}))
         .unwrap_err()

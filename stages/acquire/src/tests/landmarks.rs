@@ -1,4 +1,4 @@
-//! Lists of landmarks, and which line is whose.
+//! Lists of landmarks, and the assignment of lines to images.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn ten(shift: f32) -> String {
     [38.0, 51.0, 73.0, 52.0, 56.0, 71.0, 41.0, 92.0, 70.0, 91.0].map(|v| (v + shift).to_string()).join(" ")
 }
 
-/// By image, how far its points are shifted; then the warnings, and the notes but for the layout.
+/// The shift of the points of each image, the warnings, and the notes except the layout.
 #[derive(Debug)]
 struct Got {
     shifts: Vec<(String, Option<f32>)>,
@@ -52,7 +52,7 @@ fn a_line_of_a_file_that_was_passed_over_gives_its_neighbour_nothing() {
 }
 
 #[test]
-fn a_line_that_writes_the_name_as_it_is_goes_before_one_with_another_ending() {
+fn a_line_with_the_exact_name_precedes_one_with_another_extension() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), &[("Ann/1.jpg", ""), ("Ann/2.jpg", "")]);
     for swapped in [false, true] {
@@ -84,7 +84,7 @@ fn a_list_of_all_parts_of_a_set_gives_each_part_its_own_lines() {
     assert_eq!((of(&got, "1/1.jpg"), of(&got, "2/1.jpg")), (Some(1.0), Some(3.0)));
     let told = "1 images have their landmarks from lines of the landmark list that name another part";
     assert!(got.notes.iter().any(|n| n.contains(told) && n.contains("`test/2/1.jpg`")), "{got:?}");
-    // The source's own name is told but not written, as it is no part of what the result depends on.
+    // The name of the source is reported but not stored, since the result does not depend on it.
     let text = get(&set.join("train"), &list, json!({"layout": "folders"})).unwrap_err().to_string();
     assert!(text.contains("two different lines") && text.contains("`within`"), "{text}");
     let alone = list.lines().skip(1).collect::<Vec<_>>().join("\n");
@@ -106,7 +106,7 @@ fn images_without_landmarks_are_warned_of_and_noted() {
         "1 images have a line in the landmark list that says that no face was found",
     ];
     assert!(want.iter().all(|w| got.notes.iter().any(|n| n == w)), "{got:?}");
-    // Where none was to be had, there is nothing to be told.
+    // If no landmarks were available, there is no warning.
     let out = tempfile::tempdir().unwrap();
     let said = super::acquire_saying(dir.path(), None, out.path(), json!({"layout": "folders"})).unwrap();
     assert!(warned(&said).is_empty());
@@ -130,7 +130,7 @@ fn a_stray_image_above_the_folders_of_persons_does_not_make_one_person_of_all() 
 }
 
 #[test]
-fn a_second_folder_of_images_and_one_packed_twice_are_refused_with_a_way_out() {
+fn two_image_folders_and_a_doubly_packed_one_are_refused_with_advice() {
     let dir = tempfile::tempdir().unwrap();
     let pairs = ("pairs.txt", "1 1\nA 1 2\nA 2 B 1\n");
     let images = ["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"];

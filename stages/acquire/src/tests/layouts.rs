@@ -191,7 +191,7 @@ fn megaface_distractors_are_persons_of_their_own() {
 }
 
 #[test]
-fn trillion_pairs_takes_identities_from_the_labels_where_there_are_some() {
+fn trillion_pairs_takes_identities_from_the_labels_if_present() {
     let dir = tempfile::tempdir().unwrap();
     let src = dir.path().join("src");
     let ten = TEN.replace('\t', " ");
@@ -214,13 +214,13 @@ fn trillion_pairs_takes_identities_from_the_labels_where_there_are_some() {
 }
 
 #[test]
-fn a_source_of_another_layout_says_what_it_holds() {
+fn a_source_of_another_layout_is_refused_with_its_content() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), &[("src/inner/A/1.jpg", ""), ("src/readme", "")]);
     for layout in ["calfw", "cplfw", "agedb", "cfp", "rfw", "megaface", "trillion-pairs", "lfw", "sllfw"] {
         let text = acquire(&dir.path().join("src"), None, &dir.path().join("out"), json!({"layout": layout}));
         let text = text.unwrap_err().to_string();
-        // Where persons have folders, these are found one folder deeper.
+        // For layouts with folders of persons, they are found one folder deeper.
         let wanted = if matches!(layout, "lfw" | "sllfw") { "`within = \"inner\"`" } else { "inner, readme" };
         assert!(text.contains(wanted), "{layout}: {text}");
     }

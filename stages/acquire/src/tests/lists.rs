@@ -1,4 +1,4 @@
-//! Protocol lists that name one image in two ways, or leave images out.
+//! Protocol lists that name one image in two ways, or omit images.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn says(source: &Path, layout: &str) -> String {
 }
 
 #[test]
-fn one_image_under_two_endings_in_a_list_is_told_whichever_comes_first() {
+fn one_image_under_two_extensions_in_a_list_is_refused_in_either_order() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), &[("A/A_0001.png", ""), ("A/A_0002.png", ""), ("B/B_0001.png", "")]);
     let lines = ["A/A_0001.jpg\nA/A_0002.png\n", "A/A_0001.png\nB/B_0001.png\n"];
@@ -52,7 +52,7 @@ fn megafaces_entries_have_an_image_of_their_own_and_one_id() {
     let out = tempfile::tempdir().unwrap();
     let said = super::acquire_saying(dir.path(), None, out.path(), json!({"layout": "megaface"})).unwrap();
     assert_eq!(rows(out.path()).len(), 2);
-    assert_eq!(warned(&said), ["1 images are in no list and are left out"]);
+    assert_eq!(warned(&said), ["1 images are in no list and are skipped"]);
     put_lists(&probes(&["A/1.png", "A/1.jpg"]), one);
     let text = says(dir.path(), "megaface");
     assert!(text.contains("entry 2: `facescrub/A/1.jpg` is the file `facescrub/A/1.png`"), "{text}");
@@ -70,7 +70,7 @@ fn trillion_pairs_counts_the_files_that_are_in_no_list() {
     let out = tempfile::tempdir().unwrap();
     let parameters = json!({"layout": "trillion-pairs"});
     let said = super::acquire_saying(dir.path(), None, out.path(), parameters).unwrap();
-    assert!(warned(&said).contains(&"1 images are in no list and are left out".to_owned()));
+    assert!(warned(&said).contains(&"1 images are in no list and are skipped".to_owned()));
     put(dir.path(), &[("testdata_lmk.txt", &format!("f/b.png {ten}\nf/b.jpg {ten}\n"))]);
     assert!(says(dir.path(), "trillion-pairs").contains("and so is the entry `f/b.png`"));
     put(dir.path(), &[("testdata_lmk.txt", &format!("elfw/1/a.jpg {ten}\n"))]);

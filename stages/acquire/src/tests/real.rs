@@ -1,4 +1,4 @@
-//! With real photographs, where `LFS_DATA` names a folder that has them.
+//! Real photographs, if `LFS_DATA` names a folder that has them.
 
 use lfs_faces::dataset::{Dataset, known};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Comparing crops of 112 by 112 pixels with their mean.
+//! Compares crops of 112 by 112 pixels with their mean.
 
 use lfs_faces::image::Part;
 use rayon::prelude::*;
@@ -6,30 +6,30 @@ use rayon::prelude::*;
 use crate::template;
 
 const SIDE: usize = 112;
-/// A part of a crop that is compared, every second pixel of it.
+/// The part of a crop that is compared, at every second pixel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     top: usize,
     left: usize,
-    /// In pixels that are compared.
+    /// In compared pixels.
     height: usize,
     width: usize,
 }
 
-/// Around both eyes.
+/// The surroundings of both eyes.
 const EYES: Window = Window { top: 38, left: 22, height: 14, width: 34 };
 /// From the brows to the mouth.
 pub(super) const FACE: Window = Window { top: 30, left: 22, height: 30, width: 34 };
 
-/// How many sums are kept side by side.
+/// The number of parallel sums.
 const LANES: usize = 16;
-/// How far a crop is shifted.
+/// The maximum shift of a crop, in pixels.
 const REACH: i64 = 8;
 
-/// A crop's brightness, less its mean, over its standard deviation.
+/// The brightness of a crop, standardised.
 pub(super) struct Grey {
     values: Vec<f32>,
-    /// Every second row and column, from the first or the second on: `[row parity][column parity]`.
+    /// Every second row and column, starting with the first or the second: `[row parity][column parity]`.
     halves: [[Vec<f32>; 2]; 2],
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Wander {
 }
 
 impl Grey {
-    /// From a crop of 112 by 112 pixels.
+    /// Converts a crop of 112 by 112 pixels.
     pub(super) fn new(crop: &Part) -> Self {
         let sum = |p: &[u8; 4]| f32::from(p[0]) + 2.0 * f32::from(p[1]) + f32::from(p[2]);
         let mut values: Vec<f32> = crop.pixels.iter().map(sum).collect();
@@ -65,18 +65,18 @@ impl Grey {
         (0..window.height).map(move |row| &half[(y / 2 + row) * (SIDE / 2) + x / 2..][..window.width])
     }
 
-    /// What a window shows, shifted; standardised.
+    /// The content of a shifted window, standardised.
     fn part(&self, window: Window, dx: i64, dy: i64) -> Vec<f32> {
         let mut part: Vec<f32> = self.rows(window, dx, dy).flatten().copied().collect();
         standardise(&mut part);
         part
     }
 
-    /// How well that agrees with something standardised: correlation.
+    /// The correlation of a shifted window with standardised values.
     fn agreement(&self, window: Window, dx: i64, dy: i64, wanted: &[f32]) -> f64 {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function was compiled for. It adds the same numbers in the same order.
+            // SAFETY: the processor has the required instructions. The function sums the same numbers in the same order.
             #[allow(unsafe_code)]
             return unsafe { self.agreement_avx2(window, dx, dy, wanted) };
         }
@@ -105,7 +105,7 @@ impl Grey {
         let n = (window.height * window.width) as f64;
         let mean = total(sums) / n;
         let deviation = (total(squares) / n - mean * mean).max(0.0).sqrt().max(1e-6);
-        // The mean of the wanted part is zero.
+        // The mean of `wanted` is zero.
         total(products) / n / deviation
     }
 }
@@ -120,7 +120,7 @@ fn standardise(values: &mut [f32]) {
     }
 }
 
-/// Sums in order, so that the result does not depend on the number of threads.
+/// Sums in a fixed order, so that the result does not depend on the number of threads.
 fn mean(parts: &[Vec<f32>]) -> Vec<f32> {
     let mut mean = vec![0.0; parts.first().map_or(0, Vec::len)];
     for part in parts {
@@ -132,7 +132,7 @@ fn mean(parts: &[Vec<f32>]) -> Vec<f32> {
     mean
 }
 
-/// How far each crop is from agreeing with the others; the mean is taken again once, after the first shifts.
+/// The shift of each crop to the best agreement with the mean, which is computed again once after the first shifts.
 pub(super) fn wander(crops: &[Grey]) -> Vec<Wander> {
     let mut wanted = mean(&crops.iter().map(|c| c.part(EYES, 0, 0)).collect::<Vec<_>>());
     let mut best = Vec::new();
@@ -164,16 +164,16 @@ fn best_shift(crop: &Grey, wanted: &[f32]) -> (i64, i64, f64) {
     best
 }
 
-/// What most of the crops show around the eyes: the median of each pixel.
+/// The typical crop around the eyes: the median of each pixel.
 pub(super) struct Typical(Window, Vec<f32>);
 
 impl Typical {
-    /// None without crops.
+    /// None if there are no crops.
     pub(super) fn of(crops: &[Grey]) -> Option<Self> {
         Self::in_window(EYES, crops)
     }
 
-    /// The same for another part of the crops.
+    /// The same for another window.
     pub(super) fn in_window(window: Window, crops: &[Grey]) -> Option<Self> {
         let parts: Vec<_> = crops.iter().map(|c| c.part(window, 0, 0)).collect();
         let median = |k: usize| {
@@ -187,20 +187,20 @@ impl Typical {
         Some(Self(window, typical))
     }
 
-    /// How well a crop agrees with it: correlation.
+    /// The correlation of a crop with the typical one.
     pub(super) fn agreement(&self, crop: &Grey) -> f64 {
         crop.agreement(self.0, 0, 0, &self.1)
     }
 
-    /// The same where it agrees best, up to two pixels away.
+    /// The best correlation among shifts by up to two pixels.
     pub(super) fn best_agreement(&self, crop: &Grey) -> f64 {
         let shifts = [-2, 0, 2].into_iter().flat_map(|dy| [-2, 0, 2].map(|dx| (dx, dy)));
         shifts.map(|(dx, dy)| crop.agreement(self.0, dx, dy, &self.1)).fold(f64::MIN, f64::max)
     }
 }
 
-/// How much darker than its surroundings the mean crop is at both eyes, and the largest such figure when both are
-/// shifted together by up to 12 pixels.
+/// How much darker the mean crop is at both eyes than around them, and the largest such figure if both are shifted together by up
+/// to 12 pixels.
 pub(super) fn eyes(crops: &[Grey]) -> (f64, f64) {
     let mut mean = vec![0.0_f32; SIDE * SIDE];
     for crop in crops {

@@ -1,4 +1,4 @@
-//! Landmarks of which a part was made for another size.
+//! Detects that part of the landmarks were made for another size.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -9,14 +9,14 @@ use lfs_faces::image::{Area, Part, decode_part};
 use super::crops::{Grey, Typical};
 use super::{Sampled, cut};
 
-/// A crop that agrees less than this with what most show (correlation around the eyes) may show something else than a face.
+/// A crop with less agreement than this (correlation with the typical crop around the eyes) may be a non-face.
 const ODD: f64 = 0.4;
-/// A crop that agrees more than this shows eyes where they should be.
+/// A crop with more agreement than this has eyes in the right place.
 const EYES: f64 = 0.5;
-/// By how much a factor must better the agreement of a crop.
+/// The minimum improvement of the agreement by a factor.
 const GAIN: f64 = 0.3;
-/// The share of images that may fit at one other scale, and their number. With right landmarks 0 to 0.3 % do (LFW, CFP; at a quarter
-/// of the size, with noise of a tenth of the face), with one in seven of another scale 8 % and more.
+/// The share and the number of images that may fit at one other scale. With right landmarks 0 to 0.3 % do (LFW, CFP; at a quarter
+/// of the size, with noise of a tenth of the face); with one in seven at another scale, 8 % or more do.
 const SHARE: f64 = 0.03;
 const FEW: usize = 3;
 /// The factors are `STEP^k` for `k` of `2..=STEPS`, and their reciprocals: 0.39 to 0.89 and 1.12 to 2.54.
@@ -26,13 +26,13 @@ const STEPS: i32 = 16;
 /// Images whose landmarks fit at another scale.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Other {
-    /// What their landmarks have to be multiplied by, about.
+    /// The approximate factor by which their landmarks must be multiplied.
     pub factor: f64,
     /// Their names.
     pub images: Vec<String>,
 }
 
-/// The factor that puts most of the odd images' landmarks right, when these are more than a few.
+/// The factor that corrects the landmarks of most odd images, if these are more than a few.
 pub(super) fn other(dataset: &Dataset, sample: &[Sampled], crops: &[Grey]) -> Option<Other> {
     let typical = Typical::of(crops)?;
     let odd: Vec<(&Sampled, f64)> = sample
@@ -47,7 +47,7 @@ pub(super) fn other(dataset: &Dataset, sample: &[Sampled], crops: &[Grey]) -> Op
         let agreement = cut(picture, &points).map(|crop| typical.agreement(&crop));
         agreement.is_some_and(|now| now > EYES && now > before + GAIN)
     };
-    // For each odd image, which factors put it right.
+    // For each odd image, the factors that correct it.
     let found: Vec<Vec<bool>> = odd
         .par_iter()
         .map(|(s, before)| {

@@ -1,10 +1,10 @@
-//! What five points look like by their shape alone.
+//! Classifies five points by their shape alone.
 
 use lfs_faces::dataset::{Points, known};
 
-/// Whether five points are those of a head seen from the side, held upright by 60 degrees at least: eyes, nose and mouth follow each
-/// other from top to bottom, both eyes lie close together, and so do both corners of the mouth, and the nose lies to one side of both
-/// eyes. A frontal face that was squeezed has its nose between the eyes.
+/// Whether five points are those of a profile head, upright within 60 degrees: eyes, nose and mouth follow each other from top to
+/// bottom, both eyes are close together, and so are both mouth corners, and the nose lies to one side of both eyes. A frontal face
+/// that was squeezed has its nose between the eyes.
 pub(super) fn is_profile(points: &Points) -> bool {
     if known(points).count() < 5 {
         return false;
@@ -17,7 +17,7 @@ pub(super) fn is_profile(points: &Points) -> bool {
     if height <= 0.0 || axis[1] < 0.5 * height {
         return false;
     }
-    // Along the axis and across it, in parts of the distance from eyes to mouth.
+    // Along and across the axis, as fractions of the distance from eyes to mouth.
     let along =
         |k: usize| ((p[k][0] - eyes[0]) * axis[0] + (p[k][1] - eyes[1]) * axis[1]) / (height * height);
     let across =
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::template;
 
-    /// A head turned to the side, its nose standing out by 18 pixels.
+    /// A head turned to the side, with a nose 18 pixels deep.
     fn turned(degrees: f64) -> Points {
         let (sin, cos) = libm::sincos(degrees.to_radians());
         let depth = [0.0, 0.0, 18.0, 5.0, 5.0];
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_seen_from_the_side_are_told_from_what_is_no_head() {
+    fn profile_heads_are_distinguished_from_non_faces() {
         for degrees in [75.0, 80.0, 85.0, 90.0, -75.0, -90.0] {
             assert!(is_profile(&turned(degrees)), "{degrees}");
         }

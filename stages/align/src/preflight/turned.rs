@@ -1,8 +1,8 @@
-//! Landmarks of which a part is of another variant of the set, whose pictures were turned otherwise.
+//! Detects that part of the landmarks are of another variant of the set, whose pictures were turned differently.
 //!
-//! In a set whose faces were brought upright, landmarks that say that a head is turned are few. Where they are right, the picture shows
-//! it: the crop agrees better with those of others when it is turned by them. Where most of them are not, they are landmarks of
-//! pictures that were turned in another way.
+//! In a set whose faces were brought upright, few landmarks are turned. If they are right, the picture is turned, too: the crop
+//! agrees better with other crops when it is aligned by them. If most of them are not right, the landmarks are of pictures that
+//! were turned differently.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -16,36 +16,37 @@ use crate::template::Layout;
 use crate::transform::Similarity;
 use crate::warp::{needed, warp};
 
-// Angles are compared by their sines, which need no function whose last bits depend on the machine.
+// Angles are compared by their sines, which avoids functions whose last bits depend on the machine.
 
-/// How far angles of a set are spread (1.4826 times the median absolute deviation) in which faces were brought upright: 4 degrees. LFW's
-/// deep-funnelled pictures have 1.8, CFP's frontal ones 3.3, photographs as they were found 5 to 6.
+/// The maximum spread of angles (1.4826 times the median absolute deviation) in a set of upright faces: 4 degrees. LFW's
+/// deep-funnelled pictures have 1.8, CFP's frontal ones 3.3, unprocessed photographs 5 to 6.
 const UPRIGHT: f64 = 0.07;
-/// How many times as far an angle is from the median that says that a head is turned, but 2.5 degrees at least.
+/// A head counts as turned if its angle differs from the median by this multiple of the spread, and by at least 2.5 degrees.
 const FAR: f64 = 2.5;
 const LEAST: f64 = 0.0436;
-/// How many heads are looked at, and how few say nothing.
+/// The number of heads in the sample, and the minimum for a verdict.
 const SAMPLE: usize = 400;
 const ENOUGH: usize = 40;
-/// One in so many images, at least, must be turned: a few bad rows among very many are no other variant.
+/// At least one in so many images must be turned: a few bad rows among very many are no other variant.
 const PART: usize = 50;
-/// The share of them that may look as upright as the others. LFW's own landmarks, which have errors of a degree or two themselves, have
-/// 0.46, and so have those of MTCNN; CFP's 0.01. With a tenth of LFW's from before funnelling it is 0.65, with three tenths 0.80.
+/// The share of turned heads that may look as upright as the others. LFW's own landmarks, which have errors of a degree or two,
+/// have 0.46, and so have those of MTCNN; CFP's have 0.01. With a tenth of LFW's landmarks from before funnelling it is 0.65, with
+/// three tenths 0.80.
 const SHARE: f64 = 0.53;
 
-/// Heads that are turned by their landmarks.
+/// Heads with turned landmarks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Turned {
-    /// How many were looked at.
+    /// The number of examined heads.
     pub images: usize,
-    /// From how many degrees on, against the median of all.
+    /// The threshold in degrees, relative to the median of all.
     pub degrees: f64,
-    /// How many of them look as upright as the others.
+    /// The number of them that look as upright as the others.
     pub upright: usize,
 }
 
 impl Turned {
-    /// Whether too many look upright, beyond what chance explains (two standard errors).
+    /// Whether more heads look upright than chance explains (two standard errors).
     pub(super) fn too_many(&self) -> bool {
         let n = self.images as f64;
         let share = self.upright as f64 / n;
@@ -53,8 +54,8 @@ impl Turned {
     }
 }
 
-/// Looks at heads that are turned by their landmarks: rows of the data set with the sine of each one's angle. `crops` are those of a
-/// sample of all. None where faces were not brought upright, or too few are turned.
+/// Examines heads with turned landmarks. `sines`: rows of the data set with the sine of each angle; `crops`: those of a sample of
+/// all rows. None if faces were not brought upright, or too few are turned.
 pub(super) fn turned(dataset: &Dataset, sines: &[(u32, f32)], crops: &[Grey]) -> Option<Turned> {
     let middle = |mut values: Vec<f32>| {
         values.sort_by(f32::total_cmp);
@@ -79,7 +80,7 @@ pub(super) fn turned(dataset: &Dataset, sines: &[(u32, f32)], crops: &[Grey]) ->
         let face = dataset.face(all[k * all.len() / n] as usize);
         let points = face.points?;
         let fit = Similarity::fit(&points, &layout.points)?;
-        // As the others are turned.
+        // The same transform with the median angle.
         let upright = fit.turned_to(f64::from(median), nose)?;
         let both = needed(&fit, SIDE, SIDE)?.with(&needed(&upright, SIDE, SIDE)?);
         let picture = decode_part(face.image, &both).ok()?;
@@ -90,6 +91,6 @@ pub(super) fn turned(dataset: &Dataset, sines: &[(u32, f32)], crops: &[Grey]) ->
     };
     let looks: Vec<bool> = (0..n).into_par_iter().filter_map(looks_upright).collect();
     let upright = looks.iter().filter(|l| **l).count();
-    // Of small angles the sine is the angle.
+    // The sine of a small angle is about the angle.
     Some(Turned { images: looks.len(), degrees: far.to_degrees(), upright })
 }

@@ -1,18 +1,18 @@
-//! What a look says about the landmarks.
+//! Derives faults and doubts from the checks of a sample.
 
 use super::Look;
 
-/// Crops that agree less with their mean than this (correlation, median) have little in common.
+/// Crops with less agreement with their mean than this (median correlation) have little in common.
 const COMPARABLE: f64 = 0.45;
 /// The share of images whose landmarks may be off.
 const TAIL: f64 = 0.1;
-/// Landmarks that leave less than this part of what the mean position leaves are those of the images.
+/// Landmarks belong to the images if their wander is less than this fraction of that of the mean position.
 const BETTER: f64 = 0.8;
-/// How dark the places of eyes must be to be eyes, in standard deviations.
+/// The minimum darkness of eyes, in standard deviations.
 const EYES: f64 = 0.1;
 
 impl Look {
-    /// What is wrong, in one sentence, or nothing.
+    /// What is wrong, in one sentence, if anything.
     pub fn fault(&self, max_residual: f64, max_wander: f64) -> Option<String> {
         self.by_points(max_residual)
             .or_else(|| self.by_scale())
@@ -20,7 +20,7 @@ impl Look {
             .or_else(|| self.by_turned_heads())
     }
 
-    /// What cannot be said for sure, though nothing is known to be wrong.
+    /// A doubt, if the checks are inconclusive.
     pub fn doubt(&self) -> Option<String> {
         let (agreement, eyes) = (self.agreement?, self.eyes?);
         (agreement < COMPARABLE && eyes < 2.0 * EYES && !self.beats_mean_position()).then(|| {
@@ -32,14 +32,14 @@ impl Look {
         })
     }
 
-    /// Images whose points do not have the shape of faces, and those of them that are heads seen from the side.
+    /// The number of images whose points do not have the shape of faces, and the number of profile heads among the outliers.
     pub fn far_off(&self, max_residual: f64) -> (usize, usize) {
         let off = || self.residuals.iter().filter(|r| r.0 > max_residual);
         let profiles = off().filter(|r| r.1).count();
         (off().count() - profiles, profiles)
     }
 
-    /// What the points say, and the pictures' sizes.
+    /// Faults in the points and in the sizes of the pictures.
     fn by_points(&self, max_residual: f64) -> Option<String> {
         let (off, profiles) = self.far_off(max_residual);
         let others = self.residuals.len() - profiles;
@@ -95,7 +95,7 @@ impl Look {
         })
     }
 
-    /// What is right at another scale; where most crops show no eyes, another scale explains nothing.
+    /// Landmarks that fit at another scale; if most crops show no eyes, another scale explains nothing.
     fn by_scale(&self) -> Option<String> {
         let other = self.other_scale.as_ref().filter(|_| self.eyes.is_some_and(|eyes| eyes > 2.0 * EYES))?;
         let some: Vec<String> = other.images.iter().take(3).map(|n| format!("`{n}`")).collect();
@@ -109,7 +109,7 @@ impl Look {
         ))
     }
 
-    /// Landmarks that say of upright heads that they are turned.
+    /// Landmarks that are turned although the heads are upright.
     fn by_turned_heads(&self) -> Option<String> {
         let heads = self.turned_heads.as_ref().filter(|heads| heads.too_many())?;
         Some(format!(
@@ -120,7 +120,7 @@ impl Look {
         ))
     }
 
-    /// What crops of a sample say.
+    /// Faults in the crops of a sample.
     fn by_crops(&self, max_wander: f64) -> Option<String> {
         let (wander, mean, agreement) = (self.wander?, self.wander_of_mean_position?, self.agreement?);
         let (eyes, best) = (self.eyes?, self.eyes_elsewhere?);
@@ -133,8 +133,8 @@ impl Look {
                 self.images
             ));
         }
-        // Landmarks that find the same place in each image are off by an amount in the crop, or not at all; the darkest place nearby
-        // may then be hair.
+        // Landmarks that mark the same place in each image have a constant offset, if any; then the darkest place nearby may be
+        // hair.
         let elsewhere = if self.beats_mean_position() {
             best > 0.5 && eyes < 0.2 * best
         } else {
@@ -166,7 +166,7 @@ impl Look {
     }
 }
 
-/// Whether so many are more than a few that are off; one alone is never.
+/// Whether there are too many outliers; a single one is never too many, unless there are fewer than three images.
 fn too_many(off: usize, of: usize) -> bool {
     off as f64 > TAIL * of as f64 && (off > 1 || of < 3)
 }

@@ -1,4 +1,4 @@
-//! Against OpenCV's `warpAffine`, where `LFS_PYTHON` names a Python that has it.
+//! Comparison with OpenCV's `warpAffine`, if `LFS_PYTHON` names a Python that has it.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -23,7 +23,7 @@ for line in open(sys.argv[1] + '/cases.txt'):
     open(f'{sys.argv[1]}/{name}.raw', 'wb').write(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB).tobytes())
 ";
 
-/// A picture with sharp edges and noise, where a wrong weight shows most.
+/// A picture with sharp edges and noise, in which wrong weights are most visible.
 fn made(width: u32, height: u32, mut state: u32) -> Pixels {
     let mut rgb = Vec::new();
     for y in 0..height {

@@ -1,4 +1,4 @@
-//! With real photographs, where `LFS_DATA` names a folder that has them.
+//! Real photographs, if `LFS_DATA` names a folder that has them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn write(folder: &Path, faces: impl IntoIterator<Item = (String, Vec<u8>, Points
     writer.finish(Info { identities: vec!["all".to_owned()], ..Info::default() }).unwrap();
 }
 
-/// Every seventh photograph of LFW with the landmarks of a list, changed.
+/// Every seventh photograph of LFW with modified landmarks of a list.
 fn lfw(folder: &Path, landmarks: &Path, change: impl FnMut(&mut Points)) -> Option<()> {
     some_of_lfw(folder, landmarks, 7, change)
 }
@@ -79,7 +79,7 @@ fn landmarks_of_which_a_part_is_of_another_variant_are_refused_and_their_own_are
     let text = std::fs::read_to_string(&before).unwrap();
     let before: HashMap<String, Points> = list::read(&text).unwrap().into_iter().collect();
     let names = list::read(&std::fs::read_to_string(&own).unwrap()).unwrap();
-    // One line in ten, and three in ten; and noise of a pixel and a half, which is no other variant.
+    // None, one in ten, and three in ten lines are wrong; also noise of a pixel and a half, which is no other variant.
     for (name, wrong, noise) in
         [("own", 0, 0.0), ("noisy", 0, 1.5), ("a tenth", 1, 0.0), ("three tenths", 3, 0.0)]
     {
@@ -125,7 +125,7 @@ fn landmarks_that_are_all_off_by_the_same_amount_are_refused() {
 }
 
 #[test]
-fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
+fn landmarks_of_non_faces_are_refused_and_distinguished_from_those_of_faces() {
     let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };
     let dir = tempfile::tempdir().unwrap();
     type Change = fn([f32; 2]) -> [f32; 2];
@@ -155,7 +155,7 @@ fn landmarks_that_show_no_faces_are_refused_and_told_from_those_that_do() {
     }
 }
 
-/// No median tells, nor does a mean.
+/// Neither a median nor a mean reveals it.
 #[test]
 fn landmarks_of_which_a_part_was_made_for_another_size_are_refused_with_the_factor() {
     let Some(list) = lfs_testing::data("lfw-subset/landmarks.tsv") else { return };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Align, template};
 
-/// Runs the stage on a data set; its outputs stand in `out/dataset` and `out/report`.
+/// Runs the stage on a data set; its outputs are `out/dataset` and `out/report`.
 pub(super) fn align(
     dataset: &Path,
     out: &Path,
@@ -18,7 +18,7 @@ pub(super) fn align(
     align_after(None, dataset, out, parameters, threads)
 }
 
-/// The same, with the earlier result that stands in a folder.
+/// The same, with an earlier result in a folder.
 fn align_after(
     earlier: Option<&Path>,
     dataset: &Path,
@@ -45,7 +45,7 @@ fn align_after(
     run_in_place(&Align, &job)
 }
 
-/// A picture whose pixels say where they are.
+/// A picture whose pixels encode their position.
 fn picture() -> Pixels {
     let rgb = (0..150_u32).flat_map(|y| (0..160_u32).flat_map(move |x| [x as u8, y as u8, 40])).collect();
     Pixels { width: 160, height: 150, rgb }
@@ -93,7 +93,7 @@ fn crops_show_the_place_that_the_landmarks_mark_at_any_size() {
 }
 
 #[test]
-fn templates_put_the_points_where_they_say_and_the_data_set_says_so() {
+fn crops_have_the_points_of_the_template_and_the_data_set_names_it() {
     let dir = tempfile::tempdir().unwrap();
     write(&dir.path().join("in"), &[face(0, Some(shifted(20.0)))]);
     for (name, width, height, nose) in [
@@ -110,7 +110,7 @@ fn templates_put_the_points_where_they_say_and_the_data_set_says_so() {
         assert_eq!((crop.width, crop.height), (width, height));
         let found = set.face(0).points.unwrap()[2].map(f64::from);
         assert!((found[0] - nose[0]).abs() < 0.01 && (found[1] - nose[1]).abs() < 0.01, "{name}: {found:?}");
-        // The picture says where its pixels are: the nose shows the place that was marked.
+        // Pixels encode their position: the crop's nose shows the marked position.
         let at = (nose[1].round() as u32 * width + nose[0].round() as u32) as usize * 3;
         assert!(
             (f64::from(crop.rgb[at]) - 76.0).abs() < 3.0 && (f64::from(crop.rgb[at + 1]) - 92.0).abs() < 3.0
@@ -167,7 +167,7 @@ fn told(out: &Path, said: &[Reply]) -> (Vec<String>, Value) {
 }
 
 #[test]
-fn points_within_a_few_pixels_are_no_face_whatever_their_shape() {
+fn points_within_a_few_pixels_are_refused_for_any_shape() {
     let dir = tempfile::tempdir().unwrap();
     for (name, scale, shift) in [("fractions", 1.0 / 112.0, 0.0), ("small", 0.05, 60.0), ("far", 1.0, 400.0)]
     {
@@ -257,10 +257,10 @@ fn heads_seen_from_the_side_are_counted_and_do_not_refuse_a_set() {
 }
 
 #[test]
-fn a_photograph_on_its_side_is_cropped_as_it_is_seen() {
+fn a_photograph_stored_on_its_side_is_cropped_upright() {
     let dir = tempfile::tempdir().unwrap();
     let seen = face(0, Some(shifted(20.0)));
-    // The same picture stored on its side, and the tag that says so.
+    // The same picture stored on its side, with the EXIF tag for this orientation.
     let upright = picture();
     let mut rgb = Vec::new();
     for y in 0..160_u32 {
@@ -306,7 +306,7 @@ fn the_number_of_threads_changes_no_byte() {
     }
 }
 
-/// A head with eyes and a mouth on a mottled ground, at a place of its own.
+/// A head with eyes and a mouth on a mottled background; its position depends on `k`.
 fn drawn(k: usize) -> (Pixels, Points) {
     let (x0, y0) = (30.0 + (k * 37 % 60) as f32, 30.0 + (k * 53 % 50) as f32);
     let points = template::POINTS.map(|p| [p[0] as f32 + x0, p[1] as f32 + y0]);
@@ -373,7 +373,7 @@ fn landmarks_of_which_a_few_were_made_for_another_size_are_refused_with_the_fact
     }
 }
 
-/// What the stage said of rows that it took over.
+/// The stage's note on reused rows.
 fn taken_over(said: &[Reply]) -> Option<String> {
     said.iter().find_map(|r| match r {
         Reply::Note { text } if text.contains("taken over") => Some(text.clone()),
@@ -405,7 +405,7 @@ fn images_that_did_not_change_are_taken_over_and_every_byte_is_as_without() {
     let (done, said) = align(&at("one"), &at("first"), parameters.clone(), 2);
     done.unwrap();
     assert_eq!(taken_over(&said), None);
-    // One goes, one comes, one has other landmarks, one another picture, and one stands elsewhere.
+    // One image is removed, one added, one has other landmarks, one another picture, and one another position.
     faces.remove(3);
     faces.insert(11, face(90, Some(shifted(19.0))));
     faces[5].points = Some(shifted(5.125));

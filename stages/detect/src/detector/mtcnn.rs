@@ -1,10 +1,10 @@
 //! MTCNN: three networks in cascade (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
 //! Networks").
 //!
-//! The first looks at every place of a pyramid of smaller and smaller pictures and proposes boxes; the second judges each box at
-//! 24 x 24 pixels and moves it; the third does so at 48 x 48 and gives five points. Between them the boxes that overlap better
-//! ones go. Rounding, bounds and the order of everything are those of the Python package facenet-pytorch 2.6.0, and so are the
-//! faces, within the last bits of the arithmetic.
+//! The first network scans a pyramid of scaled pictures and proposes boxes; the second scores each box at 24 x 24 pixels and moves
+//! it; the third does so at 48 x 48 and gives five points. Non-maximum suppression follows each network. Rounding, bounds and all
+//! orders are those of the Python package facenet-pytorch 2.6.0, and so are the detected faces, within the last bits of the
+//! arithmetic.
 
 mod nets;
 
@@ -20,14 +20,14 @@ use crate::boxes::{Overlap, moved, square, suppressed};
 use crate::options::Options;
 use nets::{Net, ONET, PNET, RNET};
 
-/// The side of what the first network sees at a place, and how far places are apart.
+/// The receptive field of the first network, and its stride.
 const FIELD: usize = 12;
 const STRIDE: usize = 2;
-/// Pictures of the pyramid are looked at in bands of so many pixels at most: what one takes of memory.
+/// Scaled pictures are processed in bands of at most this many pixels, which bounds the memory.
 const BAND: usize = 1 << 18;
-/// How the boxes of the first two networks overlap.
+/// The overlap measure for the first two networks.
 const UNION: Overlap = Overlap::Union { whole_pixels: false };
-/// How many boxes are judged at a time.
+/// The number of boxes in a batch.
 const BATCH: usize = 128;
 
 /// The three networks.
@@ -36,13 +36,13 @@ pub struct Mtcnn {
     refine: Net,
     output: Net,
     device: tch::Device,
-    /// Of each network.
+    /// The minimum score of each network.
     least: [f32; 3],
     min_face: f64,
     factor: f64,
 }
 
-/// A box of the first network.
+/// A box that the first network proposes.
 struct Proposal {
     place: Box4,
     score: f32,
@@ -53,7 +53,7 @@ impl Mtcnn {
     /// Reads the weights.
     ///
     /// # Errors
-    /// When a file is missing or does not hold the tensors of its network.
+    /// If a file is missing or does not have the tensors of its network.
     pub fn open(options: &Options, model: &Path, device: tch::Device) -> Result<Self> {
         Ok(Self {
             propose: PNET.open(model, device)?,
@@ -66,7 +66,7 @@ impl Mtcnn {
         })
     }
 
-    /// How much smaller the pictures of the pyramid are.
+    /// The scales of the pyramid.
     fn scales(&self, picture: &Pixels) -> Vec<f64> {
         let first = FIELD as f64 / self.min_face;
         let mut side = f64::from(picture.width.min(picture.height)) * first;
@@ -85,7 +85,7 @@ impl Mtcnn {
         let side = |n: u32| (f64::from(n) * scale + 1.0) as usize;
         let (width, height) = (side(picture.width), side(picture.height));
         let mut out = Vec::new();
-        // A picture of `n` pixels has so many places: the middle layer rounds up.
+        // The number of output positions for `n` pixels: the pooling layer rounds up.
         let places = |n: usize| ((n - 2).div_ceil(2) + 1).saturating_sub(FIELD / 2 - 1);
         let (rows, columns) = (places(height), places(width));
         let band = (BAND / width / STRIDE).saturating_sub(FIELD / STRIDE).max(FIELD);
@@ -115,7 +115,7 @@ impl Mtcnn {
         Ok(out)
     }
 
-    /// What a network says of each box that lies in the picture.
+    /// The output of a network for each box that intersects the picture.
     fn judged(
         &self,
         net: &Net,
@@ -125,7 +125,7 @@ impl Mtcnn {
     ) -> Result<Vec<(Box4, Vec<f32>)>> {
         let mut inside = Vec::new();
         for b in boxes {
-            // Coordinates of boxes begin at 1.
+            // Coordinates of boxes start at 1.
             let [left, top, right, bottom] = b.map(|c| c as i64);
             inside.extend(
                 Part::within(picture, [left.saturating_sub(1), top.saturating_sub(1), right, bottom])
@@ -204,8 +204,8 @@ fn picked(proposals: Vec<Proposal>, places: Vec<usize>) -> Vec<Proposal> {
     places.into_iter().filter_map(|i| all.get_mut(i)?.take()).collect()
 }
 
-/// The second of two logits as a probability, in the steps of single precision that libtorch takes: which of many near 1 are
-/// equal decides between boxes. The exponential is rounded from double precision, so that it is the same everywhere.
+/// Softmax of two logits, with the single-precision steps of libtorch: the choice between boxes depends on which scores near 1 are
+/// equal. The exponential is rounded from double precision, so that it is the same on every machine.
 fn probability(no: f32, yes: f32) -> f32 {
     let most = no.max(yes);
     let [no, yes] = [no, yes].map(|logit| libm::exp(f64::from(logit - most)) as f32);

@@ -1,7 +1,7 @@
-//! Detectors of one network that looks at the whole picture once, in the ONNX format.
+//! Single-stage detectors in the ONNX format.
 //!
-//! The picture is scaled so that its longer side has the number of pixels that the parameters tell, and is filled up with black at
-//! the right and below to whole cells of the coarsest map. What the outputs mean is a file each.
+//! The picture is scaled so that its longer side has the number of pixels in the parameters, and is padded with black at the right
+//! and below to whole cells of the coarsest feature map. Each detector has a file that interprets the outputs.
 
 mod centerface;
 mod scrfd;
@@ -22,33 +22,33 @@ use super::{Detector, Found, torch, weights};
 use crate::boxes::suppressed;
 use crate::options::Options;
 
-/// Sides of what the network sees are multiples of this.
+/// The sides of the network's input are multiples of this.
 const CELL: usize = 32;
 
-/// The faces with at least some score of all outputs, in pixels of what the network sees, `width` by `height` of them.
+/// Extracts the faces with at least the score `least` from all outputs, in pixels of the network's input of the given size.
 type Faces = fn(&[Map], size: [usize; 2], least: f32) -> Result<Vec<Found>>;
 
-/// What the outputs of a network mean.
+/// The input and output format of a network.
 pub(super) struct Layout {
     /// A pixel `v` becomes `(v - mean) * factor`.
     mean: f32,
     factor: f32,
-    /// Checks the outputs that the file tells.
+    /// Checks the outputs that the file declares.
     check: fn(&Model) -> Result<()>,
     faces: Faces,
-    /// Of boxes that overlap by more than this, of what either covers, the better one stays.
+    /// The threshold of non-maximum suppression (intersection over union).
     overlap: f64,
-    /// Their sides count one pixel more than their difference.
+    /// Whether widths and heights are inclusive in that.
     whole_pixels: bool,
 }
 
-/// An output on the processor.
+/// An output in the memory of the processor.
 struct Map {
     shape: Vec<usize>,
     values: Vec<f32>,
 }
 
-/// A network, and what its outputs mean.
+/// A network with its format.
 pub struct Single {
     model: Model,
     layout: &'static Layout,
@@ -62,7 +62,7 @@ impl Single {
     /// Reads the network.
     ///
     /// # Errors
-    /// When there is none, it cannot be read, or its outputs are another detector's.
+    /// If there is none, it cannot be read, or its outputs are another detector's.
     pub(super) fn open(
         options: &Options,
         layout: &'static Layout,
@@ -92,7 +92,7 @@ impl Single {
         })
     }
 
-    /// Planes of red, green and blue of the scaled picture, and their size.
+    /// Planes of red, green and blue of the scaled and padded picture, and their size.
     fn seen(&self, picture: &Pixels, scale: f64) -> Result<(Vec<f32>, [usize; 2])> {
         let side = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
         let (width, height) = (side(picture.width), side(picture.height));
@@ -150,11 +150,11 @@ impl Detector for Single {
     }
 }
 
-/// Gives the same bytes on every processor.
+/// A resizer that gives the same bytes on every processor.
 #[allow(unsafe_code)]
 fn plain_resizer() -> Resizer {
     let mut resizer = Resizer::new();
-    // SAFETY: no extension of the instruction set is asked for.
+    // SAFETY: no instruction set extension is enabled.
     unsafe { resizer.set_cpu_extensions(CpuExtensions::None) };
     resizer
 }

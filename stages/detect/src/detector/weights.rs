@@ -1,14 +1,14 @@
-//! Where the files of weights lie in what was given.
+//! Finds files of weights in the input.
 
 use std::path::{Path, PathBuf};
 
 use lfs_stage::{Failure, Result};
 use walkdir::WalkDir;
 
-/// The one file that is called so, at any depth of a folder.
+/// The only file with this name, at any depth of a folder.
 ///
 /// # Errors
-/// When there is none, or there are several.
+/// If there is none or more than one.
 pub(super) fn named(model: &Path, name: &str, help: &str) -> Result<PathBuf> {
     let found = files(model, &format!("`{name}`"), |path| path.file_name().is_some_and(|n| n == name))?;
     match found.as_slice() {
@@ -28,10 +28,10 @@ pub(super) fn named(model: &Path, name: &str, help: &str) -> Result<PathBuf> {
     }
 }
 
-/// The file itself, or the one file with this ending, at any depth of a folder.
+/// The file itself, or the only file with this extension, at any depth of a folder.
 ///
 /// # Errors
-/// When there is none, or there are several.
+/// If there is none or more than one.
 pub(super) fn ending(model: &Path, ending: &str) -> Result<PathBuf> {
     if model.is_file() {
         return Ok(model.to_owned());
@@ -48,7 +48,7 @@ pub(super) fn ending(model: &Path, ending: &str) -> Result<PathBuf> {
     }
 }
 
-/// The files at any depth of a folder that are wanted, in the order of their names.
+/// The wanted files at any depth of a folder, sorted by name.
 fn files(folder: &Path, what: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {

@@ -1,11 +1,10 @@
-//! Python's pickles of protocol 2, as far as PyTorch's state dicts need them, by a machine that executes nothing.
-//!
-//! Values live in one list and name each other by their places in it: what a pickle can take of memory is in proportion to its
-//! length, and no nesting, however deep, is followed.
+//! A reader of Python pickles of protocol 2, limited to what PyTorch's state dicts need. It executes no code.
+//! Values are stored in one list and refer to each other by index, so that the memory is proportional to the length of the pickle,
+//! and nesting needs no recursion.
 
 use std::collections::BTreeMap;
 
-/// The place of a value.
+/// The index of a value.
 pub(super) type Id = usize;
 
 /// A value.
@@ -14,14 +13,14 @@ pub(super) enum Item {
     Nothing,
     Bool(bool),
     Int(i64),
-    /// An integer of another length than eight bytes has, little-endian.
+    /// An integer of more than eight bytes, little-endian.
     Long(Vec<u8>),
     Text(String),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Known(Known),
-    /// Numbers that lie elsewhere in the file.
+    /// Elements that are stored elsewhere in the file.
     Storage {
         key: Id,
         count: Id,
@@ -34,7 +33,7 @@ pub(super) enum Item {
     },
 }
 
-/// The names of Python that a state dict may use.
+/// The Python names that a state dict may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Known {
     OrderedDict,
@@ -50,19 +49,19 @@ const KNOWN: [(&str, &str, Known); 4] = [
     ("torch", "FloatStorage", Known::Floats),
 ];
 
-/// What a pickle holds.
+/// The content of a pickle.
 #[derive(Debug)]
 pub(super) struct Pickle {
     items: Vec<Item>,
     root: Id,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) length: usize,
 }
 
 type Read<T> = Result<T, String>;
 
 impl Pickle {
-    /// Reads the pickle at the beginning of some bytes.
+    /// Reads the pickle at the start of a byte string.
     pub(super) fn read(bytes: &[u8]) -> Read<Self> {
         let mut machine = Machine {
             bytes,
@@ -80,12 +79,12 @@ impl Pickle {
         }
     }
 
-    /// A value by its place.
+    /// The value at an index.
     pub(super) fn get(&self, id: Id) -> &Item {
         self.items.get(id).unwrap_or(&Item::Nothing)
     }
 
-    /// The value that it stands for.
+    /// The value that the pickle represents.
     pub(super) fn root(&self) -> &Item {
         self.get(self.root)
     }
@@ -96,7 +95,7 @@ impl Pickle {
         parts.iter().map(|part| self.size(*part)).collect()
     }
 
-    /// A number that is not negative.
+    /// A non-negative integer.
     pub(super) fn size(&self, id: Id) -> Option<usize> {
         match self.get(id) {
             Item::Int(n) => usize::try_from(*n).ok(),
@@ -110,13 +109,13 @@ struct Machine<'a> {
     at: usize,
     items: Vec<Item>,
     stack: Vec<Id>,
-    /// How high the stack was at each mark.
+    /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Id>,
 }
 
 impl<'a> Machine<'a> {
-    /// Obeys one instruction; gives the root at the last one.
+    /// Executes one instruction; returns the root at the last one.
     fn step(&mut self) -> Read<Option<Id>> {
         match self.byte()? {
             0x80 => match self.byte()? {
@@ -209,7 +208,7 @@ impl<'a> Machine<'a> {
                 let made = self.made(callee, arguments)?;
                 self.push(made);
             }
-            // What is put on an object beside its items: versions of layers, which change no number.
+            // The state of an object beside its items: versions of layers, which do not affect elements.
             b'b' => {
                 self.pop()?;
             }
@@ -223,7 +222,7 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    /// What a call would have given.
+    /// The result of a call.
     fn made(&self, callee: Id, arguments: Id) -> Read<Item> {
         let Some(Item::Tuple(arguments)) = self.items.get(arguments) else {
             return Err("a call has no arguments".to_owned());
@@ -241,7 +240,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `("storage", torch.FloatStorage, key, where it was, count)`, and in the older form `None` behind it.
+    /// `("storage", torch.FloatStorage, key, location, count)`, followed by `None` in the older form.
     fn storage(&self, id: Id) -> Option<Item> {
         let Item::Tuple(parts) = self.items.get(id)? else { return None };
         let [word, kind, key, _, count, rest @ ..] = parts.as_slice() else { return None };
@@ -256,7 +255,7 @@ impl<'a> Machine<'a> {
         self.items.push(item);
     }
 
-    /// How much of the stack lies below the last mark.
+    /// The height of the stack at the last mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -334,7 +333,7 @@ impl<'a> Machine<'a> {
 const ENDS: &str = "it ends too early";
 const EMPTY: &str = "its stack is empty";
 
-/// An integer of two's complement.
+/// Parses a two's complement integer.
 fn integer(digits: &[u8]) -> Item {
     if digits.len() > 8 {
         return Item::Long(digits.to_vec());

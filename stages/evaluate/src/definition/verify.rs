@@ -59,7 +59,7 @@ impl Verified {
 pub fn verify(rule: &Rule, trials: &Trials) -> Result<Verified> {
     if let Some(i) = trials.scores.iter().position(|s| !s.is_finite()) {
         return Err(Failure::new(format!("the score of pair {i} is {}, not a number", trials.scores[i]))
-            .help("look at the embeddings of its two images"));
+            .help("check the embeddings of its two images"));
     }
     let count = trials.fold.iter().max().map_or(0, |f| *f + 1);
     if count < 2 {

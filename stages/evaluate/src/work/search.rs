@@ -186,7 +186,7 @@ impl Desk<'_> {
 
 fn no_mates(why: &str) -> Failure {
     Failure::new(format!("there is no mate pair: {why}"))
-        .help("look at the overlap and clean reports of this test set")
+        .help("check the overlap and clean reports of this test set")
 }
 
 /// The hits of each person's probes, for the bootstrap.

@@ -1,4 +1,4 @@
-//! What the hub is asked before files come: the commit, the licence, the list of files.
+//! Metadata from the hub: the commit, the licence, the list of files.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::run::Job;
 use crate::secret::Secret;
 use crate::source::{HubAddress, RepoKind};
 
-/// No commit with more files is read.
+/// The maximum number of files of a commit.
 const MOST_FILES: usize = 5_000_000;
 
 /// A file of a commit.
@@ -29,7 +29,7 @@ pub(super) struct Entry {
     pub pin: Pin,
 }
 
-/// The same as the hub writes it.
+/// The same in the hub's JSON.
 #[derive(Clone, Serialize, Deserialize)]
 struct Row {
     #[serde(rename = "type", default)]
@@ -71,14 +71,14 @@ impl From<Entry> for Row {
     }
 }
 
-/// What a commit holds.
+/// The content of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Listing {
     pub stated: Stated,
     pub files: Vec<Entry>,
 }
 
-/// The hub, and who asks it.
+/// The hub, and how to access it.
 pub(super) struct Hub {
     pub endpoint: Url,
     pub secret: Option<Secret>,
@@ -86,7 +86,7 @@ pub(super) struct Hub {
     client: Arc<Client>,
 }
 
-/// How the crate of the hub's makers calls a repository.
+/// The repository in the types of the `hf-hub` crate.
 pub(super) fn repo(address: &HubAddress) -> Repo {
     let kind = match address.kind {
         RepoKind::Model => RepoType::Model,
@@ -105,12 +105,12 @@ impl Hub {
         Ok(Self { secret: token.or(of_endpoint), endpoint, offline, client })
     }
 
-    /// The page of a repository, for people.
+    /// The address of a repository's page, for the user.
     pub fn page(&self, address: &HubAddress) -> String {
         format!("{}{}", self.endpoint, address.page())
     }
 
-    /// For messages about refusals.
+    /// The context of a request, for messages about refusals.
     pub fn asked(&self, address: &HubAddress, file: Option<&str>) -> Asked {
         Asked {
             endpoint: self.endpoint.to_string(),
@@ -151,12 +151,12 @@ impl Hub {
         Ok((sha, Stated::of(&info)))
     }
 
-    /// The commit that a branch or tag is.
+    /// The commit that a branch or tag names.
     pub async fn commit(&self, address: &HubAddress, revision: &str) -> Result<String> {
         self.info(address, revision).await.map(|(commit, _)| commit)
     }
 
-    /// What the commit holds, at the address's path.
+    /// The content of the commit, at the address's path.
     pub async fn listing(&self, address: &HubAddress, commit: &str) -> Result<Listing> {
         let (sha, stated) = self.info(address, commit).await?;
         if sha != commit {
@@ -202,7 +202,7 @@ impl Hub {
             }
             let next = seen.last().and_then(|(at, headers)| next(at, headers));
             match next {
-                // A page without files that leads to another could lead on for ever.
+                // A page without files that links to another could continue forever.
                 Some(next) if !nothing && next != url => url = next,
                 _ => return Ok(files),
             }
@@ -210,7 +210,7 @@ impl Hub {
     }
 }
 
-/// Whether the digest of a row is one.
+/// Checks that the digest of a row is valid.
 fn checked(row: Row) -> Result<Entry> {
     let entry = Entry::from(row);
     match Pin::of_tag(entry.pin.text()) {
@@ -223,7 +223,7 @@ fn checked(row: Row) -> Result<Entry> {
     }
 }
 
-/// Adds parts to the path of an address.
+/// Appends segments to the path of an address.
 fn extended<'a>(base: &Url, parts: impl Iterator<Item = &'a str>) -> Result<Url> {
     let mut url = base.clone();
     match url.path_segments_mut() {
@@ -237,7 +237,7 @@ fn extended<'a>(base: &Url, parts: impl Iterator<Item = &'a str>) -> Result<Url>
     Ok(url)
 }
 
-/// `Link: <URL>; rel="next"`.
+/// Parses `Link: <URL>; rel="next"`.
 fn next(at: &Url, headers: &HeaderMap) -> Option<Url> {
     let links = headers.get(LINK)?.to_str().ok()?;
     links.split(',').find_map(|link| {

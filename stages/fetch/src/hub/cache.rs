@@ -1,5 +1,5 @@
-//! The cache on the disk that Python's `huggingface_hub` has, too: `blobs/`, named by digest, and `snapshots/COMMIT/`, links to
-//! them. What one has brought the other does not bring again.
+//! The on-disk cache of Python's `huggingface_hub`: `blobs/`, named by digest, and `snapshots/COMMIT/` with links to them. Neither
+//! program fetches again what the other has cached.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::downloads::{Lock, moved};
 use crate::settings::Settings;
 use crate::source::HubAddress;
 
-/// What is there of a file.
+/// The cached state of a file.
 pub(super) struct Held {
-    /// Where its bytes are, with their SHA-256 digest.
+    /// The path of its bytes, with their SHA-256 digest.
     pub file: Option<(PathBuf, String)>,
-    /// What there is to tell.
+    /// Warnings for the user.
     pub told: Vec<String>,
 }
 
-/// The part of the cache that is of one repository.
+/// The cache of one repository.
 pub(super) struct HubCache {
     cache: Cache,
     repo: CacheRepo,
@@ -35,7 +35,7 @@ impl HubCache {
         Ok(Self { folder: repo.folder_name(), repo: cache.repo(repo), cache })
     }
 
-    /// The whole cache.
+    /// The root of the whole cache.
     pub fn root(&self) -> &Path {
         self.cache.path()
     }
@@ -52,28 +52,28 @@ impl HubCache {
         self.repo.pointer_path(commit).join(&entry.path)
     }
 
-    /// Where the beginning of a blob lies. Python's `huggingface_hub` called it so until each of its processes took a name of its
-    /// own, and goes on with one in the same way.
+    /// The path of a partial blob. Python's `huggingface_hub` used the same name before each of its processes chose a name of its
+    /// own, and it resumes from such a file in the same way.
     pub fn part(&self, pin: &Pin) -> PathBuf {
         self.own().join("blobs").join(format!("{}.incomplete", pin.text()))
     }
 
-    /// The lock that Python takes for the same blob.
+    /// The lock that Python uses for the same blob.
     pub async fn lock(&self, pin: &Pin) -> Result<Lock> {
         Lock::take(&self.root().join(".locks").join(&self.folder).join(format!("{}.lock", pin.text()))).await
     }
 
-    /// The commit that a branch or tag was when it was last asked for.
+    /// The commit that a branch or tag named when it was last requested.
     pub fn reference(&self, revision: &str) -> Option<String> {
         let name = revision.split('/').all(|p| !p.is_empty() && p != "." && p != "..").then_some(revision)?;
         let text = std::fs::read_to_string(self.own().join("refs").join(name)).ok()?;
         Some(text.trim().to_owned()).filter(|c| matches!(Pin::of_tag(c), Some(Pin::Git(_))))
     }
 
-    /// The file, if its bytes are there. Damaged ones are removed.
+    /// The file, if its bytes are present. Damaged files are removed.
     ///
     /// # Errors
-    /// When something there cannot be read, removed or linked.
+    /// If an entry cannot be read, removed or linked.
     pub fn held(&self, commit: &str, entry: &Entry) -> Result<Held> {
         let (pointer, blob) = (self.pointer(commit, entry), self.blob(&entry.pin));
         let mut told = Vec::new();
@@ -96,7 +96,7 @@ impl HubCache {
             ));
             let target = std::fs::canonicalize(path).doing("read", path)?;
             std::fs::remove_file(path).doing("remove", path)?;
-            // What a link leads to elsewhere is not the cache's.
+            // The target of a link outside the cache is not removed.
             if target != *path && std::fs::canonicalize(self.own()).is_ok_and(|own| target.starts_with(own)) {
                 std::fs::remove_file(&target).doing("remove", &target)?;
             }
@@ -104,7 +104,7 @@ impl HubCache {
         Ok(Held { file: None, told })
     }
 
-    /// Makes a whole part a blob, and links the commit's file to it.
+    /// Turns a complete part into a blob, and links the commit's file to it.
     pub fn keep(&self, part: &Path, commit: &str, entry: &Entry) -> Result<PathBuf> {
         let blob = self.blob(&entry.pin);
         moved(part, &blob)?;
@@ -119,7 +119,7 @@ impl HubCache {
         }
         let up = "../".repeat(entry.path.split('/').count() + 1);
         let to = format!("{up}blobs/{}", entry.pin.text());
-        // Made apart and moved over whatever was there, so that nobody ever finds none.
+        // The link is created under another name and renamed, so that other processes never find it missing.
         let new = pointer.with_file_name(format!(".{}.{}", &of_text(&entry.path)[..24], std::process::id()));
         let _ = std::fs::remove_file(&new);
         std::os::unix::fs::symlink(&to, &new).doing("create", &new)?;

@@ -4,19 +4,19 @@ use lfs_stage::{Failure, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a repository says of its licence.
+/// The stated licence of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stated {
-    /// The names; mostly one or none.
+    /// The names; usually one or none.
     pub names: Vec<String>,
-    /// Where its text is, if that is told.
+    /// The address of its text, if stated.
     pub link: Option<String>,
-    /// Whether its conditions must be accepted there first.
+    /// Whether its conditions must be accepted on the hub first.
     pub gated: bool,
 }
 
 impl Stated {
-    /// From what the hub says of a repository.
+    /// Extracts the licence from the hub's information on a repository.
     pub fn of(info: &Value) -> Self {
         let card = &info["cardData"];
         let texts = |value: &Value| -> Vec<String> {
@@ -32,7 +32,7 @@ impl Stated {
             let tags = texts(&info["tags"]);
             names = tags.iter().filter_map(|t| t.strip_prefix("license:")).map(str::to_owned).collect();
         }
-        // A licence without a name of its own is called by the card.
+        // A licence that is not in the hub's list is named by the card.
         if let ([only], Some(name)) = (names.as_slice(), texts(&card["license_name"]).pop())
             && only == "other"
         {
@@ -42,10 +42,10 @@ impl Stated {
         Self { names, link: texts(&card["license_link"]).pop(), gated }
     }
 
-    /// Compares with what the manifest accepts; gives what a reader of the result must know.
+    /// Compares the licence with the one that the manifest accepts; returns a warning for the reader of the result, if any.
     ///
     /// # Errors
-    /// When it must be accepted and is not, or another is.
+    /// If a licence must be accepted and is not, or another one is accepted.
     pub fn agrees(&self, accepted: Option<&str>, page: &str) -> Result<Option<String>> {
         let sorted = |names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             let mut all: Vec<String> =

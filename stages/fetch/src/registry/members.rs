@@ -1,5 +1,5 @@
-//! Members of a package's file: a zip archive (wheels) or a compressed tar archive (npm, source packages). Names are looked at
-//! before anything is written, and no more is unpacked than its size allows.
+//! Members of a package file: a zip archive (wheels) or a compressed tar archive (npm, source packages). All names are checked
+//! before a file is written, and the unpacked size is limited by the size of the archive.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -13,22 +13,22 @@ use crate::names;
 use crate::place::Item;
 use crate::source::Registry;
 
-/// What any archive may unfold into, whatever its size.
+/// The unpacked size that is allowed for any archive, whatever its own size.
 const FREE: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
-/// How many times its size beyond that.
+/// The allowed ratio of sizes beyond that.
 const RATIO: u64 = 100;
-/// No archive with more members is read.
+/// The maximum number of members.
 const MOST: usize = 65_534;
 
 enum Form {
     Zip,
     TarGz {
-        /// Whether names stand below one folder, which is left away.
+        /// Whether all names lie below one folder, which is stripped.
         inside: bool,
     },
 }
 
-/// A package's file.
+/// A package file.
 pub(super) struct Archive {
     path: PathBuf,
     form: Form,
@@ -42,7 +42,7 @@ fn damaged(e: &dyn std::fmt::Display) -> Failure {
 }
 
 impl Archive {
-    /// Reads the names, and checks them.
+    /// Reads and checks the names.
     pub fn open(path: &Path, registry: Registry) -> Result<Self> {
         let mut file = File::open(path).doing("read", path)?;
         let size = file.metadata().doing("read", path)?.len();
@@ -58,7 +58,7 @@ impl Archive {
         let mut names = Vec::new();
         archive.each(&mut |name, content| {
             names.push(name.to_owned());
-            // To the end, so that all of it is known to be readable.
+            // Read to the end, to check that the member is intact.
             std::io::copy(content, &mut std::io::sink()).map_err(|e| damaged(&e))?;
             if names.len() > MOST {
                 Err(Failure::new(format!("the archive has more than {MOST} members")))
@@ -99,7 +99,7 @@ impl Archive {
         Ok(items)
     }
 
-    /// Goes through the files.
+    /// Visits the files.
     fn each(&self, doing: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
         let file = BufReader::new(File::open(&self.path).doing("read", &self.path)?);
         let mut left = Left { bytes: self.budget, all: self.budget };
@@ -110,14 +110,14 @@ impl Archive {
     }
 }
 
-/// What may still be unpacked.
+/// The remaining budget of unpacked bytes.
 struct Left {
     bytes: u64,
     all: u64,
 }
 
 impl Left {
-    /// A member that ends with an error where too much comes.
+    /// A reader of a member that fails when the budget is exceeded.
     fn bound<'a>(&'a mut self, content: &'a mut dyn Read) -> Bound<'a> {
         Bound { left: self, content }
     }
@@ -153,7 +153,7 @@ fn zip(
 ) -> Result<()> {
     let counted = entries(&mut file);
     let mut archive = zip::ZipArchive::new(file).map_err(|e| damaged(&e))?;
-    // The reader keeps one of several members of one name, without a word.
+    // The zip crate silently keeps one of several members with the same name.
     if counted != Some(archive.len()) {
         return Err(Failure::new(format!(
             "a name occurs twice in the archive, or it has more than {MOST} members: its directory lists {}, with {} distinct names",
@@ -177,7 +177,7 @@ fn zip(
     Ok(())
 }
 
-/// How many members the directory of a zip archive tells of, where that is a number of two bytes.
+/// The number of members by the central directory of a zip archive, if it fits in two bytes.
 fn entries(file: &mut (impl Read + Seek)) -> Option<usize> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     file.seek(SeekFrom::Start(length.saturating_sub(22 + 65_535))).ok()?;
@@ -204,7 +204,7 @@ fn tar(
         if kind.is_symlink() || kind.is_hard_link() {
             return Err(link(&whole));
         }
-        // Folders are made with their files; devices and the like are no data.
+        // Folders are created with their files; devices and other special entries are not data.
         if !(kind.is_file() || kind.is_contiguous()) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The registry of Node packages.
+//! The npm registry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,13 +31,13 @@ struct Dist {
     shasum: Option<String>,
 }
 
-/// The file of a version, with its name.
+/// The package file of a version, with its name.
 pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)> {
     let scope = package.name.split_once('/').map(|(scope, _)| scope);
     let mut url = job.settings.npm(scope)?;
     let secret = Secret::taken_from(&mut url);
     if let Ok(mut path) = url.path_segments_mut() {
-        // The slash of a scope is a part of the name here.
+        // The slash of a scoped name is escaped in the address.
         path.pop_if_empty().push(&package.name).push(&package.version);
     }
     let missing = |refused: &crate::refusal::Refused| match refused.status {
@@ -45,7 +45,7 @@ pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)>
             "the registry has no `{}@{}` ({})",
             package.name, package.version, refused.url
         ))
-        .help("look at the name and the version; `npm config get registry` says which registry is asked"),
+        .help("check the name and the version; `npm config get registry` says which registry is asked"),
         _ => refused.failure(),
     };
     let (version, _) = job.client.json::<Version>(&Ask::of(&url, secret.as_ref()), missing).await?;
@@ -67,7 +67,7 @@ pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)>
     Ok((name, kept))
 }
 
-/// The strongest digest: `integrity` may hold several.
+/// The strongest digest: `integrity` may list several.
 fn digest(dist: &Dist) -> Option<Pin> {
     let words: Vec<&str> = dist.integrity.as_deref().unwrap_or_default().split_whitespace().collect();
     let of = |name: &str, bytes: usize| {

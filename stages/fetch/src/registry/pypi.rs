@@ -1,4 +1,4 @@
-//! The index of Python packages, in both of its forms: JSON, and a page of links.
+//! The index of Python packages in its two forms: JSON, and an HTML page of links.
 
 use lfs_stage::{Failure, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -42,7 +42,7 @@ struct Row {
     yanked: serde_json::Value,
 }
 
-/// The file that is pinned, with its name.
+/// The pinned file, with its name.
 pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)> {
     let mut url = job.settings.pypi()?;
     let secret = Secret::taken_from(&mut url);
@@ -53,7 +53,7 @@ pub(super) async fn file(job: &Job, package: &Package) -> Result<(String, Kept)>
     ask.headers.insert(ACCEPT, HeaderValue::from_static(FORMS));
     let missing = |refused: &crate::refusal::Refused| match refused.status {
         404 => Failure::new(format!("the index has no package `{}` ({})", package.name, refused.url)).help(
-            "look at the name; `pip config get global.index-url` and PIP_INDEX_URL say which index is asked",
+            "check the name; `pip config get global.index-url` and PIP_INDEX_URL say which index is asked",
         ),
         _ => refused.failure(),
     };
@@ -85,7 +85,7 @@ fn none(package: &Package, pin: Option<&str>, listed: &[Listed]) -> Failure {
     let what = format!("{}@{}", package.name, package.version);
     if listed.is_empty() {
         return Failure::new(format!("the index has no file of `{what}`"))
-            .help("look at the version, or at the index");
+            .help("check the version, or at the index");
     }
     let lines: Vec<String> = listed
         .iter()
@@ -114,7 +114,7 @@ fn of_json(text: &[u8], at: &Url) -> Result<Vec<Listed>, String> {
     Ok(listed.collect())
 }
 
-/// `<a href="URL#sha256=DIGEST" data-yanked="">NAME</a>`, one after the other.
+/// Parses a sequence of `<a href="URL#sha256=DIGEST" data-yanked="">NAME</a>`.
 fn of_page(text: &str, at: &Url) -> Vec<Listed> {
     let anchors = text.split("<a ").skip(1).filter_map(|rest| {
         let (tag, rest) = rest.split_once('>')?;
@@ -130,13 +130,13 @@ fn of_page(text: &str, at: &Url) -> Vec<Listed> {
     anchors.collect()
 }
 
-/// The name as indexes write it (PEP 503).
+/// The normalised name (PEP 503).
 fn normal(name: &str) -> String {
     let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|p| !p.is_empty()).collect();
     parts.join("-").to_ascii_lowercase()
 }
 
-/// Whether a file is of this version: `name-1.0-py3-none-any.whl`, `name-1.0.tar.gz`.
+/// Whether a file belongs to this version: `name-1.0-py3-none-any.whl`, `name-1.0.tar.gz`.
 fn is_of(file: &str, package: &Package) -> bool {
     let is = |name: &str, version: &str| {
         normal(name) == normal(&package.name)

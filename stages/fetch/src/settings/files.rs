@@ -1,14 +1,14 @@
-//! Settings files of pip and npm.
+//! Configuration files of pip and npm.
 
 use std::path::PathBuf;
 
 use super::Settings;
 
-/// No such file is longer.
+/// The maximum size of such a file.
 const LONGEST: u64 = 1 << 20;
 
-/// `index-url`, as pip finds it: what is for the user stands over what is for the machine, and the file of `PIP_CONFIG_FILE`
-/// over both.
+/// `index-url` with pip's precedence: the user's files precede those of the machine, and the file of `PIP_CONFIG_FILE` precedes
+/// both.
 pub(super) fn pip_index(settings: &Settings) -> Option<String> {
     let named = settings.first(&["PIP_CONFIG_FILE"]);
     let mut files: Vec<PathBuf> = named.map(PathBuf::from).into_iter().collect();
@@ -26,7 +26,7 @@ pub(super) fn pip_index(settings: &Settings) -> Option<String> {
     })
 }
 
-/// A setting as npm finds it.
+/// A setting with npm's precedence.
 pub(super) fn npm(settings: &Settings, key: &str) -> Option<String> {
     let user = settings.first(&["NPM_CONFIG_USERCONFIG", "npm_config_userconfig"]).map(PathBuf::from);
     let user = user.or_else(|| settings.home().map(|h| h.join(".npmrc")));
@@ -41,7 +41,7 @@ fn lines(file: &PathBuf) -> Option<Vec<String>> {
     Some(text.lines().map(|l| l.trim().to_owned()).collect())
 }
 
-/// The last value of a key, in a section where there are sections.
+/// The last value of a key, within a section if one is given.
 fn value(lines: &[String], section: Option<&str>, wanted: impl Fn(&str) -> bool) -> Option<String> {
     let (mut inside, mut found) = (section.is_none(), None);
     for line in lines.iter().filter(|l| !l.starts_with(['#', ';'])) {

@@ -1,4 +1,4 @@
-//! Every fault that hubs, mirrors and storages have shown, and what comes of it.
+//! Faults known from hubs, mirrors and storages, and how they are handled.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Play {
         json!({ "from": format!("hf://datasets/lab/faces@{}/{file}", self.repo.commit) })
     }
 
-    /// Fetches a file, which comes as it is; gives what was asked for files.
+    /// Fetches a file, checks its bytes, and returns the requests for files.
     #[track_caller]
     fn comes(&self, file: &str) -> Vec<Seen> {
         let out = self.machine.fetch(self.parameters(file)).unwrap();
@@ -48,7 +48,7 @@ impl Play {
         self.server.seen().into_iter().filter(|s| !s.path.starts_with("/api/")).collect()
     }
 
-    /// Fails, and leaves nothing that could be taken for the file.
+    /// Checks that the fetch fails and leaves nothing that could be mistaken for the file.
     #[track_caller]
     fn fails(&self, file: &str, words: &[&str]) {
         says(&self.machine.fails(self.parameters(file)), words);
@@ -57,7 +57,7 @@ impl Play {
         assert!(!cache.join("snapshots").exists());
     }
 
-    /// How many beginnings of files lie about.
+    /// The number of partial files.
     fn left(&self) -> usize {
         let blobs = self.machine.cache("datasets--lab--faces/blobs");
         let names =
@@ -70,7 +70,7 @@ impl Play {
         self.machine.cache("datasets--lab--faces/blobs").join(name)
     }
 
-    /// Lays a beginning there, as an ended process leaves it.
+    /// Creates a partial file, as an interrupted process leaves it.
     fn lay(&self, bytes: &[u8]) {
         std::fs::create_dir_all(self.part().parent().unwrap()).unwrap();
         std::fs::write(self.part(), bytes).unwrap();
@@ -83,28 +83,28 @@ fn ranges(seen: &[Seen]) -> Vec<&str> {
 }
 
 #[test]
-fn a_file_that_is_cut_goes_on_where_it_stopped() {
+fn a_cut_transfer_resumes() {
     let play = Play::with(Role::Storage, "", 1, Fault::CutAt(20_000));
     assert_eq!(ranges(&play.comes("large.bin")), ["all", "bytes=20000-"]);
-    // Of a small one, which the hub itself gives.
+    // The same for a small file, which the hub itself serves.
     let play = Play::with(Role::Hub, "/resolve/", 1, Fault::CutAt(4));
     let seen = play.comes("small.txt");
     assert_eq!(seen[1].headers["range"], "bytes=4-");
-    // Again and again: as long as something comes, it goes on.
+    // As long as new bytes arrive, the number of attempts is not limited.
     let play = Play::with(Role::Storage, "", 9, Fault::CutAt(7_000));
     assert_eq!(ranges(&play.comes("large.bin")).len(), 10);
 }
 
 #[test]
-fn what_an_ended_process_left_is_gone_on_with() {
+fn the_partial_file_of_an_ended_process_is_resumed() {
     let play = Play::new();
     play.lay(&play.repo.files["large.bin"][..30_000]);
     assert_eq!(ranges(&play.comes("large.bin")), ["bytes=30000-"]);
-    // All of it, which only was not renamed yet.
+    // A complete file that has not been renamed yet.
     let play = Play::new();
     play.lay(&play.repo.files["large.bin"]);
     assert_eq!(ranges(&play.comes("large.bin")), Vec::<&str>::new());
-    // Too much, or something else: from the beginning.
+    // A part that is too long or wrong is fetched from the beginning.
     let play = Play::new();
     play.lay(&bytes(9, COUNT + 5));
     assert_eq!(ranges(&play.comes("large.bin")), ["all"]);
@@ -126,15 +126,15 @@ fn a_server_that_ignores_or_mistakes_a_range_is_asked_for_the_whole() {
         play.lay(&play.repo.files["large.bin"][..30_000]);
         assert_eq!(ranges(&play.comes("large.bin")), wanted, "{text}");
     }
-    // And when it is cut, too.
+    // Also after a cut.
     let play = Play::with(Role::Storage, "", 1, Fault::CutAt(20_000));
     play.server.plan(Role::Storage, "", 1, Fault::IgnoreRange);
     assert_eq!(ranges(&play.comes("large.bin")), ["all", "bytes=20000-"]);
 }
 
 #[test]
-fn ranges_come_because_nothing_compressed_is_asked_for() {
-    // The storage of these tests compresses, and drops ranges, where a question allows it, as the real one does.
+fn requests_ask_for_no_compression_so_that_ranges_work() {
+    // Like the real storage, this one compresses and ignores ranges if the request allows compression.
     let play = Play::with(Role::Storage, "", 1, Fault::CutAt(20_000));
     for seen in play.comes("large.bin") {
         assert_eq!(seen.headers["accept-encoding"], "identity");
@@ -157,7 +157,7 @@ fn faults_that_pass_are_waited_out() {
 }
 
 #[test]
-fn who_asks_too_often_waits_as_long_as_the_hub_says() {
+fn the_wait_of_a_rate_limit_is_observed() {
     for headers in
         [vec![("Retry-After", "0".to_owned())], vec![("RateLimit", "\"resolvers\";r=0;t=0".to_owned())]]
     {
@@ -167,7 +167,7 @@ fn who_asks_too_often_waits_as_long_as_the_hub_says() {
     let past = "Wed, 21 Oct 2015 07:28:00 GMT".to_owned();
     let play = Play::with(Role::Hub, "/resolve/", 1, Fault::Status(429, vec![("Retry-After", past)]));
     assert_eq!(play.comes("small.txt").len(), 2);
-    // Too long to be waited for.
+    // Longer than the longest pause.
     let play =
         Play::with(Role::Hub, "/resolve/", 1, Fault::Status(429, vec![("Retry-After", "4000".to_owned())]));
     play.fails("small.txt", &["429", "wait 4000 s", "HF_TOKEN"]);
@@ -182,7 +182,7 @@ fn a_signed_address_that_ran_out_is_asked_for_again() {
     assert_eq!(asked, [Role::Hub, Role::Storage, Role::Hub, Role::Storage]);
     let play = Play::with(Role::Storage, "", 100, Fault::Status(403, vec![]));
     play.fails("large.bin", &["its storage does not", "answers 403", "localhost", "allow that host"]);
-    // What is signed is not told.
+    // The signature does not appear in the message.
     let text = play.machine.fails(play.parameters("large.bin")).to_string();
     assert!(!text.contains("signature"), "{text}");
 }
@@ -194,7 +194,7 @@ fn wrong_bytes_of_the_right_number_are_never_taken() {
     let play = Play::with(Role::Storage, "", 100, Fault::WrongBytes);
     play.fails("large.bin", &["not what it must be", &sha256(&play.repo.files["large.bin"])]);
     assert_eq!((ranges(&play.server.seen()).len(), play.left()), (2, 0));
-    // A small file is held against git's digest.
+    // A small file is checked against git's digest.
     let play = Play::with(Role::Hub, "/resolve/", 100, Fault::WrongBytes);
     play.fails("small.txt", &["git's SHA-1", &git(b"a few words")]);
 }
@@ -224,7 +224,7 @@ fn a_renamed_repository_is_found_though_the_redirection_names_no_commit() {
     assert_eq!(out.files, repo.files);
     let seen = server.seen();
     assert!(seen.iter().any(|s| s.path.contains("/lab/faces/resolve/")));
-    // The same host: it may be told the token again.
+    // The same host, to which the token may be sent again.
     let moved = seen.iter().filter(|s| s.role == Role::Hub && s.path.contains("new-name"));
     assert!(moved.clone().count() > 2 && moved.clone().all(|s| s.headers.contains_key("authorization")));
 }
@@ -243,7 +243,7 @@ fn a_hub_that_contradicts_itself_is_not_believed() {
     let play =
         Play::with(Role::Hub, "/resolve/", 1, Fault::Header("ETag", Some(format!("W/\"{}\"", git(b"no")))));
     play.fails("small.txt", &["contradicts itself", "the digest"]);
-    // A mirror that says nothing of these is taken at its bytes.
+    // A mirror without these headers is trusted by the bytes alone.
     for name in ["X-Repo-Commit", "X-Linked-Size", "X-Linked-Etag"] {
         Play::with(Role::Hub, "/resolve/", 1, Fault::Header(name, None)).comes("large.bin");
     }
@@ -267,7 +267,7 @@ fn redirections_that_lead_nowhere_good_are_refused() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_left_and_asked_again() {
+fn a_silent_server_is_retried() {
     let mut play = Play::with(Role::Storage, "", 1, Fault::Silent);
     play.machine.set("HF_HUB_DOWNLOAD_TIMEOUT", "1");
     assert_eq!(ranges(&play.comes("large.bin")), ["all", "all"]);
@@ -277,9 +277,9 @@ fn a_server_that_falls_silent_is_left_and_asked_again() {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_told_with_its_address() {
+fn an_unreachable_hub_is_reported_with_its_address() {
     let mut machine = Machine::new(&[]);
-    // Nobody listens there: the port was just given back.
+    // The port was just released, so that no process listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     machine.set("HF_ENDPOINT", &format!("http://127.0.0.1:{port}"));
     let failure = machine.fails(json!({ "from": format!("hf://lab/net@{}", "0".repeat(40)) }));
@@ -287,7 +287,7 @@ fn a_hub_that_is_not_there_is_told_with_its_address() {
 }
 
 #[test]
-fn a_damaged_blob_is_fetched_again_and_told() {
+fn a_damaged_blob_is_fetched_again_and_reported() {
     for (file, left) in [("large.bin", false), ("small.txt", true)] {
         let play = Play::new();
         play.comes(file);
@@ -297,7 +297,7 @@ fn a_damaged_blob_is_fetched_again_and_told() {
         bytes[3] ^= 0x40;
         std::fs::write(&blob, bytes).unwrap();
         if left {
-            // Without the link, too.
+            // Also without the link.
             std::fs::remove_dir_all(play.machine.cache("datasets--lab--faces/snapshots")).unwrap();
         }
         let out = play.machine.fetch(play.parameters(file)).unwrap();

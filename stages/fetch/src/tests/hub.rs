@@ -1,4 +1,4 @@
-//! What is fetched from a hub, where it is kept, and what is refused before a byte comes.
+//! Fetching from a hub: the files, the cache, and what is refused before a transfer starts.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn from(repo: &Repo, rest: &str) -> String {
 }
 
 #[test]
-fn a_whole_repository_comes_in_its_own_paths_with_a_report() {
+fn a_whole_repository_is_fetched_with_its_paths_and_a_report() {
     let repo = faces();
     let server = Server::start(vec![repo.clone()]);
     let machine = Machine::of(&server);
@@ -37,7 +37,7 @@ fn a_whole_repository_comes_in_its_own_paths_with_a_report() {
         .iter()
         .map(|(path, b)| json!({ "path": path, "bytes": b.len(), "sha256": sha256(b) }))
         .collect();
-    // The digest of the folder as `sha256sum` would print its files.
+    // The digest of what `sha256sum` would print for the files.
     let listing: String = repo.files.iter().map(|(path, b)| format!("{}  {path}\n", sha256(b))).collect();
     let expected = json!({
         "url": from(&repo, ""), "commit": repo.commit, "licence": null,
@@ -50,7 +50,7 @@ fn a_whole_repository_comes_in_its_own_paths_with_a_report() {
     for seen in server.seen() {
         assert_eq!(seen.headers["accept-encoding"], "identity", "{}", seen.path);
     }
-    // A second machine gives the same bytes, and this one fetches nothing again.
+    // Another machine gives the same bytes, and this one fetches nothing again.
     let again = machine.fetch(json!({ "from": from(&repo, "") })).unwrap();
     assert_eq!(again.report_text, out.report_text);
     assert!(server.seen().iter().all(|s| s.path.starts_with("/api/")), "files came again");
@@ -86,7 +86,7 @@ fn files_and_folders_are_chosen_by_path_and_by_pattern() {
     let names =
         |parameters| -> Vec<String> { machine.fetch(parameters).unwrap().files.into_keys().collect() };
     assert_eq!(names(json!({ "from": from(&repo, ""), "files": ["train.*"] })), ["train.idx", "train.rec"]);
-    // As in Python, a star stands for slashes, too.
+    // As in Python, a star matches slashes, too.
     let bins = ["tests/lfw.bin", "tests/of others/cfp.bin"];
     assert_eq!(names(json!({ "from": from(&repo, ""), "files": ["*.bin"] })), bins);
     assert_eq!(names(json!({ "from": from(&repo, "/tests"), "files": ["*.bin"] })), bins);
@@ -123,7 +123,7 @@ fn a_branch_or_tag_is_refused_with_the_line_to_write() {
     }
     let failure = machine.fails(json!({ "from": "hf://datasets/lab/faces@v2.0" }));
     says(&failure, &["no commit, branch or tag `v2.0`", "RevisionNotFound", "/commits/"]);
-    // Without the hub, the cache may know.
+    // Offline, the cache may have the commit.
     machine.set("HF_HUB_OFFLINE", "1");
     server.seen();
     says(&machine.fails(json!({ "from": "hf://datasets/lab/faces" })), &["HF_HUB_OFFLINE", "40 hexadecimal"]);
@@ -136,7 +136,7 @@ fn a_branch_or_tag_is_refused_with_the_line_to_write() {
 }
 
 #[test]
-fn what_the_hub_does_not_give_is_said_with_what_to_do() {
+fn refusals_of_the_hub_are_reported_with_advice() {
     let repo = faces();
     let server = Server::start(vec![repo.clone()]);
     let mut machine = Machine::of(&server);
@@ -209,30 +209,30 @@ fn a_licence_must_be_accepted_by_the_name_that_the_card_states() {
     says(&with("mit").map(|_| ()).unwrap_err(), &["accepts the licence `mit`", "under `cc-by-nc-4.0`"]);
     assert_eq!(with("CC-BY-NC-4.0").unwrap().report["licence"], "CC-BY-NC-4.0");
     assert!(server.seen().iter().filter(|s| s.path.contains("/resolve/")).count() == 1);
-    // A licence of the card's own.
+    // A licence that is named by the card.
     server.change(|r| {
         r.card = json!({ "license": "other", "license_name": "faces-1", "license_link": "LICENCE.txt" })
     });
     let failure = machine.fails(json!({ "from": from(&repo, "/train.idx") }));
     says(&failure, &["`faces-1`", "LICENCE.txt", "licence = \"faces-1\""]);
     assert!(with("faces-1").is_ok());
-    // Several.
+    // Several licences.
     server.change(|r| r.card = json!({ "license": ["mit", "apache-2.0"] }));
     says(&with("mit").map(|_| ()).unwrap_err(), &["licence = \"mit, apache-2.0\""]);
     assert!(with("apache-2.0, mit").is_ok());
-    // Conditions without a name.
+    // Conditions without the name of a licence.
     server.change(|r| (r.card, r.gated) = (json!({}), json!("manual")));
     let failure = machine.fails(json!({ "from": from(&repo, "/train.idx") }));
     says(&failure, &["conditions be accepted", "licence = \"gated\""]);
     assert_eq!(with("gated").unwrap().warnings, Vec::<String>::new());
-    // Nothing at all.
+    // No licence and no conditions.
     server.change(|r| r.gated = json!(false));
     assert_eq!(with("mit").unwrap().warnings.len(), 1);
     assert!(machine.fetch(json!({ "from": from(&repo, "/train.idx") })).is_ok());
 }
 
 #[test]
-fn offline_gives_what_is_known_and_asks_nobody() {
+fn offline_uses_the_cache_and_makes_no_request() {
     let mut repo = faces();
     repo.card = json!({ "license": "mit" });
     let server = Server::start(vec![repo.clone()]);
@@ -245,7 +245,7 @@ fn offline_gives_what_is_known_and_asks_nobody() {
     let failure = machine.fails(json!({ "from": from(&repo, ""), "files": ["R*"], "licence": "mit" }));
     says(&failure, &["HF_HUB_OFFLINE", "`README.md`", "not in the cache"]);
     says(&machine.fails(json!({ "from": from(&repo, "/tests"), "licence": "mit" })), &["never asked"]);
-    // The licence holds without the hub, too.
+    // The licence is checked offline, too.
     says(
         &machine.fails(json!({ "from": from(&repo, ""), "files": ["train.*"] })),
         &["under the licence `mit`"],
@@ -282,7 +282,7 @@ fn a_proxy_is_asked_but_for_hosts_that_need_none() {
     let repo = faces();
     let server = Server::start(vec![repo.clone()]);
     let mut machine = Machine::of(&server);
-    // The server answers as a proxy for hosts that are nowhere, too.
+    // The server also answers as a proxy for hosts that do not exist.
     machine.set("HF_ENDPOINT", "http://hub.invalid");
     machine.set("HTTP_PROXY", &server.endpoint());
     machine.set("NO_PROXY", "localhost,example.org");
@@ -314,7 +314,7 @@ fn hostile_names_are_refused_by_name_and_nothing_is_written() {
         ("a//b", "empty part"),
         ("./a", "empty part"),
         ("", "is empty"),
-        ("train.rec", "there twice"),
+        ("train.rec", "appears twice"),
         ("train.rec/below", "a file and a folder"),
     ];
     for (path, why) in cases {
@@ -330,7 +330,7 @@ fn hostile_names_are_refused_by_name_and_nothing_is_written() {
     repo.more_rows = vec![row(&long)];
     let server = Server::start(vec![repo.clone()]);
     says(&Machine::of(&server).fails(json!({ "from": from(&repo, "") })), &["too long"]);
-    // A digest that is none would name a file of the cache.
+    // An invalid digest would be used as a file name in the cache.
     let mut repo = faces();
     repo.more_rows = vec![json!({ "type": "file", "path": "x", "oid": "../../../x", "size": 1 })];
     let server = Server::start(vec![repo.clone()]);

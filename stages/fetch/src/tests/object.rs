@@ -34,7 +34,7 @@ fn at(path: &str, sha256: &str) -> Value {
     json!({ "from": format!("s3://{BUCKET}/{path}"), "sha256": sha256 })
 }
 
-/// What `sha256sum` prints for files, below the place that was named.
+/// The digest of what `sha256sum` prints for files, relative to the prefix.
 fn listing(files: &[(&str, &[u8])]) -> String {
     let dir = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -49,7 +49,7 @@ fn listing(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn one_object_or_all_below_a_place_come_by_digest() {
+fn one_object_or_all_below_a_prefix_are_fetched_by_digest() {
     let (_server, machine, files) = store();
     let out = machine.fetch(at("faces/a.bin", &sha256(&files[0].1))).unwrap();
     assert!(out.files == [("a.bin".to_owned(), files[0].1.clone())].into());
@@ -66,7 +66,7 @@ fn one_object_or_all_below_a_place_come_by_digest() {
 }
 
 #[test]
-fn what_is_not_pinned_or_not_there_or_not_allowed_is_refused() {
+fn unpinned_missing_and_forbidden_objects_are_refused() {
     let (_server, mut machine, files) = store();
     let digest = sha256(&files[1].1);
     let failure = machine.fails(json!({ "from": format!("s3://{BUCKET}/faces/b/c.bin") }));
@@ -87,7 +87,7 @@ fn an_object_that_is_kept_or_begun_is_not_fetched_again() {
     machine.fetch(parameters.clone()).unwrap();
     let kept = machine.at(".cache/lfs-pipe/downloads/sha256").join(sha256(&files[0].1));
     assert!(kept.is_file());
-    // As an ended process leaves it: the beginning of the object, and nothing else.
+    // A partial file, as an interrupted process leaves it, without a note.
     let parts: Vec<_> = std::fs::read_dir(machine.at(".cache/lfs-pipe/downloads/parts"))
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -101,18 +101,18 @@ fn an_object_that_is_kept_or_begun_is_not_fetched_again() {
     forget(&files[0].1[..8_500_000]);
     let out = machine.fetch(parameters.clone()).unwrap();
     assert!(out.files["a.bin"] == files[0].1);
-    // What was begun counts at once. Had it come again, twice as much would have been wanted.
+    // The partial file counts as progress; fetching it again would double the total.
     assert_eq!(out.progress.last(), Some(&(9_000_000, Some(9_000_000))));
-    // A damaged beginning costs time alone.
+    // A damaged partial file costs only time.
     forget(&bytes(64, 8_500_000));
     let out = machine.fetch(parameters.clone()).unwrap();
     assert!(out.files["a.bin"] == files[0].1);
     assert_eq!(out.progress.last(), Some(&(18_000_000, Some(18_000_000))));
-    // Without a pin it would be told as what is meant.
+    // Without a pin, a damaged partial file would determine the digest that is reported.
     forget(&bytes(64, 8_500_000));
     let failure = machine.fails(json!({ "from": format!("s3://{BUCKET}/faces/a.bin") }));
     says(&failure, &[&format!("sha256 = \"{}\"", sha256(&files[0].1))]);
-    // An object that was written again is another.
+    // An object that was written again is fetched again.
     std::fs::write(server.root().join("faces/a.bin"), bytes(63, 9_000_000)).unwrap();
     says(&machine.fails(parameters), &["not what `sha256` pins", &sha256(&bytes(63, 9_000_000))]);
 }

@@ -1,4 +1,4 @@
-//! Python's `huggingface_hub` as the referee: the same files from the same server, and one cache for both.
+//! Comparison with Python's `huggingface_hub`: the same files from the same server, and one shared cache.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::server::{Repo, Role, Server, bytes, sha256};
 use super::{Machine, files};
 
-/// What Python's snapshot of a repository holds, on the same machine.
+/// The files of Python's snapshot of a repository, on the same machine.
 fn snapshot(python: &PathBuf, machine: &Machine, repo: &Repo) -> BTreeMap<String, Vec<u8>> {
     let script = "import sys; from huggingface_hub import snapshot_download as s; \
                   print(s(sys.argv[1], repo_type='dataset', revision=sys.argv[2]))";
@@ -42,7 +42,7 @@ fn repo() -> Repo {
     )
 }
 
-/// Which files were asked for, not only looked up.
+/// The files that were requested with `GET`.
 fn bodies(server: &Server) -> Vec<String> {
     let seen = server.seen().into_iter();
     seen.filter(|s| s.method == "GET" && (s.role == Role::Storage || s.path.contains("/resolve/")))
@@ -63,7 +63,7 @@ fn python_gets_the_same_files() {
     let told: Vec<&str> =
         out.report["files"].as_array().unwrap().iter().map(|f| f["sha256"].as_str().unwrap()).collect();
     assert_eq!(told, digests);
-    // The caches hold the same under the same names.
+    // Both caches have the same files under the same names.
     let of = |machine: &Machine, part: &str| files(&machine.cache("datasets--lab--faces").join(part));
     assert_eq!(of(&ours, "blobs"), of(&theirs, "blobs"));
     assert_eq!(of(&ours, "snapshots"), of(&theirs, "snapshots"));
@@ -95,7 +95,7 @@ fn what_one_has_brought_the_other_does_not_bring_again() {
 }
 
 #[test]
-fn beginnings_that_one_left_confuse_the_other_no_way() {
+fn partial_files_of_one_program_do_not_disturb_the_other() {
     let Some(python) = lfs_testing::python() else { return };
     let repo = repo();
     let server = Server::start(vec![repo.clone()]);

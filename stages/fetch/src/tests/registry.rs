@@ -1,6 +1,6 @@
-//! Packages, from an index and a registry on this machine.
+//! Packages from an index and a registry on this machine.
 
-#![allow(clippy::panic)] // helpers of tests
+#![allow(clippy::panic)] // test helpers
 
 use std::io::Write as _;
 
@@ -21,7 +21,7 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// Also names that no honest program writes.
+/// Accepts names that ordinary programs do not write.
 fn tgz(files: &[(&str, &[u8])], link: Option<&str>) -> Vec<u8> {
     let mut builder =
         tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best()));
@@ -44,7 +44,7 @@ fn tgz(files: &[(&str, &[u8])], link: Option<&str>) -> Vec<u8> {
 
 const WHEEL: &str = "some_weights-1.0.0-py3-none-any.whl";
 
-/// A server with one wheel and one source package, and a machine that asks it.
+/// A server with one wheel and one source package, and a machine that uses it.
 fn pypi(wheel: &[u8], told: &str, html: bool) -> (Server, Machine) {
     let server = Server::start(vec![]);
     let source = tgz(&[("some_weights-1.0.0/setup.py", b"print()")], None);
@@ -82,7 +82,7 @@ fn wheel() -> Vec<u8> {
 }
 
 #[test]
-fn members_of_a_wheel_come_by_its_digest_from_both_forms_of_an_index() {
+fn members_of_a_wheel_are_fetched_from_both_forms_of_an_index() {
     for html in [false, true] {
         let wheel = wheel();
         let (_server, machine) = pypi(&wheel, &sha256(&wheel), html);
@@ -106,7 +106,7 @@ fn members_of_a_wheel_come_by_its_digest_from_both_forms_of_an_index() {
 }
 
 #[test]
-fn which_file_of_an_index_is_meant_must_be_said() {
+fn a_file_of_an_index_must_be_pinned() {
     let wheel = wheel();
     let (_server, machine) = pypi(&wheel, &sha256(&wheel), false);
     let line = format!("sha256 = \"{}\"  # {WHEEL}", sha256(&wheel));
@@ -116,9 +116,9 @@ fn which_file_of_an_index_is_meant_must_be_said() {
     let failure = machine.fails(json!({ "from": "pypi:some-weights@1.0.0", "sha256": "2".repeat(64) }));
     says(&failure, &["no file of `some-weights@1.0.0` with the digest", &line]);
     says(&machine.fails(json!({ "from": "pypi:some-weights@3.0" })), &["no file of `some-weights@3.0`"]);
-    // Its own words for a name that is not there are those of the test's server.
+    // For an unknown name, the test server answers 401.
     says(&machine.fails(json!({ "from": "pypi:other@1.0" })), &["/simple/other/ answers 401"]);
-    // Of the other form of a package, which its makers withdrew.
+    // The source package, which its authors withdrew.
     let source = tgz(&[("some_weights-1.0.0/setup.py", b"print()")], None);
     let out = machine.fetch(json!({ "from": "pypi:some_weights@1.0.0", "sha256": sha256(&source) })).unwrap();
     assert_eq!(out.files.into_keys().collect::<Vec<_>>(), ["some_weights-1.0.0/setup.py"]);
@@ -126,7 +126,7 @@ fn which_file_of_an_index_is_meant_must_be_said() {
 }
 
 #[test]
-fn a_file_that_is_not_what_the_index_says_is_refused() {
+fn a_file_that_contradicts_the_index_is_refused() {
     let wheel = wheel();
     let told = sha256(b"another");
     let (_server, machine) = pypi(&wheel, &told, false);
@@ -134,7 +134,7 @@ fn a_file_that_is_not_what_the_index_says_is_refused() {
     says(&failure, &["not what it must be", &told, &sha256(&wheel)]);
 }
 
-/// A server with a package, and a machine that asks it.
+/// A server with a package, and a machine that uses it.
 fn npm(tarball: &[u8], dist: Value) -> (Server, Machine) {
     let server = Server::start(vec![]);
     let mut dist = dist;
@@ -154,7 +154,7 @@ fn integrity(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn members_of_an_npm_package_come_by_its_digests() {
+fn members_of_an_npm_package_are_fetched_by_its_digests() {
     let tarball =
         tgz(&[("package/package.json", b"{}"), ("package/models/net.tflite", &bytes(51, 8_000))], None);
     for dist in [json!({ "integrity": integrity(&tarball) }), json!({ "shasum": sha1(&tarball) })] {
@@ -215,7 +215,7 @@ fn settings_files_of_pip_and_npm_are_read() {
 #[track_caller]
 fn refused(archive: &[u8], words: &[&str]) {
     let (_server, machine) = npm(archive, json!({ "integrity": integrity(archive) }));
-    // Also where another member is wanted.
+    // Another member is wanted: the whole archive is checked all the same.
     let parameters = json!({ "from": "npm:@lab/net@1.2.3/good", "sha256": sha256(archive) });
     match machine.fetch(parameters) {
         Ok(out) => panic!("{words:?}: taken: {:?}", out.files.keys()),
@@ -232,7 +232,7 @@ fn hostile_archives_are_refused_by_name() {
     refused(&tgz(&[good, ("/etc/x", b"")], None), &["`/etc/x`", "absolute"]);
     refused(&tgz(&[good, ("package/a\\b", b"")], None), &["backslash"]);
     refused(&tgz(&[good, ("package/a\nb", b"")], None), &["`package/a\\nb`", "control"]);
-    refused(&tgz(&[good, ("other/good", b"bad")], None), &["`good` is there twice"]);
+    refused(&tgz(&[good, ("other/good", b"bad")], None), &["`good` appears twice"]);
     refused(&tgz(&[good, ("package/good/x", b"")], None), &["a file and a folder"]);
     refused(&tgz(&[good], Some("package/link")), &["`package/link` is a link"]);
     refused(b"no archive", &["damaged"]);

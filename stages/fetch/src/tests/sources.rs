@@ -1,6 +1,6 @@
-//! Addresses, names and patterns, by hand and at random.
+//! Addresses, names and patterns, with fixed and random cases.
 
-#![allow(clippy::panic)] // helpers of tests
+#![allow(clippy::panic)] // test helpers
 
 use proptest::prelude::*;
 
@@ -75,7 +75,7 @@ fn what_is_no_address_is_refused_with_all_forms() {
 }
 
 #[test]
-fn parameters_that_do_not_go_together_are_refused() {
+fn incompatible_parameters_are_refused() {
     let options = |from: &str, files: &[&str], sha256: Option<&str>| Options {
         from: from.to_owned(),
         files: files.iter().map(|f| (*f).to_owned()).collect(),

@@ -14,7 +14,7 @@ fn web() -> (Server, Machine, Vec<u8>) {
 }
 
 #[test]
-fn a_file_comes_by_its_digest_and_is_kept() {
+fn a_file_is_fetched_by_its_digest_and_kept() {
     let (server, machine, file) = web();
     let url = format!("{}/sets/faces%201.zip", server.endpoint());
     let parameters = json!({ "from": url, "sha256": sha256(&file).to_uppercase(), "licence": "mit" });
@@ -25,7 +25,7 @@ fn a_file_comes_by_its_digest_and_is_kept() {
     assert_eq!(server.seen().len(), 1);
     machine.fetch(parameters.clone()).unwrap();
     assert_eq!(server.seen().len(), 0);
-    // A damaged one is not taken.
+    // A damaged file is not used.
     let kept = machine.at(".cache/lfs-pipe/downloads/sha256").join(sha256(&file));
     std::fs::write(&kept, b"damaged").unwrap();
     assert_eq!(machine.fetch(parameters).unwrap().files["faces 1.zip"], file);
@@ -37,7 +37,7 @@ fn without_a_digest_it_is_refused_with_the_line_to_write_and_not_fetched_again()
     let (server, machine, file) = web();
     let url = format!("{}/sets/faces%201.zip", server.endpoint());
     let line = format!("sha256 = \"{}\"", sha256(&file));
-    // What an earlier run began may be of another file by now.
+    // A partial file of an earlier run may be of another file by now.
     let part = machine.at(".cache/lfs-pipe/downloads/parts").join(sha256(url.as_bytes()));
     std::fs::create_dir_all(part.parent().unwrap()).unwrap();
     std::fs::write(&part, bytes(32, 20_000)).unwrap();
@@ -58,7 +58,7 @@ fn another_file_than_the_pinned_is_refused_with_both_digests() {
 }
 
 #[test]
-fn a_cut_file_goes_on_also_where_its_length_is_not_known() {
+fn a_cut_transfer_of_unknown_length_resumes() {
     let (server, mut machine, file) = web();
     machine.set("LFS_DOWNLOADS", "~/kept");
     let url = format!("{}/sets/faces%201.zip", server.endpoint());
@@ -68,7 +68,7 @@ fn a_cut_file_goes_on_also_where_its_length_is_not_known() {
     let ranges: Vec<_> = server.seen().iter().map(|s| s.headers.get("range").cloned()).collect();
     assert_eq!(ranges, [None, Some("bytes=20000-".to_owned())]);
     assert!(machine.at("kept/sha256").join(sha256(&file)).is_file());
-    // What an ended process left may be whole already: then the server has no such range.
+    // The partial file of an interrupted process may be complete; then the server has no such range.
     let (server, machine, file) = web();
     let url = format!("{}/sets/faces%201.zip", server.endpoint());
     let part = machine.at(".cache/lfs-pipe/downloads/parts").join(sha256(url.as_bytes()));

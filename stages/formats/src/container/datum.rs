@@ -1,19 +1,19 @@
 //! Caffe's `Datum`: a Protocol Buffers message with an image and its label.
 //!
 //! Fields: 1 channels, 2 height, 3 width, 4 data, 5 label, 6 float data, 7 whether data is an encoded image. Some programs write a
-//! message of their own with the encoded image as its one field of bytes, whatever its number.
+//! message of another type with the encoded image as its only field of bytes, under any number.
 
 use super::is_encoded;
 use super::pixels::{Layout, png};
 use crate::DataError;
 
-/// What a record holds.
+/// The content of a record.
 pub(super) struct Datum {
     pub(super) image: Vec<u8>,
     pub(super) label: Option<i64>,
 }
 
-/// Reads a record: an encoded image as it is, or a `Datum`.
+/// Reads a record: an encoded image, or a `Datum`.
 pub(super) fn read(bytes: &[u8]) -> Result<Datum, DataError> {
     if is_encoded(bytes) {
         return Ok(Datum { image: bytes.to_vec(), label: None });
@@ -29,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Datum, DataError> {
                     *place = Some(n);
                 }
             }
-            // The image is field 4; in messages of other programs the bytes that begin as an image does.
+            // The image is field 4, or in other message types the field that begins like an image.
             Field::Bytes(b) if field == 4 || is_encoded(b) => data = Some((field, b)),
             Field::Bytes(_) | Field::Other => {}
         }
@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Datum, DataError> {
         return Ok(Datum { image: data.to_vec(), label });
     }
     let side = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-    // Caffe fills them from OpenCV: one channel after the other, blue first.
+    // Caffe fills them from OpenCV: planar, blue first.
     let image = png(data, (side(numbers[3]), side(numbers[2])), side(numbers[1]), Layout::Planar, true)?;
     Ok(Datum { image, label })
 }

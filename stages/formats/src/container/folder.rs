@@ -50,7 +50,7 @@ impl Container for Folder {
     }
 }
 
-/// The folder of an image, as its identity; none at the top.
+/// The folder of an image, which is its identity; none at the top level.
 pub(super) fn above(name: &str) -> Option<&str> {
     name.rsplit_once('/').map(|(folder, _)| folder)
 }

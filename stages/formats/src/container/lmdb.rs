@@ -1,12 +1,12 @@
 //! LMDB, read only: a file of pages with one tree of keys and values.
 //!
-//! Numbers are those of a 64-bit little-endian machine, as nearly every such file has them. Pages 0 and 1 are heads; the one with the
-//! larger transaction counts. A page begins with its number (u64), two unused bytes, flags (u16), and the ends of its list of offsets
-//! (2 x u16); the offsets lead to nodes: value length or child (u32 in two halves), flags (u16), key length (u16), key, value. A long value
-//! lies on pages of its own.
+//! Numbers are in the format of 64-bit little-endian machines, as in nearly all such files. Pages 0 and 1 are meta pages; the one
+//! with the larger transaction number is valid. A page begins with its number (u64), two unused bytes, flags (u16), and the ends of
+//! its list of offsets (2 x u16); the offsets point to nodes: value length or child (u32 in two halves), flags (u16), key length
+//! (u16), key, value. A long value is stored on separate pages.
 //!
-//! The values are images, or `Datum` messages with images. Identities come from the messages, from a list `key label` beside the file
-//! (`*.txt`), or from the folder in a key like `identity/image`.
+//! The values are images, or `Datum` messages with images. Identities come from the messages, from a list `key label` beside the
+//! file (`*.txt`), or from the folder in a key such as `identity/image`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,9 +24,9 @@ const LEAF: u16 = 2;
 const OVERFLOW: u16 = 4;
 /// No page.
 const NONE: u64 = u64::MAX;
-/// A tree is at most so deep.
+/// The maximum depth of a tree.
 const DEEPEST: usize = 32;
-/// The longest value that is read.
+/// The maximum length of a value.
 const LONGEST: usize = 1 << 28;
 
 pub(super) fn is(look: &Look) -> bool {
@@ -37,7 +37,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
     Ok(Box::new(Lmdb::open(path)?))
 }
 
-/// Takes a key and its value.
+/// Receives a key and its value.
 pub type Take<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), DataError>;
 
 /// An opened file.
@@ -55,7 +55,7 @@ impl Lmdb {
     /// Opens a file, or the `data.mdb` in a folder.
     ///
     /// # Errors
-    /// When it is no LMDB, or one of another kind of machine.
+    /// If it is no LMDB file, or one of another kind of machine.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let folder = path.is_dir();
         let own = if folder { path.join("data.mdb") } else { path.to_owned() };
@@ -67,15 +67,15 @@ impl Lmdb {
         Ok(Self { path: own, file, length, page: head.page, root: head.root, entries: head.entries, labels })
     }
 
-    /// Gives every key with its value, in the order of the keys.
+    /// Passes every key with its value to `take`, in the order of the keys.
     ///
     /// # Errors
-    /// When the file is damaged, and what `take` returns.
+    /// If the file is damaged; and errors of `take`.
     pub fn walk(&self, take: Take<'_>) -> Result<(), DataError> {
         if self.root == NONE {
             return Ok(());
         }
-        // A page that is met more often than there are pages is met in a circle.
+        // More visits than there are pages mean a cycle.
         let mut left = self.length / self.page as u64 + 1;
         self.visit(self.root, 0, &mut left, take)
     }
@@ -128,7 +128,7 @@ impl Lmdb {
         Ok(())
     }
 
-    /// A value on pages of its own.
+    /// A value on separate pages.
     fn long(&self, number: u64, length: usize) -> Result<Vec<u8>, DataError> {
         let from = number.checked_mul(self.page as u64).filter(|f| *f < self.length);
         let from = from.ok_or_else(|| damaged("a long value lies outside of the file"))?;
@@ -161,7 +161,7 @@ struct Head {
     entries: u64,
 }
 
-/// The newer of the two heads.
+/// The newer of the two meta pages.
 fn head(file: &File, length: u64) -> Result<Head, DataError> {
     let meta = |at: u64| -> Option<(u64, Head)> {
         let mut b = [0; 152];
@@ -191,7 +191,7 @@ fn head(file: &File, length: u64) -> Result<Head, DataError> {
     Ok(head)
 }
 
-/// Lines `key label` of the one list beside the file.
+/// Lines `key label` of the only list beside the file.
 fn labels(path: &Path, folder: bool) -> Result<HashMap<String, String>, DataError> {
     let beside = if folder { Some(path) } else { None };
     let Some(beside) = beside else { return Ok(HashMap::new()) };
@@ -238,7 +238,7 @@ impl Container for Lmdb {
             let Ok(key) = std::str::from_utf8(key) else {
                 return Err(DataError::new(format!("the key `{}` is not UTF-8", key.escape_ascii())));
             };
-            // Keys that programs write for themselves: counts and lists of keys.
+            // Keys of metadata: counts and lists of keys.
             if matches!(key, "__len__" | "__keys__" | "num-samples" | "length") {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! A first look at a path: enough to tell what it is.
+//! Reads what is needed to detect the format of a path.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,26 +7,26 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::names::{ending, is_litter};
 
-/// How many bytes are looked at.
+/// The number of bytes to read.
 const START: u64 = 4096;
 
-/// What a path shows at first sight.
+/// The beginning of a file, or the entries of a folder.
 pub struct Look {
     /// The path.
     pub path: PathBuf,
-    /// The first bytes of a file; none of a folder.
+    /// The first bytes of a file; empty for a folder.
     pub start: Vec<u8>,
-    /// How long a file is.
+    /// The length of a file.
     pub length: u64,
-    /// The names at the top of a folder, sorted, without what file managers leave; none of a file.
+    /// The names of a folder's entries, sorted, without files of file managers; none for a file.
     pub names: Option<Vec<String>>,
 }
 
 impl Look {
-    /// Looks at a file or folder.
+    /// Examines a file or folder.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn at(path: &Path) -> Result<Self, DataError> {
         let fail = |e: std::io::Error| DataError::new(format!("cannot read {}: {e}", path.display()));
         let meta = std::fs::metadata(path).map_err(fail)?;
@@ -49,12 +49,12 @@ impl Look {
         Ok(look)
     }
 
-    /// Whether it is a folder that holds a file or folder of this name.
+    /// Whether it is a folder with an entry of this name.
     pub fn has(&self, name: &str) -> bool {
         self.names.as_ref().is_some_and(|names| names.iter().any(|n| n == name))
     }
 
-    /// The files with this ending at the top of a folder.
+    /// The entries of a folder with this extension.
     pub fn with_ending<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a String> {
         self.names.iter().flatten().filter(move |n| ending(n).as_deref() == Some(wanted))
     }
@@ -64,7 +64,7 @@ impl Look {
         self.start.starts_with(bytes)
     }
 
-    /// What was found, for messages.
+    /// A description for messages.
     pub(super) fn found(&self) -> String {
         match &self.names {
             Some(names) if names.is_empty() => "an empty folder".to_owned(),

@@ -1,6 +1,7 @@
-//! NumPy's files: `.npy`, one array; `.npz`, a zip archive of them.
+//! NumPy's files: `.npy`, one array; `.npz`, a zip archive of arrays.
 //!
-//! As a container of images: an array of uint8 `[n, height, width]` or `[n, height, width, 3]`, alone or with an array of n labels.
+//! As a container of images: an array of uint8 `[n, height, width]` or `[n, height, width, 3]`, optionally with an array of n
+//! labels.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,9 +11,9 @@ use super::pixels::{Layout, png};
 use super::{Container, Item, Look, Sink};
 use crate::DataError;
 
-/// What a file begins with.
+/// The first bytes of a file.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest header.
+/// The maximum length of a header.
 const LONGEST: usize = 1 << 16;
 
 pub(super) fn is(look: &Look) -> bool {
@@ -24,22 +25,22 @@ fn holds_arrays(path: &Path) -> bool {
     archive.is_some_and(|a| !a.is_empty() && a.file_names().all(|n| n.ends_with(".npy")))
 }
 
-/// What the header of an array says.
+/// The header of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The letters of its type: `<f4`, `|u1`.
+    /// Its type in NumPy's notation: `<f4`, `|u1`.
     pub dtype: String,
-    /// Whether columns come first.
+    /// Whether the array is in column-major order.
     pub fortran: bool,
     /// Its shape.
     pub shape: Vec<usize>,
 }
 
 impl Header {
-    /// Bytes of a number.
+    /// The size of an element in bytes.
     ///
     /// # Errors
-    /// When the type is none of numbers.
+    /// If the type is not numeric.
     pub fn wide(&self) -> Result<usize, DataError> {
         let wide = match self.dtype.trim_start_matches(['|', '<', '>', '=']) {
             "b1" | "u1" | "i1" => 1,
@@ -61,10 +62,10 @@ impl Header {
         Ok(wide)
     }
 
-    /// Bytes of the whole array.
+    /// The size of the whole array in bytes.
     ///
     /// # Errors
-    /// When there are more than memory has addresses for.
+    /// If the size overflows the address space.
     pub fn bytes(&self) -> Result<usize, DataError> {
         let all = self.shape.iter().try_fold(self.wide()?, |n, d| n.checked_mul(*d));
         all.ok_or_else(|| DataError::new(format!("an array of shape {:?} is too large", self.shape)))
@@ -74,7 +75,7 @@ impl Header {
 /// Reads the header of an array.
 ///
 /// # Errors
-/// When it is none.
+/// If it is invalid.
 pub fn header(from: &mut dyn Read) -> Result<Header, DataError> {
     let cut = |e: std::io::Error| DataError::new(format!("the array's header is cut short: {e}"));
     let mut start = [0; 8];
@@ -99,7 +100,7 @@ pub fn header(from: &mut dyn Read) -> Result<Header, DataError> {
     parse(&String::from_utf8_lossy(&text))
 }
 
-/// A Python dict as NumPy writes it: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+/// Parses the header, a Python dict: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 fn parse(text: &str) -> Result<Header, DataError> {
     let of = |key: &str| text.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
     let read = || {
@@ -126,7 +127,7 @@ struct Npz {
     labels: Option<Vec<String>>,
 }
 
-/// Where an array lies.
+/// The location of an array.
 #[derive(Debug, Clone)]
 enum Source {
     File,
@@ -203,7 +204,7 @@ fn npz(
     Ok(Box::new(Npz { path: path.to_owned(), images, header, labels }))
 }
 
-/// Opens an array and gives it to `take`.
+/// Opens an array and passes it to `take`.
 fn with<T>(
     path: &Path,
     source: &Source,
@@ -221,7 +222,7 @@ fn with<T>(
     }
 }
 
-/// The numbers or texts of an array of one dimension, as texts.
+/// The elements of a one-dimensional array of numbers or texts, as texts.
 fn texts(from: &mut dyn Read) -> Result<Vec<String>, DataError> {
     let header = header(from)?;
     let (wide, all) = (header.wide()?, header.bytes()?);

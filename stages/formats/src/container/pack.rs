@@ -1,4 +1,4 @@
-//! Archives of `identity/image.jpg`, read entry by entry; nothing is unpacked to a disk.
+//! Archives of `identity/image.jpg`, read entry by entry without unpacking to disk.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use super::{Container, Item, Look, Sink};
 use crate::DataError;
 use crate::names::{is_image, is_litter};
 
-/// The longest file in an archive that is read.
+/// The maximum size of a file in an archive.
 pub(super) const LONGEST: u64 = 1 << 28;
 
 pub(super) fn is_zip(look: &Look) -> bool {
@@ -37,7 +37,7 @@ struct Tar {
     path: PathBuf,
 }
 
-/// The path of an entry when it stays in the archive, with forward slashes.
+/// The path of an entry with forward slashes; an error if it leads out of the archive.
 pub(super) fn inside(name: &str) -> Result<String, DataError> {
     let name = crate::names::tidy(name);
     let bad = name.starts_with('/') || name.contains('\0') || name.split('/').any(|p| p == "..");
@@ -50,7 +50,7 @@ pub(super) fn inside(name: &str) -> Result<String, DataError> {
     Ok(name)
 }
 
-/// Reads an entry whole; its announced length is not believed.
+/// Reads a whole entry without trusting its stated length.
 pub(super) fn content(name: &str, from: &mut dyn Read, into: &mut Vec<u8>) -> Result<(), DataError> {
     into.clear();
     from.take(LONGEST + 1).read_to_end(into).map_err(|e| {
@@ -62,7 +62,7 @@ pub(super) fn content(name: &str, from: &mut dyn Read, into: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// Goes through a tar archive, compressed or not: `take` gets each file's path and content.
+/// Visits a tar archive, compressed or not: `take` gets the path and content of each file.
 pub(super) fn walk_tar(
     path: &Path,
     mut take: impl FnMut(String, &mut dyn Read) -> Result<(), DataError>,
@@ -86,11 +86,11 @@ pub(super) fn walk_tar(
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         take(name, &mut entry).map_err(|e| e.within(path.display()))?;
     }
-    // Only at its very end does a compressed file say whether it is whole.
+    // Read to the end, where a compressed file has its checksum.
     std::io::copy(&mut reader, &mut std::io::sink()).map(|_| ()).map_err(fail)
 }
 
-/// Gives an entry, or passes it over.
+/// Passes an entry to the sink, or skips it.
 fn give(
     name: &str,
     from: &mut dyn Read,

@@ -1,12 +1,12 @@
-//! Whose images are, as far as pairs say it.
+//! Derives identities from pairs.
 
 use std::collections::HashMap;
 
-/// Identities of images of which nothing is known but which pairs show one person, and which images are the same bytes: images that are
-/// joined by such pairs are of one person. A person whose images no pair joins counts as several.
+/// Derives identities for images of unknown identity. Images that are joined by genuine pairs or have the same bytes belong to one
+/// person. A person whose images are not joined counts as several.
 ///
-/// `digests`: a digest of each image's bytes; `same`: pairs of one person, as places in it. Gives a number for each image, from 0 in the order
-/// of first appearance.
+/// `digests`: the digest of each image's bytes; `same`: genuine pairs, as indices into `digests`. Returns a number for each image,
+/// from 0 in the order of first appearance.
 pub fn persons(digests: &[[u8; 32]], same: &[(usize, usize)]) -> Vec<u32> {
     let mut above: Vec<usize> = (0..digests.len()).collect();
     let mut first: HashMap<&[u8; 32], usize> = HashMap::new();

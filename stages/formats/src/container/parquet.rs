@@ -1,8 +1,8 @@
-//! Parquet with images, as data sets on the Hugging Face hub have them.
+//! Parquet files with images, in the layouts of data sets on the Hugging Face hub.
 //!
-//! A column of images is a struct `{bytes, path}` or plain bytes; beside it a label (a number or a text; names of classes stand in the
-//! file's metadata), perhaps ten coordinates of landmarks. A set of pairs has two such columns and a truth value. One file, or every file
-//! below a folder in the order of their paths.
+//! A column of images is a struct `{bytes, path}` or plain bytes. There may be a label (a number or a text; names of classes are in
+//! the file's metadata) and ten coordinates of landmarks. A verification set has two such columns and a truth value. The container
+//! is one file, or all files below a folder in the order of their paths.
 
 mod columns;
 
@@ -17,14 +17,14 @@ use super::{Container, Item, Look, Sink, ending};
 use crate::DataError;
 use columns::{Batch, Columns};
 
-/// Rows that are held at a time.
+/// The number of rows in memory.
 const ROWS: usize = 64;
 
 pub(super) fn is(look: &Look) -> bool {
     look.begins(b"PAR1") || look.names.is_some() && holds(&look.path)
 }
 
-/// Whether a folder is that of a data set in shards: Parquet, and beside it nothing but what describes it.
+/// Whether a folder is a data set in shards: Parquet files, and otherwise only files that describe it.
 fn holds(folder: &Path) -> bool {
     let files = files(folder);
     !files.is_empty()
@@ -84,7 +84,7 @@ fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataErro
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| DataError::new(format!("it is damaged: {e}")))
 }
 
-/// The library checks what it reads, but slices by lengths that a damaged file makes up.
+/// Catches panics: the library checks its input, but slices by lengths from a damaged file.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(DataError::new("it is damaged: a length in it points outside of it")))

@@ -1,15 +1,15 @@
-//! Reads pickles without executing anything.
+//! Reads pickles without executing code.
 //!
-//! Protocols 2 to 5, and of what they can hold only this: tuples, lists, bytes, texts, numbers, booleans, and NumPy's arrays and scalars.
-//! A pickle is a program for a small machine with a stack. Here the calls that it asks for are never made: the four that NumPy and
-//! Python 3 write for arrays and bytes are known by name and read as data; any other name is an error.
+//! Supports protocols 2 to 5, and only these values: tuples, lists, bytes, texts, numbers, booleans, and NumPy's arrays and
+//! scalars. A pickle is a program for a stack machine. Its calls are never executed: the calls that NumPy and Python 3 use for
+//! arrays and bytes are recognised by name and read as data; any other name is an error.
 //!
 //! Memory: values refer to the bytes of the file and to each other by number, so that a value that is used a million times costs a
-//! million numbers and not a million copies.
+//! million numbers, not a million copies.
 
 use crate::DataError;
 
-/// A value in a [`Pickle`], by number.
+/// The number of a value in a [`Pickle`].
 pub type Id = u32;
 
 /// A value.
@@ -19,42 +19,42 @@ pub enum Value {
     None,
     /// A truth value.
     Bool(bool),
-    /// A whole number that fits 64 bits.
+    /// An integer that fits in 64 bits.
     Int(i64),
     /// A number.
     Float(f64),
-    /// Bytes of the file, from .. to.
+    /// Bytes of the file: start, end.
     Bytes(usize, usize),
-    /// Bytes that were written as text, one byte a letter.
+    /// Bytes that were encoded as Latin-1 text.
     Owned(Vec<u8>),
-    /// UTF-8 text of the file, from .. to.
+    /// UTF-8 text of the file: start, end.
     Text(usize, usize),
     /// A list.
     List(Vec<Id>),
     /// A tuple.
     Tuple(Vec<Id>),
-    /// A dict that holds nothing (NumPy writes them).
+    /// An empty dict (NumPy writes them).
     Empty,
     /// A NumPy array.
     Array(Box<Array>),
-    /// A name that may be called; `dtype` once its letters are known.
+    /// A callable name; `dtype` after its type is known.
     Name(Name),
 }
 
 /// A NumPy array or scalar.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Array {
-    /// The letters of its type: `|u1`, `|b1`, `<i8`.
+    /// Its type: `|u1`, `|b1`, `<i8`.
     pub dtype: String,
     /// Its shape; empty for a scalar.
     pub shape: Vec<usize>,
-    /// The value that holds its bytes; none before they are known.
+    /// The value with its bytes; none before they are known.
     pub data: Option<Id>,
-    /// Whether columns come first.
+    /// Whether the array is in column-major order.
     pub fortran: bool,
 }
 
-/// What may be named.
+/// The supported names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Name {
     /// `numpy.core.multiarray._reconstruct`
@@ -67,7 +67,7 @@ pub enum Name {
     FromBuffer,
     /// `numpy.dtype`
     DtypeClass,
-    /// A type, by its letters.
+    /// A type, in NumPy's notation.
     Dtype(String),
     /// `_codecs.encode`
     Encode,
@@ -88,17 +88,17 @@ fn name(module: &str, name: &str) -> Option<Name> {
     })
 }
 
-/// A pickle that was read.
+/// A parsed pickle.
 pub struct Pickle<'a> {
     bytes: &'a [u8],
     values: Vec<Value>,
     root: Id,
 }
 
-/// Reads a whole pickle.
+/// Parses a whole pickle.
 ///
 /// # Errors
-/// When it is damaged, cut short, of another protocol, or holds anything but plain data.
+/// If it is damaged, truncated, of another protocol, or contains anything but plain data.
 pub fn read(bytes: &[u8]) -> Result<Pickle<'_>, DataError> {
     let values = vec![Value::None, Value::Bool(false), Value::Bool(true)];
     let mut machine = Machine { bytes, at: 0, values, stack: Vec::new(), memo: Vec::new() };
@@ -107,23 +107,23 @@ pub fn read(bytes: &[u8]) -> Result<Pickle<'_>, DataError> {
 }
 
 impl Pickle<'_> {
-    /// The value that was pickled.
+    /// The pickled value.
     pub fn root(&self) -> &Value {
         self.get(self.root)
     }
 
-    /// A value.
+    /// The value with a number.
     pub fn get(&self, id: Id) -> &Value {
-        // Numbers are given out by this reader alone.
+        // Only this reader assigns numbers.
         &self.values[id as usize]
     }
 
-    /// The bytes of a bytes value, or of an array of uint8.
+    /// The content of a bytes value, or of an array of uint8.
     pub fn bytes<'b>(&'b self, value: &'b Value) -> Option<&'b [u8]> {
         bytes(self.bytes, &self.values, value)
     }
 
-    /// A truth value, a whole number that is 0 or 1, or a NumPy scalar of such.
+    /// A boolean, an integer that is 0 or 1, or a NumPy scalar of these.
     pub fn truth(&self, value: &Value) -> Option<bool> {
         match value {
             Value::Bool(b) => Some(*b),
@@ -136,7 +136,7 @@ impl Pickle<'_> {
         }
     }
 
-    /// The whole numbers of an array of booleans or integers of one dimension, or of a scalar.
+    /// The elements of a one-dimensional array of booleans or integers, or of a scalar.
     pub fn numbers(&self, array: &Array) -> Option<Vec<i64>> {
         let data = bytes(self.bytes, &self.values, self.get(array.data?))?;
         let letters = array.dtype.trim_start_matches(['|', '<', '=']);
@@ -155,7 +155,7 @@ impl Pickle<'_> {
         Some(data.chunks_exact(wide).map(|c| integer(c, signed)).collect())
     }
 
-    /// What a value is, for messages.
+    /// A description of a value, for messages.
     pub fn what(&self, value: &Value) -> String {
         match value {
             Value::None => "None".to_owned(),
@@ -196,7 +196,7 @@ fn bytes<'a>(file: &'a [u8], values: &'a [Value], value: &'a Value) -> Option<&'
     }
 }
 
-/// What stands on the stack.
+/// An entry of the stack.
 #[derive(Clone, Copy, PartialEq)]
 enum Slot {
     Mark,
@@ -236,7 +236,7 @@ impl Machine<'_> {
 
     fn step(&mut self, code: u8) -> Result<(), DataError> {
         match code {
-            // The length of a frame says how to read ahead, nothing else.
+            // The length of a frame is only a hint for reading ahead.
             0x95 => self.skip(8),
             b'(' => {
                 self.stack.push(Slot::Mark);
@@ -262,7 +262,7 @@ impl Machine<'_> {
                 let x = f64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
                 self.push(Value::Float(x))
             }
-            // Bytes, and the texts of Python 2, which are bytes.
+            // Bytes, and texts of Python 2, which are bytes.
             b'C' | b'U' => self.span(1, false),
             b'B' | b'T' => self.span(4, false),
             0x8e | 0x96 => self.span(8, false),
@@ -317,7 +317,7 @@ impl Machine<'_> {
             }
             b'R' => self.call(),
             b'b' => self.build(),
-            // A buffer that may not be written to is one like others.
+            // A read-only buffer is treated like any other.
             0x98 => Ok(()),
             0x97 => fail("its bytes lie in a buffer outside of the file"),
             other => fail(format!(
@@ -390,7 +390,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// One of the values that are there from the start: millions of truth values cost their places in a list.
+    /// Pushes a predefined value, so that millions of booleans cost only their entries in a list.
     fn constant(&mut self, id: Id) -> Result<(), DataError> {
         self.stack.push(Slot::Of(id));
         Ok(())
@@ -474,7 +474,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The calls that arrays and bytes are written with, read as data.
+    /// Interprets the calls for arrays and bytes as data.
     fn call(&mut self) -> Result<(), DataError> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let arguments = self.few(arguments)?;
@@ -482,7 +482,7 @@ impl Machine<'_> {
             return fail("it calls what is no name; nothing of it is executed");
         };
         let value = match (callee, arguments.as_slice()) {
-            // Filled in by the state that follows.
+            // The following state fills it in.
             (Name::Reconstruct, _) => Value::Array(Box::default()),
             (Name::DtypeClass, [letters, ..]) => Value::Name(Name::Dtype(self.text(*letters)?)),
             (Name::Scalar, [dtype, data]) => Value::Array(Box::new(Array {
@@ -495,7 +495,7 @@ impl Machine<'_> {
                 let (dtype, shape) = (self.dtype(*dtype)?, self.shape(*shape)?);
                 Value::Array(Box::new(Array { dtype, shape, data: Some(*data), fortran }))
             }
-            // Python 3 writes bytes for protocol 2 as a text of which each letter is a byte.
+            // For protocol 2, Python 3 writes bytes as a Latin-1 text.
             (Name::Encode, [text, encoding])
                 if matches!(self.text(*encoding)?.as_str(), "latin1" | "latin-1" | "iso-8859-1") =>
             {
@@ -545,7 +545,7 @@ impl Machine<'_> {
             .collect()
     }
 
-    /// The state of an array or of a type.
+    /// Applies the state of an array or of a type.
     fn build(&mut self) -> Result<(), DataError> {
         let state = self.pop()?;
         let Some(Slot::Of(target)) = self.stack.last().copied() else {

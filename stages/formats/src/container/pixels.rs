@@ -1,22 +1,22 @@
-//! Pixels that a container holds as they are: encoded without loss, so that they travel as images do.
+//! Encodes raw pixels of a container losslessly, so that they can be handled like other images.
 
 use lfs_faces::image::{Pixels, encode_png};
 
 use crate::DataError;
 
-/// How pixels lie in memory.
+/// The memory layout of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Rows from the top, pixels from the left, the channels of a pixel beside each other.
+    /// Row-major, with the channels of a pixel adjacent.
     Interleaved,
-    /// One channel after the other.
+    /// One plane for each channel.
     Planar,
 }
 
-/// A PNG of grey or three-channel pixels. `blue_first`: whether the first channel is blue, as OpenCV has it.
+/// Encodes grey or three-channel pixels as PNG. `blue_first`: whether the first channel is blue, as in OpenCV.
 ///
 /// # Errors
-/// When the bytes do not fit the sides.
+/// If the number of bytes does not fit the sides.
 pub(super) fn png(
     bytes: &[u8],
     (width, height): (usize, usize),

@@ -1,11 +1,13 @@
-//! RecordIO as InsightFace packs training sets: `train.rec`, `train.idx`, `property`.
+//! RecordIO in InsightFace's format of training sets: `train.rec`, `train.idx`, `property`.
 //!
-//! Little-endian. A chunk is a u32 mark, a u32 whose upper three bits say which part of a record it is and whose lower 29 bits are
-//! its length, the bytes, and zeros up to a multiple of 4. A record is one chunk, or several where the mark itself stood in it, which is
-//! left out between them. A record is a header (`u32` count of labels, `f32` label, two `u64`), so many `f32` labels, and an encoded image.
+//! Little-endian. A chunk is a u32 magic number, a u32 whose upper three bits state which part of a record it is and whose lower 29
+//! bits are its length, the bytes, and zeros up to a multiple of 4. A record is one chunk, or several if it contains the magic
+//! number, which is removed between them. A record is a header (`u32` count of labels, `f32` label, two `u64`), this number of
+//! `f32` labels, and an encoded image.
 //!
-//! Records without image bytes are no faces: a header record (labels: first key behind the images, first key behind the identities) and a
-//! record for each identity. The header may be the first record, the last, or missing. The class of a face is its first label.
+//! Records without image bytes are not faces: a header record (labels: first key after the images, first key after the identities)
+//! and a record for each identity. The header may be the first record, the last, or missing. The class of a face is its first
+//! label.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,9 +17,9 @@ use std::path::{Path, PathBuf};
 use super::{Container, Item, Look, Sink, ending};
 use crate::DataError;
 
-/// What each chunk begins with.
+/// The magic number of a chunk.
 pub const MARK: u32 = 0xced7_230a;
-/// The longest chunk: its length has 29 bits.
+/// The maximum length of a chunk: it has 29 bits.
 pub const LONGEST: u32 = (1 << 29) - 1;
 
 /// Whether it is a record file, or a folder with one.
@@ -29,32 +31,32 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
     RecordIo::open(path).map(|r| Box::new(r) as Box<dyn Container>)
 }
 
-/// A record file with what lies beside it.
+/// A record file with the files beside it.
 pub struct RecordIo {
     rec: PathBuf,
     length: u64,
-    /// The keys by the place of their record in the file.
+    /// The keys by the offset of their record in the file.
     keys: Option<HashMap<u64, u64>>,
     property: Option<Property>,
 }
 
-/// What the file `property` says.
+/// The content of the file `property`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property {
-    /// How many identities.
+    /// The number of identities.
     pub classes: u64,
-    /// Width and height of every image; the file has the height first.
+    /// Width and height of every image; the file lists the height first.
     pub side: (u32, u32),
-    /// How many images, where there is a second line.
+    /// The number of images, if there is a second line.
     pub images: Option<u64>,
 }
 
 impl RecordIo {
-    /// Opens a `.rec` file, or the one in a folder (`train.rec` where there are several) with what lies beside it. Of a file that was named
-    /// alone nothing beside it is read: who named it meant it alone.
+    /// Opens a `.rec` file, or the one in a folder (`train.rec` if there are several) with the files beside it. If the path names a
+    /// file, the files beside it are not read.
     ///
     /// # Errors
-    /// When there is none, or what lies beside it is damaged.
+    /// If there is none, or a file beside it is damaged.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let folder = path.is_dir();
         let rec = if folder { the_one(path)? } else { path.to_owned() };
@@ -66,25 +68,25 @@ impl RecordIo {
         Ok(Self { rec, length, keys, property })
     }
 
-    /// Whether the index lies beside it.
+    /// Whether the index is present.
     pub fn has_index(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// The path where the index is looked for.
+    /// The path of the index.
     pub fn index(&self) -> PathBuf {
         self.rec.with_extension("idx")
     }
 
-    /// What `property` says.
+    /// The content of `property`.
     pub fn property(&self) -> Option<Property> {
         self.property
     }
 
-    /// Gives each record with its place in the file.
+    /// Passes each record with its offset in the file to `take`.
     ///
     /// # Errors
-    /// When the file is damaged or cut short, and what `take` returns.
+    /// If the file is damaged or truncated; and errors of `take`.
     pub fn records(
         &self,
         mut take: impl FnMut(u64, &[u8]) -> Result<(), DataError>,
@@ -123,7 +125,7 @@ fn text(path: &Path) -> Result<String, DataError> {
     crate::text::decode(&bytes).map_err(|e| e.within(path.display()))
 }
 
-/// Lines `key<tab>place`.
+/// Parses lines `key<tab>offset`.
 fn keys(path: &Path) -> Result<HashMap<u64, u64>, DataError> {
     let text = text(path)?;
     let mut out = HashMap::new();
@@ -148,7 +150,7 @@ fn keys(path: &Path) -> Result<HashMap<u64, u64>, DataError> {
     Ok(out)
 }
 
-/// `classes,height,width`, and perhaps a line with the number of images.
+/// Parses `classes,height,width`, and an optional line with the number of images.
 fn read_property(path: &Path) -> Result<Property, DataError> {
     let text = text(path)?;
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
@@ -167,7 +169,7 @@ fn read_property(path: &Path) -> Result<Property, DataError> {
     Ok(Property { classes: classes.into(), side: (width, height), images })
 }
 
-/// Reads chunk after chunk.
+/// Reads the chunks in order.
 struct Chunks<R> {
     file: R,
     at: u64,
@@ -175,7 +177,7 @@ struct Chunks<R> {
 }
 
 impl<R: Read> Chunks<R> {
-    /// The next record, and where it begins; none at the end of the file.
+    /// The next record, and its offset; none at the end of the file.
     fn record(&mut self, record: &mut Vec<u8>) -> Result<Option<u64>, DataError> {
         record.clear();
         let start = self.at;
@@ -203,7 +205,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// Appends the next chunk and says which part of a record it is.
+    /// Appends the next chunk, and returns which part of a record it is.
     fn chunk(&mut self, record: &mut Vec<u8>) -> Result<u32, DataError> {
         let start = self.at;
         if self.length - start < 8 {
@@ -232,7 +234,7 @@ impl<R: Read> Chunks<R> {
         let from = record.len();
         record.resize(from + length as usize, 0);
         self.fill(&mut record[from..])?;
-        // The last record of some files lacks its zeros.
+        // In some files the last record is not padded.
         let zeros = (padded - u64::from(length)).min(self.length - self.at) as usize;
         self.fill(&mut [0; 4][..zeros])?;
         Ok(part)
@@ -249,10 +251,10 @@ impl<R: Read> Chunks<R> {
     }
 }
 
-/// A record taken apart: its labels and its image.
+/// Splits a record into its labels and its image.
 ///
 /// # Errors
-/// When it is too short for what its header says.
+/// If it is shorter than its header states.
 pub fn unpack(record: &[u8]) -> Result<(Vec<f32>, &[u8]), DataError> {
     let Some((head, rest)) = record.split_at_checked(24) else {
         return Err(DataError::new(format!("a record has {} bytes, its header alone has 24", record.len())));
@@ -282,7 +284,8 @@ impl Container for RecordIo {
 
     fn read(&self, sink: &mut dyn Sink) -> Result<(), DataError> {
         let (mut records, mut images) = (0_u64, 0_u64);
-        // Labels of a record without an image: of the one with key 0, or else the first; of the last.
+        // The labels of records without an image: of the one with key 0 (without an index, the first record), and of the last
+        // record.
         let (mut head, mut tail) = (None, None);
         self.records(|place, record| {
             let (labels, image) = unpack(record).map_err(|e| e.within(format!("record {records} at byte {place}")))?;
@@ -324,8 +327,8 @@ impl Container for RecordIo {
         if let Some(keys) = self.keys.as_ref().filter(|k| k.len() as u64 != records) {
             return off(format!("{} has {} records, the file {records}", self.index().display(), keys.len()));
         }
-        // The header's number is the key behind the last image; images have the keys from 1 on. It is a float32: exact up to 2^24.
-        // At the end of the file it may as well be the record of an identity, whose first image is one of those that are there.
+        // The header's number is the key after the last image; images have keys from 1. It is a float32, exact up to 2^24. The last
+        // record may also be that of an identity, whose first image has a key that exists.
         let announced = head.or(tail.filter(|t| t[0] > images as f32)).map(|h| h[0]);
         if let Some(end) = announced.filter(|e| *e >= 1.0 && *e < 16_777_216.0 && e.fract() == 0.0) {
             let wanted = end as u64 - 1;

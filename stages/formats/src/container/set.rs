@@ -1,4 +1,4 @@
-//! A data set as stages hand it on.
+//! The data set format that stages exchange.
 
 use std::path::Path;
 

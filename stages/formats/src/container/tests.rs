@@ -1,4 +1,4 @@
-#![allow(clippy::panic)] // helpers of tests
+#![allow(clippy::panic)] // test helpers
 
 mod bad;
 mod fuzz;
@@ -14,7 +14,7 @@ use lfs_faces::dataset::Points;
 
 use super::*;
 
-/// A face as a test keeps it.
+/// An item that a test has received.
 #[derive(Debug, Clone, PartialEq)]
 struct Kept {
     name: String,
@@ -23,7 +23,7 @@ struct Kept {
     points: Option<Points>,
 }
 
-/// Keeps everything.
+/// Stores everything.
 #[derive(Default)]
 struct Keep {
     items: Vec<Kept>,
@@ -60,7 +60,7 @@ impl Keep {
     }
 }
 
-/// What a path is, and what it holds.
+/// The format and the content of a path.
 fn read(path: &Path) -> Result<(&'static str, Keep), DataError> {
     let (format, container) = open(path)?;
     let mut keep = Keep::default();
@@ -68,7 +68,7 @@ fn read(path: &Path) -> Result<(&'static str, Keep), DataError> {
     Ok((format.name, keep))
 }
 
-/// Why a path cannot be read.
+/// The error of reading a path.
 fn why(path: &Path) -> String {
     match read(path) {
         Ok((format, keep)) => panic!("read as {format}: {:?}", keep.listed()),
@@ -76,7 +76,7 @@ fn why(path: &Path) -> String {
     }
 }
 
-/// Writes files into a fresh folder.
+/// Writes files into a new folder.
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -87,7 +87,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     dir
 }
 
-/// A small picture; another for each number.
+/// A small picture that depends on the number.
 fn picture(n: u8) -> Vec<u8> {
     pixels::png(&[n, 7, n, n, 1, 2, 3, 4, 5, 6, n, 9], (2, 2), 3, pixels::Layout::Interleaved, false).unwrap()
 }
@@ -101,7 +101,7 @@ fn every_kind_has_a_name_of_its_own_and_is_found_by_it() {
 }
 
 #[test]
-fn folders_give_images_by_their_folder_and_tell_what_they_pass_over() {
+fn folders_are_identities_and_skipped_files_are_reported() {
     let (a, b) = (picture(1), picture(2));
     let dir = folder(&[
         ("Ann/1.png", &a),
@@ -120,7 +120,7 @@ fn folders_give_images_by_their_folder_and_tell_what_they_pass_over() {
 fn persons_are_joined_by_pairs_and_by_equal_bytes() {
     let of = |n: u8| [n; 32];
     let images = [of(1), of(2), of(3), of(4), of(1), of(5)];
-    // 0 and 1 are of one person by a pair, 0 and 4 are the same picture, 2 and 5 another person.
+    // 0 and 1 are joined by a pair, 0 and 4 have the same bytes, 2 and 5 are another person.
     assert_eq!(persons(&images, &[(0, 1), (5, 2), (9, 0)]), [0, 0, 1, 2, 0, 1]);
     assert_eq!(persons(&[], &[]), Vec::<u32>::new());
 }

@@ -1,6 +1,7 @@
-//! Verification sets as InsightFace packs them: `lfw.bin`, `cfp_fp.bin`, `agedb_30.bin` and their like.
+//! Verification sets in InsightFace's format: `lfw.bin`, `cfp_fp.bin`, `agedb_30.bin` and similar files.
 //!
-//! A pickle of a tuple: a list of 2 n encoded images, and n truth values; images 2 i and 2 i + 1 are pair i. Its folds are contiguous tenths.
+//! A pickle of a tuple: a list of 2 n encoded images, and n truth values; images 2 i and 2 i + 1 are pair i. The folds are
+//! contiguous tenths.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,10 @@ use super::pixels::{Layout, png};
 use super::{Container, Item, Look, Sink, ending};
 use crate::DataError;
 
-/// Images that are written out may be at most so many times larger than the file, since a pickle can hold one image many times.
+/// The maximum ratio of the total size of the images to the size of the file, since a pickle can reference one image many times.
 const RATIO: usize = 100;
 
-/// Whether it begins as a pickle of protocol 2 to 5 does.
+/// Whether it begins like a pickle of protocol 2 to 5.
 pub(super) fn is(look: &Look) -> bool {
     matches!(look.start.as_slice(), [0x80, 2..=5, ..])
 }
@@ -40,18 +41,18 @@ impl Container for Verification {
     }
 }
 
-/// The bytes of a file, which may be larger than memory.
+/// Maps a file, which may be larger than memory.
 fn mapped(path: &Path) -> std::io::Result<memmap2::Mmap> {
     let file = std::fs::File::open(path)?;
-    // SAFETY: the map is read only. What a stage reads is an input, which nobody changes meanwhile; a file that is cut short all the
-    // same ends the process with a bus error, not with wrong data.
+    // SAFETY: the map is read only. The file is a stage's input, which no process changes meanwhile; if it is truncated all the
+    // same, the process ends with a bus error, not with wrong data.
     #[allow(unsafe_code)]
     unsafe {
         memmap2::Mmap::map(&file)
     }
 }
 
-/// The parts of such a pickle.
+/// The parts of the pickle.
 struct Set<'a> {
     images: &'a [pickle::Id],
     same: Vec<bool>,
@@ -116,7 +117,7 @@ impl<'a> Set<'a> {
     }
 }
 
-/// An image that was decoded before it was pickled, `[height, width]` or `[height, width, 3]`.
+/// An image that was decoded before pickling, `[height, width]` or `[height, width, 3]`.
 fn decoded(shape: &[usize], fortran: bool, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
     match (shape, fortran) {
         ([height, width], false) => png(bytes, (*width, *height), 1, Layout::Interleaved, false),

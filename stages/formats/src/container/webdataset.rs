@@ -1,6 +1,6 @@
-//! WebDataset: tar files in which the files of a sample follow each other, `key.jpg`, `key.cls`.
+//! WebDataset: tar files in which the files of a sample are adjacent, `key.jpg`, `key.cls`.
 //!
-//! The key of a file is its path up to the first dot of its name. `.cls` holds a class as text; `.json` may hold `label`, `identity`,
+//! The key of a file is its path up to the first dot of its name. `.cls` has a class as text; `.json` may have `label`, `identity`,
 //! `class` or `id`. A set is one file, or a folder of shards in the order of their names.
 
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use super::{Container, Item, Look, Sink};
 use crate::DataError;
 use crate::names::{ending, is_any_image};
 
-/// What a class may be called in a sample's JSON.
+/// The names of a class in the JSON of a sample.
 const CALLED: [&str; 6] = ["identity", "label", "class", "cls", "id", "person"];
-/// How many files of an archive are looked at to tell what it is.
+/// The number of files of an archive that are examined to detect the format.
 const FEW: usize = 16;
 
 pub(super) fn is(look: &Look) -> bool {
@@ -23,15 +23,15 @@ pub(super) fn is(look: &Look) -> bool {
     is_tar(look) && has_samples(&look.path)
 }
 
-/// Whether a file in a folder of shards is one, or may lie beside them.
+/// Whether a file in a folder of shards is a shard, or may lie beside shards.
 fn is_beside(name: &str) -> bool {
     matches!(ending(name).as_deref(), Some("tar" | "json" | "md" | "txt" | "idx"))
 }
 
-/// Whether the first files of an archive are those of samples.
+/// Whether the first files of an archive form samples.
 fn has_samples(path: &Path) -> bool {
     let mut files: Vec<(String, String)> = Vec::new();
-    // The search ends with an error once enough is known, which is none.
+    // The visit is ended with an error as soon as enough is known.
     let _ = walk_tar(path, |name, _| {
         files.push(parts(&name));
         if files.len() < FEW { Ok(()) } else { Err(DataError::new("enough")) }
@@ -45,7 +45,7 @@ fn is_label(end: &str) -> bool {
     matches!(end, "cls" | "json" | "txt" | "id")
 }
 
-/// Key and ending of a file.
+/// The key and the extension of a file.
 fn parts(name: &str) -> (String, String) {
     let at = name.rfind('/').map_or(0, |k| k + 1);
     match name[at..].find('.') {
@@ -67,7 +67,7 @@ struct WebDataset {
     shards: Vec<PathBuf>,
 }
 
-/// A sample that is being gathered.
+/// The sample that is being collected.
 #[derive(Default)]
 struct Sample {
     key: String,
@@ -77,7 +77,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// Gives the sample, if it has an image, and begins another one.
+    /// Passes on the sample, if it has an image, and starts another one.
     fn give(&mut self, sink: &mut dyn Sink) -> Result<(), DataError> {
         let done = std::mem::take(self);
         match &done.image {

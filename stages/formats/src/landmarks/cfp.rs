@@ -1,7 +1,7 @@
-//! CFP's fiducials: a file an image, 30 lines `x,y` that cover *one half* of the face.
+//! CFP's fiducial points: a file for each image, 30 lines `x,y` that cover *one half* of the face.
 //!
-//! 0-8 jaw from ear to chin, 9-11 brow, 12-17 eye, 18-21 bridge to tip of the nose, 22-24 under the nose, 25
-//! mouth corner, 26-29 lips on the midline.
+//! 0-8 jaw from ear to chin, 9-11 brow, 12-17 eye, 18-21 bridge to tip of the nose, 22-24 under the nose, 25 mouth corner, 26-29
+//! lips on the midline.
 
 use super::coordinates;
 use super::pts::mean;
@@ -10,7 +10,7 @@ use lfs_faces::dataset::Points;
 
 const UNKNOWN: [f32; 2] = [f32::NAN; 2];
 
-/// Which of CFP's two kinds of photographs the points belong to.
+/// The two kinds of photographs in CFP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The other half is the mirror image: all five points are known.
@@ -19,21 +19,21 @@ pub enum View {
     Profile,
 }
 
-/// Reads the 30 points and makes five of them.
+/// Reads the 30 points and derives the five landmarks.
 ///
-/// Frontal: eye centre and mouth corner are reflected over the line that fits points 18-21, 26-29 and 8 best (least
-/// squares of the distances). Profile: a nose left of the eye means that the face looks to the left of the picture, so that the eye seen
-/// is the right one *of the picture's order*, as the template has it.
+/// Frontal: eye centre and mouth corner are reflected over the line that fits points 18-21, 26-29 and 8 best (least squares of the
+/// distances). Profile: if the nose is left of the eye, the face looks to the left of the picture, so that the visible eye is the
+/// right one *of the picture's order*, as in the template.
 ///
 /// # Errors
-/// When there are not 30 points, or the points that are on the midline do not make a line.
+/// If there are not 30 points, or the points on the midline do not determine a line.
 pub fn read(text: &str, view: View) -> Result<Points, DataError> {
     let p = coordinates(text)?;
     if p.len() != 30 {
         return Err(DataError::new(format!("expected 30 points, found {}", p.len())));
     }
     let (eye, nose, mouth) = (mean(&p[12..18]), p[21], p[25]);
-    // Left or right of the nose, seen in the picture: the same in both views.
+    // Whether the half is left of the nose in the picture, for both views.
     let left = eye[0] < nose[0];
     let (other_eye, other_mouth) = match view {
         View::Profile => (UNKNOWN, UNKNOWN),
@@ -59,7 +59,7 @@ struct Line {
 }
 
 impl Line {
-    /// The line with the least sum of squared distances; none when all points are one.
+    /// The line with the least sum of squared distances; none if all points coincide.
     fn fit(points: &[[f32; 2]]) -> Option<Self> {
         let points: Vec<[f64; 2]> = points.iter().map(|p| p.map(f64::from)).collect();
         let n = points.len() as f64;
@@ -78,7 +78,7 @@ impl Line {
             return None;
         }
         let (c, s) = (c / length, s / length);
-        // Half the angle; the half-angle formulas need no trigonometric function, whose last bit may differ by machine.
+        // The half-angle formulas need no trigonometric function, whose last bit may depend on the machine.
         let along = [((1.0 + c) / 2.0).max(0.0).sqrt(), ((1.0 - c) / 2.0).max(0.0).sqrt().copysign(s)];
         Some(Self { through, along })
     }

@@ -1,4 +1,4 @@
-//! Lists: a line an image, its path and ten numbers `x1 y1 .. x5 y5`, in the dialects that are found.
+//! Lists: one line for each image, its path and ten numbers `x1 y1 .. x5 y5`, in several dialects.
 
 use super::{fractions, number, shorten};
 use crate::{DataError, names};
@@ -7,10 +7,10 @@ use lfs_faces::dataset::Points;
 mod columns;
 mod order;
 
-/// What may stand between fields.
+/// The separators of fields.
 const SEPARATORS: [char; 4] = ['\t', ' ', ',', ';'];
 
-/// Reads a list, in file order, without the lines that say that no face was found; else as [`read_all`].
+/// Reads a list in file order, without the lines that state that no face was found; otherwise as [`read_all`].
 ///
 /// # Errors
 /// As [`read_all`].
@@ -20,25 +20,27 @@ pub fn read(text: &str) -> Result<Vec<(String, Points)>, DataError> {
 
 /// Reads a list, in file order.
 ///
-/// Fields are separated by tabs, blanks, commas or semicolons. The ten numbers are the last ten, what stands before them is the path,
-/// which may have blanks in it. Empty lines and lines that start with `#` and have no ten numbers are passed over. Also read are:
+/// Fields are separated by tabs, blanks, commas or semicolons. The ten numbers are the last ten; the text before them is the path,
+/// which may contain blanks. Empty lines, and lines that start with `#` and have no ten numbers, are skipped. These variants are
+/// accepted, too:
 ///
-/// - a field between path and numbers (RFW), or a number behind them (the score of a detector): which of the two an 11th number is
-///   is told by which reading gives the shape of faces; also both;
-/// - a box, `x1 y1 x2 y2` or `x y width height`, perhaps with a score, before the ten numbers or behind them: told by the shape of
-///   faces, which lie in it;
-/// - the ten numbers in another order, the same in all of three lines or more: all x before all y (MTCNN), y before x, left and right as
-///   the person has them, mouth before nose and the like: told by the shape of faces, and put into the order that is used;
-/// - no points, where a detector found no face: the path alone, empty fields, ten times `nan`, or five points in one place;
-/// - a whole number before the path: a column of it, or a flag that a tab or comma parts from the path;
+/// - a field between path and numbers (RFW), or a number after them (the score of a detector), or both: an 11th number is the one
+///   or the other depending on which reading gives the shape of faces;
+/// - a box, `x1 y1 x2 y2` or `x y width height`, optionally with a score, before the ten numbers or after them: recognised by the
+///   shape of the faces, which lie in it;
+/// - the ten numbers in another order, the same in all of three lines or more: all x before all y (MTCNN), y before x, left and
+///   right from the person's view, mouth before nose and the like: recognised by the shape of faces, and converted to the standard
+///   order;
+/// - no points, if a detector found no face: only the path, empty fields, ten times `nan`, or five coinciding points;
+/// - an integer before the path: a running number in all lines, or a flag that is separated from the path by a tab or comma;
 /// - a first line with the number of lines, and one with the names of the columns (CelebA);
-/// - paths without an image's ending, `\` for `/` in paths, and paths in quotation marks.
+/// - paths without an image extension, `\` for `/` in paths, and paths in quotation marks.
 ///
-/// Coordinates are pixels. Fractions of width and height are not converted but refused, as nothing in a list says for sure that they
-/// are such.
+/// Coordinates are pixels. Fractions of width and height are refused, not converted, since a list does not state for certain that
+/// it contains fractions.
 ///
 /// # Errors
-/// A message with the number of the line that does not fit, or about the list as a whole.
+/// A message with the number of the invalid line, or about the list as a whole.
 pub fn read_all(text: &str) -> Result<Vec<(String, Option<Points>)>, DataError> {
     let mut lines: Vec<Line> = Vec::new();
     let (mut promised, mut header) = (None, false);
@@ -71,7 +73,7 @@ pub fn read_all(text: &str) -> Result<Vec<(String, Option<Points>)>, DataError> 
     for line in lines {
         let start = starts.get(&line.numbers.len()).copied().unwrap_or(0);
         let points = (!line.numbers.is_empty()).then(|| line.points(start));
-        // Five points in one place are how a list says that it found no face.
+        // Some lists have five coinciding points for an image without a face.
         let points = points.filter(|p| p.iter().any(|q| *q != p[0]));
         let path = if counted { after_count(&line.path).unwrap_or(&line.path) } else { &line.path };
         entries.push((path.trim_matches('"').to_owned(), points));
@@ -81,7 +83,7 @@ pub fn read_all(text: &str) -> Result<Vec<(String, Option<Points>)>, DataError> 
     Ok(entries)
 }
 
-/// Whether paths stand behind a column of whole numbers that count the lines.
+/// Whether the paths follow a column of running numbers.
 fn is_counted(lines: &[Line]) -> bool {
     let number = |line: &Line| line.path.split_once(' ')?.0.parse::<u64>().ok();
     let first = lines.first().and_then(number).filter(|n| *n <= 1);
@@ -93,12 +95,12 @@ fn after_count(path: &str) -> Option<&str> {
     path.split_once(' ').map(|(_, rest)| rest.trim_start())
 }
 
-/// Refuses landmarks most of which lie within a pixel or so of the image's corner.
+/// Refuses landmarks if most of them lie within about a pixel of the image's corner.
 ///
 /// # Errors
-/// When that is so.
+/// If they do.
 pub fn refuse_fractions<'a>(all: impl Iterator<Item = &'a Points>) -> Result<(), DataError> {
-    // Five zeros are how a list says that it found no face.
+    // Some lists have five zeros for an image without a face.
     let (mut small, mut real) = (0_usize, 0_usize);
     for points in all.filter(|p| p.iter().any(|q| *q != p[0])) {
         real += 1;
@@ -113,16 +115,16 @@ pub fn refuse_fractions<'a>(all: impl Iterator<Item = &'a Points>) -> Result<(),
     Ok(())
 }
 
-/// A line as it is written.
+/// A parsed line.
 struct Line {
     path: String,
-    /// None where no face was found, else ten or more.
+    /// Empty if no face was found, otherwise ten or more.
     numbers: Vec<f32>,
-    /// Whether the first of the numbers is written as a whole one.
+    /// Whether the first number is written as an integer.
     whole: bool,
 }
 
-/// How lists write a number that there is not.
+/// Whether a word stands for a missing number.
 fn is_missing(word: &str) -> bool {
     ["nan", "none", "null", "na", "n/a"].iter().any(|m| word.eq_ignore_ascii_case(m))
 }
@@ -160,7 +162,7 @@ impl Line {
         Ok(Self { path: path(head, line)?, numbers, whole })
     }
 
-    /// The ten numbers from one of them on.
+    /// The ten numbers from index `start`.
     fn points(&self, start: usize) -> Points {
         let mut points = Points::default();
         let start = start.min(self.numbers.len().saturating_sub(10));
@@ -171,16 +173,16 @@ impl Line {
     }
 }
 
-/// A line that says that no face was found: a path with nothing behind it, or with what stands for missing numbers.
+/// Parses a line that states that no face was found: a path without numbers, or with placeholders for missing numbers.
 fn nothing(head: &str, line: &str, words: &[&str]) -> Option<Line> {
     let empty = words.is_empty() || words.len() >= 10 && words.iter().filter(|w| is_missing(w)).count() >= 10;
     let path = path(head, line).ok().filter(|_| empty)?;
-    // One word that is no path may be anything.
+    // A single word that is no path may be anything.
     let named = !words.is_empty() || names::is_any_image(&path) || path.contains('/') && !path.contains(' ');
     named.then(|| Line { path, numbers: Vec::new(), whole: false })
 }
 
-/// What stands before the numbers at the end of a line, and these.
+/// Splits a line into its head and the numbers at its end.
 fn parted(line: &str) -> (&str, Vec<&str>) {
     let mut rest = line.trim_end_matches(SEPARATORS);
     let mut words = Vec::new();
@@ -197,10 +199,10 @@ fn parted(line: &str) -> (&str, Vec<&str>) {
     (rest, words)
 }
 
-/// The path out of what stands before the numbers: perhaps with another field behind it, or a whole number before it.
+/// Extracts the path from the head of a line, which may have another field after the path, or an integer before it.
 fn path(head: &str, line: &str) -> Result<String, DataError> {
     let tidy = |path: &str| names::tidy(path.trim().trim_matches('"').trim());
-    // A flag or a number of a line, and a path. With a blank between them it may be a person's name.
+    // A leading integer is a flag or running number; if a blank follows, it may be part of a person's name.
     let behind = line.get(head.len()..).unwrap_or_default();
     let behind = &behind[..behind.find(|c| !SEPARATORS.contains(&c)).unwrap_or(behind.len())];
     let apart = |c: char| c != ' ' && SEPARATORS.contains(&c) && (behind.is_empty() || behind.contains(c));
@@ -223,7 +225,7 @@ fn path(head: &str, line: &str) -> Result<String, DataError> {
             return Ok(first);
         }
     }
-    // Without an image's ending: which image it is, if any, is told by the images.
+    // Without an image extension, the path is matched with the images later.
     if !whole.is_empty() && !whole.contains('\t') {
         return Ok(whole);
     }
@@ -233,11 +235,11 @@ fn path(head: &str, line: &str) -> Result<String, DataError> {
     )))
 }
 
-/// Whether a line has the names of columns: ten or more words, none of which is a number or a path.
+/// Whether a line is a header: ten or more words, none of which is a number or a path.
 fn is_header(line: &str) -> bool {
     let words: Vec<&str> = line.split(SEPARATORS).filter(|w| !w.is_empty()).collect();
     let numbers: Vec<u32> = words.iter().filter_map(|w| w.trim_matches('"').parse().ok()).collect();
-    // Columns without names are numbered.
+    // Unnamed columns are numbered.
     let numbered = numbers.len() >= 10 && numbers.windows(2).all(|w| w[1] == w[0].wrapping_add(1));
     numbered
         && words.len() <= numbers.len() + 1

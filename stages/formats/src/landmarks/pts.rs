@@ -1,4 +1,4 @@
-//! A file an image: 68 points in the iBUG order (`.pts`).
+//! A file for each image: 68 points in the iBUG order (`.pts`).
 
 use super::coordinates;
 use crate::DataError;
@@ -15,11 +15,11 @@ use lfs_faces::dataset::Points;
 /// }
 /// ```
 ///
-/// The eyes are the means of the six points around each (36-41 and 42-47, counted from 0), the nose is its tip (30), the
-/// mouth corners are 48 and 54. Coordinates are taken as they are written.
+/// The eyes are the means of the six points around each (36-41 and 42-47, counted from 0), the nose is its tip (30), the mouth
+/// corners are 48 and 54. Coordinates are not converted.
 ///
 /// # Errors
-/// When the braces are missing or there are not 68 points.
+/// If the braces are missing or there are not 68 points.
 pub fn read(text: &str) -> Result<Points, DataError> {
     let inside = text.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     let (inside, _) =

@@ -52,10 +52,10 @@ fn a_pts_file_gives_eye_centres_nose_tip_and_mouth_corners() {
     assert!(pts::read("1 2").is_err());
 }
 
-/// Half a face whose midline goes through (50, 0) and leans by `lean` pixels of x for each of y.
+/// Half a face whose midline contains (50, 0) and leans by `lean` pixels of x for each of y.
 fn half(sign: f32, lean: f32) -> String {
     let unit = (1.0 + lean * lean).sqrt();
-    // From (distance to the midline, place along it) to pixels.
+    // From (distance to the midline, position along it) to pixels.
     let at = |side: f32, down: f32| {
         let (x, y) = (sign * side / unit + down * lean / unit, -sign * side * lean / unit + down / unit);
         format!("{},{}\n", 50.0 + x, y)
@@ -91,7 +91,7 @@ fn frontal_halves_are_reflected_over_the_leaning_midline() {
 
 #[test]
 fn profiles_know_three_points_on_the_side_that_is_seen() {
-    // Nose right of the eye: looks to the right, the eye is the picture's left one.
+    // The nose is right of the eye: the face looks to the right, and the eye is the picture's left one.
     let right = cfp::read(&half(1.0, 0.0), View::Profile).unwrap();
     assert_eq!(known(&right).collect::<Vec<_>>(), [0, 2, 3]);
     let left = cfp::read(&half(-1.0, 0.0), View::Profile).unwrap();
@@ -100,7 +100,7 @@ fn profiles_know_three_points_on_the_side_that_is_seen() {
 }
 
 #[test]
-fn cfp_messages_say_what_was_found() {
+fn cfp_messages_state_what_was_found() {
     assert!(
         cfp::read("1,2\n", View::Frontal).unwrap_err().to_string().contains("expected 30 points, found 1")
     );

@@ -5,15 +5,15 @@ use std::io::Read;
 use super::{Value, mi, mx};
 use crate::DataError;
 
-/// How deep cells and structs may stand in each other.
+/// The maximum nesting of cells and structs.
 const MAX_DEPTH: usize = 32;
-/// The most bytes into which a file may unfold.
+/// The maximum number of decompressed bytes of a file.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads all variables of a file, in file order.
 ///
 /// # Errors
-/// When the bytes are no MAT-file of version 5, or are damaged.
+/// If the bytes are no MAT-file of version 5, or are damaged.
 pub fn read(bytes: &[u8]) -> Result<Vec<(String, Value)>, DataError> {
     if bytes.starts_with(b"MATLAB 7.3") {
         return Err(DataError::new(
@@ -39,7 +39,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, Value)>, DataError> {
                     variables.push(array(data, big, 0)?);
                 }
             }
-            // Other elements at the top are not variables.
+            // Other top-level elements are not variables.
             _ => {}
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     fn element(&mut self) -> Result<(u32, &'a [u8]), DataError> {
         let first = self.u32()?;
         if first >> 16 != 0 {
-            // Up to four bytes stand in the tag itself.
+            // Up to four bytes are stored in the tag itself.
             let n = (first >> 16) as usize;
             let data = self.take(4)?;
             return Ok((
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An array's name and value, from the data of a matrix element.
+/// The name and value of an array, from the data of a matrix element.
 fn array(data: &[u8], big: bool, depth: usize) -> Result<(String, Value), DataError> {
     if depth > MAX_DEPTH {
         return Err(DataError::new(format!("the MAT-file nests arrays more than {MAX_DEPTH} deep")));
@@ -151,7 +151,7 @@ fn array(data: &[u8], big: bool, depth: usize) -> Result<(String, Value), DataEr
     Ok((name, value))
 }
 
-/// `count` arrays in a row. The count is not trusted: memory is taken as the arrays arrive.
+/// Reads `count` consecutive arrays. The count is not trusted: memory is allocated as the arrays are read.
 fn arrays(reader: &mut Reader<'_>, count: usize, depth: usize) -> Result<Vec<Value>, DataError> {
     let mut items = Vec::new();
     for _ in 0..count {
@@ -214,7 +214,7 @@ fn text(reader: &mut Reader<'_>, dims: &[usize], count: usize) -> Result<Vec<Str
     Ok((0..rows).map(row).collect())
 }
 
-/// The numbers of an element, whatever its storage type.
+/// The numbers of an element of any storage type.
 fn numbers(kind: u32, data: &[u8], big: bool) -> Result<Vec<f64>, DataError> {
     macro_rules! read {
         ($t:ty) => {{

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// AgeDB's shape: ten structs, 2 x n cells of text beside n labels.
+/// AgeDB's structure: ten structs, 2 x n cells of text and n labels.
 fn splits(n: usize) -> Vec<(String, Value)> {
     let fold = |f: usize| {
         let pairs = (0..2 * n).map(|k| Value::text(format!("{f}_{k}_Jürgen_30_m"))).collect();
@@ -49,7 +49,7 @@ fn compressed_variables_are_read() {
 
 #[test]
 fn small_elements_and_other_number_classes_are_read() {
-    // A 1x2 int16 array named `x`, written by hand: its name and its numbers stand in their tags.
+    // A handmade 1x2 int16 array named `x`, with its name and its numbers stored in their tags.
     let mut body = Vec::new();
     body.extend([6, 0, 0, 0, 8, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0]);
     body.extend([5, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
@@ -62,7 +62,7 @@ fn small_elements_and_other_number_classes_are_read() {
 }
 
 #[test]
-fn messages_say_what_was_found() {
+fn messages_state_what_was_found() {
     let text = |r: Result<Vec<(String, Value)>, DataError>| r.unwrap_err().to_string();
     assert!(text(read(b"not a MAT-file")).contains("lacks the mark `IM`"));
     assert!(text(read(b"MATLAB 7.3 MAT-file ..")).contains("-v7"));

@@ -3,11 +3,11 @@
 use super::{Value, mi, mx};
 use crate::DataError;
 
-/// Writes variables as an uncompressed little-endian file. The header's text holds no time stamp, so that the same
-/// variables give the same bytes.
+/// Writes variables as an uncompressed little-endian file. The header's text has no time stamp, so that the same variables give the
+/// same bytes.
 ///
 /// # Errors
-/// When dimensions and values disagree, or an array is larger than the format allows (2 GiB).
+/// If dimensions and values disagree, or an array is larger than the format allows (2 GiB).
 pub fn write(variables: &[(String, Value)]) -> Result<Vec<u8>, DataError> {
     let mut out = format!("{:116}", "MATLAB 5.0 MAT-file, written by lfs-pipe").into_bytes();
     out.extend([0; 8]);
@@ -67,7 +67,7 @@ fn structs(
     items: &[Vec<Value>],
 ) -> Result<(), DataError> {
     head(body, mx::STRUCT, dims, items.len(), name)?;
-    // MATLAB's own limit is 31 characters and a zero.
+    // MATLAB's own limit is 31 characters and a terminating zero.
     let length = fields.iter().map(|f| f.len() + 1).max().unwrap_or(1).max(32);
     element(body, mi::INT32, &(length as i32).to_le_bytes())?;
     let mut names = Vec::new();

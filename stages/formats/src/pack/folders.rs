@@ -1,4 +1,4 @@
-//! `identity/image.jpg`, and `landmarks.tsv` for those that have landmarks.
+//! `identity/image.jpg`, and `landmarks.tsv` for images with landmarks.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ pub(super) fn begin(root: &Path, set: &Set<'_>) -> Result<Box<dyn Pack>, DataErr
     let mut folders = Vec::with_capacity(set.identities.len());
     for (class, identity) in set.identities.iter().enumerate() {
         let mut folder = part(identity);
-        // Two persons may have names that are one on a disk.
+        // The names of two persons may be equal on a case-insensitive file system.
         if !taken.insert(folder.to_lowercase()) {
             folder = format!("{folder}~{class}");
             taken.insert(folder.to_lowercase());

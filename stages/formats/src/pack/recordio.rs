@@ -1,5 +1,5 @@
 //! `train.rec`, `train.idx`, `property`: the header first, the images sorted by identity, a record for each identity. See
-//! [`crate::container::recordio`] for the bytes.
+//! [`crate::container::recordio`] for the byte format.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -24,7 +24,7 @@ struct RecordIo {
 pub(super) fn begin(folder: &Path, set: &Set<'_>) -> Result<Box<dyn Pack>, DataError> {
     let images: u64 = set.counts.iter().sum();
     let (end, classes) = (images + 1, set.counts.len() as u64);
-    // Keys and classes stand in the records as float32.
+    // Keys and classes are stored in the records as float32.
     if end + classes > 1 << 24 {
         return Err(DataError::new(format!(
             "{images} images of {classes} identities do not fit this container: its numbers are exact up to {}; take `webdataset` or \
@@ -63,7 +63,7 @@ impl RecordIo {
     }
 }
 
-/// A record in chunks: it is parted wherever the mark stands at a multiple of 4, and the mark left out.
+/// Splits a record into chunks wherever the magic number occurs at a multiple of 4, and removes it.
 fn chunks(payload: &[u8]) -> Vec<Vec<u8>> {
     let mark = MARK.to_le_bytes();
     let at = (0..payload.len() / 4).map(|k| k * 4).filter(|k| payload[*k..*k + 4] == mark);
@@ -137,7 +137,7 @@ mod tests {
             chunks(&text).iter().map(|c| hex(c)).collect::<String>(),
             "0a23d7ce04000020414141410a23d7ce04000040424242420a23d7ce000000400a23d7ce010000607a000000"
         );
-        // Elsewhere than at a multiple of 4 it is text like any other.
+        // At any other offset it is ordinary data.
         assert_eq!(chunks(&[b"A", &mark[..], b"BBB"].concat()).len(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! Parquet and Arrow files with the columns that the Hugging Face hub knows: `image` {bytes, path}, `label`, and beside them `identity`, `name`
-//! and `landmarks` (ten numbers). The names of the labels stand in the metadata.
+//! Parquet and Arrow files with the columns that the Hugging Face hub expects: `image` {bytes, path}, `label`, and also `identity`,
+//! `name` and `landmarks` (ten numbers). The names of the labels are in the metadata.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,11 +20,11 @@ use parquet::file::properties::WriterProperties;
 use super::{Face, Pack, Set, cannot};
 use crate::DataError;
 
-/// So many rows, or so many bytes of images, are held.
+/// The maximum number of rows, and of bytes of images, in memory.
 const ROWS: usize = 1000;
 const BYTES: usize = 64 << 20;
 
-/// Where batches go.
+/// The writer of batches.
 enum Out {
     Parquet(Box<ArrowWriter<File>>),
     Arrow(Box<FileWriter<BufWriter<File>>>),
@@ -75,7 +75,7 @@ fn schema(set: &Set<'_>) -> SchemaRef {
         text("name"),
         Field::new("landmarks", DataType::FixedSizeList(coordinate.clone(), 10), true),
     ];
-    // A class label has names that differ; where two persons have one name, labels stay numbers.
+    // The names of a class label must be unique; if two persons have the same name, labels remain numbers.
     let mut sorted: Vec<&String> = set.identities.iter().collect();
     sorted.sort();
     sorted.dedup();
@@ -122,7 +122,7 @@ impl Table {
             let path = self.folder.join(format!("train-{:05}.{end}", self.shards));
             let file = File::create(&path).map_err(|e| cannot(&path, e))?;
             let writer = if self.parquet {
-                // Images are compressed already; names are small.
+                // Images are already compressed, and names are small.
                 let plain = WriterProperties::builder()
                     .set_compression(Compression::UNCOMPRESSED)
                     .set_dictionary_enabled(false);

@@ -1,4 +1,4 @@
-//! Tar files `shard-000000.tar`: of each face `key.jpg`, `key.cls` (its number) and `key.json` (identity, name, landmarks).
+//! Tar files `shard-000000.tar`: for each face `key.jpg`, `key.cls` (its number) and `key.json` (identity, name, landmarks).
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};

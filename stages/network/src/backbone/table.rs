@@ -58,6 +58,12 @@ macro_rules! backbones {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::$settings),)*
         }
 
+        /// The settings of every network.
+        #[derive(Debug, Clone, Copy)]
+        pub struct AllSettings<'a> {
+            $($(#[$doc])* pub $module: &'a $module::$settings,)*
+        }
+
         impl Backbone {
             /// Every network.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -65,6 +71,11 @@ macro_rules! backbones {
             /// The name in manifests.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
+            }
+
+            /// The network with its settings among those of all.
+            pub fn with(self, all: &AllSettings<'_>) -> Architecture {
+                match self { $(Self::$variant => Architecture::$variant(all.$module.clone())),* }
             }
 
             /// The network with its default settings.

@@ -1,4 +1,4 @@
-//! Operators that mix numbers: norms, products, means, sizes of maps.
+//! Operators that combine elements: normalisation, matrix products, means, resizing.
 
 use lfs_network::functions;
 use lfs_stage::{Failure, Result};
@@ -41,10 +41,10 @@ pub(crate) fn gemm(a: &mut Attributes<'_>) -> Result<Step> {
     }))
 }
 
-/// Of matrices, with the same bits on every processor.
+/// A product of matrices, with the same bits on every processor.
 fn product(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
     let fits = x.dim() == 2 && y.dim() == 2 && x.size()[1] == y.size()[0];
-    // Whatever else there is in a file, libtorch computes or refuses.
+    // libtorch computes or refuses all other cases.
     let fits = fits && x.kind() == Kind::Float && y.kind() == Kind::Float;
     if fits { Ok(functions::linear(x, &y.f_transpose(0, 1)?)) } else { x.f_matmul(y) }
 }
@@ -78,7 +78,7 @@ pub(crate) fn reduce_mean(a: &mut Attributes<'_>) -> Result<Step> {
     }))
 }
 
-/// Before version 13 over all sides from the axis on.
+/// Before version 13, softmax is over all axes from the given one on.
 pub(crate) fn softmax(a: &mut Attributes<'_>) -> Result<Step> {
     let version = a.version;
     let axis = a.int("axis").unwrap_or(if version < 13 { 1 } else { -1 });
@@ -95,21 +95,21 @@ pub(crate) fn softmax(a: &mut Attributes<'_>) -> Result<Step> {
     }))
 }
 
-/// How maps become larger or smaller.
+/// How feature maps are resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// The pixel at `floor(i / scale)`.
     Nearest,
-    /// The same where a side grows by a whole factor; nothing else.
+    /// The same, but only if each side grows by a whole factor.
     NearestByWholeFactors,
     Linear {
         corners: bool,
     },
-    /// The same, to more than one pixel a side.
+    /// Linear as `Linear` without corners, but only if no side becomes one pixel.
     LinearOfSeveral,
 }
 
-/// `Upsample` and `Resize`, of the last two sides.
+/// `Upsample` and `Resize` of the last two axes.
 pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
     let version = a.version;
     a.ignore("cubic_coeff_a").ignore("exclude_outside").ignore("extrapolation_value");
@@ -130,7 +130,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
         ("nearest", "asymmetric" | "half_pixel") if rounding != "ceil" && rounding != "round_prefer_ceil" => {
             Way::NearestByWholeFactors
         }
-        // The two differ where a side becomes one pixel.
+        // The two modes differ if a side becomes one pixel.
         ("linear", "half_pixel") => Way::Linear { corners: false },
         ("linear", "pytorch_half_pixel") => Way::LinearOfSeveral,
         ("linear", "align_corners") => Way::Linear { corners: true },
@@ -140,7 +140,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
             )));
         }
     };
-    // In the newest versions a region comes second.
+    // In newer versions the second input is a region.
     let scales_at = if old { 1 } else { 2 };
     Ok(Box::new(move |inputs| {
         let x = own(inputs, 0)?;
@@ -168,7 +168,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
         }
         crate::tensor::count(&sizes)?;
         let wide = &sizes[2..];
-        // Where scales are told they, not the sizes, say which pixel is meant.
+        // If scales are given, they determine which pixel is read, not the sizes.
         let exact = |k: usize| scales.as_ref().is_none_or(|s| s[k] * shape[k] as f64 == sizes[k] as f64);
         if !(exact(2) && exact(3)) {
             return Err(told(format!("scales {scales:?} of {shape:?} give no whole sizes")));
@@ -177,7 +177,7 @@ pub(crate) fn resize(a: &mut Attributes<'_>) -> Result<Step> {
             Way::NearestByWholeFactors if (2..4).any(|k| sizes[k] % shape[k] != 0) => {
                 Err(told("the nearest pixel is supported for whole factors alone"))
             }
-            // By whole factors each pixel is repeated whichever way it is rounded to the nearest.
+            // By whole factors, every rounding to the nearest repeats each pixel.
             Way::Nearest | Way::NearestByWholeFactors => all([x.f_upsample_nearest2d(wide, None, None)?]),
             Way::LinearOfSeveral if wide.contains(&1) => Err(told("it makes a side one pixel long")),
             Way::LinearOfSeveral => all([x.f_upsample_bilinear2d(wide, false, None, None)?]),

@@ -1,4 +1,4 @@
-//! Operators on each number, or on pairs of them.
+//! Elementwise operators of one or two inputs.
 
 use lfs_stage::{Failure, Result};
 use tch::{Kind, TchError, Tensor};
@@ -17,7 +17,7 @@ pub(crate) fn pair(work: fn(&Tensor, &Tensor) -> Result<Tensor, TchError>) -> Re
     Ok(Box::new(move |inputs| all([work(own(inputs, 0)?, own(inputs, 1)?)?])))
 }
 
-/// Whole numbers are divided towards zero.
+/// Integer division truncates towards zero.
 pub(crate) fn divided(x: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
     if x.kind() == Kind::Float || x.kind() == Kind::Double {
         x.f_div(y)
@@ -31,7 +31,7 @@ pub(crate) fn cast(a: &mut Attributes<'_>) -> Result<Step> {
     let to = a.int("to").ok_or_else(|| Failure::new("it does not give the type of number (`to`)"))?;
     let (kind, _) = tensor::kind(to)?;
     if kind == Kind::Half {
-        // Its rounding would be lost in single precision.
+        // Rounding to half precision would be lost in single precision.
         return Err(Failure::new("numbers of half precision are not computed here"));
     }
     Ok(Box::new(move |inputs| all([own(inputs, 0)?.f_to_kind(kind)?])))
@@ -58,7 +58,7 @@ pub(crate) fn clip(a: &mut Attributes<'_>) -> Result<Step> {
     }))
 }
 
-/// Nothing is dropped when nothing is learnt.
+/// Without training, nothing is dropped.
 pub(crate) fn dropout(a: &mut Attributes<'_>) -> Result<Step> {
     a.ignore("ratio").ignore("seed").ignore("is_test");
     Ok(Box::new(|inputs| {

@@ -1,4 +1,4 @@
-//! Operators that move numbers and reckon with shapes.
+//! Operators that move elements and compute shapes.
 
 use lfs_stage::{Failure, Result};
 use tch::{Kind, Tensor};
@@ -36,7 +36,7 @@ pub(crate) fn expand() -> Result<Step> {
     Ok(Box::new(|inputs| {
         let (x, to) = (own(inputs, 0)?, whole(own(inputs, 1)?)?);
         tensor::count(&to)?;
-        // Either may be the longer one.
+        // Either shape may be the longer one.
         let ones = Tensor::f_ones(to, (x.kind(), x.device()))?;
         let both = Tensor::f_broadcast_tensors(&[x, &ones])?;
         all(both.into_iter().take(1))
@@ -132,7 +132,7 @@ pub(crate) fn shape(a: &mut Attributes<'_>) -> Result<Step> {
     }))
 }
 
-/// Before version 10 the numbers are constants.
+/// Before version 10, starts, ends and axes are attributes.
 pub(crate) fn slice(a: &mut Attributes<'_>) -> Result<Step> {
     let (starts, ends, axes) = (a.ints("starts"), a.ints("ends"), a.ints("axes"));
     Ok(Box::new(move |inputs| {
@@ -172,7 +172,7 @@ pub(crate) fn slice(a: &mut Attributes<'_>) -> Result<Step> {
 
 pub(crate) fn split(a: &mut Attributes<'_>) -> Result<Step> {
     let (axis, constant) = (a.int("axis").unwrap_or(0), a.ints("split"));
-    // It is the number of outputs, which the step has; an enormous one would be believed.
+    // The attribute repeats the number of outputs, which the step has; a value from a hostile file is not trusted.
     a.ignore("num_outputs");
     let parts = a.outputs.max(1);
     Ok(Box::new(move |inputs| {

@@ -1,19 +1,19 @@
-//! Short words for drawing with tiny-skia.
+//! Drawing helpers for tiny-skia.
 
 use tiny_skia::{
     Color, FillRule, GradientStop, LineCap, LineJoin, LinearGradient, Paint, Path, PathBuilder, Pixmap,
     Point, Shader, SpreadMode, Stroke, Transform,
 };
 
-/// A colour, each part 0 to 255.
+/// A colour with components from 0 to 255.
 pub type Rgb = [f32; 3];
 
-/// Between two colours.
+/// Interpolates between two colours.
 pub fn mix(a: Rgb, b: Rgb, s: f32) -> Rgb {
     [a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s, a[2] + (b[2] - a[2]) * s]
 }
 
-/// A colour made darker or lighter.
+/// Scales the brightness of a colour.
 pub fn scaled(a: Rgb, s: f32) -> Rgb {
     [a[0] * s, a[1] * s, a[2] * s]
 }
@@ -24,9 +24,9 @@ pub fn colour(c: Rgb, alpha: f32) -> Color {
     Color::from_rgba(part(c[0]), part(c[1]), part(c[2]), alpha.clamp(0.0, 1.0)).unwrap_or(Color::TRANSPARENT)
 }
 
-/// A pixmap with the transform from the units in which one draws.
+/// A pixmap with the transform from drawing units.
 pub struct Canvas<'a> {
-    /// What is drawn on.
+    /// The target of the drawing.
     pub pixmap: &'a mut Pixmap,
     /// Units to pixels.
     pub view: Transform,
@@ -57,8 +57,8 @@ impl Canvas<'_> {
         }
     }
 
-    /// A soft spot: full in the middle, nothing at the rim. Written by hand, since faces have dozens of them and a
-    /// gradient costs ten times as much. The view must not turn.
+    /// Draws a soft spot: opaque in the centre, transparent at the rim. Implemented by hand, since faces have dozens of spots and a
+    /// gradient costs ten times as much. The view must not rotate.
     pub fn spot(&mut self, centre: [f32; 2], radii: [f32; 2], c: Rgb, alpha: f32) {
         if alpha < 0.004 {
             return;

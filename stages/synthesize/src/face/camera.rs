@@ -1,14 +1,14 @@
-//! From the head's space to the picture, and how bright a surface is.
+//! Projection from the head's space to the picture, and shading.
 
 use super::shape::Vec3;
 use crate::factors::Factors;
 
 /// Distance of the camera, in half face widths.
 const DISTANCE: f32 = 11.0;
-/// The point that the head turns about.
+/// The point about which the head turns.
 const PIVOT: Vec3 = [0.0, 0.35, 0.0];
 
-/// Where the head is and how it is lit.
+/// The pose and the lighting of the head.
 #[derive(Debug, Clone)]
 pub struct Camera {
     rows: [Vec3; 3],
@@ -20,7 +20,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// The camera of a photograph; `zoom` = drawn pixels a pixel of the result.
+    /// The camera of a photograph; `zoom` is the number of drawn pixels for each pixel of the result.
     pub fn new(f: &Factors, zoom: f32) -> Self {
         let (sy, cy) = libm::sincosf(f.yaw);
         let (sp, cp) = libm::sincosf(f.pitch);
@@ -42,30 +42,30 @@ impl Camera {
         }
     }
 
-    /// Turns a direction as the head is turned.
+    /// Rotates a direction with the head.
     pub fn turn(&self, v: Vec3) -> Vec3 {
         [dot(self.rows[0], v), dot(self.rows[1], v), dot(self.rows[2], v)]
     }
 
-    /// The place on the picture (pixels from the corner of the top left pixel) and the depth of a point.
+    /// The position of a point in the picture (in pixels from the corner of the top left pixel) and its depth.
     pub fn project(&self, p: Vec3) -> Vec3 {
         let q = self.turn([p[0] - PIVOT[0], p[1] - PIVOT[1], p[2] - PIVOT[2]]);
         let near = DISTANCE / (DISTANCE - q[2]);
         [self.centre[0] + q[0] * self.scale * near, self.centre[1] + q[1] * self.scale * near, q[2]]
     }
 
-    /// Light on a surface whose turned normal is `n`, as factors on red, green, blue. `open` is the part of the
-    /// lamp's light that nothing shades.
+    /// The light on a surface with the rotated normal `n`, as factors on red, green and blue. `open` is the unshaded fraction of
+    /// the lamp's light.
     pub fn lit(&self, n: Vec3, open: f32) -> Vec3 {
         let lamp = ((dot(n, self.light) + 0.18) / 1.18).max(0.0) * open;
         let sky = 0.75 - 0.25 * n[1] + 0.15 * n[2];
         let s = self.ambient * sky + (1.22 - self.ambient) * lamp;
-        // Light that passes through skin comes out red: shadows are warmer than lit parts.
+        // Light that passes through skin becomes red: shadows are warmer than lit parts.
         let s = s.max(0.0);
         [s * (1.11 - 0.11 * s) * self.colour[0], s * self.colour[1], s * (0.94 + 0.06 * s) * self.colour[2]]
     }
 
-    /// Shine of a surface whose turned normal is `n`, 0 to 1.
+    /// The specular reflection of a surface with the rotated normal `n`, from 0 to 1.
     pub fn shine(&self, n: Vec3) -> f32 {
         let l = self.light;
         let h = [l[0], l[1], l[2] + 1.0];
@@ -77,7 +77,7 @@ impl Camera {
         s8 * s8 * s4 * (1.0 - self.ambient)
     }
 
-    /// The lamp's direction, turned back into the head's space.
+    /// The direction of the lamp in the head's space.
     pub fn lamp_at_head(&self) -> Vec3 {
         let l = self.light;
         let r = &self.rows;
@@ -99,7 +99,7 @@ pub fn dot(a: Vec3, b: Vec3) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-/// The unit normal of the plane that two directions span.
+/// The unit normal of the plane of two directions.
 pub fn normal(a: Vec3, b: Vec3) -> Vec3 {
     let n = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
     let len = dot(n, n).sqrt().max(1e-9);

@@ -14,7 +14,7 @@ pub fn paint(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors, pers
     }
 }
 
-/// How far the lid hangs with age.
+/// How much the lid droops with age, as a factor on the opening.
 fn droop(shape: &Shape) -> f32 {
     1.0 - 0.22 * shape.old
 }
@@ -31,12 +31,12 @@ fn eye(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors, side: f32)
     let mut rim = upper.to_vec();
     rim.extend(lower);
     let dark = mix(scaled(tones.skin, 0.30), [20.0, 12.0, 10.0], 0.6);
-    // The white, then iris and pupil, kept inside of the lids by painting the lids over them.
+    // The white, then iris and pupil, clipped to the lids.
     c.fill(through(&rim, true), [232.0, 226.0, 220.0], 1.0);
     let r = t.iris_size * 1.06;
     let gaze = f.gaze * 0.24 * w;
     let centre = [x0 + gaze, -0.010];
-    // In the corners the lids may cross: the lower one wins.
+    // The lids may cross in the corners; there the lower one takes precedence.
     let clip = |x: f32, y: f32| [x, y.max(lid_y(&upper, x, side)).min(lid_y(&lower, x, side))];
     let disc = |radius: f32| -> Vec<[f32; 2]> {
         (0..20)
@@ -84,7 +84,7 @@ fn eye(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors, side: f32)
     c.stroke(through(&bag, false), 0.028, scaled(tones.blush, 0.68), 0.16 + 0.3 * shape.old);
 }
 
-/// The height of a lid at `x`, by straight lines between its points.
+/// The height of a lid at `x`, by linear interpolation between its points.
 fn lid_y(points: &[[f32; 2]], x: f32, side: f32) -> f32 {
     let key = |p: &[f32; 2]| p[0] * side;
     let x = x * side;

@@ -1,4 +1,4 @@
-//! From the drawn picture to the photograph: smaller, blurred, noisy.
+//! Turns the drawing into a photograph: downscaled, blurred, noisy.
 
 use lfs_faces::image::Pixels;
 use rand_chacha::rand_core::RngCore;
@@ -7,7 +7,7 @@ use tiny_skia::Pixmap;
 use crate::factors::Factors;
 use crate::rng::stream;
 
-/// Drawn pixels a pixel of the result, along each side.
+/// Drawn pixels for each pixel of the result, along each side.
 pub const ZOOM: u32 = 2;
 
 /// Averages, blurs, adds noise.
@@ -22,7 +22,8 @@ pub fn finish(drawn: &Pixmap, f: &Factors) -> Pixels {
     if f.noise > 0.3 {
         rng.fill_bytes(&mut bytes);
     }
-    // The sum of two uniform bytes: a triangle, near enough to sensor noise; its standard deviation is 104.5.
+    // The sum of two uniform bytes has a triangular distribution, which is close enough to sensor noise; its standard deviation is
+    // 104.5.
     let gain = f.noise / 104.5;
     let rgb = picture
         .iter()

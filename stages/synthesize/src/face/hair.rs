@@ -1,4 +1,4 @@
-//! Hair: a shell around the skull, from the crown down to a line that hairline, fringe and length give.
+//! Hair: a shell around the skull, from the crown down to a line determined by hairline, fringe and length.
 
 use tiny_skia::Pixmap;
 
@@ -13,7 +13,7 @@ const COLUMNS: usize = 73;
 const ROWS: usize = 20;
 /// From this length on, hair falls over the ears.
 const LONG: f32 = 0.42;
-/// Size of the picture of strands, pixels.
+/// The size of the texture of strands, in pixels.
 const STRANDS: [usize; 2] = [192, 64];
 
 /// Draws the hair.
@@ -36,7 +36,7 @@ pub fn draw(frame: &mut Frame, shape: &Shape, camera: &Camera, tones: &Tones, f:
             let rag = 0.020 * libm::sinf(phi * 17.0 + wave[0]) + 0.014 * libm::sinf(phi * 29.0 + wave[1]);
             let low = edge(shape, phi, length, bald, f) + rag * (0.7 + length);
             let from = if bald { low.min(-0.45) - 0.02 } else { top };
-            // Rows even in angle near the crown.
+            // Rows are equally spaced in angle near the crown.
             let y = from + (low - from) * libm::powf(1.0 - libm::cosf(s * std::f32::consts::FRAC_PI_2), 0.8);
             let curl = t.hair_curl
                 * 0.030
@@ -77,7 +77,7 @@ pub fn draw(frame: &mut Frame, shape: &Shape, camera: &Camera, tones: &Tones, f:
             let n = camera.turn(n);
             let lit = camera.lit(n, 0.55 + 0.4 * rim);
             let q = camera.project(p);
-            // Strands shine where light and view meet on the crown.
+            // Strands shine on the crown, where light and view direction meet.
             let gloss = 26.0 * camera.shine(n).sqrt() * (1.0 - 0.7 * t.hair_curl);
             let part = if (phi - 0.5 * t.parting).abs() < 0.07 && y < -0.7 && !bald { 0.72 } else { 1.0 };
             Corner {
@@ -91,11 +91,11 @@ pub fn draw(frame: &mut Frame, shape: &Shape, camera: &Camera, tones: &Tones, f:
             }
         })
         .collect();
-    // The inner side is seen under long hair only.
+    // The inner side is visible only under long hair.
     frame.grid(&corners, COLUMNS, &texture, length < LONG);
 }
 
-/// Down to which height hair grows or falls at an azimuth.
+/// The height down to which hair grows or falls at an azimuth.
 fn edge(shape: &Shape, phi: f32, length: f32, bald: bool, f: &Factors) -> f32 {
     let t = &shape.t;
     let a = phi.abs();
@@ -125,7 +125,7 @@ fn edge(shape: &Shape, phi: f32, length: f32, bald: bool, f: &Factors) -> f32 {
     y + (nape - side.min(0.22 + length * 2.6)) * ease(1.75, 2.4, a)
 }
 
-/// A picture of strands: streaks for straight hair, clumps for coiled hair.
+/// A texture of strands: streaks for straight hair, clumps for coiled hair.
 fn strands(tones: &Tones, curl: f32, person: u64) -> Option<Pixmap> {
     let [w, h] = STRANDS;
     let mut rng = stream(person, "strands", &[]);

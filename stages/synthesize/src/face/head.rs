@@ -7,7 +7,7 @@ use super::raster::{Corner, Frame};
 use super::shape::{Shape, Vec3};
 use super::skin;
 
-/// Azimuths of the mesh: fine before, coarse behind.
+/// Azimuths of the mesh: fine in front, coarse behind.
 const COLUMNS: usize = 51;
 /// Heights of the mesh.
 const ROWS: usize = 48;
@@ -51,11 +51,11 @@ pub fn draw(frame: &mut Frame, shape: &Shape, camera: &Camera, skin: &Pixmap) {
     frame.grid(&corners, COLUMNS, skin, true);
 }
 
-/// Rows lie closer where eyes, nose and mouth are.
+/// The height of a row; rows are denser around eyes, nose and mouth.
 fn height(shape: &Shape, s: f32) -> f32 {
     let (top, low) = (-shape.t.crown, shape.chin_y);
     if s < 0.2 {
-        // Up to the forehead, even in angle so that the crown is round.
+        // Up to the forehead, equally spaced in angle so that the crown is round.
         let a = s / 0.2 * std::f32::consts::FRAC_PI_2;
         return top + (-0.45 - top) * (1.0 - libm::cosf(a));
     }
@@ -71,7 +71,7 @@ fn azimuth(column: usize) -> f32 {
     phi.copysign(s)
 }
 
-/// The normal of the mesh at a corner, from its neighbours, pointing outwards.
+/// The outward normal of the mesh at a corner, from its neighbours.
 fn normal_at(points: &[Vec3], k: usize) -> Vec3 {
     let (row, column) = (k / COLUMNS, k % COLUMNS);
     let at = |r: usize, c: usize| points[r * COLUMNS + c];
@@ -81,8 +81,8 @@ fn normal_at(points: &[Vec3], k: usize) -> Vec3 {
     if row == 0 { [0.0, -1.0, 0.0] } else { n }
 }
 
-/// The part of the lamp's light that reaches a point of the face: less beside and under the nose, under the brows,
-/// lips and chin.
+/// The fraction of the lamp's light that reaches a point of the face: less beside and under the nose, and under the brows, lips and
+/// chin.
 fn shade(shape: &Shape, lamp: Vec3, p: Vec3) -> f32 {
     if p[2] < 0.5 {
         return 0.92;
@@ -91,7 +91,7 @@ fn shade(shape: &Shape, lamp: Vec3, p: Vec3) -> f32 {
     let side = (lamp[0] / lamp[2].max(0.25)).clamp(-1.6, 1.6);
     let above = (-lamp[1] / lamp[2].max(0.25)).clamp(-0.5, 1.6);
     let t = &shape.t;
-    // The nose throws its shadow away from the lamp.
+    // The shadow of the nose falls away from the lamp.
     let reach = t.nose_height * 0.75;
     let along = ((p[1] + 0.05) / (t.nose_length + 0.05)).clamp(0.0, 1.1);
     let edge = -side.signum() * (t.nose_width * 0.9 * along + reach * side.abs() * 0.45 * along);

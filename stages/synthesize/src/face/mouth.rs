@@ -5,7 +5,7 @@ use super::shape::Shape;
 use super::tones::Tones;
 use crate::factors::Factors;
 
-/// Paints the lips and what is seen between them.
+/// Paints the lips and what is visible between them.
 pub fn paint(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors) {
     let t = &shape.t;
     let (w, m, gap) = (shape.corner_phi, shape.mouth_y, shape.gap);
@@ -13,7 +13,7 @@ pub fn paint(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, f: &Factors) {
     let stretch = 1.0 - 0.22 * shape.smile;
     let (upper, lower) = (t.upper_lip * thin * stretch, t.lower_lip * thin * stretch);
     let corner = |side: f32| [side * w, shape.corner_y];
-    // Heights of the rims at a part `s` of the half width.
+    // The heights of the rims at a fraction `s` of the half width.
     let bend = |s: f32| (shape.corner_y - m) * s * s;
     let (top, inner_top) = (m - gap - upper, m - gap);
     let (inner_low, low) = (m + gap, m + gap + lower);

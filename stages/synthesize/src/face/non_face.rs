@@ -1,4 +1,4 @@
-//! Pictures without a face, such as a detector brings home by mistake.
+//! Non-faces, such as the false detections of a face detector.
 
 use lfs_faces::DataError;
 use lfs_faces::image::{Pixels, encode_jpeg};
@@ -12,7 +12,7 @@ use crate::rng::{Draw, stream};
 /// Draws a picture of a thing, a house, leaves, or lettering.
 ///
 /// # Errors
-/// When the size is not one that can be drawn.
+/// If the size cannot be drawn.
 pub fn photograph(f: &Factors) -> Result<Vec<u8>, DataError> {
     let size = [f.size[0] * ZOOM, f.size[1] * ZOOM];
     let mut pixmap = Pixmap::new(size[0], size[1]).ok_or_else(|| {

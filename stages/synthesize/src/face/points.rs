@@ -1,4 +1,4 @@
-//! Where the points of the landmark layouts lie on a face.
+//! The landmarks of a face in the layouts of the data sets.
 
 use lfs_faces::dataset::Points;
 
@@ -6,7 +6,7 @@ use super::camera::Camera;
 use super::finish::ZOOM;
 use super::shape::Shape;
 
-/// A face in its photograph, for asking where its points are. Pixels of the result, pixel centres at integers.
+/// Computes the landmarks of a face in its photograph. In pixels of the result, with pixel centres at integers.
 pub struct Pointer {
     shape: Shape,
     camera: Camera,
@@ -14,7 +14,7 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// The points of this shape before this camera, in a picture of this width.
+    /// The landmarks of this shape with this camera, in a picture of this width.
     pub fn new(shape: Shape, camera: Camera, width: u32) -> Self {
         Self { shape, camera, width: width as f32 }
     }
@@ -69,7 +69,7 @@ impl Pointer {
             let x = side * t.eye_distance;
             let ring = [[-w, 0.0], [-0.35 * w, -o], [0.35 * w, -o], [w, 0.0], [0.35 * w, o], [-0.35 * w, o]];
             let mut ring: Vec<[f32; 2]> = ring.iter().map(|d| self.at(x + d[0], d[1])).collect();
-            // Perspective moves the mean of the rim a little: shift it so that it is the centre again.
+            // Perspective moves the mean of the rim slightly; shift the rim so that its mean is the eye centre again.
             for axis in 0..2 {
                 let shift = centre[axis] - ring.iter().map(|p| p[axis]).sum::<f32>() / 6.0;
                 ring.iter_mut().for_each(|p| p[axis] += shift);

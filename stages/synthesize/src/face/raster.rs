@@ -2,7 +2,7 @@
 
 use tiny_skia::Pixmap;
 
-/// A corner of a triangle on the picture.
+/// A vertex of a triangle in the picture.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Corner {
     /// Position, pixels.
@@ -17,11 +17,11 @@ pub struct Corner {
     pub v: f32,
     /// Factors on the texture's red, green and blue.
     pub light: [f32; 3],
-    /// Shine, added to all three, in 8-bit levels.
+    /// Specular reflection, added to all three, in 8-bit levels.
     pub shine: f32,
 }
 
-/// The picture and how near each of its pixels is.
+/// The picture and its depth buffer.
 pub struct Frame {
     /// The colours, opaque.
     pub pixmap: Pixmap,
@@ -35,8 +35,8 @@ impl Frame {
         Self { pixmap, depth: vec![f32::NEG_INFINITY; n] }
     }
 
-    /// Draws a grid of corners with `columns` in a row; a cell is drawn as two triangles. Columns that run to the
-    /// right and rows that run down show their outer side; with `outer` the inner side is left out.
+    /// Draws a grid of vertices with `columns` in a row; a cell is drawn as two triangles. With columns to the right and rows
+    /// downwards, the outer side is visible; with `outer` the inner side is skipped.
     pub fn grid(&mut self, corners: &[Corner], columns: usize, texture: &Pixmap, outer: bool) {
         if columns < 2 {
             return;
@@ -50,14 +50,14 @@ impl Frame {
         }
     }
 
-    /// Draws one triangle; with `outer`, only if its corners run clockwise.
+    /// Draws a triangle; with `outer`, only if its vertices are in clockwise order.
     fn triangle(&mut self, a: &Corner, b: &Corner, c: &Corner, texture: &Pixmap, outer: bool) {
         let area = (b.x - a.x) * (c.y - a.y) - (c.x - a.x) * (b.y - a.y);
         if area.abs() < 1e-6 || !area.is_finite() || (outer && area < 0.0) {
             return;
         }
         let (w, h) = (self.pixmap.width() as i32, self.pixmap.height() as i32);
-        // Pixels whose centres may lie inside; a cast rounds towards 0, and is far cheaper than `floor`.
+        // The pixels whose centres may lie inside; a cast rounds towards 0, and is much cheaper than `floor`.
         let low = |p: f32, q: f32, r: f32| (p.min(q).min(r) + 0.5).max(0.0) as i32;
         let high = |p: f32, q: f32, r: f32, n: i32| ((p.max(q).max(r) + 0.5) as i32 - 1).min(n - 1);
         let (x0, x1) = (low(a.x, b.x, c.x), high(a.x, b.x, c.x, w));
@@ -66,7 +66,7 @@ impl Frame {
             return;
         }
         let inv = 1.0 / area;
-        // Each corner's weight, at the centre of the box's first pixel, and its steps to the right and down.
+        // The weight of each vertex at the centre of the box's first pixel, and its increments to the right and down.
         let (bx, by) = ((c.y - a.y) * inv, -(c.x - a.x) * inv);
         let (cx, cy) = (-(b.y - a.y) * inv, (b.x - a.x) * inv);
         let steps = [-bx - cx, bx, cx];
@@ -103,8 +103,8 @@ impl Frame {
     }
 }
 
-/// The pixels of a row at which no weight is negative, counted from the first of `count + 1`; empty when the first
-/// is above the last. Weights a hair below 0 count, so that neighbours leave no gap.
+/// The pixels of a row at which no weight is negative, counted from the first of `count + 1`; empty if the first is greater than
+/// the last. Weights slightly below 0 count, so that there is no gap between neighbours.
 fn span(weights: [f32; 3], steps: [f32; 3], inverse: [f32; 3], count: i32) -> (i32, i32) {
     let (mut first, mut last) = (0.0_f32, count as f32);
     for k in 0..3 {
@@ -120,7 +120,7 @@ fn span(weights: [f32; 3], steps: [f32; 3], inverse: [f32; 3], count: i32) -> (i
     if last < 0.0 {
         return (0, -1);
     }
-    // Rounds up: a cast alone rounds down.
+    // Rounds up: a cast rounds down.
     let whole = first as i32;
     (whole + i32::from(first > whole as f32), last as i32)
 }

@@ -1,4 +1,4 @@
-//! What is not the head: background, clothes, glasses, and what hides a part of the face.
+//! Everything but the head: background, clothes, glasses, and occlusions.
 
 use tiny_skia::{Pixmap, Transform};
 
@@ -78,7 +78,7 @@ fn shoulders(
     c.stroke(through(&collar, false), f.scale * 0.12, scaled(cloth, 0.7), 0.9);
 }
 
-/// Draws what stands before the face.
+/// Draws what is in front of the face.
 pub fn before(pixmap: &mut Pixmap, f: &Factors, camera: &Camera, shape: &Shape, tones: &Tones) {
     let mut c = Canvas { pixmap, view: Transform::identity() };
     glasses(&mut c, f, camera, shape);
@@ -109,7 +109,7 @@ fn glasses(c: &mut Canvas<'_>, f: &Factors, camera: &Camera, shape: &Shape) {
     };
     let turned = camera.turn([0.0, 0.0, 1.0])[0];
     for side in [-1.0_f32, 1.0] {
-        // The far lens vanishes behind the nose in profile.
+        // In profile, the far lens is hidden behind the nose.
         if side * turned > 0.80 {
             continue;
         }
@@ -187,7 +187,7 @@ fn occlusion(c: &mut Canvas<'_>, f: &Factors, camera: &Camera, shape: &Shape, to
         }
         Occlusion::Hat => {
             let low = -0.62 - 0.2 * rng.uniform(0.0, 1.0);
-            // Round the head as it is seen: azimuths count from the camera.
+            // Around the visible side of the head: azimuths count from the camera.
             let seen = |a: f32, y: f32, lift: f32| on(a - f.yaw, y, lift);
             let mut rim: Vec<[f32; 2]> =
                 (0..9).map(|k| seen((k as f32 / 4.0 - 1.0) * 1.57, low, 0.14)).collect();
@@ -211,7 +211,7 @@ fn occlusion(c: &mut Canvas<'_>, f: &Factors, camera: &Camera, shape: &Shape, to
             let (r1, r2) = (f.scale * rng.uniform(0.35, 0.6), f.scale * rng.uniform(0.5, 0.9));
             let q = on(x, y, 0.15);
             if rng.chance(0.5) {
-                // A hand: a palm and four fingers in the tone of the skin.
+                // A hand: a palm and four fingers in the skin tone.
                 let skin = lit(scaled(tones.skin, 0.92));
                 c.fill(oval([q[0] + side * r1, q[1] + r2 * 0.9], [r1 * 0.9, r2 * 0.9]), skin, 1.0);
                 for k in 0..4 {

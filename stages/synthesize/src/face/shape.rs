@@ -1,7 +1,7 @@
 //! The surface of a head: a function of azimuth and height.
 //!
-//! Units are half a face's width (about 7 cm). `x` points to the picture's right, `y` down, `z` to the camera; the
-//! eyes lie at `y = 0` and the axis of the head passes between the ears at `x = z = 0`.
+//! Units are half a face's width (about 7 cm). `x` points to the picture's right, `y` down, `z` to the camera; the eyes are at `y =
+//! 0`, and the axis of the head passes between the ears at `x = z = 0`.
 
 use crate::factors::Factors;
 use crate::identity::Traits;
@@ -9,10 +9,10 @@ use crate::identity::Traits;
 /// A point or a direction in space.
 pub type Vec3 = [f32; 3];
 
-/// A head as it is in one photograph: traits after age and expression.
+/// The shape of a head in one photograph: traits after age and expression.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// The traits behind it.
+    /// The underlying traits.
     pub t: Traits,
     /// Height of the mouth's line at its middle.
     pub mouth_y: f32,
@@ -24,7 +24,7 @@ pub struct Shape {
     pub gap: f32,
     /// Height of the lower end of the chin.
     pub chin_y: f32,
-    /// 0 young, 1 old.
+    /// Age, from 0 (young) to 1 (old).
     pub old: f32,
     /// Smile, for the cheeks.
     pub smile: f32,
@@ -32,7 +32,7 @@ pub struct Shape {
     depths: [(f32, f32); 7],
 }
 
-/// Where the skull begins to close upwards.
+/// The height above which the skull narrows.
 const TEMPLE_Y: f32 = -0.55;
 
 impl Shape {
@@ -92,7 +92,7 @@ impl Shape {
         smooth(&self.widths, y)
     }
 
-    /// How far the face stands before the axis at height `y`, without its features.
+    /// The distance of the face from the axis at height `y`, without features.
     pub fn depth(&self, y: f32) -> f32 {
         if y < TEMPLE_Y {
             return self.t.forehead * self.cap(y);
@@ -105,13 +105,13 @@ impl Shape {
         smooth(&self.depths, y)
     }
 
-    /// How the skull closes towards the crown: 1 at the temples, 0 at the top.
+    /// The narrowing of the skull towards the crown: 1 at the temples, 0 at the top.
     fn cap(&self, y: f32) -> f32 {
         let s = ((TEMPLE_Y - y) / (self.t.crown + TEMPLE_Y)).clamp(0.0, 1.0);
         libm::powf((1.0 - libm::powf(s, 2.3)).max(0.0), 1.0 / 2.3)
     }
 
-    /// The surface without eyes, nose and lips, `grow` larger than the skin.
+    /// The surface without eyes, nose and lips, offset by `grow` from the skin.
     pub fn base(&self, phi: f32, y: f32, grow: f32) -> Vec3 {
         let (s, c) = libm::sincosf(phi);
         // The back of the skull is rounder than the face, and ends at the neck.
@@ -138,7 +138,7 @@ impl Shape {
         p
     }
 
-    /// What eyes, nose, cheeks, lips and chin add to the depth of the face.
+    /// The contribution of eyes, nose, cheeks, lips and chin to the depth of the face.
     fn relief(&self, x: f32, y: f32, phi: f32) -> f32 {
         let t = &self.t;
         let ax = x.abs();
@@ -203,7 +203,7 @@ impl Shape {
 fn bump(d: f32, width: f32) -> f32 {
     let q = d / width;
     let q = q * q;
-    // A rational bell: close enough to a Gaussian and far cheaper.
+    // A rational function: close enough to a Gaussian, and much cheaper.
     if q > 9.0 {
         0.0
     } else {
@@ -213,7 +213,7 @@ fn bump(d: f32, width: f32) -> f32 {
     }
 }
 
-/// A rounded roof with value 1 at 0.
+/// A rounded ridge with value 1 at 0.
 fn ridge(d: f32) -> f32 {
     let q = d * d;
     1.0 / (1.0 + q + 0.6 * q * q + 0.5 * q * q * q)

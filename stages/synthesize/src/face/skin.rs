@@ -1,4 +1,4 @@
-//! The skin as a picture over azimuth and height: tone, blotches, freckles, wrinkles, beard.
+//! The skin as a texture over azimuth and height: tone, blotches, freckles, wrinkles, beard.
 
 use tiny_skia::{Pixmap, Transform};
 
@@ -18,7 +18,7 @@ pub const BOTTOM: f32 = 1.80;
 /// The texture's size, pixels.
 pub const SIZE: [u32; 2] = [212, 180];
 
-/// The place of a point of the skin on the texture, pixels.
+/// The position of a point of the skin in the texture, in pixels.
 pub fn place(phi: f32, y: f32) -> [f32; 2] {
     [(phi / PHI + 1.0) * 0.5 * SIZE[0] as f32, (y - TOP) / (BOTTOM - TOP) * SIZE[1] as f32]
 }
@@ -40,7 +40,7 @@ pub fn paint(shape: &Shape, tones: &Tones, f: &Factors, person: u64) -> Option<P
     Some(pixmap)
 }
 
-/// Where blood and bone change the tone, and the person's own blotches.
+/// Variations of tone over blood vessels and bones, and the person's own blotches.
 fn tone(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones) {
     let t = &shape.t;
     let (light, dark) = (scaled(tones.skin, 1.10), scaled(tones.skin, 0.80));
@@ -74,7 +74,7 @@ fn tone(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones) {
     }
 }
 
-/// Freckles, moles, and the spots of old skin.
+/// Freckles, moles and age spots.
 fn spots(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, person: u64) {
     let t = &shape.t;
     let mut rng = stream(person, "freckles", &[]);
@@ -96,7 +96,7 @@ fn spots(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones, person: u64) {
     }
 }
 
-/// Lines of age, and the folds that every face has.
+/// Wrinkles, and the folds that every face has.
 fn wrinkles(c: &mut Canvas<'_>, shape: &Shape, tones: &Tones) {
     let (t, old) = (&shape.t, shape.old);
     let line = mix(scaled(tones.skin, 0.55), tones.blush, 0.2);

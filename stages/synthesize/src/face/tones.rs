@@ -6,9 +6,9 @@ use crate::identity::Traits;
 /// The colours of a person at an age.
 #[derive(Debug, Clone, Copy)]
 pub struct Tones {
-    /// Skin where nothing colours it.
+    /// Skin without other colour.
     pub skin: Rgb,
-    /// Skin with much blood.
+    /// Skin with strong blood flow.
     pub blush: Rgb,
     /// Lips.
     pub lips: Rgb,

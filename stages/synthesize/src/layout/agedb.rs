@@ -1,7 +1,7 @@
-//! AgeDB: flat `AgeDB/<number>_<FirstLast>_<age>_<m|f>.jpg` (the number runs over all images from 0),
-//! `landmarks/<stem>.pts` (iBUG's text form, 68 points), and `splits.mat` (MATLAB 5): the variable `splits`, a 1x10
-//! struct array with the fields `pairs` (2 x 2N cell of file names; a column is a pair) and `labels` (1 x 2N, +1 same,
-//! -1 different; the N same pairs first). The two of a pair are at least 20 years apart at usual strength.
+//! AgeDB: flat `AgeDB/<number>_<FirstLast>_<age>_<m|f>.jpg` (the number runs over all images from 0), `landmarks/<stem>.pts`
+//! (iBUG's text format, 68 points), and `splits.mat` (MATLAB 5): the variable `splits`, a 1x10 struct array with the fields `pairs`
+//! (2 x 2N cell of file names; a column is a pair) and `labels` (1 x 2N, +1 genuine, -1 impostor; the N genuine pairs first). The
+//! ages in a pair differ by at least 20 years at usual strength.
 
 use std::path::Path;
 

@@ -1,9 +1,8 @@
-//! CALFW (pairs with a gap of years) and CPLFW (pairs with a gap in pose), of LFW's people.
+//! CALFW (pairs with an age gap) and CPLFW (pairs with a pose gap), with LFW's people.
 //!
-//! Flat `images/` (`Name_0001.jpg`; CPLFW: `Name_1.jpg`), `CA_landmarks/` or `CP_landmarks/` with a file
-//! `<stem>_5loc_attri.txt` an image (five lines `x y`), and `pairs_CALFW.txt` or `pairs_CPLFW.txt`: a pair is two lines
-//! `file label`; first all same pairs, fold after fold, whose label is the number of the fold (1 to 10), then all
-//! different pairs, fold after fold, whose label is 0.
+//! Flat `images/` (`Name_0001.jpg`; CPLFW: `Name_1.jpg`), `CA_landmarks/` or `CP_landmarks/` with one file `<stem>_5loc_attri.txt`
+//! for each image (five lines `x y`), and `pairs_CALFW.txt` or `pairs_CPLFW.txt`. A pair is two lines `file label`; first all
+//! genuine pairs by fold, whose label is the number of the fold (1 to 10), then all impostor pairs by fold, whose label is 0.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,10 +19,10 @@ use crate::truth;
 use crate::world::Block;
 use crate::write::Press;
 
-/// Images of one person: half for either side of the gap.
+/// Images of one person: half on each side of the gap.
 pub(super) const IMAGES: usize = 6;
 
-/// What distinguishes the two sets.
+/// The differences of the two sets.
 pub(super) struct Kind {
     set: Set,
     first: Recipe,

@@ -1,7 +1,6 @@
-//! CFP: `Data/Images/NNN/{frontal,profile}/NN.jpg` (10 and 4 an identity), `Data/list_name.txt`,
-//! `Data/Fiducials/NNN/{frontal,profile}/NN.txt` (30 lines `x,y` on one half of the face),
-//! `Protocol/Pair_list_{F,P}.txt` (lines `index path`) and `Protocol/Split/{FF,FP}/01..10/{same,diff}.txt` (lines
-//! `a,b`, from 1; FP: first frontal, second profile).
+//! CFP: `Data/Images/NNN/{frontal,profile}/NN.jpg` (10 and 4 for each identity), `Data/list_name.txt`,
+//! `Data/Fiducials/NNN/{frontal,profile}/NN.txt` (30 lines `x,y` on one half of the face), `Protocol/Pair_list_{F,P}.txt` (lines
+//! `index path`) and `Protocol/Split/{FF,FP}/01..10/{same,diff}.txt` (lines `a,b`, from 1; FP: first frontal, second profile).
 
 use std::path::Path;
 
@@ -39,7 +38,7 @@ pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) ->
     press.print(cx, Set::Cfp, root, &items)?;
     truth::write(&root.join("Data/list_name.txt"), names.as_bytes())?;
     press.files(root, &items, |item| {
-        // The half that is seen: of a frontal face, the one on the left of the picture.
+        // The visible half: of a frontal face, the one on the left of the picture.
         let side = if item.path.contains("/frontal/") || item.factors.yaw > 0.0 { -1.0 } else { 1.0 };
         let lines: String =
             item.pointer(world).thirty(side).iter().map(|[x, y]| format!("{x:.3},{y:.3}\n")).collect();

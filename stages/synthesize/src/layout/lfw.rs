@@ -1,9 +1,8 @@
 //! LFW and SLLFW: `<Name>/<Name>_0001.jpg` and `landmarks.tsv`.
 //!
-//! - LFW: `pairs.txt` with the header `10\tN`, then, fold after fold, N lines `Name\ti\tj` and N lines
-//!   `NameA\ti\tNameB\tj`.
-//! - SLLFW: `pair_SLLFW.txt` without a header; a pair is two lines, each `Name/Name_0001.jpg`; a fold is N same, then N
-//!   different pairs. Same means: in one folder. Different pairs are people who look alike.
+//! - LFW: `pairs.txt` with the header `10\tN`, then in each fold N lines `Name\ti\tj` and N lines `NameA\ti\tNameB\tj`.
+//! - SLLFW: `pair_SLLFW.txt` without a header; a pair is two lines, each `Name/Name_0001.jpg`; a fold is N genuine pairs, with both
+//!   images in one folder, then N impostor pairs of people who look alike.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -65,7 +64,7 @@ fn file(name: &str, image: usize) -> String {
     format!("{name}/{name}_{:04}.jpg", image + 1)
 }
 
-/// Writes images and landmarks; gives the names.
+/// Writes images and landmarks; returns the names.
 fn images(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path, set: Set) -> Result<Vec<String>> {
     let world = press.world();
     let mut items = Vec::new();

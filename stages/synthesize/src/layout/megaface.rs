@@ -1,10 +1,10 @@
 //! MegaFace: `facescrub/<Name>/<Name>_1.jpg`, `distractors/<a>/<b>@N00/<c>_0.jpg`, `landmarks.tsv` for both, and lists:
 //!
 //! - `facescrub_features_list.json`: `{"path": [..], "id": [..]}`, paths relative to `facescrub/`;
-//! - `megaface_features_list.json_<size>_1` for 10, 100, .. and for all distractors, each the beginning of the next,
-//!   paths relative to `distractors/`;
-//! - `facescrub_noises.txt` (`#` comments, then file names) and `megaface_noises.txt` (`#` comments, then a text, a tab,
-//!   and the path): noisy images stay in the lists above and are to be left out of the count.
+//! - `megaface_features_list.json_<size>_1` for 10, 100, .. and for all distractors, each a prefix of the next, paths relative to
+//!   `distractors/`;
+//! - `facescrub_noises.txt` (`#` comments, then file names) and `megaface_noises.txt` (`#` comments, then a text, a tab, and the
+//!   path): noisy images are listed above, but must not be evaluated.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::truth;
 use crate::world::{Block, World, number};
 use crate::write::Press;
 
-/// Images of one probe person.
+/// Images of one probe identity.
 pub(super) const IMAGES: u64 = 8;
 
 pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {
@@ -69,7 +69,7 @@ fn probes(world: &World) -> Vec<Item> {
             let path = format!("facescrub/{name}/{name}_{}.jpg", j + 1);
             let mut item = Item::new(world, "megaface", person, j, Recipe::Press, path, name.clone());
             let mut rng = stream(p.seed, "noisy probe", &[person, j]);
-            // Two clean images at least make a mate and a probe.
+            // At least two clean images, for a mate and a probe.
             if j >= 2 && rng.chance(p.noisy) {
                 item.person = Some(world.once(1, items.len() as u64));
                 item.fault = Some(Fault::NoisyProbe);

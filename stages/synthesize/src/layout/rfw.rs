@@ -1,4 +1,4 @@
-//! RFW: `data/<Race>/<id>/<id>_0001.jpg`, `txts/<Race>/<Race>_pairs.txt` (as LFW's, without a header) and
+//! RFW: `data/<Race>/<id>/<id>_0001.jpg`, `txts/<Race>/<Race>_pairs.txt` (in LFW's format, without a header) and
 //! `txts/<Race>/<Race>_lmk.txt`: the path relative to `data/`, one field (0), ten numbers, separated by tabs.
 
 use std::path::Path;

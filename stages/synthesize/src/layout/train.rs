@@ -1,5 +1,5 @@
-//! The training set: `<Name>/<Name>_0001.jpg`, and `landmarks.tsv` with `path\tx1\ty1 ... x5\ty5` for every file, also
-//! for those that show no face (a detector that fired falsely) or cannot be decoded.
+//! The training set: `<Name>/<Name>_0001.jpg`, and `landmarks.tsv` with `path\tx1\ty1 ... x5\ty5` for every file, including
+//! non-faces (false detections) and files that cannot be decoded.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,7 +13,7 @@ use crate::params::Set;
 use crate::training::Training;
 use crate::write::Press;
 
-/// How many identities are planned at a time: bounds the memory of a large world.
+/// The number of identities that are planned at a time, which bounds the memory for a large world.
 const CHUNK: u64 = 64;
 
 pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {

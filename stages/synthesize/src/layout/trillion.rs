@@ -1,8 +1,7 @@
-//! Trillion-Pairs: `testdata/elfw/<7-digit id>/<n>.jpg` (celebrities), `testdata/delfw/<3 digits>/<7 digits>.jpg`
-//! (distractors), `testdata_lmk.txt` (`path x1 y1 ... x5 y5`, separated by spaces, path relative to `testdata/`; its
-//! order is the order of the feature matrix), and `labels.tsv`, a file of our own, since the labels were never
-//! published: `path\trole\tidentity` in the same order; role is `probe` or `gallery`, identity a
-//! number for celebrities and `-1` for distractors.
+//! Trillion-Pairs: `testdata/elfw/<7-digit id>/<n>.jpg` (celebrities), `testdata/delfw/<3 digits>/<7 digits>.jpg` (distractors),
+//! `testdata_lmk.txt` (`path x1 y1 ... x5 y5`, separated by spaces, paths relative to `testdata/`, in the order of the feature
+//! matrix), and `labels.tsv`, a file of this project, since the labels were never published: `path\trole\tidentity` in the same
+//! order; the role is `probe` or `gallery`, the identity a number for celebrities and `-1` for distractors.
 
 use std::path::Path;
 
@@ -18,7 +17,7 @@ use crate::write::Press;
 
 /// Images of one celebrity.
 const IMAGES: u64 = super::megaface::IMAGES;
-/// Of these, how many stand in the gallery.
+/// The number of them in the gallery.
 const MATES: u64 = 2;
 
 pub(super) fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! A small world, and its truth.
+//! A small world, and its ground truth.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Row {
     pub points: Vec<f32>,
 }
 
-/// Small, and full of faults.
+/// Small parameters with many faults.
 pub fn small(sets: &[Set]) -> Params {
     Params {
         identities: 12,
@@ -80,7 +80,7 @@ impl Made {
         self.text(part).lines().map(str::to_owned).collect()
     }
 
-    /// Every file's path and digest, under one part.
+    /// The path and the digest of every file below a folder.
     pub fn digests(&self, part: &str) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         let root = self.path(part);

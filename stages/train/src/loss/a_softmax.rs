@@ -73,7 +73,7 @@ impl Loss for ASoftmax {
         // Asked for only where it counts: what no step's number enters can be recorded.
         let lambda = if self.annealing { self.lambda(c.iteration.number()) } else { 0.0 };
         let f = (&c.own * lambda + psi) / (1.0 + lambda);
-        cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
+        cross_entropy(&(c.target_cosine(f) * c.scale), &c.non_target)
     }
 
     fn check(&self) -> Result<()> {

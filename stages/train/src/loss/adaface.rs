@@ -38,9 +38,9 @@ const DEVIATION: &str = "deviation";
 impl Loss for AdaFace {
     fn loss(&self, c: &Cosines, memory: &mut Memory) -> Tensor {
         let z = tch::no_grad(|| {
-            let lengths = c.lengths.detach().clamp(1e-3, 100.0);
-            let mean = lengths.mean(lengths.kind());
-            let deviation = functions::sqrt(&(&lengths - &mean).square().mean(lengths.kind()));
+            let norms = c.norms.detach().clamp(1e-3, 100.0);
+            let mean = norms.mean(norms.kind());
+            let deviation = functions::sqrt(&(&norms - &mean).square().mean(norms.kind()));
             let mut run = |name: &str, now: Tensor| {
                 let run = match memory.get(name) {
                     Some(before) => before * self.keep + now * (1.0 - self.keep),
@@ -51,11 +51,11 @@ impl Loss for AdaFace {
                 run
             };
             let (mean, deviation) = (run(MEAN, mean), run(DEVIATION, deviation));
-            ((lengths - mean) / (deviation + 1e-3) * self.concentration).clamp(-1.0, 1.0)
+            ((norms - mean) / (deviation + 1e-3) * self.concentration).clamp(-1.0, 1.0)
         });
         let turned = (angle(&c.own) - &z * self.margin).clamp(0.0, std::f64::consts::PI);
-        let f = c.bent(functions::cos(&turned) - (z + 1.0) * self.margin);
-        cross_entropy(&(f * c.scale), &c.rivals)
+        let f = c.target_cosine(functions::cos(&turned) - (z + 1.0) * self.margin);
+        cross_entropy(&(f * c.scale), &c.non_target)
     }
 
     fn check(&self) -> Result<()> {
@@ -77,17 +77,17 @@ impl Loss for AdaFace {
     #[cfg(test)]
     fn oracle(&self, batch: &super::head::Exact, i: usize) -> f64 {
         use super::head::Exact;
-        let lengths: Vec<f64> =
-            batch.still().embeddings.iter().map(|x| Exact::length(x).clamp(1e-3, 100.0)).collect();
-        let n = lengths.len() as f64;
-        let mean = lengths.iter().sum::<f64>() / n;
-        let deviation = (lengths.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let norms: Vec<f64> =
+            batch.still().embeddings.iter().map(|x| Exact::norm(x).clamp(1e-3, 100.0)).collect();
+        let n = norms.len() as f64;
+        let mean = norms.iter().sum::<f64>() / n;
+        let deviation = (norms.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
         let run = |name: &str, now: f64| match batch.memory.get(name) {
             Some(before) => self.keep * before[0] + (1.0 - self.keep) * now,
             None => now,
         };
         let (mean, deviation) = (run(MEAN, mean), run(DEVIATION, deviation));
-        let z = (self.concentration * (lengths[i] - mean) / (deviation + 1e-3)).clamp(-1.0, 1.0);
+        let z = (self.concentration * (norms[i] - mean) / (deviation + 1e-3)).clamp(-1.0, 1.0);
         let theta = libm::acos(batch.cosines(i)[batch.identity[i]].clamp(-1.0, 1.0));
         let turned = (theta - self.margin * z).clamp(0.0, std::f64::consts::PI);
         batch.margin(i, libm::cos(turned) - self.margin * z - self.margin)

@@ -68,7 +68,7 @@ impl PiecewiseLinear {
     /// `s t(cos theta_y)`.
     fn logit(&self, c: &Cosines) -> Tensor {
         match &self.t {
-            Some(t) => c.bent(t.apply(&c.own, -1.0, 1.0)) * c.scale,
+            Some(t) => c.target_cosine(t.apply(&c.own, -1.0, 1.0)) * c.scale,
             None => &c.own * c.scale,
         }
     }
@@ -79,17 +79,17 @@ impl Loss for PiecewiseLinear {
         let logit = self.logit(c);
         match &self.tau {
             Some(tau) => {
-                let transformed = tau.apply(&functions::sigmoid(&(logit - &c.rivals)), 0.0, 1.0);
+                let transformed = tau.apply(&functions::sigmoid(&(logit - &c.non_target)), 0.0, 1.0);
                 -functions::log(&transformed.clamp(LEAST_PROBABILITY, 1.0))
             }
-            None => cross_entropy(&logit, &c.rivals),
+            None => cross_entropy(&logit, &c.non_target),
         }
     }
 
     fn clamped(&self, c: &Cosines) -> Option<Tensor> {
         let tau = self.tau.as_ref()?;
         tch::no_grad(|| {
-            let transformed = tau.apply(&functions::sigmoid(&(self.logit(c) - &c.rivals)), 0.0, 1.0);
+            let transformed = tau.apply(&functions::sigmoid(&(self.logit(c) - &c.non_target)), 0.0, 1.0);
             let outside = transformed.lt(LEAST_PROBABILITY).logical_or(&transformed.gt(1.0));
             Some(outside.to_kind(tch::Kind::Float))
         })

@@ -28,7 +28,7 @@ impl Loss for AmSoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let with = &c.own - self.margin;
         let f = if self.easy_margin { with.where_self(&c.own.gt(0.0), &c.own) } else { with };
-        cross_entropy(&(c.bent(f) * c.scale), &c.rivals)
+        cross_entropy(&(c.target_cosine(f) * c.scale), &c.non_target)
     }
 
     fn check(&self) -> Result<()> {

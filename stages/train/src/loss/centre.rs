@@ -45,7 +45,7 @@ impl Loss for Centre {
             centres -= sum / (count + 1.0).unsqueeze(1) * self.alpha;
         });
         memory.insert(CENTRES.to_owned(), centres);
-        cross_entropy(&(&c.own * c.scale), &c.rivals) + apart * (self.weight / 2.0)
+        cross_entropy(&(&c.own * c.scale), &c.non_target) + apart * (self.weight / 2.0)
     }
 
     fn check(&self) -> Result<()> {

@@ -35,7 +35,7 @@ impl Loss for Circle {
         });
         let own = pull * (&c.own - (1.0 - m)) * self.gamma;
         let others = push * (&c.all - m) * self.gamma;
-        cross_entropy(&own, &c.rivals_of(&others))
+        cross_entropy(&own, &c.non_target_of(&others))
     }
 
     fn check(&self) -> Result<()> {

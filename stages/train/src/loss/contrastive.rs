@@ -1,4 +1,4 @@
-//! Contrastive loss: pairs of one identity together, pairs of two apart.
+//! Contrastive loss: pairs of one identity are drawn together, pairs of two are pushed apart.
 
 use lfs_network::functions;
 use lfs_stage::Result;
@@ -19,12 +19,12 @@ pub struct Contrastive {
     pub margin: f64,
     /// Images of one identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
-    pub together: u32,
+    pub images_per_identity: u32,
 }
 
 impl Default for Contrastive {
     fn default() -> Self {
-        Self { margin: 1.0, together: 4 }
+        Self { margin: 1.0, images_per_identity: 4 }
     }
 }
 
@@ -45,8 +45,8 @@ impl Loss for Contrastive {
         (mean(squares, &same) + mean(near, &other)) * 0.5
     }
 
-    fn together(&self) -> usize {
-        self.together.max(2) as usize
+    fn images_per_identity(&self) -> usize {
+        self.images_per_identity.max(2) as usize
     }
 
     fn trains_classes(&self) -> bool {
@@ -55,12 +55,12 @@ impl Loss for Contrastive {
 
     fn check(&self) -> Result<()> {
         within("contrastive.margin", self.margin, 0.0, 2.0)?;
-        within("contrastive.together", f64::from(self.together), 2.0, 1024.0)
+        within("contrastive.images-per-identity", f64::from(self.images_per_identity), 2.0, 1024.0)
     }
 
     #[cfg(test)]
     fn examples() -> Vec<Self> {
-        vec![Self::default(), Self { margin: 1.7, together: 2 }]
+        vec![Self::default(), Self { margin: 1.7, images_per_identity: 2 }]
     }
 
     #[cfg(test)]

@@ -31,7 +31,7 @@ const T: &str = "t";
 
 impl Loss for CurricularFace {
     fn loss(&self, c: &Cosines, memory: &mut Memory) -> Tensor {
-        let f = c.bent(with_angle(&c.own, self.margin));
+        let f = c.target_cosine(with_angle(&c.own, self.margin));
         let (t, hard) = tch::no_grad(|| {
             let mean = c.own.detach().mean(c.own.kind());
             let before = memory.get(T).map_or_else(|| mean.zeros_like(), Tensor::shallow_clone);
@@ -40,8 +40,8 @@ impl Loss for CurricularFace {
             (t, c.all.gt_tensor(&f.unsqueeze(1)))
         });
         let harder = &c.all * (&c.all + t);
-        let rivals = c.rivals_of(&(harder.where_self(&hard, &c.all) * c.scale));
-        cross_entropy(&(f * c.scale), &rivals)
+        let non_target = c.non_target_of(&(harder.where_self(&hard, &c.all) * c.scale));
+        cross_entropy(&(f * c.scale), &non_target)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,8 +1,8 @@
 //! What every loss shares: normalise, cosine, scale, cross-entropy.
 //!
 //! Cross-entropy needs two numbers an image: the logit of the true class, and the log-sum-exp of all others
-//! (the *rivals*). A margin method changes the first, V-Softmax the second; both are `[n]`, so that no method
-//! costs more than plain softmax, and `-log p = softplus(rivals - logit)` never takes the logarithm of a rounded
+//! (the non-target logits). A margin method changes the first, V-Softmax the second; both are `[n]`, so that no method
+//! costs more than plain softmax, and `-log p = softplus(non_target - logit)` never takes the logarithm of a rounded
 //! probability.
 
 use std::cell::Cell;
@@ -18,8 +18,8 @@ use tch::{Kind, Tensor};
 pub struct Cosines {
     /// Cosine between each embedding and the weight of its own class, `[n]`.
     pub own: Tensor,
-    /// `log sum_{k != y} exp(s cos_k)`, `[n]`.
-    pub rivals: Tensor,
+    /// The non-target logits: `log sum_{k != y} exp(s cos_k)`, `[n]`.
+    pub non_target: Tensor,
     /// Cosines with all classes that this step looks at, `[n, k]`.
     pub all: Tensor,
     /// The column of each image's own class in `all`, `[n]`, int64.
@@ -28,10 +28,10 @@ pub struct Cosines {
     pub identity: Tensor,
     /// The embeddings as they left the network, `[n, d]`.
     pub embeddings: Tensor,
-    /// Their lengths, `[n]`.
-    pub lengths: Tensor,
-    /// The lengths of the classes' weights, `[k]`.
-    pub class_lengths: Tensor,
+    /// Their norms, `[n]`.
+    pub norms: Tensor,
+    /// The norms of the classes' weights, `[k]`.
+    pub class_norms: Tensor,
     /// How many classes there are.
     pub classes: i64,
     /// The scale s.
@@ -72,9 +72,9 @@ impl From<u64> for Iteration {
 pub type Memory = Tensors;
 
 impl Cosines {
-    /// A bent cosine `f(cos theta_y)`, `[n]`. Straight through, its slope is that of the cosine itself, as in programs
-    /// that subtract the margin outside of the gradient.
-    pub fn bent(&self, f: Tensor) -> Tensor {
+    /// The margin-adjusted target cosine `f(cos theta_y)`, `[n]`. Straight through, its slope is that of the cosine itself, as in
+    /// programs that subtract the margin outside of the gradient.
+    pub fn target_cosine(&self, f: Tensor) -> Tensor {
         match self.straight_through {
             false => f,
             true => &self.own + (f - &self.own).detach(),
@@ -82,7 +82,7 @@ impl Cosines {
     }
 
     /// The log-sum-exp of logits `[n, k]` of all classes but the own one, `[n]`.
-    pub fn rivals_of(&self, logits: &Tensor) -> Tensor {
+    pub fn non_target_of(&self, logits: &Tensor) -> Tensor {
         functions::log_sum_exp(&logits.scatter_value(1, &self.column.unsqueeze(1), f64::NEG_INFINITY))
     }
 }
@@ -103,8 +103,8 @@ pub trait Loss: Debug {
         None
     }
 
-    /// How many images of one identity must stand together in a batch.
-    fn together(&self) -> usize {
+    /// How many images of one identity must be in a batch together.
+    fn images_per_identity(&self) -> usize {
         1
     }
 
@@ -138,14 +138,14 @@ pub trait Loss: Debug {
     fn oracle(&self, batch: &Exact, i: usize) -> f64;
 }
 
-/// Cross-entropy of a true logit `[n]` against rivals `[n]`: `-log(e^z / (e^z + e^rivals))`.
-pub fn cross_entropy(logit: &Tensor, rivals: &Tensor) -> Tensor {
-    functions::softplus(&(rivals - logit))
+/// Cross-entropy of a target logit z `[n]` against the log-sum-exp r of the non-target logits `[n]`: `-log(e^z / (e^z + e^r))`.
+pub fn cross_entropy(logit: &Tensor, non_target: &Tensor) -> Tensor {
+    functions::softplus(&(non_target - logit))
 }
 
 /// How cosines are made.
 #[derive(Debug, Clone, Copy)]
-pub struct How<'a> {
+pub struct HeadOptions<'a> {
     /// The scale s.
     pub scale: f64,
     /// Steps taken since the beginning of training.
@@ -153,7 +153,7 @@ pub struct How<'a> {
     /// Whether a margin is to be left out of the gradient.
     pub straight_through: bool,
     /// Weights a class (Deng et al. 2020, "Sub-center ArcFace"): the nearest of them counts.
-    pub centres: i64,
+    pub sub_centres: i64,
     /// The classes that this step looks at, rising; all without it. Those of the images must be among them (An et
     /// al. 2021, "Partial FC").
     pub sampled: Option<&'a [i64]>,
@@ -163,55 +163,62 @@ pub struct How<'a> {
 ///
 /// `embeddings`: `[n, d]`; `classes`: `[k c, d]`, c weights a class one behind the other; `identity`: `[n]`, int64. Both
 /// are normalised here. Its cost is that of one matrix product `[n, d] x [d, k c]` and one log-sum-exp over `[n, k]`.
-pub fn cosines(embeddings: &Tensor, classes: &Tensor, identity: &Tensor, how: &How<'_>) -> Cosines {
-    let all_classes = classes.size()[0] / how.centres;
+pub fn cosines(
+    embeddings: &Tensor,
+    classes: &Tensor,
+    identity: &Tensor,
+    options: &HeadOptions<'_>,
+) -> Cosines {
+    let all_classes = classes.size()[0] / options.sub_centres;
     let device = embeddings.device();
-    let (classes, column) = match how.sampled {
+    let (classes, column) = match options.sampled {
         None => (classes.shallow_clone(), identity.shallow_clone()),
         Some(sampled) => {
             let index = Tensor::from_slice(sampled).to_device(device);
-            let rows = index.unsqueeze(1) * how.centres + Tensor::arange(how.centres, (Kind::Int64, device));
+            let rows = index.unsqueeze(1) * options.sub_centres
+                + Tensor::arange(options.sub_centres, (Kind::Int64, device));
             let column = identity.searchsorted(&index, false, false, "left", None::<Tensor>);
             (classes.index_select(0, &rows.flatten(0, -1)), column)
         }
     };
-    let (lengths, class_lengths) = (length(embeddings), length(&classes));
-    let units = &classes / class_lengths.unsqueeze(1);
-    let products = linear(&(embeddings / lengths.unsqueeze(1)), &units);
-    let (all, class_lengths) = match how.centres {
-        1 => (products, class_lengths),
+    let (norms, class_norms) = (norm(embeddings), norm(&classes));
+    let units = &classes / class_norms.unsqueeze(1);
+    let products = linear(&(embeddings / norms.unsqueeze(1)), &units);
+    let (all, class_norms) = match options.sub_centres {
+        1 => (products, class_norms),
         c => (
             products.view([products.size()[0], -1, c]).amax([2], false),
-            class_lengths.view([-1, c]).amax([1], false),
+            class_norms.view([-1, c]).amax([1], false),
         ),
     };
     let index = column.unsqueeze(1);
     let own = all.gather(1, &index, false).squeeze_dim(1);
-    let rivals = functions::log_sum_exp(&(&all * how.scale).scatter_value(1, &index, f64::NEG_INFINITY));
+    let non_target =
+        functions::log_sum_exp(&(&all * options.scale).scatter_value(1, &index, f64::NEG_INFINITY));
     Cosines {
         own,
-        rivals,
+        non_target,
         all,
         column,
         identity: identity.shallow_clone(),
         embeddings: embeddings.shallow_clone(),
-        lengths,
-        class_lengths,
+        norms,
+        class_norms,
         classes: all_classes,
-        scale: how.scale,
-        iteration: how.iteration.into(),
-        straight_through: how.straight_through,
+        scale: options.scale,
+        iteration: options.iteration.into(),
+        straight_through: options.straight_through,
     }
 }
 
-/// The length of each row, at least 1e-12.
-fn length(x: &Tensor) -> Tensor {
+/// The norm of each row, at least 1e-12.
+fn norm(x: &Tensor) -> Tensor {
     functions::sqrt(&x.square().sum_dim_intlist([1].as_slice(), false, x.kind())).clamp_min(1e-12)
 }
 
-/// Rows of length 1.
+/// Rows of norm 1.
 pub fn normalised(x: &Tensor) -> Tensor {
-    x / length(x).unsqueeze(1)
+    x / norm(x).unsqueeze(1)
 }
 
 /// Squared distances between the rows of `x`, `[n, n]`; never 0, where the root's slope would be infinite.
@@ -263,30 +270,30 @@ impl Exact {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    /// The Euclidean length.
-    pub fn length(a: &[f64]) -> f64 {
+    /// The Euclidean norm.
+    pub fn norm(a: &[f64]) -> f64 {
         Self::dot(a, a).sqrt()
     }
 
     /// The cosines of an image with all classes.
     pub fn cosines(&self, i: usize) -> Vec<f64> {
         let x = &self.embeddings[i];
-        self.classes.iter().map(|w| Self::dot(x, w) / Self::length(x) / Self::length(w)).collect()
+        self.classes.iter().map(|w| Self::dot(x, w) / Self::norm(x) / Self::norm(w)).collect()
     }
 
-    /// The embedding of an image, of length 1.
+    /// The embedding of an image, of norm 1.
     pub fn unit(&self, i: usize) -> Vec<f64> {
-        let length = Self::length(&self.embeddings[i]);
-        self.embeddings[i].iter().map(|x| x / length).collect()
+        let norm = Self::norm(&self.embeddings[i]);
+        self.embeddings[i].iter().map(|x| x / norm).collect()
     }
 
-    /// The distance of two embeddings of length 1.
+    /// The distance of two embeddings of norm 1.
     pub fn distance(&self, i: usize, j: usize) -> f64 {
         let (a, b) = (self.unit(i), self.unit(j));
         a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// `-log(e^{s f} / (e^{s f} + sum_{k != own} e^{s cos_k}))` for a bent own cosine.
+    /// `-log(e^{s f} / (e^{s f} + sum_{k != own} e^{s cos_k}))` for a margin-adjusted target cosine f.
     pub fn margin(&self, i: usize, f: f64) -> f64 {
         let own = self.identity[i];
         let logits = self.cosines(i).iter().map(|c| self.scale * c).collect();

@@ -21,7 +21,7 @@ pub struct L5 {
 
 impl Loss for L5 {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        cross_entropy(&(&c.own * c.scale - libm::log1p(-self.a)), &c.rivals)
+        cross_entropy(&(&c.own * c.scale - libm::log1p(-self.a)), &c.non_target)
     }
 
     fn a(&self) -> Option<f64> {

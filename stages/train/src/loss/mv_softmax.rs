@@ -44,7 +44,7 @@ impl Default for MvSoftmax {
 
 impl Loss for MvSoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        let f = c.bent(match self.on {
+        let f = c.target_cosine(match self.on {
             On::Cosine => &c.own - self.margin,
             On::Angle => with_angle(&c.own, self.margin),
         });
@@ -53,8 +53,8 @@ impl Loss for MvSoftmax {
             true => &c.all * (1.0 + self.weight) + self.weight,
             false => &c.all + self.weight,
         };
-        let rivals = c.rivals_of(&(heavier.where_self(&mistaken, &c.all) * c.scale));
-        cross_entropy(&(f * c.scale), &rivals)
+        let non_target = c.non_target_of(&(heavier.where_self(&mistaken, &c.all) * c.scale));
+        cross_entropy(&(f * c.scale), &non_target)
     }
 
     fn check(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use super::head::{Cosines, Loss, Memory, cross_entropy};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Softmax {
-    /// Whether embeddings and class weights are brought to length 1, and the scale takes the place of their lengths.
+    /// Whether embeddings and class weights are brought to length 1, and the scale takes the place of their norms.
     pub normalised: bool,
 }
 
@@ -23,11 +23,11 @@ impl Default for Softmax {
 impl Loss for Softmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         if self.normalised {
-            return cross_entropy(&(&c.own * c.scale), &c.rivals);
+            return cross_entropy(&(&c.own * c.scale), &c.non_target);
         }
-        let logits = &c.all * c.lengths.unsqueeze(1) * c.class_lengths.unsqueeze(0);
+        let logits = &c.all * c.norms.unsqueeze(1) * c.class_norms.unsqueeze(0);
         let own = logits.gather(1, &c.column.unsqueeze(1), false).squeeze_dim(1);
-        cross_entropy(&own, &c.rivals_of(&logits))
+        cross_entropy(&own, &c.non_target_of(&logits))
     }
 
     #[cfg(test)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
 use super::am_softmax::AmSoftmax;
-use super::head::{self, Cosines, Exact, How, Loss, Memory};
+use super::head::{self, Cosines, Exact, HeadOptions, Loss, Memory};
 use super::l5::L5;
 use crate::search::margin::Margined;
 use crate::table::{Form, examples, neutral};
@@ -42,8 +42,8 @@ fn matrix(rows: &[Vec<f64>], kind: Kind) -> Tensor {
     Tensor::from_slice(&rows.concat()).to_kind(kind).view([-1, width])
 }
 
-fn how(scale: f64, iteration: u64) -> How<'static> {
-    How { scale, iteration, straight_through: false, centres: 1, sampled: None }
+fn options(scale: f64, iteration: u64) -> HeadOptions<'static> {
+    HeadOptions { scale, iteration, straight_through: false, sub_centres: 1, sampled: None }
 }
 
 fn tensors(batch: &Exact, kind: Kind) -> [Tensor; 3] {
@@ -54,7 +54,7 @@ fn tensors(batch: &Exact, kind: Kind) -> [Tensor; 3] {
 /// What a loss finds at its first step.
 fn losses(loss: &dyn Loss, batch: &Exact, kind: Kind) -> Tensor {
     let [x, w, y] = tensors(batch, kind);
-    loss.loss(&head::cosines(&x, &w, &y, &how(batch.scale, batch.iteration)), &mut Memory::new())
+    loss.loss(&head::cosines(&x, &w, &y, &options(batch.scale, batch.iteration)), &mut Memory::new())
 }
 
 /// Cosines where only the own one counts.
@@ -65,12 +65,12 @@ pub fn bare(own: Tensor, scale: f64) -> Cosines {
     Cosines {
         all: own.unsqueeze(1),
         embeddings: own.unsqueeze(1),
-        lengths: one.shallow_clone(),
-        class_lengths: one.narrow(0, 0, 1),
+        norms: one.shallow_clone(),
+        class_norms: one.narrow(0, 0, 1),
         column: none.shallow_clone(),
         identity: none,
         classes: 1,
-        rivals: one.full_like(0.0),
+        non_target: one.full_like(0.0),
         own,
         scale,
         iteration: 0.into(),
@@ -134,7 +134,7 @@ fn the_gradient_of_every_loss_is_the_slope_of_its_formula() {
             let batch = batch(18, 5, 4, near, scale);
             let [x, w, y] = tensors(&batch, Kind::Double);
             let (x, w) = (x.set_requires_grad(true), w.set_requires_grad(true));
-            let cosines = head::cosines(&x, &w, &y, &how(scale, 0));
+            let cosines = head::cosines(&x, &w, &y, &options(scale, 0));
             form.loss().loss(&cosines, &mut Memory::new()).sum(Kind::Double).backward();
             let sum = |moved: Exact| {
                 let moved = Exact { still: Some(Box::new(batch.clone())), ..moved };
@@ -179,7 +179,8 @@ fn what_a_loss_remembers_changes_the_next_step_as_its_formula_says() {
                 .for_each(|(i, x)| *x += 0.2 * number(i + step * 1000));
             batch.memory = memory.iter().map(|(name, x)| (name.clone(), numbers(x))).collect();
             let [x, w, y] = tensors(&batch, Kind::Double);
-            let found = numbers(&form.loss().loss(&head::cosines(&x, &w, &y, &how(32.0, 0)), &mut memory));
+            let found =
+                numbers(&form.loss().loss(&head::cosines(&x, &w, &y, &options(32.0, 0)), &mut memory));
             for (i, found) in found.iter().enumerate() {
                 let expected = form.loss().oracle(&batch, i);
                 assert!(close(*found, expected, 1e-7, 1e-8), "{form:?} step {step} {found} {expected}");
@@ -203,7 +204,7 @@ fn value_and_gradient_of_every_loss_are_finite_where_cosines_reach_their_bounds(
         for kind in [Kind::Float, Kind::Double] {
             let [x, w, y] = tensors(&batch, kind);
             let (x, w) = (x.set_requires_grad(true), w.set_requires_grad(true));
-            let found = form.loss().loss(&head::cosines(&x, &w, &y, &how(64.0, 0)), &mut Memory::new());
+            let found = form.loss().loss(&head::cosines(&x, &w, &y, &options(64.0, 0)), &mut Memory::new());
             found.sum(kind).backward();
             for x in [&found, &x.grad(), &w.grad()].into_iter().filter(|x| x.defined()) {
                 assert!(numbers(x).iter().all(|v| v.is_finite()), "{form:?} {kind:?} {x}");
@@ -215,7 +216,7 @@ fn value_and_gradient_of_every_loss_are_finite_where_cosines_reach_their_bounds(
 #[test]
 fn a_hundred_thousand_classes_and_a_minus_1e9_keep_six_digits_in_float32() {
     let cosines: Vec<f64> = (0..100_000).map(|i| f64::from((number(i) * 0.3) as f32)).collect();
-    let alone = |form: &Form| form.loss().together() == 1;
+    let alone = |form: &Form| form.loss().images_per_identity() == 1;
     for form in examples()
         .into_iter()
         .filter(|f| f.loss().clamped(&bare(Tensor::from(0.0_f64).view(1), 1.0)).is_none())
@@ -223,12 +224,12 @@ fn a_hundred_thousand_classes_and_a_minus_1e9_keep_six_digits_in_float32() {
         for scale in [32.0, 64.0] {
             let batch = of_cosines(&cosines, 17, scale);
             let [x, w, y] = tensors(&batch, Kind::Float);
-            let how = How { centres: 1, ..how(scale, 0) };
-            let mut c = head::cosines(&x, &w, &y, &how);
+            let options = HeadOptions { sub_centres: 1, ..options(scale, 0) };
+            let mut c = head::cosines(&x, &w, &y, &options);
             // The cosines themselves are what is given: making them would round them.
             let all = matrix(std::slice::from_ref(&cosines), Kind::Float).set_requires_grad(true);
             c.own = all.gather(1, &c.column.unsqueeze(1), false).squeeze_dim(1);
-            c.rivals = c.rivals_of(&(&all * scale));
+            c.non_target = c.non_target_of(&(&all * scale));
             c.all = all.shallow_clone();
             let found = form.loss().loss(&c, &mut Memory::new());
             if !alone(&form) {
@@ -282,11 +283,11 @@ fn the_order_of_a_batch_and_the_numbering_of_classes_do_not_matter() {
 #[test]
 fn straight_through_leaves_the_slope_of_the_margin_out_and_nothing_else() {
     let batch = batch(12, 5, 4, 0.5, 16.0);
-    for form in examples().into_iter().filter(|f| f.loss().together() == 1) {
+    for form in examples().into_iter().filter(|f| f.loss().images_per_identity() == 1) {
         let gradients = |straight_through: bool| {
             let [x, w, y] = tensors(&batch, Kind::Double);
             let x = x.set_requires_grad(true);
-            let c = head::cosines(&x, &w, &y, &How { straight_through, ..how(16.0, 0) });
+            let c = head::cosines(&x, &w, &y, &HeadOptions { straight_through, ..options(16.0, 0) });
             // By the own cosine alone.
             let own = c.own.detach().set_requires_grad(true);
             let c = Cosines { own: own.shallow_clone(), ..c };
@@ -317,9 +318,9 @@ fn straight_through_leaves_the_slope_of_the_margin_out_and_nothing_else() {
 fn the_nearest_of_a_class_s_centres_counts() {
     let batch = batch(20, 6, 4, 0.5, 32.0);
     let [x, w, y] = tensors(&batch, Kind::Double);
-    // The same weights as two classes' worth of three centres.
+    // The same weights as two classes' worth of three sub-centres.
     let y = y.remainder(2.0).to_kind(Kind::Int64);
-    let c = head::cosines(&x, &w, &y, &How { centres: 3, ..how(32.0, 0) });
+    let c = head::cosines(&x, &w, &y, &HeadOptions { sub_centres: 3, ..options(32.0, 0) });
     assert_eq!(c.all.size(), [20, 2]);
     for i in 0..20 {
         let all = batch.cosines(i);
@@ -343,13 +344,13 @@ fn a_step_that_looks_at_some_classes_is_one_with_only_these() {
     for form in examples().into_iter().filter(|f| !matches!(f, Form::CentreLoss(_))) {
         let [x, w, y] = tensors(&whole, Kind::Double);
         let w = w.set_requires_grad(true);
-        let c = head::cosines(&x, &w, &y, &How { sampled: Some(&sampled), ..how(32.0, 0) });
+        let c = head::cosines(&x, &w, &y, &HeadOptions { sampled: Some(&sampled), ..options(32.0, 0) });
         let found = form.loss().loss(&c, &mut Memory::new());
         for (i, found) in numbers(&found).iter().enumerate() {
             let expected = form.loss().oracle(&only, i);
             assert!(close(*found, expected, 1e-7, 1e-8), "{form:?} {found} {expected}");
         }
-        if form.loss().together() == 1 {
+        if form.loss().images_per_identity() == 1 {
             found.sum(Kind::Double).backward();
             let moved = w.grad().abs().sum_dim_intlist([1].as_slice(), false, Kind::Double);
             for (k, moved) in numbers(&moved).iter().enumerate() {
@@ -420,7 +421,7 @@ proptest! {
             matches!(form, Form::AmLfs(_) | Form::CircleLoss(_) | Form::CurricularFace(_))
                 || matches!(form, Form::Search(Margined::CircleLoss(_) | Margined::CurricularFace(_)))
                 || matches!(form, Form::Softmax(s) if !s.normalised)
-                || form.loss().together() > 1
+                || form.loss().images_per_identity() > 1
         };
         for form in examples().iter().filter(|form| !other(form)) {
             let with = numbers(&losses(form.loss(), &batch, Kind::Double))[0];
@@ -432,8 +433,8 @@ proptest! {
 #[test]
 fn cosines_do_not_depend_on_the_length_of_embeddings_and_class_weights() {
     let [x, w, y] = tensors(&batch(8, 5, 6, 0.5, 32.0), Kind::Double);
-    let one = head::cosines(&x, &w, &y, &how(32.0, 0));
-    let two = head::cosines(&(&x * 30.0), &(&w * 0.01), &y, &how(32.0, 0));
+    let one = head::cosines(&x, &w, &y, &options(32.0, 0));
+    let two = head::cosines(&(&x * 30.0), &(&w * 0.01), &y, &options(32.0, 0));
     assert!((one.own - two.own).abs().max().double_value(&[]) < 1e-6);
-    assert!((one.rivals - two.rivals).abs().max().double_value(&[]) < 1e-4);
+    assert!((one.non_target - two.non_target).abs().max().double_value(&[]) < 1e-4);
 }

@@ -20,7 +20,7 @@ pub struct Triplet {
     pub mining: Mining,
     /// Images of one identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
-    pub together: u32,
+    pub images_per_identity: u32,
 }
 
 /// Which triplets of a batch count.
@@ -36,7 +36,7 @@ pub enum Mining {
 
 impl Default for Triplet {
     fn default() -> Self {
-        Self { margin: 0.2, mining: Mining::BatchHard, together: 4 }
+        Self { margin: 0.2, mining: Mining::BatchHard, images_per_identity: 4 }
     }
 }
 
@@ -80,8 +80,8 @@ impl Loss for Triplet {
         }
     }
 
-    fn together(&self) -> usize {
-        self.together.max(2) as usize
+    fn images_per_identity(&self) -> usize {
+        self.images_per_identity.max(2) as usize
     }
 
     fn trains_classes(&self) -> bool {
@@ -90,12 +90,12 @@ impl Loss for Triplet {
 
     fn check(&self) -> Result<()> {
         within("triplet.margin", self.margin, 0.0, 2.0)?;
-        within("triplet.together", f64::from(self.together), 2.0, 1024.0)
+        within("triplet.images-per-identity", f64::from(self.images_per_identity), 2.0, 1024.0)
     }
 
     #[cfg(test)]
     fn examples() -> Vec<Self> {
-        let one = |margin, mining| Self { margin, mining, together: 4 };
+        let one = |margin, mining| Self { margin, mining, images_per_identity: 4 };
         vec![
             one(0.2, Mining::BatchHard),
             one(0.9, Mining::BatchHard),

@@ -15,8 +15,8 @@ pub struct VSoftmax {}
 
 impl Loss for VSoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
-        let rivals = functions::log_add_exp(&c.rivals, c.scale);
-        cross_entropy(&(&c.own * c.scale), &rivals)
+        let non_target = functions::log_add_exp(&c.non_target, c.scale);
+        cross_entropy(&(&c.own * c.scale), &non_target)
     }
 
     #[cfg(test)]

@@ -101,92 +101,69 @@ impl Default for Search {
     }
 }
 
-/// A loss with one number to search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Searched {
-    /// L5: a0.
-    L5,
-    /// A margin on the cosine.
-    AmSoftmax,
-    /// A margin on the angle.
-    ArcSoftmax,
-    /// MV-Softmax.
-    MvSoftmax,
-    /// CurricularFace.
-    #[serde(rename = "curricularface")]
-    CurricularFace,
-    /// AdaFace.
-    #[serde(rename = "adaface")]
-    AdaFace,
-    /// Circle loss.
-    CircleLoss,
-}
-
-/// A loss with its number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Margined {
-    /// L5.
-    L5(L5),
-    /// A margin on the cosine.
-    AmSoftmax(AmSoftmax),
-    /// A margin on the angle.
-    ArcSoftmax(ArcSoftmax),
-    /// MV-Softmax.
-    MvSoftmax(MvSoftmax),
-    /// CurricularFace.
-    #[serde(rename = "curricularface")]
-    CurricularFace(CurricularFace),
-    /// AdaFace.
-    #[serde(rename = "adaface")]
-    AdaFace(AdaFace),
-    /// Circle loss.
-    CircleLoss(Circle),
-}
-
-impl Searched {
-    /// The numbers that the loss can have.
-    fn bounds(self) -> (f64, f64) {
-        match self {
-            Self::L5 => (-100.0, 0.0),
-            Self::AmSoftmax => (0.0, 2.0),
-            Self::ArcSoftmax | Self::MvSoftmax | Self::CurricularFace => (0.0, 1.5),
-            Self::AdaFace => (0.0, 1.0),
-            Self::CircleLoss => (-1.0, 1.0),
+/// The losses, one row each: a name, its type, the bounds of its number, and the loss with a number at a scale; everything else of it
+/// is as by default.
+macro_rules! searchable {
+    ($($(#[$about:meta])* $name:ident $text:literal => $loss:ty, $low:literal to $high:literal, $with:expr;)*) => {
+        /// A loss with one number to search.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub enum Searched {
+            $($(#[$about])* #[serde(rename = $text)] $name,)*
         }
-    }
 
-    /// The loss with a number, which is brought between its bounds.
-    fn with(self, number: f64, scale: f64) -> Margined {
-        let (low, high) = self.bounds();
-        let margin = number.clamp(low, high);
-        match self {
-            Self::L5 => Margined::L5(L5 { a: short(margin * libm::exp(scale / 3.0)) }),
-            Self::AmSoftmax => Margined::AmSoftmax(AmSoftmax { margin, ..AmSoftmax::default() }),
-            Self::ArcSoftmax => Margined::ArcSoftmax(ArcSoftmax { margin, ..ArcSoftmax::default() }),
-            Self::MvSoftmax => Margined::MvSoftmax(MvSoftmax { margin, ..MvSoftmax::default() }),
-            Self::CurricularFace => {
-                Margined::CurricularFace(CurricularFace { margin, ..CurricularFace::default() })
+        /// A loss with its number.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub enum Margined {
+            $($(#[$about])* #[serde(rename = $text)] $name($loss),)*
+        }
+
+        impl Searched {
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The numbers that the loss can have.
+            fn bounds(self) -> (f64, f64) {
+                match self { $(Self::$name => ($low, $high),)* }
             }
-            Self::AdaFace => Margined::AdaFace(AdaFace { margin, ..AdaFace::default() }),
-            Self::CircleLoss => Margined::CircleLoss(Circle { margin, ..Circle::default() }),
+
+            /// The loss with a number, which is brought between its bounds.
+            fn with(self, number: f64, scale: f64) -> Margined {
+                let (low, high) = self.bounds();
+                let number = number.clamp(low, high);
+                match self {
+                    $(Self::$name => {
+                        let with: fn(f64, f64) -> $loss = $with;
+                        Margined::$name(with(number, scale))
+                    })*
+                }
+            }
         }
-    }
+
+        impl Margined {
+            fn loss(&self) -> &dyn Loss {
+                match self { $(Self::$name(loss) => loss,)* }
+            }
+        }
+    };
 }
 
-impl Margined {
-    fn loss(&self) -> &dyn Loss {
-        match self {
-            Self::L5(loss) => loss,
-            Self::AmSoftmax(loss) => loss,
-            Self::ArcSoftmax(loss) => loss,
-            Self::MvSoftmax(loss) => loss,
-            Self::CurricularFace(loss) => loss,
-            Self::AdaFace(loss) => loss,
-            Self::CircleLoss(loss) => loss,
-        }
-    }
+searchable! {
+    /// L5: a0.
+    L5 "l5" => L5, -100.0 to 0.0, |a0, scale| L5 { a: short(a0 * libm::exp(scale / 3.0)) };
+    /// A margin on the cosine.
+    AmSoftmax "am-softmax" => AmSoftmax, 0.0 to 2.0, |margin, _| AmSoftmax { margin, ..Default::default() };
+    /// A margin on the angle.
+    ArcSoftmax "arc-softmax" => ArcSoftmax, 0.0 to 1.5, |margin, _| ArcSoftmax { margin, ..Default::default() };
+    /// MV-Softmax.
+    MvSoftmax "mv-softmax" => MvSoftmax, 0.0 to 1.5, |margin, _| MvSoftmax { margin, ..Default::default() };
+    /// CurricularFace.
+    CurricularFace "curricularface" => CurricularFace, 0.0 to 1.5,
+        |margin, _| CurricularFace { margin, ..Default::default() };
+    /// AdaFace.
+    AdaFace "adaface" => AdaFace, 0.0 to 1.0, |margin, _| AdaFace { margin, ..Default::default() };
+    /// Circle loss.
+    CircleLoss "circle-loss" => Circle, -1.0 to 1.0, |margin, _| Circle { margin, ..Default::default() };
 }
 
 impl Loss for Margined {
@@ -209,7 +186,7 @@ impl Loss for Margined {
     #[cfg(test)]
     fn examples() -> Vec<Self> {
         let number = |loss: &Searched| if *loss == Searched::L5 { -0.5 } else { 0.3 };
-        EVERY.iter().map(|loss| loss.with(number(loss), 32.0)).collect()
+        Searched::ALL.iter().map(|loss| loss.with(number(loss), 32.0)).collect()
     }
 
     #[cfg(test)]
@@ -222,17 +199,6 @@ impl Loss for Margined {
         self.loss().oracle(batch, i)
     }
 }
-
-#[cfg(test)]
-const EVERY: [Searched; 7] = [
-    Searched::L5,
-    Searched::AmSoftmax,
-    Searched::ArcSoftmax,
-    Searched::MvSoftmax,
-    Searched::CurricularFace,
-    Searched::AdaFace,
-    Searched::CircleLoss,
-];
 
 /// What the members of a population become after an epoch: of each, the member whose weights it goes on with. The worst
 /// quarter follows the best; rewards that are equal leave all as they are. What diverged has no reward, and follows the
@@ -472,7 +438,7 @@ mod tests {
 
     #[test]
     fn no_number_leaves_the_bounds_of_its_loss() {
-        for loss in EVERY {
+        for loss in Searched::ALL.iter().copied() {
             for number in [-1e3, -0.4, 0.0, 0.4, 1e3] {
                 Loss::check(&loss.with(number, 32.0)).unwrap();
             }

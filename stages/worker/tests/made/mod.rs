@@ -1,4 +1,4 @@
-//! Small sets of crops, packed as InsightFace packs them.
+//! Small sets of crops, packed in the formats of InsightFace.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use lfs_faces::image::{Pixels, encode_jpeg};
 pub const PERSONS: u32 = 14;
 pub const IMAGES: u32 = 6;
 
-/// A crop of a person: skin with stripes that are the person's, and noise of the image's own. `swapped`: blue for red.
+/// A crop: skin with stripes specific to the person, and noise specific to the image. `swapped`: red and blue are exchanged.
 fn crop(person: u32, image: u32, side: u32, swapped: bool) -> Vec<u8> {
     let angle = f64::from(person) * 0.7;
     let mut rgb = Vec::new();
@@ -26,7 +26,7 @@ fn crop(person: u32, image: u32, side: u32, swapped: bool) -> Vec<u8> {
 
 /// How a training set is packed.
 #[derive(Clone, Copy)]
-#[allow(dead_code)] // not every test uses each
+#[allow(dead_code)] // not every test uses every variant
 pub enum Dialect {
     HeaderFirst,
     HeaderLast,
@@ -86,7 +86,7 @@ pub fn training_set(folder: &Path, dialect: Dialect, persons: u32, side: u32, sw
     std::fs::write(folder.join("property"), format!("{persons},{side},{side}\n")).unwrap();
 }
 
-/// A verification set: a pickle of images and truth values, as Python 3 writes it.
+/// A verification set: a pickle of images and labels in the format of Python 3.
 pub fn test_set(path: &Path, pairs: u32, side: u32, swapped: bool) {
     let mut out = vec![0x80, 4, b']', 0x94, b'('];
     for pair in 0..pairs {

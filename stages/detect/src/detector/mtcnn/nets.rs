@@ -1,4 +1,4 @@
-//! The three networks: convolutions with a PReLU behind each, maxima between them, and heads beside each other.
+//! The three networks: convolutions followed by PReLU, max pooling between them, and parallel heads.
 
 use std::path::Path;
 
@@ -12,17 +12,18 @@ use crate::torch_file::{self, Tensors};
 /// A layer of a network.
 #[derive(Debug, Clone, Copy)]
 enum Layer {
-    /// A convolution from so many channels to so many, with windows of this side, and a PReLU.
+    /// A convolution with these numbers of input and output channels and this kernel size, followed by PReLU.
     Conv(usize, usize, usize),
-    /// The largest of windows of this side, every two pixels; a window may reach beyond the end.
+    /// Max pooling with this window and stride 2; a window may extend beyond the edge.
     Max(i64),
-    /// Products from so many numbers to so many, and a PReLU. Maps come in the order channel, column, row.
+    /// A fully connected layer with these numbers of inputs and outputs, followed by PReLU. Feature maps are flattened in the order
+    /// channel, column, row.
     Dense(usize, usize),
 }
 
 use Layer::{Conv, Dense, Max};
 
-/// A network as it is described.
+/// The architecture of a network.
 pub(super) struct Spec {
     file: &'static str,
     layers: &'static [Layer],
@@ -30,21 +31,21 @@ pub(super) struct Spec {
     heads: &'static [(&'static str, usize)],
 }
 
-/// At every second pixel: no face, face; how far the four sides of a box are to be moved.
+/// At every second pixel: two logits (no face, face), and the displacements of the four sides of a box.
 pub(super) const PNET: Spec = Spec {
     file: "mtcnn_pnet.pt",
     layers: &[Conv(3, 10, 3), Max(2), Conv(10, 16, 3), Conv(16, 32, 3)],
     heads: &[("conv4_1", 2), ("conv4_2", 4)],
 };
 
-/// The same of one picture of 24 x 24 pixels.
+/// The same for a picture of 24 x 24 pixels.
 pub(super) const RNET: Spec = Spec {
     file: "mtcnn_rnet.pt",
     layers: &[Conv(3, 28, 3), Max(3), Conv(28, 48, 3), Max(3), Conv(48, 64, 2), Dense(576, 128)],
     heads: &[("conv5_1", 2), ("conv5_2", 4)],
 };
 
-/// The same of one picture of 48 x 48 pixels, and five x and five y, as fractions of the box.
+/// The same for a picture of 48 x 48 pixels, and five x and five y, as fractions of the box.
 pub(super) const ONET: Spec = Spec {
     file: "mtcnn_onet.pt",
     layers: &[
@@ -73,13 +74,13 @@ enum Ready {
 /// A network with its weights.
 pub(super) struct Net {
     layers: Vec<Ready>,
-    /// All heads in one, as a convolution or as products.
+    /// All heads combined, as one convolution or one fully connected layer.
     head: (Tensor, Tensor),
     outputs: usize,
 }
 
 impl Spec {
-    /// Reads its file.
+    /// Reads the weights from its file.
     pub(super) fn open(&self, model: &Path, device: tch::Device) -> Result<Net> {
         let path = weights::named(model, self.file, HELP)?;
         let mut tensors = torch_file::read(&path)?;
@@ -129,7 +130,7 @@ impl Spec {
     }
 }
 
-/// A tensor of the file, which must have this shape.
+/// Takes a tensor of the file, which must have this shape.
 fn take(tensors: &mut Tensors, name: &str, shape: &[usize], device: tch::Device) -> Result<Tensor> {
     let plain = tensors.remove(name);
     let plain = plain.ok_or_else(|| Failure::new(format!("tensor `{name}` is missing")))?;
@@ -147,13 +148,13 @@ fn take(tensors: &mut Tensors, name: &str, shape: &[usize], device: tch::Device)
 }
 
 impl Net {
-    /// How many numbers it gives of a place.
+    /// The number of outputs at each position.
     pub(super) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// What it gives for pictures of the shape `[n, 3, height, width]`, row-major: `[1, outputs, rows, columns]` of the first
-    /// network, `[n, outputs]` of the others.
+    /// The output for pictures of the shape `[n, 3, height, width]`, row-major: `[1, outputs, rows, columns]` of the first network,
+    /// `[n, outputs]` of the others.
     pub(super) fn run(&self, pixels: &[f32], shape: &[i64], device: tch::Device) -> Result<Vec<f32>> {
         torch(tch::no_grad(|| self.forward(pixels, shape, device)))
     }
@@ -183,7 +184,7 @@ impl Net {
         Vec::<f32>::try_from(&out)
     }
 
-    /// Another one with the same weights.
+    /// Another network with the same weights.
     pub(super) fn twin(&self) -> Self {
         let layers = self.layers.iter().map(|layer| match layer {
             Ready::Max(side) => Ready::Max(*side),

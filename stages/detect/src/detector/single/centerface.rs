@@ -1,7 +1,7 @@
 //! CenterFace (Xu et al. 2020, "CenterFace: Joint Face Detection and Alignment Using Face as Point").
 //!
-//! Four maps with a cell for every four pixels: whether a face has its centre there; the logarithms of its height and width in cells;
-//! how far the centre is from the cell, down and right; five points as fractions of the box, y before x.
+//! Four feature maps with a cell for every four pixels: the score of a face centre; the logarithms of the height and width in
+//! cells; the offset of the centre in the cell, down and right; five points as fractions of the box, y before x.
 
 use lfs_faces::dataset::Points;
 use lfs_onnx::Model;
@@ -14,7 +14,7 @@ pub(in crate::detector) static LAYOUT: Layout =
 
 const STRIDE: usize = 4;
 
-/// How many channels each output has.
+/// The number of channels of each output.
 const CHANNELS: [usize; 4] = [1, 2, 2, 10];
 
 fn check(model: &Model) -> Result<()> {

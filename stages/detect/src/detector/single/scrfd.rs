@@ -1,9 +1,9 @@
-//! SCRFD (Guo et al. 2022, "Sample and Computation Redistribution for Efficient Face Detection"), as InsightFace's model packs have it
-//! (det_10g.onnx, det_500m.onnx, scrfd_2.5g_bnkps.onnx).
+//! SCRFD (Guo et al. 2022, "Sample and Computation Redistribution for Efficient Face Detection"), in the format of InsightFace's
+//! model packs (det_10g.onnx, det_500m.onnx, scrfd_2.5g_bnkps.onnx).
 //!
-//! For each of three strides (8, 16, 32; two anchors a cell) or five (8 to 128; one anchor a cell) a table with a row an anchor, row by
-//! row of the picture: first all scores, then the distances of the box's four sides, then those of five points, all in strides. Models
-//! without points have no third part.
+//! Three strides (8, 16, 32; two anchors a cell) or five (8 to 128; one anchor a cell). Each has a table with one row for each
+//! anchor, in the order of the picture's rows. The outputs are first all scores, then the distances of the box's four sides, then
+//! those of five points, all in strides. Models without points lack the third group.
 
 use lfs_faces::dataset::Points;
 use lfs_onnx::Model;
@@ -14,7 +14,7 @@ use super::{Found, Layout, Map};
 pub(in crate::detector) static LAYOUT: Layout =
     Layout { mean: 127.5, factor: 1.0 / 128.0, check, faces, overlap: 0.4, whole_pixels: true };
 
-/// Numbers a row of each part.
+/// The number of columns of each group.
 const PARTS: [usize; 3] = [1, 4, 10];
 
 fn check(model: &Model) -> Result<()> {

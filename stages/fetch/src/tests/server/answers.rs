@@ -1,4 +1,4 @@
-//! What the hub and its storage answer when nothing goes wrong.
+//! The normal responses of the hub and its storage.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, LARGE, Repo, State, git, sha256, tag};
 
-/// How many rows a page of the list has.
+/// The number of rows on a page of the list.
 const PAGE: usize = 3;
 
 impl Answer {
@@ -22,7 +22,7 @@ impl Answer {
 pub(super) fn stored(state: &State, path: &str) -> Answer {
     let file = state.repos.iter().flat_map(|r| r.files.values()).find(|b| path.contains(&tag(b)));
     let Some(bytes) = file else { return Answer::new(404, &[], b"") };
-    // A tag of its own, as storages have, and that of no other.
+    // Storages have tags of their own, unrelated to the content's digest.
     let tag = "\"0123456789abcdef0123456789abcdef\"";
     Answer::new(200, &[("ETag", tag), ("Accept-Ranges", "bytes")], bytes)
 }
@@ -46,7 +46,7 @@ pub(super) fn hub(
         if let Some(before) = &repo.before
             && path.contains(before.as_str())
         {
-            // Neither the commit nor a tag comes with it.
+            // The redirect has neither the commit nor a tag.
             let to = target.replacen(before.as_str(), &repo.page, 1);
             return Answer::new(308, &[("Location", &to)], b"moved, and this text has a length of its own");
         }

@@ -1,7 +1,7 @@
-//! A hub that speaks the real one's language, on a machine of its own (`127.0.0.1`), with a storage on another (`localhost`);
-//! and plays every fault that hubs, mirrors and storages have shown.
+//! A fake hub on one host (`127.0.0.1`) with its storage on another (`localhost`). It can simulate the faults known from hubs,
+//! mirrors and storages.
 
-#![allow(clippy::unwrap_used, clippy::panic, dead_code, missing_docs)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic, dead_code, missing_docs)] // test helpers
 
 mod answers;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha1::Digest;
 
-/// Who answers.
+/// The server that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The hub.
@@ -24,55 +24,55 @@ pub enum Role {
     Storage,
 }
 
-/// What may go wrong with an answer.
+/// A fault of a response.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// This status, with these headers.
     Status(u16, Vec<(&'static str, String)>),
-    /// The whole with 200, whatever part was asked for.
+    /// The whole file with status 200, whatever range was requested.
     IgnoreRange,
-    /// 206 and the beginning, whatever part was asked for.
+    /// Status 206 and the beginning, whatever range was requested.
     WrongRange,
-    /// 206 without saying which part it is.
+    /// Status 206 without `Content-Range`.
     NoContentRange,
-    /// Ends after so many bytes of the body.
+    /// Ends after this number of bytes of the body.
     CutAt(usize),
-    /// The right number of wrong bytes.
+    /// Wrong bytes of the right length.
     WrongBytes,
-    /// More bytes than there are, without a length.
+    /// Too many bytes, without a length.
     TooMany,
-    /// A shorter body that is whole by its own length.
+    /// A shorter body with a matching length.
     OtherLength,
-    /// Compressed, though it was asked not to.
+    /// Compressed, though the request forbids it.
     Compressed,
-    /// Says nothing.
+    /// No response.
     Silent,
-    /// A page for browsers in the place of the file.
+    /// An HTML page in place of the file.
     LoginPage,
     /// Another value of a header, or none.
     Header(&'static str, Option<String>),
-    /// Sends a byte every so often and ends nowhere near the end.
+    /// Sends this number of bytes of the body, and closes the connection after a pause.
     SlowAt(usize, Duration),
 }
 
-/// A fault to come.
+/// A planned fault.
 pub struct Plan {
     pub role: Role,
-    /// What the path holds.
+    /// A part of the path of affected requests.
     pub path: &'static str,
-    /// How often.
+    /// How many times it occurs.
     pub times: usize,
     pub fault: Fault,
 }
 
-/// A question that was asked.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub role: Role,
     pub method: String,
     pub path: String,
     pub headers: BTreeMap<String, String>,
-    /// Asked as a proxy is asked.
+    /// Whether it was a proxy request.
     pub proxied: bool,
 }
 
@@ -85,9 +85,9 @@ pub struct Repo {
     pub files: BTreeMap<String, Vec<u8>>,
     pub card: Value,
     pub gated: Value,
-    /// Rows of the list that fit no file.
+    /// Additional rows of the list, which match no file.
     pub more_rows: Vec<Value>,
-    /// The name that it had before.
+    /// The former name.
     pub before: Option<String>,
 }
 
@@ -105,14 +105,14 @@ impl Repo {
     }
 }
 
-/// Larger files lie in the storage.
+/// Files larger than this are in the storage.
 pub const LARGE: usize = 1000;
 #[derive(Default)]
 struct State {
     repos: Vec<Repo>,
     plans: Vec<Plan>,
     seen: Vec<Seen>,
-    /// Plain files of web servers: `/x.zip`.
+    /// Files of a plain web server: `/x.zip`.
     plain: BTreeMap<String, (Vec<u8>, &'static str)>,
 }
 
@@ -137,7 +137,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&sha2::Sha256::digest(bytes))
 }
 
-/// As `git hash-object` names bytes.
+/// The digest of `git hash-object`.
 pub fn git(bytes: &[u8]) -> String {
     sha1(&[format!("blob {}\0", bytes.len()).as_bytes(), bytes].concat())
 }
@@ -147,7 +147,7 @@ pub fn tag(bytes: &[u8]) -> String {
     if bytes.len() > LARGE { sha256(bytes) } else { git(bytes) }
 }
 
-/// Bytes that repeat nowhere.
+/// Pseudo-random bytes.
 pub fn bytes(seed: u32, count: usize) -> Vec<u8> {
     let mut x = seed | 1;
     let next = |_| {
@@ -196,12 +196,12 @@ impl Server {
         change(&mut self.state.lock().unwrap().repos[0]);
     }
 
-    /// A plain file.
+    /// Adds a plain file.
     pub fn put(&self, path: &str, bytes: &[u8], kind: &'static str) {
         self.state.lock().unwrap().plain.insert(path.to_owned(), (bytes.to_vec(), kind));
     }
 
-    /// What was asked since this was called last.
+    /// The requests since the last call.
     pub fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
@@ -220,7 +220,7 @@ impl Answer {
     }
 }
 
-/// Answers one question; `None` when nobody asks any more.
+/// Answers one request; `None` at the end of the connection.
 fn serve(reader: &mut BufReader<TcpStream>, state: &Mutex<State>, role: Role, storage: u16) -> Option<()> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
@@ -240,7 +240,7 @@ fn serve(reader: &mut BufReader<TcpStream>, state: &Mutex<State>, role: Role, st
     let path = target
         .strip_prefix("http://")
         .map_or(target.clone(), |rest| format!("/{}", rest.split_once('/').unwrap().1));
-    // Whoever is asked as a proxy answers for the host that is named.
+    // A proxy answers for the host in the address.
     let role = if proxied && target.starts_with("http://localhost") { Role::Storage } else { role };
     let (answer, fault) = {
         let mut state = state.lock().unwrap();
@@ -272,7 +272,7 @@ fn send(
     let (mut cut, mut length, mut pause) = (None, true, None);
     let from =
         asked.get("range").and_then(|r| r.strip_prefix("bytes=")?.split('-').next()?.parse::<usize>().ok());
-    // The real storage drops ranges where it might compress.
+    // Like the real storage, it ignores ranges if the request allows compression.
     let from = from.filter(|_| !asked.get("accept-encoding").is_some_and(|e| e.contains("gzip")));
     match (from, fault.as_ref()) {
         (_, Some(Fault::IgnoreRange)) | (None, _) => {}

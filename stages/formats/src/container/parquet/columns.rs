@@ -1,4 +1,4 @@
-//! Which column of a Parquet file is what.
+//! Assigns the columns of a Parquet file.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
@@ -25,7 +25,7 @@ pub(super) struct Columns {
     images: Vec<String>,
     label: Option<String>,
     points: Option<String>,
-    /// Names of classes, by number.
+    /// The names of the classes, by number.
     classes: Vec<String>,
 }
 
@@ -57,19 +57,19 @@ impl Columns {
         Ok(Self { images: vec![image], label, points: first(&POINTS), classes })
     }
 
-    /// How many images a row has.
+    /// The number of images in a row.
     pub(super) fn images(&self) -> usize {
         self.images.len()
     }
 
-    /// Only these columns are read.
+    /// Restricts reading to these columns.
     pub(super) fn mask(&self, schema: &SchemaDescriptor) -> ProjectionMask {
         let wanted = self.images.iter().chain(&self.label).chain(&self.points);
         ProjectionMask::columns(schema, wanted.map(String::as_str))
     }
 }
 
-/// The names of a class label's values, as the `datasets` library notes them in the file.
+/// The names of a class label's values, which the `datasets` library stores in the file's metadata.
 fn classes(schema: &SchemaRef, label: &str) -> Vec<String> {
     let note =
         schema.metadata().get("huggingface").and_then(|t| serde_json::from_str::<serde_json::Value>(t).ok());
@@ -77,7 +77,7 @@ fn classes(schema: &SchemaRef, label: &str) -> Vec<String> {
     names.map(|n| n.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()).unwrap_or_default()
 }
 
-/// Some rows.
+/// A batch of rows.
 pub(super) struct Batch {
     rows: usize,
     images: Vec<LargeBinaryArray>,
@@ -114,7 +114,7 @@ impl Batch {
         self.images.len() == 2
     }
 
-    /// The images of a row; none where there are no bytes.
+    /// The images of a row; none for an image without bytes.
     pub(super) fn images(&self, row: usize) -> impl Iterator<Item = Option<&[u8]>> {
         self.images.iter().map(move |c| (c.is_valid(row) && !c.value(row).is_empty()).then(|| c.value(row)))
     }
@@ -132,7 +132,7 @@ impl Batch {
         }
     }
 
-    /// Whether the two images of a row show one person.
+    /// Whether the two images of a row are a genuine pair.
     pub(super) fn same(&self, row: usize) -> Option<bool> {
         match self.labels.as_ref()? {
             Labels::Numbers(n) if n.is_valid(row) => match n.value(row) {
@@ -170,7 +170,7 @@ impl Batch {
     }
 }
 
-/// A column of images: bytes, or a struct with bytes in it.
+/// A column of images: bytes, or a struct with a field of bytes.
 fn bytes(name: &str, column: &ArrayRef) -> Result<LargeBinaryArray, DataError> {
     let off =
         || DataError::new(format!("the column `{name}` holds {}, no bytes of images", column.data_type()));

@@ -1,10 +1,10 @@
-//! Whatever the bytes: an error or a container, in bounded memory, and no path that leads out.
+//! Arbitrary bytes give an error or a container, in bounded memory, without paths that lead out of it.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Seeds for damage: a small file of each kind, and what it is called.
+/// Seeds for damage: a small file of each format, and its name.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let image = picture(3);
     let mut tar = tar::Builder::new(Vec::new());
@@ -71,7 +71,7 @@ fn the_seeds_are_read() {
 }
 
 #[test]
-fn what_is_nothing_that_is_known_is_told_with_what_it_is() {
+fn unknown_content_is_refused_with_its_description() {
     let says = |bytes: &[u8]| why(&folder(&[("x.rec", bytes)]).path().join("x.rec"));
     assert!(says(b"").contains("an empty file"));
     assert!(says(b"hello").contains("a file of 5 bytes that begins with 68 65 6c 6c 6f"));

@@ -1,5 +1,5 @@
-//! Readers under mutated input: no panic, and no more memory than the input warrants. Each has half a second by default, or as many
-//! as `LFS_FUZZ_SECONDS` says (`just fuzz`).
+//! Readers under mutated input: no panic, and memory in proportion to the input. Each runs for half a second by default, or for
+//! `LFS_FUZZ_SECONDS` (`just fuzz`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::super::{landmarks, mat, matrix, vectors};
 use super::*;
 
-/// Peak memory that reading small inputs may take, in KiB.
+/// The maximum peak memory of reading small inputs, in KiB.
 const MOST_MEMORY: u64 = 1 << 20;
-/// Numbers that lengths and places like to break on.
+/// Typical boundary values of lengths and offsets.
 const NUMBERS: [u64; 9] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, 1 << 31, 1 << 63, u64::MAX];
 
-/// A reader with a small file that it reads, and the file's name.
+/// A reader with a small valid file, and the file's name.
 type Target = (&'static str, Vec<u8>, fn(&Path));
 
 fn targets() -> Vec<Target> {
@@ -48,7 +48,7 @@ fn targets() -> Vec<Target> {
     all
 }
 
-/// Draws numbers.
+/// A random number generator.
 struct Draw(u64);
 
 impl Draw {
@@ -59,7 +59,7 @@ impl Draw {
         (self.0 >> 11) as usize % n.max(1)
     }
 
-    /// One to six edits.
+    /// Applies one to six random edits.
     fn mutated(&mut self, seed: &[u8]) -> Vec<u8> {
         let mut bytes = seed.to_vec();
         for _ in 0..=self.below(6) {
@@ -96,7 +96,7 @@ fn every_reader_bears_any_damage_in_bounded_memory() {
     println!("seed {seed}");
     let dir = tempfile::tempdir().unwrap();
     for (name, whole, target) in targets() {
-        // Apart, so that nothing else lies beside it; the file itself must be readable as it is.
+        // In a separate folder, so that no other file lies beside it; the unmodified file must be readable.
         let folder = dir.path().join(name.replace('.', "-"));
         std::fs::create_dir(&folder).unwrap();
         let path = folder.join(name);

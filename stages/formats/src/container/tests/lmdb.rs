@@ -1,7 +1,7 @@
 use super::super::lmdb::Lmdb;
 use super::*;
 
-/// An LMDB of one leaf page by hand: 4096-byte pages, short values alone.
+/// A handmade LMDB file with one leaf page: 4096-byte pages, only short values.
 pub(super) fn leaf(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
     const PAGE: usize = 4096;
     let mut file = vec![0; 3 * PAGE];
@@ -41,7 +41,7 @@ fn datum(image: &[u8], label: u8) -> Vec<u8> {
 }
 
 #[test]
-fn labels_come_from_the_records_from_a_list_or_from_the_key() {
+fn labels_are_read_from_the_records_a_list_or_the_key() {
     let (a, b) = (picture(1), picture(2));
     let file =
         leaf(&[(b"000", &datum(&a, 3)), (b"001", &datum(&b, 4)), (b"Ann/2.png", &b), (b"__len__", b"3")]);
@@ -76,7 +76,7 @@ fn a_record_that_is_no_image_is_passed_over_with_its_key() {
 #[test]
 fn pages_in_a_circle_end() {
     let mut file = leaf(&[(b"a", b"x")]);
-    // The leaf becomes a branch whose one child is itself.
+    // The leaf becomes a branch whose only child is itself.
     file[2 * 4096 + 10] = 1;
     let node = u16::from_le_bytes([file[2 * 4096 + 16], file[2 * 4096 + 17]]) as usize + 2 * 4096;
     file[node..node + 6].copy_from_slice(&[2, 0, 0, 0, 0, 0]);

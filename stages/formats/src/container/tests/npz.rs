@@ -3,7 +3,7 @@ use std::io::Write as _;
 use super::super::npz::{Header, header};
 use super::*;
 
-/// An array as NumPy writes it.
+/// An array in NumPy's format.
 pub(super) fn npy(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}");
     let padded = format!("{text}{}\n", " ".repeat((64 - (10 + text.len() + 1) % 64) % 64));
@@ -45,7 +45,7 @@ fn pixels_become_images_and_an_array_of_their_number_the_identities() {
 }
 
 #[test]
-fn arrays_that_are_no_images_or_not_whole_are_told() {
+fn arrays_that_are_no_images_or_truncated_are_refused() {
     let says = |bytes: &[u8]| why(&folder(&[("a.npy", bytes)]).path().join("a.npy"));
     assert!(says(&npy("<f4", "(2, 512)", &[])).contains("embeddings, it seems"));
     assert!(says(&npy("|u1", "(2, 2, 2)", &[1; 7])).contains("image 1 is cut short"));
@@ -57,7 +57,7 @@ fn arrays_that_are_no_images_or_not_whole_are_told() {
 }
 
 #[test]
-fn a_header_says_type_and_shape() {
+fn a_header_has_type_and_shape() {
     let of = |dtype: &str, shape: &str| header(&mut npy(dtype, shape, &[]).as_slice());
     let wanted = Header { dtype: "<f8".to_owned(), fortran: false, shape: vec![3, 4] };
     assert_eq!(of("<f8", "(3, 4)").unwrap(), wanted);

@@ -1,7 +1,7 @@
 use super::super::pickle;
 use super::*;
 
-/// A verification set of two pairs by hand, in the way of Python 3 (protocol 4, one frame).
+/// A handmade verification set of two pairs in the format of Python 3 (protocol 4, one frame).
 fn by_hand(images: &[&[u8]], same: &[bool]) -> Vec<u8> {
     let mut out = vec![0x80, 4, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, b']', 0x94, b'('];
     for image in images {
@@ -45,7 +45,7 @@ fn nothing_is_executed_and_what_asks_for_it_is_named() {
     let evil = b"\x80\x02]q\x00cposix\nsystem\nq\x01U\x04trueq\x02\x85q\x03Rq\x04\x86q\x05.";
     let said = pickle::read(evil).err().unwrap().to_string();
     assert!(said.contains("it names `posix.system`") && said.contains("nothing of it is executed"), "{said}");
-    // An object that is built by a name that is known, with a state that is not its own.
+    // An object created by a known name, with a state of the wrong type.
     let odd = b"\x80\x02c_codecs\nencode\n)b.";
     assert!(pickle::read(odd).is_err());
 }
@@ -63,7 +63,7 @@ fn a_value_that_is_used_again_and_again_costs_its_number() {
     bytes.extend(vec![0x88; 20_000]);
     bytes.extend([b'e', 0x86, b'.']);
     let dir = folder(&[("x.bin", &bytes)]);
-    /// Takes and forgets.
+    /// Discards everything.
     struct Forget;
     impl Sink for Forget {
         fn item(&mut self, _: Item<'_>) -> Result<(), DataError> {
@@ -79,7 +79,7 @@ fn a_value_that_is_used_again_and_again_costs_its_number() {
 }
 
 #[test]
-fn protocols_of_another_age_are_told() {
+fn unsupported_protocols_are_refused() {
     let says = |bytes: &[u8]| pickle::read(bytes).err().unwrap().to_string();
     assert!(says(b"(lp0\n.").contains("protocol 0 and 1 are not read"));
     assert!(says(&[0x80, 6, b'N', b'.']).contains("expected protocol 2 to 5, found 6"));

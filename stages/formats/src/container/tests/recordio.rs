@@ -7,7 +7,7 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
-/// The records of a file as they are.
+/// The raw records of a file.
 fn records(bytes: &[u8]) -> Result<Vec<Vec<u8>>, DataError> {
     let dir = folder(&[("a.rec", bytes)]);
     let mut out = Vec::new();
@@ -18,7 +18,8 @@ fn records(bytes: &[u8]) -> Result<Vec<Vec<u8>>, DataError> {
     Ok(out)
 }
 
-// Golden bytes: what the original library (version 1.9.1) wrote for `abc`, and for a text in which its mark stands three times.
+// Golden bytes: the output of the original library (version 1.9.1) for `abc`, and for a text that contains its magic number three
+// times.
 #[test]
 fn records_are_read_as_the_original_library_writes_them() {
     let mark = MARK.to_le_bytes();
@@ -31,14 +32,14 @@ fn records_are_read_as_the_original_library_writes_them() {
     assert!(records(&[]).unwrap().is_empty());
 }
 
-/// A chunk of a whole record.
+/// A chunk that contains a whole record.
 fn chunk(record: &[u8]) -> Vec<u8> {
     let head = [MARK.to_le_bytes(), (record.len() as u32).to_le_bytes()].concat();
     let zeros = vec![0; record.len().next_multiple_of(4) - record.len()];
     [head, record.to_vec(), zeros].concat()
 }
 
-/// A record: labels (one alone as its header's), and an image.
+/// A record: labels (a single one is stored in the header), and an image.
 fn record(labels: &[f32], image: &[u8]) -> Vec<u8> {
     let (flag, own) = if let [one] = labels { (0_u32, *one) } else { (labels.len() as u32, 0.0) };
     let head = [flag.to_le_bytes().to_vec(), own.to_le_bytes().to_vec(), vec![0; 16]].concat();
@@ -86,7 +87,7 @@ fn all_three_dialects_give_the_same_images() {
         let wanted = [(0, keys[0]), (0, keys[1]), (1, keys[2])].map(|(c, k)| format!("{c}/{k}.png={c}"));
         assert_eq!(keep.listed(), wanted);
         assert_eq!(keep.items.iter().map(|k| k.image.clone()).collect::<Vec<_>>(), [1, 2, 3].map(picture));
-        // Alone, without its index, it holds the same.
+        // The file alone, without its index, gives the same images.
         let alone = read(&dir.path().join("train.rec")).unwrap().1;
         assert_eq!(
             alone.items.iter().map(|k| &k.image).collect::<Vec<_>>(),
@@ -99,7 +100,7 @@ fn all_three_dialects_give_the_same_images() {
 fn a_set_that_is_not_whole_is_refused_wherever_it_was_cut() {
     let all = [vec![header()], images(), persons()].concat();
     let (rec, idx) = pack(&all);
-    // Behind whole records, too: the header says how many images there are, and the index how many records.
+    // Also after whole records: the header states the number of images, and the index the number of records.
     for cut in 1..rec.len() {
         let dir = folder(&[("train.rec", &rec[..cut]), ("train.idx", idx.as_bytes())]);
         let said = why(dir.path());
@@ -116,7 +117,7 @@ fn a_set_that_is_not_whole_is_refused_wherever_it_was_cut() {
 }
 
 #[test]
-fn an_index_of_another_file_is_told() {
+fn an_index_of_another_file_is_refused() {
     let (rec, _) = pack(&images());
     let with = |idx: &str| why(folder(&[("train.rec", &rec), ("train.idx", idx.as_bytes())]).path());
     assert!(with("1\t4\n2\t100\n3\t200\n").contains("is not in"));
@@ -127,7 +128,7 @@ fn an_index_of_another_file_is_told() {
 }
 
 #[test]
-fn what_is_no_record_is_told_with_its_place() {
+fn invalid_records_are_refused_with_their_offset() {
     let (rec, _) = pack(&images());
     let says = |bytes: &[u8]| why(folder(&[("train.rec", bytes)]).path());
     let swapped = [MARK.to_be_bytes(), 3_u32.to_be_bytes()].concat();
@@ -146,7 +147,7 @@ fn what_is_no_record_is_told_with_its_place() {
 }
 
 #[test]
-fn a_property_says_how_large_images_are() {
+fn a_property_states_the_size_and_number_of_images() {
     let (rec, _) = pack(&images());
     let open = |property: &str| {
         let dir = folder(&[("train.rec", &rec), ("property", property.as_bytes())]);

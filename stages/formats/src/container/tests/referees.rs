@@ -1,10 +1,11 @@
-//! Files as the original libraries write them. Needs `LFS_PYTHON`, a Python with the packages of `tests/referees.txt` and `tests/referees-alone.txt`.
+//! Files written by the original libraries. Needs `LFS_PYTHON`, a Python with the packages of `tests/referees.txt` and
+//! `tests/referees-alone.txt`.
 
 use sha2::{Digest, Sha256};
 
 use super::*;
 
-/// Runs a script with these libraries in a fresh folder; none where there is no such Python.
+/// Runs a script with these libraries in a new folder; none if there is no such Python.
 fn written(script: &str) -> Option<tempfile::TempDir> {
     let python = lfs_testing::python()?;
     let dir = tempfile::tempdir().unwrap();
@@ -14,7 +15,7 @@ fn written(script: &str) -> Option<tempfile::TempDir> {
     Some(dir)
 }
 
-/// `identity sha256` of each item, as the scripts write `expected.txt`.
+/// `identity sha256` of each item, in the format of the scripts' `expected.txt`.
 fn digests(keep: &Keep) -> Vec<String> {
     let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     keep.items.iter().map(|k| format!("{} {}", k.identity.as_deref().unwrap_or("-"), hex(&k.image))).collect()
@@ -24,7 +25,7 @@ fn expected(dir: &Path) -> Vec<String> {
     std::fs::read_to_string(dir.join("expected.txt")).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// What the scripts have in common: images of noise, and how they are expected.
+/// The common part of the scripts: noise images, and a list of the expected items.
 const COMMON: &str = r#"
 import hashlib, io, random
 import numpy
@@ -71,7 +72,7 @@ pickle.dump((pixels, same), open("pixels.bin", "wb"), protocol=4)
             assert_eq!(keep.pairs.iter().map(|p| p.2).collect::<Vec<_>>(), [true, false, false, true]);
         }
     }
-    // Images that were decoded before: the same pixels, in a PNG.
+    // Decoded images: the same pixels, as PNG.
     let keep = read(&dir.path().join("pixels.bin")).unwrap().1;
     let first = read(&dir.path().join("bytes-4.bin")).unwrap().1;
     let decoded = |k: &Kept| lfs_faces::image::decode(&k.image).unwrap();
@@ -172,7 +173,7 @@ done()
     let (format, keep) = read(&dir.path().join("many")).unwrap();
     assert_eq!((format, digests(&keep)), ("lmdb", expected(dir.path())));
     assert!(read(&dir.path().join("none")).unwrap().1.items.is_empty());
-    // Wherever it is cut, it is told.
+    // Truncation at any place is detected.
     let whole = std::fs::read(dir.path().join("many/data.mdb")).unwrap();
     for cut in [100, 5000, whole.len() / 2] {
         std::fs::write(dir.path().join("many/data.mdb"), &whole[..cut]).unwrap();

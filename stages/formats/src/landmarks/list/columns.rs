@@ -1,4 +1,4 @@
-//! Which ten of a line's numbers are the points.
+//! Determines which ten numbers of a line are the points.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::{Line, order};
 use crate::DataError;
 use lfs_faces::dataset::Points;
 
-/// The five points of a face at 112 pixels, against which the order of numbers is told.
+/// The five points of a face at 112 pixels, as the reference shape.
 const FACE: [[f64; 2]; 5] = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]];
-/// How unlike a face points may be, on the average, that are told by their shape.
+/// The maximum mean deviation from the shape of a face for points that are recognised by it.
 const ALIKE: f64 = 0.25;
 
-/// By how many numbers a line has: at which of them its points start.
+/// The index of the first point, by the number of numbers in a line.
 pub(super) fn starts(lines: &[Line]) -> Result<BTreeMap<usize, usize>, DataError> {
     let mut starts = BTreeMap::new();
     for n in [11, 12, 14, 15, 16] {
@@ -29,7 +29,7 @@ pub(super) fn starts(lines: &[Line]) -> Result<BTreeMap<usize, usize>, DataError
     Ok(starts)
 }
 
-/// The start that gives the shape of faces, of those that are allowed.
+/// The start that gives the shape of faces, among the allowed ones.
 fn by_shape(lines: &[&Line], allowed: &[usize], fits: fn(&Line, usize) -> bool) -> Result<usize, DataError> {
     let n = lines[0].numbers.len();
     let mean =
@@ -45,7 +45,7 @@ fn by_shape(lines: &[&Line], allowed: &[usize], fits: fn(&Line, usize) -> bool) 
     }
 }
 
-/// Whether four numbers in a row, before the points or behind them, are a box that has the middle of the points in it.
+/// Whether four consecutive numbers before or after the points are a box that contains the mean of the points.
 fn in_a_box(line: &Line, start: usize) -> bool {
     let points = line.points(start);
     let middle = [0, 1].map(|c| points.iter().map(|p| p[c]).sum::<f32>() / 5.0);
@@ -56,14 +56,14 @@ fn in_a_box(line: &Line, start: usize) -> bool {
     })
 }
 
-/// Whether the one number too many stands before the coordinates, and not behind them.
+/// Whether the eleventh number precedes the coordinates, rather than follows them.
 fn has_field_before(more: &[&Line]) -> Result<bool, DataError> {
     let mean = |skip: usize| order::least_unlike(&more.iter().map(|l| l.points(skip)).collect::<Vec<_>>());
     let (behind, before) = (mean(0), mean(1));
     if before.min(behind) < ALIKE && before.min(behind) < 0.5 * before.max(behind) {
         return Ok(before < behind);
     }
-    // No shape of faces either way: by how the numbers are written.
+    // Neither reading has the shape of faces: decide by the notation of the numbers.
     let whole = more.iter().all(|l| l.whole);
     let score = more.iter().all(|l| (0.0..=1.0).contains(&l.numbers[10]));
     match (whole, score) {
@@ -76,8 +76,8 @@ fn has_field_before(more: &[&Line]) -> Result<bool, DataError> {
     }
 }
 
-/// How unlike a face five points are, whatever their place, size and turn: 0 to 1, the part of their spread that no similarity
-/// transform of [`FACE`] explains.
+/// The deviation of five points from the shape of a face, independent of position, size and rotation: from 0 to 1, the fraction of
+/// their variance that no similarity transform of [`FACE`] explains.
 pub(super) fn unlike(points: &Points) -> f64 {
     let centred = |p: [[f64; 2]; 5]| {
         let mean = [0, 1].map(|c| p.iter().map(|q| q[c]).sum::<f64>() / 5.0);

@@ -1,20 +1,20 @@
-//! In which order the ten numbers of a line stand.
+//! Determines the order of the ten numbers in a line.
 
 use super::columns::unlike;
 use lfs_faces::dataset::Points;
 
-/// Lists of fewer faces are taken as they are: one face may look like anything.
+/// Lists with fewer faces are not reordered: a single face may have any shape.
 const ENOUGH: usize = 3;
-/// How unlike a face points are, on the average, that are in another order than is read. Right ones are at 0.02 (LFW), what is listed
-/// below at 0.53 and more.
+/// The minimum mean deviation from the shape of faces for points in the wrong order. Points in the right order have 0.02 (LFW),
+/// those in the orders below 0.53 and more.
 const WRONG: f64 = 0.4;
-/// How unlike a face they may be in the order that is taken instead.
+/// The maximum deviation in the order that is used instead.
 const RIGHT: f64 = 0.15;
 
-/// For each number of the order that is used, where it stands in a line.
+/// For each number of the standard order, its index in a line.
 type Order = [usize; 10];
 
-/// Points in another order, x before y.
+/// An order of points, with x before y.
 const fn points(of: [usize; 5]) -> Order {
     let mut order = [0; 10];
     let mut k = 0;
@@ -25,18 +25,18 @@ const fn points(of: [usize; 5]) -> Order {
     order
 }
 
-/// The orders that are told apart.
+/// The recognised orders.
 const OTHERS: [Order; 11] = [
     // All x, then all y.
     [0, 5, 1, 6, 2, 7, 3, 8, 4, 9],
     // y before x; all y, then all x.
     [1, 0, 3, 2, 5, 4, 7, 6, 9, 8],
     [5, 0, 6, 1, 7, 2, 8, 3, 9, 4],
-    // Left and right as the person has them; of the eyes alone, of the mouth alone.
+    // Left and right from the person's view; of the eyes alone, of the mouth alone.
     points([1, 0, 2, 4, 3]),
     points([1, 0, 2, 3, 4]),
     points([0, 1, 2, 4, 3]),
-    // Eyes, mouth, nose; the same with left and right as the person has them.
+    // Eyes, mouth, nose; the same with left and right from the person's view.
     points([0, 1, 4, 2, 3]),
     points([1, 0, 4, 3, 2]),
     // Nose, eyes, mouth; mouth, eyes, nose; mouth, nose, eyes.
@@ -53,7 +53,7 @@ fn arranged(points: &Points, order: &Order) -> Points {
     out
 }
 
-/// How unlike faces these are on the average, in the order that is the best for all.
+/// The mean deviation from the shape of faces, in the best order for all.
 pub(super) fn least_unlike(all: &[Points]) -> f64 {
     let mean = |order: Option<&Order>| {
         all.iter().map(|p| order.map_or_else(|| unlike(p), |o| unlike(&arranged(p, o)))).sum::<f64>()
@@ -63,8 +63,8 @@ pub(super) fn least_unlike(all: &[Points]) -> f64 {
     others.iter().map(|o| mean(Some(o))).fold(mean(None), f64::min)
 }
 
-/// Puts points that are in another order, all in the same, into the one that is used: left eye, right eye, nose, left and right corner of
-/// the mouth, x before y. The shape of faces tells which it is; where no order gives that shape, nothing is changed.
+/// Converts points that are all in the same other order to the standard order: left eye, right eye, nose, left and right mouth
+/// corner, x before y. The order is determined by the shape of faces; if no order gives that shape, nothing is changed.
 pub(super) fn put_right<'a>(all: impl Iterator<Item = &'a mut Points>) {
     let mut all: Vec<&mut Points> = all.collect();
     let mean = |order: Option<&Order>| {

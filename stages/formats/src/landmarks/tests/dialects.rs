@@ -1,8 +1,8 @@
-//! Lists as people and programs write them.
+//! Dialects of landmark lists.
 
 use super::*;
 
-/// A face at a place, in whole pixels.
+/// A face whose position depends on `k`, in integer pixels.
 fn face(k: usize) -> [f32; 10] {
     let shift = (k % 17) as f32;
     [38.0, 51.0, 73.0, 52.0, 56.0, 71.0, 41.0, 92.0, 70.0, 91.0].map(|v| v + shift)
@@ -64,7 +64,7 @@ fn a_path_may_end_as_no_images_does_and_have_a_whole_number_before_it() {
 }
 
 #[test]
-fn a_box_a_label_and_a_score_are_told_from_the_points_by_the_shape_of_faces() {
+fn a_box_a_label_and_a_score_are_recognised_by_the_shape_of_faces() {
     for (before, behind) in [
         ("10 10 120 130 ", ""),
         ("10 10 120 130 0.998 ", ""),
@@ -114,7 +114,7 @@ fn a_number_sign_starts_a_comment_only_where_no_points_follow() {
 }
 
 #[test]
-fn an_eleventh_number_is_a_field_before_or_a_score_behind_as_the_shape_of_faces_says() {
+fn the_shape_of_faces_decides_whether_an_eleventh_number_is_a_field_or_a_score() {
     for score in ["0.998", "1", "0", "12.5", "998"] {
         let text: String = (0..5).map(|k| format!("a/{k}.jpg {} {score}\n", numbers(k, " "))).collect();
         assert_eq!(list::read(&text).unwrap()[3].1.as_flattened(), face(3), "a score {score}");
@@ -123,14 +123,14 @@ fn an_eleventh_number_is_a_field_before_or_a_score_behind_as_the_shape_of_faces_
     }
     let text = format!("a/1.jpg\tAfrican\t{}\na b.jpg African {}\n", numbers(0, "\t"), numbers(1, " "));
     assert_eq!(paths(&text), ["a/1.jpg", "a b.jpg"]);
-    // Numbers of no shape, written so that neither is likelier.
+    // Numbers without the shape of a face, in a notation that favours neither reading.
     assert!(says("a.jpg 1.5 9 9 1 1 9 2 8 3 7 400").contains("eleven numbers"));
     assert!(says(&format!("a.jpg 5 7 {} 1", numbers(0, " "))).contains("found 13 numbers"));
 }
 
 #[test]
-fn points_in_another_order_are_put_right_and_what_has_no_order_is_left_alone() {
-    // Where each of the ten numbers is written, by name.
+fn points_in_another_order_are_reordered_and_others_are_unchanged() {
+    // The index at which each of the ten numbers is written, by name.
     let orders: [(&str, [usize; 10]); 12] = [
         ("as used", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
         ("all x, all y", [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]),
@@ -155,11 +155,11 @@ fn points_in_another_order_are_put_right_and_what_has_no_order_is_left_alone() {
             let got = list::read(&text).unwrap();
             assert!((0..6).all(|k| got[k].1.as_flattened() == face(k)), "{name}{behind}: {got:?}");
         }
-        // Two faces are too few to say so.
+        // Two faces are too few to decide.
         let text: String = (0..2).map(|k| line(k, order, "")).collect();
         assert_eq!(list::read(&text).unwrap()[1].1.as_flattened(), order.map(|i| face(1)[i]), "{name}");
     }
-    // No order makes a face of these.
+    // No order gives the shape of a face.
     let text: String = (0..5).map(|k| format!("a/{k}.jpg 1{k} 9 9 1 1 9 2 8{k} 3 7\n")).collect();
     assert_eq!(
         list::read(&text).unwrap()[4].1.as_flattened(),
@@ -187,7 +187,7 @@ fn fractions_of_width_and_height_are_refused_with_a_question() {
     let parts = "0.342 0.4616 0.6565 0.4598 0.5002 0.6405 0.371 0.8247 0.6315 0.8232";
     let text = says(&format!("a.jpg {parts}\nb.jpg {parts}\n"));
     assert!(text.contains("are these fractions of width and height?"), "{text}");
-    // Zeros say that no face was found, and one odd line is for the check of `align` to judge.
+    // Zeros mean that no face was found, and a single odd line is left to the check of `align`.
     let zeros = format!(
         "a.jpg {}\nb.jpg 0 0 0 0 0 0 0 0 0 0\nc.jpg {parts}\nd.jpg {}",
         numbers(0, " "),
@@ -206,7 +206,7 @@ proptest! {
         before in prop::sample::select(vec!["", "\u{feff}", "# made by hand\n", "\n"]),
         end in prop::sample::select(vec!["\n", "\r\n", ""]),
     ) {
-        // A whole number before the path.
+        // An integer before the path would be taken for a flag.
         prop_assume!(!folders[0].split_once(',').is_some_and(|(n, _)| n.bytes().all(|b| b.is_ascii_digit())));
         prop_assume!(folders.iter().all(|f| !f.starts_with(['.', ','])));
         let name = format!("{}/x.{ending}", folders.join("/"));

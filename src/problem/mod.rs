@@ -1,13 +1,22 @@
 //! What is wrong with a manifest, shown with the line and a caret.
 
+mod excerpt;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use serde::{Deserialize, Serialize};
 
-use super::excerpt;
-use super::value::Place;
+/// A place in one of the texts that a manifest is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Index into [`Sources`]: 0 is the manifest, others are `--set` arguments.
+    pub source: usize,
+    /// Bytes.
+    pub range: Range<usize>,
+}
 
 /// The texts that a manifest is made from: the file, then each `--set` argument.
 #[derive(Debug, Clone, Default)]
