@@ -14,7 +14,14 @@ pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
     // Without a manifest there are still the worker's own kinds.
     let manifest =
         if common.file.is_file() { Some(Manifest::load(&common.file, &common.sets)?) } else { None };
-    let workers = Workers::all(manifest.as_ref(), &cache_folder(common, manifest.as_ref()))?;
+    // Without a manifest no cache is created in the current folder.
+    let room =
+        tempfile::tempdir().map_err(|e| Fault::machine(format!("cannot create a temporary folder: {e}")))?;
+    let cache = match (&manifest, &common.cache) {
+        (None, None) => room.path().to_owned(),
+        _ => cache_folder(common, manifest.as_ref()),
+    };
+    let workers = Workers::all(manifest.as_ref(), &cache)?;
     let Some(name) = &args.kind else {
         if args.json {
             let all: Vec<_> = workers.kinds.values().map(|k| k.info.as_ref()).collect();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, copy, stdout};
+use std::path::Path;
 use std::time::Duration;
 
 use super::args::{Common, LogArgs};
@@ -9,16 +10,15 @@ use super::print::print_json;
 use super::project::Project;
 use crate::engine::log_name;
 use crate::fault::{At, Fault, Result};
+use crate::history::History;
+use crate::paths::absolute;
 
 pub(super) fn log(common: &Common, args: &LogArgs) -> Result<()> {
     let project = Project::open(common)?;
     let node = &project.plan.nodes[project.node(&args.of.node)?];
     let runs = project.cache_folder.join("runs");
-    // Runs are named by their time: the last name is the latest run.
-    let mut names: Vec<_> =
-        std::fs::read_dir(&runs).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    names.sort();
-    let found = names.iter().rev().map(|run| run.join(log_name(&node.name))).find(|p| p.is_file());
+    let found = latest_first(&project, &runs)?.into_iter();
+    let found = found.map(|run| runs.join(run).join(log_name(&node.name))).find(|p| p.is_file());
     let Some(path) = found else {
         return Err(Fault::usage(format!("there is no log of `{}`", node.name))
             .with_help("a node has a log once it ran with this cache and wrote something"));
@@ -44,6 +44,24 @@ pub(super) fn log(common: &Common, args: &LogArgs) -> Result<()> {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// The runs of this pipeline, and behind them those that the run database does not have.
+fn latest_first(project: &Project, folder: &Path) -> Result<Vec<String>> {
+    let all = match History::is_there(&project.cache_folder) {
+        true => History::open(&project.cache_folder)?.runs(usize::MAX >> 1)?,
+        false => Vec::new(),
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut unknown: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !all.iter().any(|run| run.run == *name))
+        .collect();
+    // Runs are named by their time.
+    unknown.sort();
+    let manifest = absolute(&project.manifest.path).display().to_string();
+    let own = all.into_iter().filter(|run| run.manifest == manifest).map(|run| run.run);
+    Ok(own.chain(unknown.into_iter().rev()).collect())
 }
 
 /// How long `--follow` waits before it reads again.

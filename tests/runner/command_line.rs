@@ -185,3 +185,20 @@ fn a_shell_completes_nodes_kinds_variables_and_runs() {
     assert_eq!(p.call(&["man", "man"]).code, 0);
     assert!(p.read("man/lfs-pipe-cache-gc.1").contains("keep\\-runs"));
 }
+
+#[test]
+fn the_log_is_that_of_this_pipeline_where_another_one_shares_the_cache() {
+    let manifest = |said: &str| {
+        format!(
+            "[stage.x]\nkind = \"command\"\nrun = \"echo {said}; echo {said} > $OUT_o\"\noutput.o = \"o\"\n"
+        )
+    };
+    let p = Project::new(&manifest("first"));
+    p.write("other/pipeline.toml", &manifest("second"));
+    p.run_ok(&[]);
+    assert!(p.call(&["-C", "other", "run", "--cache", "../cache"]).err.contains("1 executed"));
+    assert_eq!(p.call(&["log", "x"]).out, "first\n");
+    assert_eq!(p.call(&["-C", "other", "log", "x", "--cache", "../cache"]).out, "second\n");
+    std::fs::remove_file(p.path("cache/runs.sqlite")).unwrap();
+    assert_eq!(p.call(&["log", "x"]).out, "second\n", "without the run database the latest of all is shown");
+}
