@@ -211,6 +211,7 @@ impl<'env> Scheduler<'env> {
     /// After a fault of the machine.
     pub fn start_nothing_more(&mut self) {
         self.closed = true;
+        self.context.halted.store(true, Ordering::Relaxed);
         self.tasks.clear();
         self.hits.clear();
     }
@@ -523,7 +524,7 @@ impl<'env> Scheduler<'env> {
         // An input changed meanwhile, and another node has noticed: the result belongs to the state before.
         let stale = self.inputs[i] != self.inputs_now(i);
         match outcome {
-            Outcome::Restored(..) | Outcome::Found(..) | Outcome::Ran(..) if stale => {
+            Outcome::Restored(..) | Outcome::Found(..) | Outcome::Ran(..) | Outcome::Checked(..) if stale => {
                 self.states[i] = State::Ready;
                 self.ready.push(i);
             }

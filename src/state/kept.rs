@@ -237,7 +237,8 @@ impl Kept {
         let mut states: Option<NodeStates> = None;
         let (mut whole, mut added) = (0, 0);
         while let Some((body, behind)) = frame::first(rest) {
-            match (postcard::from_bytes(body).ok()?, &mut states) {
+            let Ok(entry) = postcard::from_bytes(body) else { break };
+            match (entry, &mut states) {
                 (Entry::All(all), _) => {
                     (whole, added) = (body.len(), 0);
                     states = Some(all);

@@ -3,8 +3,10 @@
 use lfs_faces::dataset::FaceRef;
 use lfs_formats::thumbnail::Thumbnail;
 
-/// The most bytes of pictures in a page.
-const MOST: usize = 9_500_000;
+/// The most bytes of a page.
+const MOST: usize = 9_900_000;
+/// Bytes of HTML around a picture, beside its name.
+const AROUND: usize = 300;
 
 /// Makes the pictures of a page.
 pub(crate) struct Gallery {
@@ -29,11 +31,17 @@ impl Gallery {
 
     pub(crate) fn picture(&mut self, face: &FaceRef<'_>, role: &'static str) -> Picture {
         let data = self.thumbnail.base64(face.image);
-        self.bytes += data.as_ref().map_or(0, String::len);
+        // The name is in three places, and escaping may lengthen it.
+        self.bytes += data.as_ref().map_or(0, String::len) + AROUND + 4 * face.name.len();
         Picture { name: face.name.to_owned(), data, role }
     }
 
-    /// How many bytes are left for pictures.
+    /// Takes back the bytes of a tile that has no room.
+    pub(crate) fn back_to(&mut self, room: usize) {
+        self.bytes = MOST - room.min(MOST);
+    }
+
+    /// How many bytes are left.
     pub(crate) fn room(&self) -> usize {
         MOST.saturating_sub(self.bytes)
     }

@@ -105,6 +105,16 @@ fn open(path: &Path) -> Result<Dataset> {
     Dataset::open(path).map_err(|e| Failure::new(e.to_string()))
 }
 
+/// What an overlap stage calls a test set: a name that a folder can have.
+fn as_in_matches(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    match safe.trim_matches(['-', '.']) {
+        "" => "test".to_owned(),
+        safe => safe.to_owned(),
+    }
+}
+
 /// The test sets, by their label `set`.
 fn tests(cx: &Context<'_>) -> Result<Vec<(String, Dataset)>> {
     let members = cx.inputs("tests");
@@ -112,7 +122,7 @@ fn tests(cx: &Context<'_>) -> Result<Vec<(String, Dataset)>> {
         return Err(Failure::new("input `tests` is missing, which `matches` needs")
             .help("give the sets that the overlap stage read: `input.tests = \"tests.dataset\"`"));
     }
-    let name = |member: &lfs_stage::Member| member.labels.get("set").unwrap_or(&member.from).clone();
+    let name = |member: &lfs_stage::Member| as_in_matches(member.labels.get("set").unwrap_or(&member.from));
     members.iter().map(|member| Ok((name(member), open(&member.path)?))).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Which images are shown, and beside which others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use lfs_faces::dataset::Dataset;
@@ -42,10 +42,13 @@ impl Section {
         let floor = gallery.room().saturating_sub(room);
         let mut tiles = Vec::with_capacity(most);
         for k in 0..most {
+            let before = gallery.room();
+            let one = tile(&all[k * all.len() / most], gallery);
             if gallery.room() <= floor {
+                gallery.back_to(before);
                 break;
             }
-            tiles.push(tile(&all[k * all.len() / most], gallery));
+            tiles.push(one);
         }
         Self { title, total: all.len(), tiles }
     }
@@ -94,7 +97,9 @@ pub(crate) fn dropped(
 ) -> Result<Vec<Section>> {
     let rows = rows(faces);
     let mut reasons: BTreeMap<String, Vec<(usize, Dropped)>> = BTreeMap::new();
-    for record in read::<Dropped>(file)? {
+    let all = read::<Dropped>(file)?;
+    let gone: HashSet<String> = all.iter().map(|record| record.name.clone()).collect();
+    for record in all {
         let Some(&row) = rows.get(record.name.as_str()) else {
             return Err(Failure::new(format!(
                 "{} names `{}`, which is not in `dataset`",
@@ -114,8 +119,14 @@ pub(crate) fn dropped(
         Section::of(params, (reason, &all), gallery, room, &mut |(row, record), gallery| {
             let face = faces.face(*row);
             let mut pictures = vec![gallery.picture(&face, "dropped")];
-            if let Some(&pair) = pair(&record.detail, &rows) {
-                pictures.push(gallery.picture(&faces.face(pair), "kept"));
+            // Only a duplicate has a pair; that one may have been dropped for a reason of its own.
+            if record.reason.ends_with("duplicate")
+                && let Some(&pair) = pair(&record.detail, &rows)
+            {
+                let other = faces.face(pair);
+                pictures.push(
+                    gallery.picture(&other, if gone.contains(other.name) { "dropped, too" } else { "kept" }),
+                );
             }
             let caption = [record.name.clone(), identity(faces, face.identity), record.detail.clone()];
             Tile { pictures, caption: caption.into_iter().filter(|line| !line.is_empty()).collect() }
@@ -156,6 +167,17 @@ pub(crate) fn shared(
     let train = persons(faces);
     let sets: HashMap<&str, (&Dataset, HashMap<&str, Vec<usize>>)> =
         tests.iter().map(|(name, set)| (name.as_str(), (set, persons(set)))).collect();
+    if let Some(m) =
+        all.iter().find(|m| !m.test_identity.is_empty() && !sets.contains_key(m.test_set.as_str()))
+    {
+        let names: Vec<&str> = tests.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Failure::new(format!(
+            "{} names the test set `{}`, which is not in `tests`",
+            file.display(),
+            m.test_set
+        ))
+        .help(format!("give the sets that the overlap stage read; these are `{}`", names.join("`, `"))));
+    }
     let room = gallery.room();
     let title = "Persons in the training set and in a test set".to_owned();
     Ok(Section::of(params, (title, &all), gallery, room, &mut |m, gallery| {

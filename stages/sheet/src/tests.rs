@@ -104,10 +104,11 @@ fn persons_in_both_sets_are_shown_side_by_side() {
     let matches = place.file(
         "matches/matches.csv",
         "training-identity,test-set,test-identity,rule,images-dropped,how,evidence,status\n\
-         train person 1,lfw,test person 0,name,2,same name,name: same name,shared\n\
-         train person 0,lfw,test person 0,name,0,near miss,name: near miss,review\n",
+         train person 1,lfw-2,test person 0,name,2,same name,name: same name,shared\n\
+         train person 0,lfw-2,test person 0,name,0,near miss,name: near miss,review\n",
     );
-    let labels: Labels = [("set".to_owned(), "lfw".to_owned())].into();
+    // An overlap stage writes `lfw-2` for this name.
+    let labels: Labels = [("set".to_owned(), "lfw 2".to_owned())].into();
     let tests = Binding::Several(vec![Member { from: "tests".to_owned(), labels, path: test }]);
     let inputs = [("dataset", one(&train)), ("matches", one(&matches)), ("tests", tests)];
     let (done, _, page) = place.draw(json!({}), &inputs);
@@ -115,7 +116,7 @@ fn persons_in_both_sets_are_shown_side_by_side() {
     assert!(page.contains("Persons in the training set and in a test set – 1"), "{page}");
     assert_eq!(page.matches("<img").count(), 4);
     assert!(
-        page.contains("alt=\"c\"") && !page.contains("alt=\"a\"") && page.contains("test person 0 in lfw")
+        page.contains("alt=\"c\"") && !page.contains("alt=\"a\"") && page.contains("test person 0 in lfw-2")
     );
     let (done, ..) = place.draw(json!({}), &inputs[..2]);
     assert!(done.unwrap_err().to_string().contains("`tests` is missing"));
@@ -132,4 +133,32 @@ fn a_report_of_another_data_set_is_refused_and_an_empty_one_says_so() {
     let (done, _, page) = place.draw(json!({}), &[("dataset", one(&images)), ("report", one(&report))]);
     done.unwrap();
     assert!(page.contains("There is nothing to show"));
+}
+
+#[test]
+fn a_pair_that_was_dropped_itself_is_not_shown_as_kept_and_a_label_has_no_pair() {
+    let place = Place::new();
+    let images = place.set("images", &["a", "b", "x", "d"], 20);
+    let report = place.file(
+        "report/dropped.csv",
+        "name,identity,reason,detail\na,p,too-few-images,the identity keeps 1\nb,p,exact-duplicate,of a\n\
+         d,p,label-flip,\"of x (2), with probability 0.98\"\n",
+    );
+    let (done, _, page) = place.draw(json!({}), &[("dataset", one(&images)), ("report", one(&report))]);
+    done.unwrap();
+    assert!(
+        page.contains("dropped, too") && !page.contains(">kept<") && !page.contains("alt=\"x\""),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_page_has_ten_megabytes_at_most() {
+    let place = Place::new();
+    let names: Vec<String> = (0..1500).map(|k| format!("{}{k}", "long/".repeat(400))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let images = place.set("images", &names, 16);
+    let (done, _, page) = place.draw(json!({ "images": 2000 }), &[("dataset", one(&images))]);
+    done.unwrap();
+    assert!(page.len() < 10_000_000 && page.contains("of 1500"), "{}", page.len());
 }
