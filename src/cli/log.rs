@@ -1,5 +1,6 @@
 //! `lfs-pipe log`
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, copy, stdout};
 use std::path::Path;
@@ -52,10 +53,11 @@ fn latest_first(project: &Project, folder: &Path) -> Result<Vec<String>> {
         true => History::open(&project.cache_folder)?.runs(usize::MAX >> 1)?,
         false => Vec::new(),
     };
+    let known: HashSet<&str> = all.iter().map(|run| run.run.as_str()).collect();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut unknown: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !all.iter().any(|run| run.run == *name))
+        .filter(|name| !known.contains(name.as_str()))
         .collect();
     // Runs are named by their time.
     unknown.sort();

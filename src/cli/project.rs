@@ -112,7 +112,7 @@ impl Project {
 
     /// Keeps the states in which a run left the nodes.
     pub fn save(&self, states: NodeStates) {
-        let states = states.told_in(History::mark(&self.cache_folder));
+        let states = states.recorded_in(History::mark(&self.cache_folder));
         if let (Some(kept), Some(states)) = (&mut *self.kept.borrow_mut(), states)
             && let Err(e) = kept.save(&states)
         {

@@ -14,7 +14,7 @@ use crate::engine::Stop;
 use crate::fault::{Fault, Result};
 use crate::manifest::{folder, shown};
 use crate::paths::{absolute, plain};
-use crate::plan::Source;
+use crate::plan::Node;
 
 /// Editors write a file in several steps: it counts as written after this time without changes.
 const QUIET: Duration = Duration::from_millis(150);
@@ -82,11 +82,7 @@ struct Read {
 
 impl Read {
     fn by(common: &Common, project: Project) -> Self {
-        let sources = project.plan.nodes.iter().flat_map(|n| &n.inputs).flat_map(|i| &i.sources);
-        let inputs = sources.filter_map(|source| match source {
-            Source::Path { path, .. } => Some(path.clone()),
-            Source::Node { .. } => None,
-        });
+        let inputs = project.plan.nodes.iter().flat_map(Node::paths).cloned();
         let files = project.workers.programs.iter().flat_map(|p| p.files.clone());
         let all = inputs.chain(files).chain([absolute(&common.file)]);
         let paths = all.flat_map(|path| [plain(&path), path]).collect();
@@ -135,8 +131,7 @@ fn next_change(
 /// The folders in which something can change that the pipeline reads.
 fn places(project: &Project) -> BTreeSet<(PathBuf, RecursiveMode)> {
     let mut out = BTreeSet::new();
-    for source in project.plan.nodes.iter().flat_map(|n| &n.inputs).flat_map(|i| &i.sources) {
-        let Source::Path { path, .. } = source else { continue };
+    for path in project.plan.nodes.iter().flat_map(Node::paths) {
         match path.is_dir() {
             true => out.insert((path.clone(), RecursiveMode::Recursive)),
             // The folder, since editors replace the old file by a new one.

@@ -231,7 +231,7 @@ impl Seen {
                 text.push("\n");
             }
             let (told, last) = (seen_as(&read.path), read.path.file_name().map(OsStr::to_owned));
-            // A name that means something to a shell is told under a link in a folder of its own, where nothing else fits it.
+            // A name that means something to a shell is given as a link in a folder of its own, where nothing else matches it.
             let link = read.link.clone().map(OsString::from).or_else(|| last.filter(|_| !is_plain(&told)));
             let Some(last) = &link else {
                 text.push(told);

@@ -97,7 +97,7 @@ fn confine(reads: &[&Path], room: &Path, gpus: bool) -> Result<(), RulesetError>
     Ok(())
 }
 
-/// Of a long log the end is looked at, in bytes.
+/// How many bytes at the end of a long log are read.
 const LOOKED_AT: u64 = 1 << 20;
 
 /// Names what a confined command reached for, where its log tells.

@@ -2,7 +2,7 @@
 //!
 //! A key knows a data set as a whole: one image more, and nothing is known of the others. A kind that works by row is therefore given
 //! the result that was computed last with the same code, parameters and other inputs. It takes over rows whose digests are the same,
-//! so that what comes out is what it would have been without that help; `run --check` and `--force` give none.
+//! so that the result is the same as without that help; `run --check` and `--force` give none.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

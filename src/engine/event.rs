@@ -108,7 +108,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         log: Vec<String>,
     },
-    /// Somebody asked for the run to end: nothing new starts.
+    /// The run is being stopped: nothing new starts.
     RunStopping {
         /// Nodes that still run.
         running: usize,

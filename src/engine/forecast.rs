@@ -19,7 +19,7 @@ pub enum State {
     Fetch,
     /// It would run.
     ToRun,
-    /// A node before it would run: whether it must run too depends on what comes out.
+    /// A node before it would run: whether it must run too depends on that result.
     Depends,
 }
 

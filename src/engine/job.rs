@@ -67,7 +67,7 @@ impl RunContext<'_> {
                 report: WorkerReport::default(),
             };
             let result = host.listen(&mut worker);
-            // Helpers of steps that nobody waits for any more end before the scope does.
+            // Helpers of steps that are no longer awaited end before the scope does.
             result.map(|usable| (host.report, usable))
         });
         match result {
@@ -109,7 +109,7 @@ struct Host<'scope, 'env> {
     job: &'env Job,
     scope: &'scope Scope<'scope, 'env>,
     asked: Vec<Asked<'scope>>,
-    /// The keys of steps by the digests that the worker was told.
+    /// The keys of steps by the digests that the worker was given.
     keys: HashMap<String, Key>,
     /// The steps that this job computed, where those that were known before do not count.
     fresh: HashMap<Key, Record>,
@@ -398,7 +398,7 @@ fn note_of(folder: &Path) -> Result<Option<serde_json::Value>, End> {
         .map_err(|e| End::Failed(Failed::new(format!("the {NOTE_FILE} of a step is no JSON: {e}"))))
 }
 
-/// Notes stand in the records, which are held in memory.
+/// Notes are part of the records, which are held in memory.
 const LARGEST_NOTE: usize = 1 << 18;
 
 /// The one output of a step's record.

@@ -12,7 +12,7 @@ pub(super) fn of_machine() -> Option<u64> {
     Some(least.map_or(all, |least| least.min(all)))
 }
 
-/// Where the limits of the groups of this process stand, of either version, and of all groups above.
+/// The files with the limits of this process's control groups, of either version, and of all groups above.
 fn files(base: &Path, groups: &str) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for line in groups.lines() {
@@ -30,7 +30,7 @@ fn files(base: &Path, groups: &str) -> Vec<PathBuf> {
     out
 }
 
-/// The number in a file; `max`, and the huge number that stands for it in the older version, is none.
+/// The number in a file; `max`, and the huge number that the older version has for it, is none.
 fn limit(file: &Path) -> Option<u64> {
     std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok().filter(|n| *n < 1 << 60)
 }

@@ -86,9 +86,9 @@ pub struct Summary {
     pub failed: usize,
     /// Nodes that were not tried.
     pub skipped: usize,
-    /// Outputs of checked nodes that came out with other bytes.
+    /// Outputs of checked nodes whose bytes differ.
     pub differences: Vec<Difference>,
-    /// Whether somebody stopped it.
+    /// Whether it was stopped.
     pub interrupted: bool,
     /// The states of the nodes, unless a result was withdrawn meanwhile.
     pub states: Option<NodeStates>,
@@ -250,12 +250,12 @@ fn work_off(
         return Ok((summary, Some(fault)));
     }
     if context.spent.load(Ordering::Relaxed) {
-        // Whatever stands in the way: the next collection does it.
+        // If this fails, the next garbage collection does it.
         if let Err(fault) = cache.remove_spent(&context.run) {
             tracing::debug!("{fault}");
         }
     }
-    // What somebody withdrew meanwhile (a check of the cache, say) is to be looked up by the next run.
+    // After results were withdrawn meanwhile (by a check of the cache, say) the next run looks everything up.
     let now = cache.records_mark();
     let withdrawn = !cache.nothing_withdrawn_since(&known_at);
     summary.states = (!withdrawn).then(|| states.at(now, &context.run, all_up_to_date));

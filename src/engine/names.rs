@@ -1,7 +1,7 @@
 //! Names for folders under which a shell finds them without quotes.
 //!
 //! A script may write `cat $IN_list`. In a folder with a blank or a bracket in its path that would be several words, or a pattern.
-//! So commands are told such folders under another name: a link in a folder for temporary files, the same in every run.
+//! So commands are given such folders under another name: a link in a folder for temporary files, the same in every run.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::digest::Digest;
 
 /// The folders of a run, and what commands call them.
 pub(super) struct Names {
-    /// Folders of which paths are told, the inner ones first.
+    /// Folders whose paths are given to commands, the inner ones first.
     folders: Vec<PathBuf>,
     links: OnceLock<Vec<Option<PathBuf>>>,
 }
@@ -24,7 +24,7 @@ impl Names {
         Self { folders, links: OnceLock::new() }
     }
 
-    /// What a command is told of a path.
+    /// The path that a command is given.
     pub fn of(&self, path: &Path) -> PathBuf {
         let Some(i) = self.folders.iter().position(|folder| path.starts_with(folder)) else {
             return path.to_owned();
@@ -41,8 +41,8 @@ impl Names {
     }
 }
 
-/// A link to a folder that has the same name in every run, since commands may write down what they are told. Where no such link can be
-/// made, paths are told as they are.
+/// A link to a folder that has the same name in every run, since commands may write down what they are given. Where no such link can be
+/// made, paths are given unchanged.
 fn link(folder: &Path) -> Option<PathBuf> {
     if is_plain(folder) {
         return None;

@@ -1,5 +1,5 @@
-//! The threads of a run. Whoever has finished a node takes in what came out, decides what is next, and does it: from
-//! one node to the next no thread waits for another.
+//! The threads of a run. A thread that has finished a node takes the result in, decides what is next, and does it: from one
+//! node to the next no thread waits for another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use super::task::Outcome;
 use super::work::RunContext;
 use crate::fault::{Fault, Result};
 
-/// How often to look whether somebody wants the end.
+/// How often to check whether the run is to be stopped.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What the threads of a run share.
@@ -67,7 +67,7 @@ impl<'env> Pool<'env> {
             {
                 shared.note(Err(Fault::machine(format!("no thread can be had: {e}"))));
             }
-            // It asks nobody: whoever is at the shared may be hashing for minutes.
+            // It takes no lock: the holder may be hashing for minutes.
             let guard = match shared.is_over() {
                 true => None,
                 false => Builder::new().spawn_scoped(scope, || self.guard(&over)).ok(),
@@ -91,7 +91,7 @@ impl<'env> Pool<'env> {
         (shared.scheduler, shared.fault)
     }
 
-    /// Ends what is over its time, and everything when somebody wants that.
+    /// Kills nodes that exceed their timeout, and all nodes when the run is stopped at once.
     fn guard(&self, over: &AtomicBool) {
         while !over.load(Ordering::Acquire) {
             self.context.stop.enforce();

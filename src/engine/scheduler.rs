@@ -24,7 +24,7 @@ const MOST_CHANGES: u32 = 3;
 /// Work of so many seconds is put on the disk; less is not waited for.
 const SYNC_AFTER: f64 = 1.0;
 
-/// Where a node stands.
+/// The state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Not wanted in this run.
@@ -43,7 +43,7 @@ enum State {
     Over(Ended),
 }
 
-/// Decides what is next, and takes in what came out.
+/// Decides what is next, and takes results in.
 pub(super) struct Scheduler<'env> {
     request: &'env Request<'env>,
     context: &'env RunContext<'env>,
@@ -55,7 +55,7 @@ pub(super) struct Scheduler<'env> {
     /// Which of them the last run left, and are up to date.
     unchanged: Vec<bool>,
     keys: Vec<Option<Key>>,
-    /// Of what each node reads, as it was when its key was made.
+    /// The digest of what each node read when its key was made.
     inputs: Vec<Option<Digest>>,
     /// How long nodes took, as far as that is known.
     took: Vec<Option<f64>>,
@@ -84,7 +84,7 @@ pub(super) struct Scheduler<'env> {
     announced_stops: u8,
 }
 
-/// What is told of a node that is over.
+/// What is reported of a node that is over.
 #[derive(Default)]
 struct Ending {
     seconds: f64,
@@ -181,8 +181,7 @@ impl<'env> Scheduler<'env> {
             .collect();
         // The last in the list is taken first: file order.
         for i in first.into_iter().rev() {
-            self.states[i] = State::Ready;
-            self.ready.push(i);
+            self.make_ready(i);
         }
         self.advance()
     }
@@ -216,7 +215,7 @@ impl<'env> Scheduler<'env> {
         self.hits.clear();
     }
 
-    /// Takes in what came out of a node, and looks for what can start now.
+    /// Takes in the outcome of a node, and starts what can start now.
     pub fn take_in(&mut self, i: usize, key: Key, outcome: Outcome, seconds: f64) -> Result<()> {
         self.finished(i, key, outcome, seconds)?;
         self.advance()
@@ -240,7 +239,7 @@ impl<'env> Scheduler<'env> {
         wants
     }
 
-    /// Says once that somebody asked for the end, and once more that it is to come now.
+    /// Reports once that the run is being stopped, and once more that it is stopped at once.
     pub fn announce_stopping(&mut self, running: usize) {
         let asked = u8::from(self.context.stop.asked()) + u8::from(self.context.stop.now());
         if asked > self.announced_stops {
@@ -315,17 +314,14 @@ impl<'env> Scheduler<'env> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
         let known_will_do = self.mode(i) == Mode::Known;
-        if known_will_do && self.is_up_to_date(i) {
+        let reads = self.inputs_now(i);
+        if known_will_do && self.is_up_to_date(i, reads) {
             self.results[i] = self.before.take(i);
             self.unchanged[i] = true;
             self.over(i, Ended::Cached, Ending { unchanged: true, ..Ending::default() });
             return Ok(());
         }
-        let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
-        let fingerprint = Fingerprint::of(node, inputs);
-        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
-        self.keys[i] = Some(key);
-        self.inputs[i] = self.inputs_now(i);
+        let (_, key) = self.fingerprint(i, reads)?;
         if known_will_do && let Some(record) = self.context.cache.record(&key) {
             self.states[i] = State::Restoring;
             self.pinned.push(key);
@@ -334,6 +330,18 @@ impl<'env> Scheduler<'env> {
             self.queue(i);
         }
         Ok(())
+    }
+
+    /// Makes a node's key; `reads` is the digest of what it reads now.
+    fn fingerprint(&mut self, i: usize, reads: Option<Digest>) -> Result<(Fingerprint, Key)> {
+        let plan = self.request.plan;
+        let node = &plan.nodes[i];
+        let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
+        let fingerprint = Fingerprint::of(node, inputs);
+        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
+        self.keys[i] = Some(key);
+        self.inputs[i] = reads;
+        Ok((fingerprint, key))
     }
 
     /// A cache miss waits for slots.
@@ -376,11 +384,11 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
-    /// Whether a node reads what it read in the last run, and nobody changed its outputs since.
-    fn is_up_to_date(&self, i: usize) -> bool {
+    /// Whether a node reads what it read in the last run, and its outputs have not changed since.
+    fn is_up_to_date(&self, i: usize, reads: Option<Digest>) -> bool {
         let Some(state) = self.before.node(i) else { return false };
         let node = &self.request.plan.nodes[i];
-        self.inputs_now(i) == Some(state.inputs)
+        reads == Some(state.inputs)
             && Root::open(&self.request.out).is_ok_and(|out| state.outputs_are_unchanged(node, &out))
     }
 
@@ -411,11 +419,16 @@ impl<'env> Scheduler<'env> {
             _ => return None,
         }
         self.unchanged[i] = false;
-        self.states[i] = State::Ready;
-        self.ready.push(i);
+        self.make_ready(i);
         let result = self.results[i].take()?;
         self.superseded.insert(i, result.placed.iter().map(|placed| placed.stored.digest).collect());
         Some(result)
+    }
+
+    /// A node is to be looked up.
+    fn make_ready(&mut self, i: usize) {
+        self.states[i] = State::Ready;
+        self.ready.push(i);
     }
 
     /// Whether all that a node reads has its result. One may have been withdrawn: then the node waits for it again.
@@ -449,8 +462,7 @@ impl<'env> Scheduler<'env> {
         }
         if self.inputs_are_there(i) {
             // They were computed again meanwhile.
-            self.states[i] = State::Ready;
-            self.ready.push(i);
+            self.make_ready(i);
         }
         Ok(())
     }
@@ -472,11 +484,7 @@ impl<'env> Scheduler<'env> {
     fn launch(&mut self, i: usize, taken: Taken) -> Result<()> {
         let plan = self.request.plan;
         let node = &plan.nodes[i];
-        let inputs = prints(node, plan, &self.stored(), &self.files).unwrap_or_default();
-        let fingerprint = Fingerprint::of(node, inputs);
-        let key = fingerprint.key().map_err(|e| Fault::machine(e.to_string()))?;
-        self.keys[i] = Some(key);
-        self.inputs[i] = self.inputs_now(i);
+        let (fingerprint, key) = self.fingerprint(i, self.inputs_now(i))?;
         let mut files = self.files.of_node(node);
         let (mut bindings, mut reads) = (BTreeMap::new(), BTreeMap::new());
         match node.work {
@@ -490,7 +498,7 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
-    /// What a command reads: outputs of other nodes where they appeared, and these are looked at afterwards like
+    /// What a command reads: outputs of other nodes in the output folder, which are checked afterwards like
     /// the user's own files. Where one of them changed in the first try, the objects behind them under links.
     fn reads(&self, i: usize, files: &mut Vec<(PathBuf, Hashed)>) -> BTreeMap<String, Vec<Reading>> {
         let plan = self.request.plan;
@@ -525,8 +533,7 @@ impl<'env> Scheduler<'env> {
         let stale = self.inputs[i] != self.inputs_now(i);
         match outcome {
             Outcome::Restored(..) | Outcome::Found(..) | Outcome::Ran(..) | Outcome::Checked(..) if stale => {
-                self.states[i] = State::Ready;
-                self.ready.push(i);
+                self.make_ready(i);
             }
             Outcome::Restored(placed, took) => {
                 self.put(i, key, placed, took);
@@ -556,7 +563,7 @@ impl<'env> Scheduler<'env> {
         Ok(())
     }
 
-    /// A file changed while a node read it: what came out belongs to neither state. It runs again on the new one.
+    /// A file changed while a node read it: the result belongs to neither state. The node runs again on the new one.
     fn again(&mut self, i: usize, paths: &[PathBuf], seconds: f64) -> Result<()> {
         let node = self.request.plan.nodes[i].name.clone();
         let list: Vec<String> = paths.iter().map(|p| crate::manifest::shown(p)).collect();
@@ -580,21 +587,19 @@ impl<'env> Scheduler<'env> {
         }
         let text = format!("{list} changed while it ran: the result is discarded, and it runs again");
         self.context.emit(&Event::NodeWarning { node, text });
-        self.states[i] = State::Ready;
-        self.ready.push(i);
+        self.make_ready(i);
         Ok(())
     }
 
-    fn over(&mut self, i: usize, ended: Ended, told: Ending) {
-        self.announce(i, ended, told);
+    fn over(&mut self, i: usize, ended: Ended, ending: Ending) {
+        self.announce(i, ended, ending);
         if !matches!(ended, Ended::Cached | Ended::Executed) {
             return;
         }
         for reader in self.request.plan.readers(i) {
             match self.states[reader] {
                 State::Waiting(1) => {
-                    self.states[reader] = State::Ready;
-                    self.ready.push(reader);
+                    self.make_ready(reader);
                 }
                 State::Waiting(n) => self.states[reader] = State::Waiting(n - 1),
                 _ => {}
@@ -602,8 +607,8 @@ impl<'env> Scheduler<'env> {
         }
     }
 
-    fn announce(&mut self, i: usize, ended: Ended, told: Ending) {
-        let Ending { seconds, peak, unchanged, failed } = told;
+    fn announce(&mut self, i: usize, ended: Ended, ending: Ending) {
+        let Ending { seconds, peak, unchanged, failed } = ending;
         let plan = self.request.plan;
         self.states[i] = State::Over(ended);
         match ended {

@@ -12,7 +12,7 @@ use crate::plan::{CpuDemand, Resources};
 pub struct Limits {
     /// Processor slots (`-j`).
     pub cpu: u32,
-    /// The GPUs, as `CUDA_VISIBLE_DEVICES` names them; one that several nodes may share stands here as often.
+    /// The GPUs, as `CUDA_VISIBLE_DEVICES` names them; one that several nodes may share is listed as often.
     pub gpus: Vec<String>,
     /// Bytes.
     pub memory: u64,

@@ -71,9 +71,9 @@ pub(super) struct Run<'a> {
 pub(super) enum Mode {
     /// It need not run.
     Known,
-    /// It runs again, and what comes out takes the place of what was known.
+    /// It runs again, and the new result replaces the cached one.
     Again,
-    /// It runs again, and what comes out is compared with what is known, which stays.
+    /// It runs again, and the new result is compared with the cached one, which stays.
     Check,
 }
 
@@ -101,14 +101,14 @@ pub(super) enum Outcome {
     Broken(Fault),
 }
 
-/// An output that came out with other bytes than those that are published.
+/// An output whose bytes differ from the published ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// `node.output`
     pub output: String,
     /// What is published.
     pub published: Digest,
-    /// What came out now.
+    /// The digest of this time.
     pub now: Option<Digest>,
 }
 

@@ -1,4 +1,4 @@
-//! Doing one node's work: lock, run, look at what came out, record.
+//! Executing one node: lock, run, check the outputs, record.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +23,7 @@ use crate::fingerprint::Key;
 use crate::manifest::shown;
 use crate::outputs::{Folder, Of, PLACING, Trouble};
 use crate::paths::LONGEST_NAME;
-use crate::plan::{Node, Source, Work};
+use crate::plan::{Node, Work};
 use crate::worker::{Worker, Workers};
 
 /// What all running nodes share.
@@ -272,13 +272,7 @@ impl RunContext<'_> {
 
     /// The files and folders of the user's that a node reads.
     fn own_inputs<'t>(&self, task: &'t Run<'_>) -> Vec<&'t (PathBuf, Hashed)> {
-        let sources = task.node.inputs.iter().flat_map(|input| &input.sources);
-        let own: Vec<&PathBuf> = sources
-            .filter_map(|source| match source {
-                Source::Path { path, .. } => Some(path),
-                Source::Node { .. } => None,
-            })
-            .collect();
+        let own: Vec<&PathBuf> = task.node.paths().collect();
         task.files.iter().filter(|(path, _)| own.contains(&path)).collect()
     }
 
@@ -424,7 +418,7 @@ impl RunContext<'_> {
     }
 }
 
-/// The outputs that came out with other bytes.
+/// The outputs whose bytes differ.
 fn differences(node: &Node, published: &Record, now: &Record) -> Vec<Difference> {
     let outputs = published.outputs.iter().map(|(name, stored)| (name, stored, now.outputs.get(name)));
     let other = outputs.filter(|(_, published, now)| {

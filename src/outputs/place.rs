@@ -167,10 +167,10 @@ impl Folder {
 fn fill(cache: &Cache, stored: &Stored, to: &Path, stop: &Stopped<'_>) -> Result<(), Trouble> {
     let object = cache.object(&stored.digest);
     if !stored.folder {
-        let metadata = std::fs::metadata(&object).map_err(|e| lost(e, &object))?;
+        let metadata = of_object(std::fs::metadata(&object), &object)?;
         return share(&object, to, &Stat::from(&metadata), stored.executable);
     }
-    let found = crate::digest::leaves(&object).map_err(|e| lost(e, &object))?;
+    let found = of_object(crate::digest::leaves(&object), &object)?;
     let folder_of = |leaf: &crate::digest::Leaf| match leaf.is_file() {
         true => to.join(&leaf.name).parent().map(Path::to_owned),
         false => Some(to.join(leaf.name.trim_end_matches('/'))),
@@ -189,14 +189,11 @@ fn fill(cache: &Cache, stored: &Stored, to: &Path, stop: &Stopped<'_>) -> Result
     })
 }
 
-/// A missing object is computed again; one that cannot be read is a fault of the machine.
-fn lost(e: std::io::Error, object: &Path) -> Trouble {
-    match e.kind() {
-        std::io::ErrorKind::NotFound => Trouble::Damaged,
-        _ => match Err::<(), _>(e).at("read", object) {
-            Err(fault) => Trouble::Cache(fault),
-            Ok(()) => Trouble::Damaged,
-        },
+/// What was read of an object. A missing object is computed again; one that cannot be read is a fault of the machine.
+fn of_object<T>(read: std::io::Result<T>, object: &Path) -> Result<T, Trouble> {
+    match read {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Trouble::Damaged),
+        read => read.at("read", object).map_err(Trouble::Cache),
     }
 }
 
@@ -221,7 +218,7 @@ fn share(from: &Path, to: &Path, stat: &Stat, executable: bool) -> Result<(), Tr
     }
     let copy = File::options().write(true).create_new(true).mode(mode).open(to);
     let mut copy = copy.at("create", to).map_err(Trouble::Out)?;
-    let mut object = File::open(from).map_err(|e| lost(e, from))?;
+    let mut object = of_object(File::open(from), from)?;
     std::io::copy(&mut object, &mut copy).at("write", to).map_err(Trouble::Out)?;
     Ok(())
 }

@@ -91,6 +91,14 @@ pub struct Node {
 }
 
 impl Node {
+    /// The files and folders of the user's that it reads.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.inputs.iter().flat_map(|input| &input.sources).filter_map(|source| match source {
+            Source::Path { path, .. } => Some(path),
+            Source::Node { .. } => None,
+        })
+    }
+
     /// The labels as a map.
     pub fn label_map(&self) -> Labels {
         self.labels.iter().cloned().collect()

@@ -119,11 +119,7 @@ impl Files {
 
     /// The files that a node reads, with their digests.
     pub(crate) fn of_node(&self, node: &Node) -> Vec<(PathBuf, Hashed)> {
-        let paths = node.inputs.iter().flat_map(|i| &i.sources).filter_map(|s| match s {
-            Source::Path { path, .. } => Some(path),
-            Source::Node { .. } => None,
-        });
-        paths.filter_map(|p| Some((p.clone(), self.known.get(p)?.clone()))).collect()
+        node.paths().filter_map(|p| Some((p.clone(), self.known.get(p)?.clone()))).collect()
     }
 }
 

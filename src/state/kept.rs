@@ -14,7 +14,7 @@ use super::prior::Prior;
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Settings, Sources, WorkerEntry, folder};
-use crate::plan::{Node, Plan, Premises, Source};
+use crate::plan::{Node, Plan, Premises};
 use crate::worker;
 
 /// The first part of the file, which is read first.
@@ -49,13 +49,7 @@ impl Head {
         (cache, out): (&Path, &Path),
         (shown, report): (&[PathBuf], Option<&PathBuf>),
     ) -> Self {
-        let sources = plan.nodes.iter().flat_map(|node| &node.inputs).flat_map(|input| &input.sources);
-        let mut inputs: Vec<PathBuf> = sources
-            .filter_map(|source| match source {
-                Source::Path { path, .. } => Some(path.clone()),
-                Source::Node { .. } => None,
-            })
-            .collect();
+        let mut inputs: Vec<PathBuf> = plan.nodes.iter().flat_map(Node::paths).cloned().collect();
         inputs.sort_unstable();
         inputs.dedup();
         let outputs = plan.nodes.iter().flat_map(|node| {
@@ -345,7 +339,8 @@ mod tests {
         }
 
         fn save(&self, kept: &mut Kept, states: NodeStates, run: &str) {
-            kept.save(&states.at(self.cache.records_mark(), run, true).told_in(DATABASE).unwrap()).unwrap();
+            kept.save(&states.at(self.cache.records_mark(), run, true).recorded_in(DATABASE).unwrap())
+                .unwrap();
         }
 
         /// A run that changes one node.
@@ -461,10 +456,10 @@ mod tests {
         let place = Place::new();
         let mut kept = place.create();
         place.save(&mut kept, NodeStates::none(3), "first");
-        assert!(place.states().told_in(DATABASE).is_none(), "nothing is new");
+        assert!(place.states().recorded_in(DATABASE).is_none(), "nothing is new");
         let mut states = place.states();
         states.put(0, state(1));
-        assert!(states.told_in(Some(8)).is_none(), "the run that they build on is in another database");
-        assert!(NodeStates::none(3).told_in(DATABASE).is_none(), "no run left them");
+        assert!(states.recorded_in(Some(8)).is_none(), "the run that they build on is in another database");
+        assert!(NodeStates::none(3).recorded_in(DATABASE).is_none(), "no run left them");
     }
 }

@@ -127,7 +127,7 @@ impl NodeStates {
 
     /// The same for a run that is in this run database. `None` if there is nothing to keep: no run left them, nothing changed, or the run
     /// that they build on is in another database.
-    pub fn told_in(mut self, database: Option<u64>) -> Option<Self> {
+    pub fn recorded_in(mut self, database: Option<u64>) -> Option<Self> {
         let Changed { end, nodes, files } = &self.changed;
         let is_news = *end || !nodes.is_empty() || !files.is_empty();
         let same = self.base.is_none() || self.end.database == database;
