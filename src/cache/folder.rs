@@ -42,6 +42,10 @@ pub fn claim(root: &Path) -> Result<()> {
     }
     let there: Vec<&str> =
         PARTS.into_iter().filter(|part| root.join(part).symlink_metadata().is_ok()).collect();
+    // Another run may have claimed it meanwhile: the mark is written before any part.
+    if is_ours(&mark) {
+        return Ok(());
+    }
     let is_torn = is_torn(&mark);
     let is_old = is_unmarked(root) || is_torn;
     // The descriptions of workers may be written before the cache is claimed.
