@@ -62,7 +62,7 @@ fn object(schema: &Json, given: &Table, at: &Place, owner: &str, wrong: &mut Vec
             let about = property.get("description").and_then(Json::as_str).unwrap_or_default();
             let problem =
                 Problem::new(format!("the parameter `{name}` is missing"), at, format!("{owner} needs it"));
-            wrong.push(problem.help(format!("add `{name} = ...`: {}", first_line(about))));
+            wrong.push(problem.help(format!("add `{name} = ...`: {}", summary(about))));
         }
     }
     out.retain(|name, _| true_or_counts(properties.get(name)));
@@ -242,8 +242,7 @@ fn bounds(schema: &Json, value: &Value, number: f64, name: &str, wrong: &mut Vec
     let not_below = get("exclusiveMaximum").filter(|m| number >= *m).map(|m| format!("below {m}"));
     let Some(want) = below.or(not_above).or(above).or(not_below) else { return true };
     let problem = Problem::new(format!("`{name}` must be {want}"), &value.place, format!("this is {number}"));
-    let about =
-        schema.get("description").and_then(Json::as_str).map(|d| format!("{name}: {}", first_line(d)));
+    let about = schema.get("description").and_then(Json::as_str).map(|d| format!("{name}: {}", summary(d)));
     wrong.push(problem.maybe_help(about));
     false
 }
@@ -270,8 +269,10 @@ fn wanted(schema: &Json) -> String {
     all.join(" or ")
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// The first paragraph, on one line.
+fn summary(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// The parameters of a kind as rows of name, what it takes, default, and description.

@@ -1,4 +1,4 @@
-//! From what was found to what is done: the parameters and the person decide.
+//! Turns findings into actions, by the parameters and the user's decisions.
 
 use lfs_faces::dataset::Dataset;
 
@@ -8,13 +8,13 @@ use crate::labels::{Doubt, Judged};
 use crate::options::{Blur, Few, Labels, Options, Strangers};
 use crate::sharpness;
 
-/// What is done with an image.
+/// The action taken on an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Action {
     Keep,
     Drop,
     Relabel,
-    /// It stays and is reported.
+    /// Keep it and report it.
     Report,
 }
 
@@ -29,7 +29,7 @@ impl Action {
     }
 }
 
-/// What was found of an image, with what is done.
+/// The findings on an image, and the action.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finding {
     pub(crate) judged: Judged,
@@ -37,10 +37,10 @@ pub(crate) struct Finding {
     pub(crate) action: Action,
 }
 
-/// Identities of fewer images are reported apart.
+/// Identities with fewer images are reported separately.
 pub(crate) const FEW: usize = 3;
 
-/// Applies the judgement of labels to a verdict: one finding a row.
+/// Applies the judgements of labels to a verdict; returns one finding per row.
 pub(crate) fn apply(
     options: &Options,
     dataset: &Dataset,
@@ -96,7 +96,7 @@ fn detail(dataset: &Dataset, j: &Judged) -> String {
     }
 }
 
-/// What a person decided comes last: it holds against every rule but that a picture must be readable.
+/// Applies the user's decisions last: they override every rule, except that an image must be decodable.
 pub(crate) fn decide(
     decisions: &Decisions,
     dataset: &Dataset,

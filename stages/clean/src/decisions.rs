@@ -1,24 +1,24 @@
-//! What a person decided on a review page: a small file that belongs to the recipe.
+//! The user's decisions from a review page: a small file that belongs to the recipe.
 //!
 //! A CSV file with the columns `name,other,decision`:
 //!
-//! | `decision` | `name` | `other` | means |
+//! | `decision` | `name` | `other` | meaning |
 //! |---|---|---|---|
-//! | `keep` | an image | empty | it stays under its identity, whatever a rule says |
-//! | `drop` | an image | empty | it goes, whatever a rule says |
-//! | `not-a-duplicate` | an image | another one | neither goes for the other's sake |
+//! | `keep` | an image | empty | keep it under its identity, regardless of the rules |
+//! | `drop` | an image | empty | drop it, regardless of the rules |
+//! | `not-a-duplicate` | an image | another image | drop neither as a duplicate of the other |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lfs_stage::{Failure, IoContext, Result};
 
-/// What a person said of an image.
+/// The user's decision on an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It stays.
+    /// Keep it.
     Keep,
-    /// It goes.
+    /// Drop it.
     Drop,
 }
 
@@ -26,7 +26,7 @@ pub enum Fate {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decisions {
     images: BTreeMap<String, Fate>,
-    /// The names in order.
+    /// Pairs that are not duplicates, each with its names sorted.
     apart: BTreeSet<(String, String)>,
 }
 
@@ -39,7 +39,8 @@ impl Decisions {
     /// Reads a file of decisions.
     ///
     /// # Errors
-    /// When it cannot be read, has other columns, an unknown decision, or both `keep` and `drop` for one image. The row is named.
+    /// If it cannot be read, has other columns, an unknown decision, or both `keep` and `drop` for one image.
+    /// The row is named.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).doing("read", path)?;
         Self::parse(&bytes)
@@ -49,7 +50,7 @@ impl Decisions {
     /// Reads decisions from the bytes of a file.
     ///
     /// # Errors
-    /// As [`Decisions::read`].
+    /// As for [`Decisions::read`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let fault = |line: u64, what: String| Failure::new(format!("line {line}: {what}")).help(HELP);
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -109,17 +110,18 @@ impl Decisions {
         }
     }
 
-    /// What was said of an image.
+    /// The decision on an image.
     pub fn of(&self, name: &str) -> Option<Fate> {
         self.images.get(name).copied()
     }
 
-    /// Whether two images were said to be no duplicates of each other, in either order.
+    /// Whether two images were declared no duplicates of each other, in either order.
     pub fn are_apart(&self, a: &str, b: &str) -> bool {
         !self.apart.is_empty() && self.apart.contains(&(a.min(b).to_owned(), a.max(b).to_owned()))
     }
 
-    /// Every name in the file, once, sorted: one that the data set does not have is a mistake to tell.
+    /// All names in the file, sorted and unique. A name that the data set does not have is reported as a
+    /// mistake.
     pub fn names(&self) -> BTreeSet<&str> {
         let pairs = self.apart.iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]);
         self.images.keys().map(String::as_str).chain(pairs).collect()

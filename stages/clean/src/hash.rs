@@ -1,12 +1,13 @@
-//! A perceptual hash of a face: alike pictures have alike bits, whatever their size, place, turn and side.
+//! A perceptual hash of a face that is robust to scaling, translation, rotation and mirroring.
 //!
-//! The face is brought onto a small upright grey square by its landmarks, so that a picture that was cropped, padded, turned or
-//! scaled gives the same square again; without landmarks the whole picture is squeezed onto it. Each bit is the sign of one of the
-//! 16 x 16 lowest frequencies of the square's cosine transform (none of them constant along a side), which change little with
-//! compression, brightness and contrast. The template is symmetric, so that the mirrored picture has the same hash with the bits of
-//! the odd horizontal frequencies flipped.
+//! The landmarks align the face to a small upright grey square, so that a cropped, padded, rotated or scaled
+//! picture gives the same square. Without landmarks, the whole picture is squeezed into the square. Each bit
+//! is the sign of one of the 16 x 16 lowest frequencies of the square's DCT (none of them constant along a
+//! side), which change little with compression, brightness and contrast. The template is symmetric, so that
+//! the mirrored picture has the same hash with the bits of the odd horizontal frequencies flipped.
 //!
-//! All arithmetic on pixels and frequencies is in integers: the same image has the same hash on every machine.
+//! All arithmetic on pixels and frequencies is in integers, so that an image has the same hash on every
+//! machine.
 
 use lfs_faces::dataset::{Points, known};
 use lfs_faces::image::Pixels;
@@ -14,20 +15,20 @@ use serde::{Deserialize, Serialize};
 
 /// The side of the square.
 const SIDE: usize = 64;
-/// Frequencies along a side.
+/// Frequencies per side.
 const WAVES: usize = 16;
 /// Bits in a hash.
 pub const BITS: u32 = (WAVES * WAVES) as u32;
 
-/// A hash: bits in the order of rising frequency, so that the first words are the surest.
+/// A hash. Bits are ordered by frequency, so that the first words are the most reliable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Look(pub [u64; 4]);
 
-/// The template of 112 pixels that the field uses, made symmetric, from the middle of the crop.
+/// The common template of 112 pixels, made symmetric, relative to the centre of the crop.
 const TEMPLATE: [[f64; 2]; 5] =
     [[-17.6186, -17.901], [17.6186, -17.901], [0.0, 2.2367], [-14.5903, 22.785], [14.5903, 22.785]];
 
-/// Makes hashes; holds the tables of the transform.
+/// Computes hashes; holds the tables of the transform.
 pub struct Hasher {
     /// `waves[k][i]`: the cosine of frequency `k + 1` at pixel `i`, times 1024.
     waves: Vec<[i64; SIDE]>,
@@ -51,7 +52,7 @@ impl Hasher {
         Self { waves: (1..=WAVES).map(wave).collect(), order: order() }
     }
 
-    /// The hash of a picture, of its face where two landmarks or more are known.
+    /// The hash of a picture: of its face if at least two landmarks are known.
     pub fn look(&self, pixels: &Pixels, points: Option<&Points>) -> Look {
         let back = points.and_then(fit).unwrap_or_else(|| whole(pixels));
         let square = square(pixels, back);
@@ -71,14 +72,14 @@ impl Hasher {
     }
 }
 
-/// Vertical and horizontal frequency of each bit, less one, by rising sum.
+/// Vertical and horizontal frequency of each bit, minus one, sorted by their sum.
 fn order() -> Vec<(usize, usize)> {
     let mut all: Vec<(usize, usize)> = (0..WAVES).flat_map(|v| (0..WAVES).map(move |u| (v, u))).collect();
     all.sort_by_key(|&(v, u)| (v + u, v));
     all
 }
 
-/// The bits that a mirror flips: those of odd horizontal frequencies.
+/// The bits flipped by mirroring: those of odd horizontal frequencies.
 pub const MIRROR: Look = mirror();
 
 const fn mirror() -> Look {
@@ -87,7 +88,7 @@ const fn mirror() -> Look {
         let mut v = 0;
         while v < WAVES {
             if sum >= v && sum - v < WAVES {
-                // Frequencies are counted from 1.
+                // Frequencies start at 1.
                 if (sum - v).is_multiple_of(2) {
                     bits[n / 64] |= 1 << (n % 64);
                 }
@@ -107,7 +108,7 @@ impl Look {
         Self(std::array::from_fn(|k| self.0[k] ^ MIRROR.0[k]))
     }
 
-    /// The number of bits in which two pictures differ, the second one as it is or mirrored, whichever is nearer.
+    /// The Hamming distance of two pictures, with the second one mirrored or not, whichever is closer.
     pub fn distance(self, other: Self) -> u32 {
         let apart = |flip: &[u64; 4]| -> u32 {
             (0..4).map(|k| (self.0[k] ^ other.0[k] ^ flip[k]).count_ones()).sum()
@@ -116,14 +117,14 @@ impl Look {
     }
 }
 
-/// From the square's pixels to the picture's: `(x, y)` to `(a x - b y + tx, b x + a y + ty)`, and for the whole picture its own scale
-/// along each side.
+/// Maps pixels of the square to the picture: `(x, y)` to `(a x - b y + tx, b x + a y + ty)`; for a whole
+/// picture, with a separate scale for each axis.
 struct Back {
     x: [f64; 3],
     y: [f64; 3],
 }
 
-/// The similarity of least squares from the template, in the square's pixels, to the known points.
+/// The least-squares similarity transform from the template, in pixels of the square, to the known points.
 fn fit(points: &Points) -> Option<Back> {
     let n = known(points).count();
     if n < 2 {
@@ -153,15 +154,15 @@ fn fit(points: &Points) -> Option<Back> {
     (sound && a * a + b * b > 1e-6).then_some(back)
 }
 
-/// The whole picture, edges onto edges.
+/// Maps the square to the whole picture, edge to edge.
 fn whole(pixels: &Pixels) -> Back {
     let step = |side: u32| f64::from(side) / SIDE as f64;
     let (w, h) = (step(pixels.width), step(pixels.height));
     Back { x: [w, 0.0, w / 2.0 - 0.5], y: [0.0, h, h / 2.0 - 0.5] }
 }
 
-/// The grey square, in 1/1000 of a step: each pixel the mean of a grid of places, as many as the picture has pixels there; black
-/// outside of the picture.
+/// The grey square, in 1/1000 of a grey level. Each pixel is the mean over a grid of samples, as dense as the
+/// pixels of the picture. Outside of the picture is black.
 fn square(pixels: &Pixels, back: Back) -> Vec<i64> {
     const POINT: u32 = 16;
     let fixed = |v: f64| (v * f64::from(1 << POINT)).round() as i64;
@@ -174,7 +175,8 @@ fn square(pixels: &Pixels, back: Back) -> Vec<i64> {
         for column in 0..SIDE as i64 {
             let mut sum = 0;
             for (q, p) in (0..n).flat_map(|q| (0..n).map(move |p| (q, p))) {
-                // Places within the pixel, in 1/(2n): centres of a grid of n by n around the pixel's own.
+                // Sample positions within the pixel, in 1/(2n): the centres of an n by n grid around the
+                // centre of the pixel.
                 let (u, v) = (2 * n * column + 2 * p + 1 - n, 2 * n * row + 2 * q + 1 - n);
                 let at = |c: [i64; 3]| (c[0] * u + c[1] * v) / (2 * n) + c[2];
                 sum += grey(pixels, at(x), at(y), w, h, POINT);
@@ -185,7 +187,7 @@ fn square(pixels: &Pixels, back: Back) -> Vec<i64> {
     out
 }
 
-/// Rec. 601 luma in 1/1000 at a place between pixels, bilinear.
+/// Rec. 601 luma in 1/1000, interpolated bilinearly.
 fn grey(pixels: &Pixels, x: i64, y: i64, w: i64, h: i64, point: u32) -> i64 {
     let (x0, y0) = (x >> point, y >> point);
     let (fx, fy) = ((x >> (point - 8)) & 255, (y >> (point - 8)) & 255);

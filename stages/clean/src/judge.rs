@@ -1,4 +1,4 @@
-//! Which images go, and why.
+//! Decides which images are dropped, and why.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ impl Reason {
     }
 }
 
-/// What one image is.
+/// The measurements of an image.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "seen", rename_all = "kebab-case")]
 pub(crate) enum Seen {
@@ -77,23 +77,23 @@ pub(crate) fn see(hasher: &Hasher, face: &FaceRef<'_>) -> Seen {
     }
 }
 
-/// What becomes of a data set.
+/// The verdict on a data set.
 #[derive(Default)]
 pub(crate) struct Verdict {
-    /// For each row: why it goes, and a detail.
+    /// For each row: the reason for dropping it, and a detail.
     pub(crate) dropped: Vec<Option<(Reason, String)>>,
-    /// For each row: the identity that it gets in place of its own.
+    /// For each row: the identity to which it is relabelled.
     pub(crate) moved: Vec<Option<u32>>,
-    /// Near duplicates within an identity that are kept.
+    /// The number of near-duplicates within an identity that are kept.
     pub(crate) near_kept: usize,
-    /// Rows that are near duplicates under two identities, with the distance.
+    /// Pairs of rows that are near-duplicates under two identities, with their distance.
     pub(crate) across: Vec<(usize, usize, u32)>,
-    /// Whether there are more of these than are listed.
+    /// Whether the list of these pairs was truncated.
     pub(crate) across_cut: bool,
 }
 
-/// Judges every image. `is_apart`: of which pairs a person said that they are no duplicates; `extra`: further judgements, before identities
-/// with too few images go; `spared`: images that a person keeps.
+/// Judges every image. `is_apart`: pairs that are known to be no duplicates. `extra`: further judgements,
+/// made before identities with too few images are dropped. `spared`: images that the user keeps.
 pub(crate) fn judge(
     options: &Options,
     dataset: &Dataset,

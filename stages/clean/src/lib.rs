@@ -1,4 +1,4 @@
-//! Drops what cannot be used, and says why of every image.
+//! Drops unusable images, and gives the reason for each.
 
 mod apply;
 pub mod decisions;
@@ -53,7 +53,7 @@ impl Stage for Clean {
             about: "dropped.csv: a row with a reason for every dropped image; across.csv: near duplicates under two identities; summary.json; rows.jsonl: what was seen in each image, for a later run to take over; with embeddings labels.csv, a score and a reason for every image, and review.html",
         },
     ];
-    // What is seen in an image depends on it and its landmarks alone.
+    // The measurements of an image depend on nothing but the image and its landmarks.
     const BY_ROW: &'static [&'static str] = &["dataset", "embeddings", "decisions", "truth"];
     type Params = Options;
 

@@ -1,4 +1,4 @@
-//! `labels.csv`, and how it compares with the truth where that is known.
+//! `labels.csv`, and its comparison with the ground truth if known.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::apply::{FEW, Finding};
 use crate::report::quoted;
 
-/// The reason of a finding, as it is written; empty where there is none.
+/// The reason of a finding; empty if there is none.
 pub(crate) fn reason(finding: &Finding) -> &'static str {
     match finding.judged.doubt {
         Some(doubt) => doubt.name(),
@@ -21,7 +21,7 @@ pub(crate) fn reason(finding: &Finding) -> &'static str {
     }
 }
 
-/// Writes a row for every image.
+/// Writes a row per image.
 pub(crate) fn write(folder: &Path, dataset: &Dataset, findings: &[Finding]) -> Result<()> {
     let path = folder.join("labels.csv");
     let mut out = BufWriter::new(File::create(&path).doing("create", &path)?);
@@ -49,7 +49,7 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, findings: &[Finding]) -> R
     out.flush().doing("write", &path)
 }
 
-/// How many of what is doubted is wrong, and of what is wrong is doubted.
+/// Precision and recall of the doubted labels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Score {
@@ -72,14 +72,14 @@ impl Score {
     }
 }
 
-/// Scores by how many images bear the label: `all`, `singletons`, `pairs`, `others`.
+/// Scores by the number of images with the label: `all`, `singletons`, `pairs`, `others`.
 pub(crate) type Scores = BTreeMap<&'static str, Score>;
 
-/// Compares the doubts with a table whose columns `name` and `identity` say who is in each image; an empty identity is nobody of
-/// the set.
+/// Compares the doubts with a table whose columns `name` and `identity` give the true identity of each image;
+/// an empty identity is nobody of the set.
 ///
 /// # Errors
-/// When the table cannot be read, lacks a column, or an image has no row.
+/// If the table cannot be read, lacks a column, or an image has no row.
 pub(crate) fn compare(path: &Path, dataset: &Dataset, findings: &[Finding]) -> Result<Scores> {
     let mut reader = csv::Reader::from_path(path).doing("read", path)?;
     let header = reader.headers().doing("read", path)?.clone();

@@ -1,4 +1,4 @@
-//! Near duplicates: images that look alike, as they are or mirrored.
+//! Near-duplicates: similar images, mirrored or not.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::judge::{Reason, Seen, Verdict};
 use crate::options::{Near, Options};
 use crate::search::near_pairs;
 
-/// How many near duplicates under two identities are listed.
+/// The maximum number of listed near-duplicates under two identities.
 const MOST: usize = 100_000;
 
 fn look(seen: &Seen) -> Look {
@@ -19,8 +19,8 @@ fn look(seen: &Seen) -> Look {
     }
 }
 
-/// Drops or counts near duplicates within identities, and lists those across. `is_apart` says of two images that they are no
-/// duplicates, however much they look alike: a person said so, or their embeddings do.
+/// Drops or counts near-duplicates within identities, and lists those across identities. `is_apart` tells
+/// whether two images are no duplicates however similar they are, because of a decision or their embeddings.
 pub(crate) fn near(
     options: &Options,
     dataset: &Dataset,

@@ -1,4 +1,4 @@
-//! What is written beside the kept faces.
+//! The reports beside the kept faces.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ struct Summary {
     labels: Option<Labels>,
 }
 
-/// What judging labels came to.
+/// The summary of the judgements of labels.
 #[derive(Default, Serialize)]
 pub(crate) struct Labels {
     /// By reason.

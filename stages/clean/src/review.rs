@@ -1,6 +1,6 @@
-//! A page on which a person looks at what was found, and decides.
+//! A page on which the user reviews the findings and decides.
 //!
-//! One file without anything from elsewhere: pictures are JPEG data in it, 10 MB at most in all.
+//! It is one self-contained file: thumbnails are embedded as JPEG data, 10 MB at most in total.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -15,27 +15,27 @@ use crate::hash::BITS;
 use crate::judge::Verdict;
 use crate::listing::reason;
 
-/// The most bytes of pictures, as they stand in the page.
+/// The maximum number of bytes of thumbnails, as encoded in the page.
 const MOST: usize = 10_000_000;
-/// The pictures.
+/// The format of the thumbnails.
 const THUMBNAIL: Thumbnail = Thumbnail { side: 88, quality: 72, square: false };
-/// How many pictures of an identity stand beside a doubtful one.
+/// The number of thumbnails of an identity beside a doubtful one.
 const EXAMPLES: usize = 3;
-/// The group of images that look alike under two identities.
+/// The group of near-duplicates under two identities.
 const ACROSS: &str = "duplicate-across-identities";
 
-/// A thing to decide.
+/// A finding to decide on.
 #[derive(Serialize)]
 struct Card {
     group: &'static str,
     name: String,
     label: String,
-    /// The other identity, and for a duplicate the other image.
+    /// The other identity; for a duplicate, `other` is the other image.
     nearest: String,
     other: String,
     score: f64,
     action: &'static str,
-    /// Places of pictures: its own, those of its label, those of the other identity.
+    /// Indices of thumbnails: its own, those of its label, those of the other identity.
     image: usize,
     own: Vec<usize>,
     theirs: Vec<usize>,
@@ -48,7 +48,7 @@ struct Page {
     left_out: usize,
 }
 
-/// Pictures by row, as long as there is room.
+/// Thumbnails by row, as long as there is room.
 struct Pictures<'a> {
     dataset: &'a Dataset,
     places: HashMap<usize, Option<usize>>,
@@ -72,7 +72,8 @@ impl Pictures<'_> {
     }
 }
 
-/// Writes `review.html`: the doubtful images of `findings` and the pairs of the verdict, the surest first in each group.
+/// Writes `review.html`: the doubtful images of `findings` and the pairs of the verdict, the most certain
+/// first in each group.
 pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, findings: &[Finding]) -> Result<()> {
     let identity = |k: u32| dataset.info().identities.get(k as usize).cloned().unwrap_or_default();
     let mut order: Vec<(&'static str, usize)> = findings
@@ -85,7 +86,8 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
         let score = |i: usize| findings[i].judged.score;
         a.0.cmp(b.0).then(score(b.1).total_cmp(&score(a.1))).then(a.1.cmp(&b.1))
     });
-    // Each group has its part of the room that is left, so that one with thousands leaves something to the others.
+    // Each group gets its share of the remaining room, so that a group of thousands leaves some to the
+    // others.
     let groups: BTreeSet<&str> = order.iter().map(|(g, _)| *g).collect();
     let mut parts = groups.len() + usize::from(!verdict.across.is_empty());
     let mut room = 0;
@@ -100,7 +102,7 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
             parts -= 1;
         }
         let (face, f) = (dataset.face(i), &findings[i]);
-        // Room for a card and what it shows, at the size of the largest pictures.
+        // Room for a card and its thumbnails, assuming the size of the largest thumbnails.
         if pictures.bytes - from + 7 * 12_000 > room {
             left_out += 1;
             continue;
@@ -148,13 +150,13 @@ pub(crate) fn write(folder: &Path, dataset: &Dataset, verdict: &Verdict, finding
     }
     let page = Page { cards, pictures: pictures.all, left_out };
     let path = folder.join("review.html");
-    // Inside of a script, `<` could end it.
+    // In a script, `<` could end it.
     let data = serde_json::to_string(&page).doing("write", &path)?.replace('<', "\\u003c");
     let text = include_str!("review.html").replace("/*DATA*/", &data);
     std::fs::write(&path, text).doing("write", &path)
 }
 
-/// For each identity that a doubtful image names, the first images that are not doubted.
+/// For each identity named by a doubtful image, the first images that are not doubtful.
 fn examples(dataset: &Dataset, verdict: &Verdict, findings: &[Finding]) -> BTreeMap<u32, Vec<usize>> {
     let mut out: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (i, f) in findings.iter().enumerate().filter(|(_, f)| !reason(f).is_empty()) {

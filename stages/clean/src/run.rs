@@ -1,4 +1,4 @@
-//! The work: see every image, judge, write what is kept.
+//! The steps of the stage: measure every image, judge, write what is kept.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -19,7 +19,7 @@ use crate::options::Options;
 use crate::report::{self, Labels};
 use crate::review;
 
-/// How many images are looked at before what was seen is written.
+/// The number of images that are measured before the results are written.
 const AT_ONCE: usize = 1024;
 
 pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options, cx: &mut Context<'_>) -> Result<()> {
     for i in (0..dataset.len()).filter(stays) {
         kept[identity(i) as usize] = true;
     }
-    // Identities are numbered anew, so that a number is a class and every class has images.
+    // Identities are renumbered, so that each number is a class with images.
     let mut next = 0;
     let mut number = |kept: &bool| {
         next += u32::from(*kept);
@@ -148,7 +148,7 @@ fn judge_labels(
     let (answer, wait) = mpsc::channel();
     let (seen, labels) = (&seen, labels.as_slice());
     std::thread::scope(|scope| {
-        // This thread speaks with the runner while the others work.
+        // This thread talks to the runner while the others work.
         scope.spawn(move || {
             let judged = pool.install(|| crate::labels::judge(vectors, labels, classes, options.sure, seen));
             let _ = answer.send(judged);
@@ -171,7 +171,7 @@ fn judge_labels(
     })
 }
 
-/// Names in decisions that the data set does not have: the file may be of another one.
+/// Warns of names in the decisions that the data set does not have: the file may belong to another one.
 fn unknown(decisions: &Decisions, dataset: &Dataset, cx: &Context<'_>) {
     let mut names = decisions.names();
     let all = names.len();

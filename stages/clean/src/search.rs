@@ -1,9 +1,10 @@
-//! All near pairs among very many hashes.
+//! Finds near pairs among very many hashes.
 //!
-//! Comparing each with each takes the square of their number. Here hashes are compared that agree in all of 18 bits, taken from the 96
-//! surest ones, in at least one of 64 tables, each with bits of its own choice. Two pictures of which 48 of 256 bits differ, the most
-//! that is looked for as a rule, differ less in the sure bits and are met in nearly every case (see the test); pairs that differ
-//! in more may be missed. The choice of bits is fixed.
+//! Comparing all pairs takes quadratic time. Instead there are 64 hash tables, each with a key of 18 bits
+//! chosen from the 96 most reliable ones, and only hashes with the same key are compared. If two pictures
+//! differ in 48 of 256 bits, the most that is usually searched for, they differ less in the reliable bits and
+//! are found in nearly all cases (see the test). Pairs that differ in more may be missed. The choice of bits
+//! is fixed.
 
 use rayon::prelude::*;
 
@@ -11,12 +12,13 @@ use crate::hash::Look;
 
 const TABLES: u64 = 64;
 const KEY: usize = 18;
-/// The bits that keys are taken from.
+/// The number of bits that keys are taken from.
 const SURE: u64 = 96;
-/// Hashes that agree in a key and are compared with each other; of more alike than that (black pictures) neighbours alone are compared.
+/// Each hash is compared with this many others of the same key at most, so that many equal pictures (black
+/// ones) do not take quadratic time.
 const CROWD: usize = 2048;
 
-/// The bits of a table's key.
+/// The bits of the key of a table.
 fn chosen(table: u64) -> Vec<usize> {
     let mut bits = Vec::with_capacity(KEY);
     let mut state = table;
@@ -38,8 +40,9 @@ fn key(look: Look, bits: &[usize]) -> u32 {
     bits.iter().fold(0, |key, &b| key << 1 | (look.0[b / 64] >> (b % 64) & 1) as u32)
 }
 
-/// All pairs `(i, j)`, `i < j`, that are met, `wanted` and at most `reach` bits apart, in order, and whether more than `most` were found
-/// (then `most` of them are given, and no more than some `most` a table were ever held).
+/// All `wanted` pairs `(i, j)`, `i < j`, that share a key and differ in at most `reach` bits, in order; and
+/// whether more than `most` were found. Then `most` of them are returned. Each table holds `2 most + 1` pairs
+/// at most.
 pub fn near_pairs(
     looks: &[Look],
     reach: u32,
@@ -58,7 +61,7 @@ pub fn near_pairs(
     (pairs.into_iter().map(|(i, j)| (i as usize, j as usize)).collect(), cut)
 }
 
-/// The near pairs of one table, `held` at most.
+/// The near pairs of one table, at most `held`.
 fn met(
     looks: &[Look],
     reach: u32,
@@ -67,7 +70,7 @@ fn met(
     wanted: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Vec<(u32, u32)> {
     let bits = chosen(table);
-    // Every picture as it is, and mirrored.
+    // Every picture, as it is and mirrored.
     let keys = |n: usize| {
         let look = looks[n / 2];
         key(if n.is_multiple_of(2) { look } else { look.mirrored() }, &bits)
@@ -88,7 +91,7 @@ fn met(
     for range in starts.windows(2) {
         let same = &places[range[0] as usize..range[1] as usize];
         for (k, &a) in same.iter().enumerate() {
-            // Of a pair of which both are mirrored, the pair of both as they are is met elsewhere.
+            // A pair with both mirrored is the same as the pair with neither mirrored.
             let reached = (k + 1 + CROWD).min(same.len());
             for &b in same[k + 1..reached].iter().filter(|b| a.is_multiple_of(2) || b.is_multiple_of(2)) {
                 let (i, j) = (a / 2, b / 2);
@@ -113,7 +116,7 @@ fn met(
 mod tests {
     use super::*;
 
-    /// Bits without order, from a counter.
+    /// Pseudo-random bits from a counter.
     fn noise(n: u64) -> u64 {
         let z = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -124,7 +127,8 @@ mod tests {
         Look(std::array::from_fn(|k| noise(4 * n + k as u64 + 0x1234_5678_9abc)))
     }
 
-    /// The look with `far` bits flipped, a third as many in the sure half as elsewhere, as measured on photographs.
+    /// The hash with `far` bits flipped, half as many in the first 128 bits as in the others, as measured on
+    /// photographs.
     fn moved(look: Look, far: u32, seed: u64) -> Look {
         let mut out = look;
         let mut n = seed << 20;

@@ -1,9 +1,10 @@
-//! How sharp a picture is, for comparison with others of its set.
+//! The sharpness of a picture, for comparison with others of its set.
 
 use lfs_faces::image::Pixels;
 
-/// The logarithm of the mean square of the Laplacian of the brightness, in units of the brightness's variance: edges as strong as
-/// the contrast allows give the most, whatever the exposure. 0 for a picture of one colour or fewer than 3 pixels in a direction.
+/// The logarithm of the mean squared Laplacian of the luma, divided by the luma's variance. Dividing by the
+/// variance makes it independent of exposure and contrast. 0 for a picture of one colour or with fewer than 3
+/// pixels in a direction.
 pub(crate) fn sharpness(p: &Pixels) -> f64 {
     let (w, h) = (p.width as usize, p.height as usize);
     if w < 3 || h < 3 {
@@ -31,12 +32,13 @@ pub(crate) fn sharpness(p: &Pixels) -> f64 {
     if variance > 0.0 { libm::log((edges + 1e-9) / variance) } else { 0.0 }
 }
 
-/// A sharpness is low when it lies so many deviations (of a Gaussian with the same median deviation) below the median.
+/// A sharpness is low if it is this many standard deviations below the median (estimated from the median
+/// absolute deviation).
 const LOW: f64 = 4.0;
-/// With fewer pictures nothing is said.
+/// With fewer pictures, sharpness is not judged.
 const ENOUGH: usize = 20;
 
-/// The bound below which a picture is blurred, for the sharpness of a set.
+/// The bound below which a picture is blurred, from the sharpness values of a set.
 pub(crate) fn bound(mut all: Vec<f64>) -> f64 {
     if all.len() < ENOUGH {
         return f64::NEG_INFINITY;

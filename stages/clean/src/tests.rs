@@ -14,7 +14,7 @@ fn clean(dataset: &Path, out: &Path, parameters: Value, threads: usize) -> Resul
     clean_after(None, dataset, out, parameters, threads).0
 }
 
-/// The same, with the report of an earlier result; and what was said.
+/// As above, with the report of an earlier result; also returns the messages.
 fn clean_after(
     earlier: Option<&Path>,
     dataset: &Path,
@@ -37,7 +37,7 @@ fn clean_after(
     run_in_place(&Clean, &job)
 }
 
-/// A picture that differs by seed, with coarse and fine parts as a photograph has.
+/// A picture that depends on the seed, with coarse and fine structure like a photograph.
 fn picture(seed: u32, side: u32) -> Pixels {
     let mut state = u64::from(seed) + 1;
     let mut draw = || {

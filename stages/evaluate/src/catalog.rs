@@ -1,26 +1,26 @@
-//! The one table that joins sets, protocols, default definitions and official counts.
+//! The table of sets with their protocols, default definitions and official counts.
 
 use lfs_faces::{Official, TestSet};
 
 use crate::definition::Verification;
 use crate::protocol::{Pair, Split, Task, task};
 
-/// What is known of a test set.
+/// The properties of a test set.
 #[derive(Clone, Copy)]
 pub struct Entry {
     /// The set.
     pub set: TestSet,
-    /// CFP's split; both names stand for any other set.
+    /// CFP's split; none for other sets, where any split matches.
     pub split: Option<Split>,
-    /// What its columns are called.
+    /// The name of its columns.
     pub label: &'static str,
-    /// The protocol in words.
+    /// A description of the protocol.
     pub protocol: &'static str,
-    /// The definition when none is named.
+    /// The default definition.
     pub definition: Verification,
-    /// The FARs at which the paper prints a verification TPR.
+    /// The FARs for which the paper prints a verification TPR.
     pub fars: &'static [f64],
-    /// The FARs at which the paper prints an identification TPR.
+    /// The FARs for which the paper prints an identification TPR.
     pub identification_fars: &'static [f64],
 }
 
@@ -66,7 +66,7 @@ pub const CATALOG: &[Entry] = &[
     row(TestSet::Pairs, "pairs in one list, folds as it has them"),
 ];
 
-/// What files of pairs are called, and the set whose pairs they hold.
+/// The names of files of pairs, and the set whose pairs they contain.
 const FILES: &[(&str, TestSet, Split)] = &[
     ("lfw", TestSet::Lfw, Split::Fp),
     ("sllfw", TestSet::Sllfw, Split::Fp),
@@ -78,13 +78,13 @@ const FILES: &[(&str, TestSet, Split)] = &[
     ("cfp_ff", TestSet::Cfp, Split::Ff),
 ];
 
-/// The row of the set whose pairs a file of this name holds.
+/// The row of the set whose pairs a file of this name contains.
 pub fn called(file: &str) -> Option<&'static Entry> {
     let plain = file.to_lowercase().replace('-', "_");
     FILES.iter().find(|f| f.0 == plain).map(|f| entry(f.1, f.2))
 }
 
-/// Where a column of this name stands.
+/// The sort position of a column of this name.
 pub fn place(column: &str) -> usize {
     let starts = |e: &&Entry| {
         column == e.label || column.strip_prefix(e.label).is_some_and(|rest| rest.starts_with(' '))
@@ -94,12 +94,12 @@ pub fn place(column: &str) -> usize {
 
 /// The row of a set.
 pub fn entry(set: TestSet, split: Split) -> &'static Entry {
-    // Every set has a row: a test walks over all of them. The first row cannot be reached by another set.
+    // Every set has a row, which a test checks, so the fallback is never reached.
     CATALOG.iter().find(|e| e.set == set && e.split.is_none_or(|s| s == split)).unwrap_or(&CATALOG[0])
 }
 
 impl Entry {
-    /// How its lists are read.
+    /// The reader of its lists.
     pub fn task(&self) -> Task {
         task(self.set, self.split.unwrap_or_default())
     }

@@ -1,8 +1,8 @@
 //! From scores, labels and folds to a verification accuracy, by a named definition.
 //!
-//! The same scores give different accuracies by different tools, so a definition has a name that goes with
-//! every number. A definition is a [`Rule`]: how a threshold is chosen on the training folds, when a pair of the
-//! test fold counts as right, and which spread is printed. One file each.
+//! The same scores give different accuracies in different tools, so every number carries the name of its
+//! definition. A definition is a [`Rule`]: how the threshold is chosen on the training folds, when a pair of
+//! the test fold counts as correct, and which spread is printed. Each has its own file.
 
 mod exact;
 mod facexzoo;
@@ -22,7 +22,7 @@ pub use verify::{Fold, Trials, Verified, verify};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Definition {
-    /// Ten-fold accuracy at the cosine cut that is best on the training folds.
+    /// Ten-fold accuracy at the cosine threshold that is best on the training folds.
     Exact,
     /// Ten-fold accuracy as the InsightFace tools compute it.
     Insightface,
@@ -41,7 +41,7 @@ pub enum Definition {
 }
 
 impl Definition {
-    /// The name, as in `metrics.json`.
+    /// The name in `metrics.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -66,7 +66,7 @@ impl fmt::Display for Definition {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verification {
-    /// The cosine cut between neighbouring training scores that maximises accuracy.
+    /// The cosine threshold between neighbouring training scores that maximises accuracy.
     #[default]
     Exact,
     /// Squared L2 distance < t, t = 0, 0.01 .. 3.99, the first that maximises accuracy.
@@ -78,10 +78,10 @@ pub enum Verification {
 }
 
 impl Verification {
-    /// All four.
+    /// All four definitions.
     pub const ALL: [Self; 4] = [Self::Exact, Self::Insightface, Self::Facexzoo, Self::Paper];
 
-    /// What the definition consists of.
+    /// The rule of the definition.
     pub fn rule(self) -> &'static Rule {
         match self {
             Self::Exact => &exact::RULE,
@@ -96,24 +96,24 @@ impl Verification {
 pub struct Rule {
     /// Its name.
     pub definition: Definition,
-    /// What the threshold is measured in.
+    /// The unit of the threshold.
     pub unit: Unit,
     /// The threshold, from the scores (cosines) and labels (`true` = same person) of the training folds. Both
-    /// labels occur.
+    /// labels must occur.
     pub threshold: fn(&[f64], &[bool]) -> f64,
-    /// Whether a pair of the test fold is decided rightly: (score, threshold, same).
+    /// Whether the decision on a pair of the test fold is correct: (score, threshold, same).
     pub correct: fn(f64, f64, bool) -> bool,
     /// (standard deviation, standard error of the mean) of the accuracies of the folds.
     pub spread: fn(&[f64]) -> (f64, f64),
 }
 
-/// What a threshold is measured in.
+/// The unit of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Cosine similarity, -1 to 1: higher is more alike.
+    /// Cosine similarity, -1 to 1; higher is more similar.
     Cosine,
-    /// Squared Euclidean distance of unit vectors, 0 to 4: `2 - 2 cos`; lower is more alike.
+    /// Squared Euclidean distance of unit vectors, 0 to 4: `2 - 2 cos`; lower is more similar.
     SquaredDistance,
 }
 
@@ -122,7 +122,7 @@ fn squared_distance(cosine: f64) -> f64 {
     2.0 - 2.0 * cosine
 }
 
-/// Mean and standard deviation, with `n - ddof` in the denominator (0 where that is none).
+/// Mean and standard deviation, with the denominator `n - ddof` (deviation 0 if that is not positive).
 pub(crate) fn mean_std(values: &[f64], ddof: usize) -> (f64, f64) {
     let n = values.len();
     if n == 0 {

@@ -1,15 +1,15 @@
 //! Error rates of groups at one global threshold.
 //!
-//! A ten-fold accuracy chooses a threshold for each group; a system in use has one for all. So false match and
-//! false non-match rates of every group are given at a common threshold, with the gap (largest minus least), the
-//! ratio (largest over least) and bootstrap intervals over identities.
+//! Ten-fold accuracy chooses a threshold for each group, but a deployed system has one for all. Therefore
+//! false match and false non-match rates of every group are given at a common threshold, with the gap
+//! (largest minus smallest), the ratio (largest over smallest) and bootstrap intervals over identities.
 
 use crate::definition::{Definition, Trials, best_cut};
 use crate::interval::{Bootstrap, Interval, Trial, present, share};
 use crate::metrics::{Figure, GroupRates, OneGroup};
 use crate::tpr_at_far::tpr_at_far;
 
-/// A group's scored pairs.
+/// The scored pairs of a group.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
     /// The group's name.
@@ -20,8 +20,8 @@ pub struct Member<'a> {
     pub persons: &'a [[u32; 2]],
 }
 
-/// The error rates at the threshold that is best for all pairs together, then at the threshold of each FAR that the
-/// pairs of all groups together resolve.
+/// The error rates at the threshold that is best for all pairs together, then at the threshold of each FAR
+/// that the pairs of all groups together can resolve.
 pub fn rates(groups: &[Member<'_>], fars: &[f64], bootstrap: &Bootstrap) -> Vec<GroupRates> {
     let scores: Vec<f64> = groups.iter().flat_map(|g| &g.trials.scores).copied().collect();
     let same: Vec<bool> = groups.iter().flat_map(|g| &g.trials.same).copied().collect();
@@ -75,7 +75,7 @@ fn at_threshold(groups: &[Member<'_>], rule: String, threshold: f64, bootstrap: 
     }
 }
 
-/// The pairs of one label, 1 for a wrong decision.
+/// The pairs of one label, with 1 for a wrong decision.
 fn errors(group: &Member<'_>, label: bool, threshold: f64) -> Vec<Trial> {
     let pairs = group.trials.scores.iter().zip(&group.trials.same).zip(group.persons);
     pairs
@@ -92,7 +92,8 @@ fn plain(trials: &[Trial]) -> Option<f64> {
     (!trials.is_empty()).then(|| trials.iter().map(|t| t.hits).sum::<f64>() / trials.len() as f64)
 }
 
-/// False match rates of the groups, false non-match rates, gap and ratio of the first, of the second.
+/// False match rates of the groups, then false non-match rates, then gap and ratio of the former and of the
+/// latter.
 fn all(trials: &[[Vec<Trial>; 2]], rate: impl Fn(&[Trial]) -> Option<f64>) -> Vec<Option<f64>> {
     let mut out = Vec::with_capacity(2 * trials.len() + 4);
     let mut ends = Vec::with_capacity(4);
@@ -129,16 +130,16 @@ mod tests {
             [Member { name: "A", trials: &a, persons: &pa }, Member { name: "B", trials: &b, persons: &pb }];
         let how = Bootstrap { replicates: 200, seed: 1, confidence: 0.95 };
         let got = rates(&groups, &[0.25, 0.01], &how);
-        // The best common cut lies between 0.5 and 0.7 (or 0.2 and 0.35: the gap there is narrower).
+        // The best common threshold is between 0.5 and 0.7 (or 0.2 and 0.35, but that gap is narrower).
         assert!((got[0].threshold - 0.6).abs() < 1e-12);
         let rate = |g: usize| (got[0].groups[g].false_match.value, got[0].groups[g].false_non_match.value);
         assert_eq!(rate(0), (Some(0.0), Some(0.0)));
         assert_eq!(rate(1), (Some(0.0), Some(0.5)));
         assert_eq!(got[0].false_non_match_gap.value, Some(0.5));
-        // A ratio to a rate of zero does not exist.
+        // A ratio to a rate of zero is undefined.
         assert_eq!(got[0].false_non_match_ratio.value, None);
         assert!(got[0].false_non_match_gap.interval.is_some());
-        // Four negatives resolve a FAR of 0.25 and not of 0.01.
+        // Four negatives resolve a FAR of 0.25, but not of 0.01.
         assert_eq!(got.len(), 2);
         assert!(got[1].rule.starts_with("FAR=2.5e-1"));
         assert_eq!(got[1].groups[1].false_match.value, Some(0.5));

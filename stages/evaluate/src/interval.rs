@@ -1,9 +1,10 @@
 //! Bootstrap intervals over identities.
 //!
-//! Pairs that share a person are not independent, so persons are resampled, not pairs. In a replicate person i
-//! is drawn w_i times (with replacement, as many draws as persons); a pair of i and j then counts w_i w_j times,
-//! a pair of one person w_i times. Thresholds stay as they were chosen. The interval is the percentile one.
-//! Replicate r draws from its own stream (seed, r): the result does not depend on the number of threads.
+//! Pairs that share a person are not independent, so persons are resampled, not pairs. In a replicate, person
+//! i is drawn w_i times (with replacement, as many draws as persons). A pair of i and j then counts w_i w_j
+//! times, a pair of one person w_i times. Thresholds are not re-estimated. The interval is the percentile
+//! interval. Replicate r draws from its own stream (seed, r), so the result does not depend on the number of
+//! threads.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,18 +17,18 @@ pub struct Bootstrap {
     pub replicates: u32,
     /// The seed of the draws.
     pub seed: u64,
-    /// The probability that the interval is to cover: 0.95.
+    /// The coverage probability of the interval: 0.95.
     pub confidence: f64,
 }
 
-/// Something that was right or wrong, with the persons on whom it depends.
+/// An outcome, right or wrong, with the persons that it depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
-    /// The persons: twice the same for a pair of one person.
+    /// The persons; twice the same one for a pair of one person.
     pub persons: [u32; 2],
-    /// What is averaged: 1 for right and 0 for wrong, or a sum over a person's trials.
+    /// The value to average: 1 for right and 0 for wrong, or a sum over a person's trials.
     pub hits: f64,
-    /// How many trials this stands for.
+    /// The number of trials that this stands for.
     pub of: f64,
 }
 
@@ -38,7 +39,7 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The standard deviation over the replicates: a standard error.
+    /// The standard deviation over the replicates, which is a standard error.
     pub std: f64,
 }
 
@@ -49,8 +50,8 @@ impl Bootstrap {
         self.statistics(&persons, |weights| vec![share(weights, trials)]).into_iter().next().flatten()
     }
 
-    /// The intervals of several statistics of the persons' weights, from the same draws. Persons are those for
-    /// whom `takes_part` holds; replicates in which a statistic has no value are left out of its interval.
+    /// The intervals of several statistics of the persons' weights, from the same draws. Persons are those
+    /// with `takes_part`. Replicates in which a statistic is undefined are left out of its interval.
     pub fn statistics(
         &self,
         takes_part: &[bool],
@@ -88,7 +89,7 @@ impl Bootstrap {
     }
 }
 
-/// `sum(w hits) / sum(w of)`; none where nothing was drawn.
+/// `sum(w hits) / sum(w of)`; none if nothing was drawn.
 pub fn share(weights: &[f64], trials: &[Trial]) -> Option<f64> {
     let (mut hits, mut of) = (0.0, 0.0);
     for t in trials {
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn trials_of_one_person_count_as_one_draw() {
-        // 400 trials of 4 persons, each all right or all wrong: no better than 4 trials.
+        // 400 trials of 4 persons, all right or all wrong for each: no better than 4 trials.
         let trials: Vec<Trial> = (0..400).map(|i| own(i % 4, f64::from(u8::from(i % 4 != 0)))).collect();
         let expected = (0.75_f64 * 0.25 / 4.0).sqrt();
         let got = HOW.ratio(&trials).unwrap();

@@ -1,11 +1,12 @@
-//! Scores embeddings by a test set's protocol and a named definition.
+//! Scores embeddings by the protocol of a test set and a named definition.
 //!
-//! - [`protocol`]: from a set's own lists to pairs and folds, or to probes and gallery. Nine sets, a file each.
-//! - [`score`]: from embeddings to cosines, once.
+//! - [`protocol`]: from a set's own lists to pairs and folds, or to probes and gallery. Nine sets, a file
+//!   each.
+//! - [`score`]: from embeddings to cosines, once for all definitions.
 //! - [`definition`]: from scores, labels and folds to an accuracy. Four definitions, a file each.
 //! - [`tpr_at_far`], [`rank`], [`scan`]: TPR at a FAR, rank with distractors, blocked products.
 //! - [`group`], [`interval`]: error rates by group, bootstrap intervals.
-//! - [`catalog`]: the table that joins them. [`metrics`]: what is written.
+//! - [`catalog`]: the table that combines them. [`metrics`]: the output.
 
 pub mod catalog;
 pub mod definition;

@@ -14,10 +14,10 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Lists the folder and all below it, but for what file managers leave there.
+    /// Lists the folder recursively, ignoring the files of file managers.
     ///
     /// # Errors
-    /// When it cannot be listed.
+    /// If it cannot be listed.
     pub fn open(root: &Path) -> Result<Self> {
         let mut files = Vec::new();
         walk(root, "", &mut files)?;
@@ -30,10 +30,10 @@ impl Lists {
         &self.files
     }
 
-    /// The one file whose path is `name` or ends in `/name`, the least deep when there are several.
+    /// The file whose path is `name` or ends in `/name`; the least deep one if there are several.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub fn find(&self, name: &str) -> Result<&str> {
         let ends =
             |f: &&String| f.as_str() == name || f.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
@@ -46,10 +46,10 @@ impl Lists {
         })
     }
 
-    /// The text of the file that [`Lists::find`] gives.
+    /// The text of the file found by [`Lists::find`].
     ///
     /// # Errors
-    /// When it is not there or is no text.
+    /// If it does not exist or is not text.
     pub fn read(&self, name: &str) -> Result<Text> {
         let file = self.find(name)?.to_owned();
         let path = self.root.join(&file);
@@ -58,10 +58,10 @@ impl Lists {
         Ok(Text { file, text })
     }
 
-    /// The bytes of the file that [`Lists::find`] gives.
+    /// The bytes of the file found by [`Lists::find`].
     ///
     /// # Errors
-    /// When it is not there or cannot be read.
+    /// If it does not exist or cannot be read.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.root.join(self.find(name)?);
         fs::read(&path).doing("read", &path)
@@ -71,9 +71,9 @@ impl Lists {
 /// A list file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// Its path below the lists, for messages.
+    /// Its path relative to the lists, for messages.
     pub file: String,
-    /// What it holds.
+    /// Its content.
     pub text: String,
 }
 
@@ -95,7 +95,7 @@ impl Text {
 pub struct Line<'a> {
     file: &'a str,
     number: usize,
-    /// The line, without white space at its end.
+    /// The line, without trailing white space.
     pub text: &'a str,
 }
 
@@ -111,10 +111,10 @@ impl Line<'_> {
         lfs_formats::lists::fields(self.text)
     }
 
-    /// A number out of this line.
+    /// Parses a number of this line.
     ///
     /// # Errors
-    /// When it is no number; `what` says what it should have been.
+    /// If it is not a number; `what` describes what was expected.
     pub fn number<T: std::str::FromStr>(&self, field: &str, what: &str) -> Result<T> {
         field.trim().parse().map_err(|_| self.fault(format!("{what}, a number")))
     }

@@ -1,18 +1,19 @@
-//! `metrics.json`: what an evaluation found, with everything that is needed to compare it or not.
+//! `metrics.json`: the results of an evaluation, with everything needed to decide whether they are
+//! comparable.
 //!
 //! ```text
-//! { "protocol": "LFW View 2, ...",      the protocol in words
+//! { "protocol": "LFW View 2, ...",      a description of the protocol
 //!   "set": "lfw",                       the set, as the parameter names it
 //!   "confidence": 0.95,                 of the intervals
 //!   "columns": [                        one number each
-//!     { "name": "LFW",                  the column's name in a table
+//!     { "name": "LFW",                  the name of the column in a table
 //!       "definition": "exact",          numbers of different definitions are not comparable
-//!       "flip": "none",                 what was done with the mirror image
-//!       "value": 0.98,                  0 .. 1; null where it is not resolved
+//!       "flip": "none",                 the treatment of mirror images
+//!       "value": 0.98,                  0 .. 1; null if not resolved
 //!       "resolved": true,               false: fewer than 1 / FAR negatives
 //!       "std": 0.004, "stderr": 0.001,  over folds, by the definition; null without folds
 //!       "interval": [0.977, 0.983],     bootstrap over identities; null without
-//!       "pairs": 6000, "listed": 6000,  scored, of so many in the list
+//!       "pairs": 6000, "listed": 6000,  pairs scored, pairs in the list
 //!       "positives": 3000, "negatives": 3000,
 //!       "threshold": 0.31, "unit": "cosine" | "squared-distance",
 //!       "far": 1e-6 } ],                the target, for TPR columns
@@ -31,63 +32,63 @@ use crate::score::Flip;
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// The protocol in words.
+    /// A description of the protocol.
     pub protocol: String,
     /// The set.
     pub set: TestSet,
-    /// The probability that the intervals are to cover.
+    /// The coverage probability of the intervals.
     pub confidence: f64,
     /// The numbers.
     pub columns: Vec<Column>,
-    /// What stands behind them.
+    /// Details of the numbers.
     pub details: Details,
 }
 
-/// One number, with what it is.
+/// A number with its metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
-    /// Its name in a table: `LFW`, `RFW African`, `MegaFace rank-1`.
+    /// Its name in a table, such as `LFW`, `RFW African`, `MegaFace rank-1`.
     pub name: String,
     /// How it was computed.
     pub definition: Definition,
-    /// What was done with the mirror image: never `by-definition`.
+    /// The treatment of mirror images; never `by-definition`.
     pub flip: Flip,
-    /// 0 to 1; none where it is not resolved.
+    /// 0 to 1; none if it is not resolved.
     pub value: Option<f64>,
     /// Whether there are enough negatives for the FAR.
     pub resolved: bool,
-    /// The standard deviation over folds, as the definition has it.
+    /// The standard deviation over folds, as the definition computes it.
     pub std: Option<f64>,
-    /// The standard error: over folds where there are folds, else over bootstrap replicates.
+    /// The standard error: over folds if there are any, else over bootstrap replicates.
     pub stderr: Option<f64>,
     /// The bootstrap interval over identities.
     pub interval: Option<[f64; 2]>,
-    /// How many pairs were scored (for ranks: mate pairs).
+    /// The number of pairs scored (for ranks: mate pairs).
     pub pairs: u64,
-    /// How many the list has.
+    /// The number of pairs in the list.
     pub listed: u64,
-    /// How many pairs of one person are behind the number.
+    /// The number of pairs of one person behind the value.
     pub positives: u64,
-    /// How many pairs of two persons, or probes for an open-set FAR, are behind it.
+    /// The number of pairs of two persons behind the value, or of probes for an open-set FAR.
     pub negatives: u64,
     /// The threshold; the mean over folds.
     pub threshold: Option<f64>,
-    /// What the threshold is measured in.
+    /// The unit of the threshold.
     pub unit: Unit,
-    /// The FAR that was asked for.
+    /// The requested FAR.
     pub far: Option<f64>,
 }
 
-/// What stands behind the numbers; parts that do not apply are left out.
+/// Details of the numbers; parts that do not apply are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
     /// Whether the lists have the official size.
     pub official: bool,
-    /// The test set whose accuracy the network's loss was chosen by, where there is one.
+    /// The test set whose accuracy was used to choose the network's loss, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_on: Option<String>,
-    /// Counts of images: `probes`, `noisy-distractors`, `missing`.
+    /// Counts, such as `probes`, `noisy-distractors`, `missing-pairs`.
     pub counts: std::collections::BTreeMap<String, u64>,
     /// The folds of each verification column.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -105,18 +106,18 @@ pub struct Details {
 pub struct Folds {
     /// The column.
     pub column: String,
-    /// The accuracy of each.
+    /// The accuracy of each fold.
     pub accuracy: Vec<f64>,
-    /// The threshold of each.
+    /// The threshold of each fold.
     pub threshold: Vec<f64>,
-    /// The pairs of each.
+    /// The number of pairs of each fold.
     pub pairs: Vec<u64>,
 }
 
 /// A figure with its bootstrap interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The figure; none where it does not exist (a ratio to zero).
+    /// The figure; none if it is undefined (a ratio to zero).
     pub value: Option<f64>,
     /// Its interval.
     pub interval: Option<[f64; 2]>,
@@ -125,7 +126,7 @@ pub struct Figure {
 /// Error rates of all groups at one threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupRates {
-    /// How the threshold was chosen, in words.
+    /// A description of how the threshold was chosen.
     pub rule: String,
     /// The definition: always [`Definition::GlobalThreshold`].
     pub definition: Definition,
@@ -133,13 +134,13 @@ pub struct GroupRates {
     pub threshold: f64,
     /// The groups.
     pub groups: Vec<OneGroup>,
-    /// Largest minus least false match rate.
+    /// Largest minus smallest false match rate.
     pub false_match_gap: Figure,
-    /// Largest over least false match rate.
+    /// Largest over smallest false match rate.
     pub false_match_ratio: Figure,
-    /// Largest minus least false non-match rate.
+    /// Largest minus smallest false non-match rate.
     pub false_non_match_gap: Figure,
-    /// Largest over least false non-match rate.
+    /// Largest over smallest false non-match rate.
     pub false_non_match_ratio: Figure,
 }
 
@@ -148,22 +149,22 @@ pub struct GroupRates {
 pub struct OneGroup {
     /// The group.
     pub name: String,
-    /// Share of the pairs of two persons that are accepted.
+    /// Share of its pairs of two persons that are accepted.
     pub false_match: Figure,
-    /// Share of the pairs of one person that are rejected.
+    /// Share of its pairs of one person that are rejected.
     pub false_non_match: Figure,
-    /// How many pairs of two persons it has.
+    /// The number of its pairs of two persons.
     pub negatives: u64,
-    /// How many pairs of one person it has.
+    /// The number of its pairs of one person.
     pub positives: u64,
 }
 
 impl Column {
-    /// How much larger this number is than `other`.
+    /// This number minus `other`.
     ///
     /// # Errors
-    /// When they are not the same number of two systems: another column, definition, treatment of the mirror
-    /// image, or FAR; or when one of them is not resolved.
+    /// If they are not the same number of two systems: another column, definition, treatment of mirror
+    /// images, or FAR; or if one of them is not resolved.
     pub fn minus(&self, other: &Self) -> Result<f64> {
         let unlike = |what: &str, a: &dyn fmt::Display, b: &dyn fmt::Display| {
             Err(Failure::new(format!(

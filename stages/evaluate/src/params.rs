@@ -24,13 +24,14 @@ pub struct Params {
     #[serde(default)]
     #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "pairs"]}))]
     pub definition: Verification,
-    /// What is done with the embeddings of the mirror images.
+    /// The treatment of the embeddings of mirror images.
     #[serde(default)]
     pub flip: Flip,
-    /// FARs of a verification TPR; empty: the paper's (MegaFace 1e-6, Trillion-Pairs 1e-9, none for other sets).
+    /// FARs of a verification TPR; if empty, the paper's (MegaFace 1e-6, Trillion-Pairs 1e-9, none for other
+    /// sets).
     #[serde(default)]
     pub fars: Vec<f64>,
-    /// FARs of the open-set identification TPR; empty: the paper's, 1e-3.
+    /// FARs of the open-set identification TPR; if empty, the paper's 1e-3.
     #[serde(default)]
     #[schemars(extend("x-when" = {"set": ["trillion-pairs"]}))]
     pub identification_fars: Vec<f64>,
@@ -38,18 +39,18 @@ pub struct Params {
     #[serde(default = "ranks")]
     #[schemars(extend("x-when" = {"set": ["megaface"]}))]
     pub ranks: Vec<u32>,
-    /// How many distractors: the list of that size; 0 for the largest.
+    /// The number of distractors: the list of that size; 0 for the largest.
     #[serde(default)]
     #[schemars(extend("x-when" = {"set": ["megaface"]}))]
     pub distractors: u64,
-    /// What to do when images of the list are not in the data set.
+    /// What to do if images of the list are missing in the data set.
     #[serde(default)]
     pub missing: Missing,
-    /// Replicates of the bootstrap over identities; 0 for no interval.
+    /// The number of replicates of the bootstrap over identities; 0 for no interval.
     #[serde(default = "replicates")]
     #[schemars(range(max = 1_000_000))]
     pub bootstrap: u32,
-    /// The probability that an interval is to cover.
+    /// The coverage probability of the intervals.
     #[serde(default = "confidence")]
     #[schemars(range(min = 0.5, max = 0.9999))]
     pub confidence: f64,
@@ -58,14 +59,14 @@ pub struct Params {
     pub seed: u64,
 }
 
-/// What to do when images of the list are not in the data set.
+/// What to do if images of the list are missing in the data set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// Stop and say which.
+    /// Stop, and name the first one.
     #[default]
     Fail,
-    /// Leave their pairs out; the result says how many.
+    /// Skip their pairs; the result gives their number.
     Skip,
 }
 
@@ -82,7 +83,7 @@ fn confidence() -> f64 {
 }
 
 impl Params {
-    /// Checks one parameter against another.
+    /// Checks the ranges of the parameters.
     pub(crate) fn check(&self) -> Result<()> {
         for (name, fars) in [("fars", &self.fars), ("identification-fars", &self.identification_fars)] {
             if let Some(bad) = fars.iter().find(|f| !(**f > 0.0 && **f <= 1.0)) {
@@ -103,7 +104,7 @@ impl Params {
         Ok(())
     }
 
-    /// What is done with mirror images under this definition.
+    /// The treatment of mirror images under this definition.
     pub(crate) fn flip(&self, definition: Definition) -> Flip {
         match (self.flip, definition) {
             (Flip::ByDefinition, Definition::Insightface) => Flip::Sum,

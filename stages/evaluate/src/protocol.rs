@@ -1,5 +1,6 @@
-//! The protocols of the nine test sets, and of pairs in one list: from a set's own list files to pairs and folds, or to probes, gallery
-//! and distractors. One file each; the byte layouts stand in their docs.
+//! The protocols of the nine test sets, and of pairs in one list: from a set's own list files to pairs and
+//! folds, or to probes, gallery and distractors. Each has its own file, whose documentation describes the
+//! format.
 
 mod agedb;
 mod calfw;
@@ -28,7 +29,7 @@ pub struct Pair {
     pub a: String,
     /// The second image.
     pub b: String,
-    /// Whether both show one person.
+    /// Whether both show the same person.
     pub same: bool,
     /// The fold, from 0.
     pub fold: u32,
@@ -50,23 +51,23 @@ pub struct Search {
     pub probes: Vec<(String, i64)>,
     /// Gallery images with their identity; -1 for a distractor.
     pub gallery: Vec<(String, i64)>,
-    /// Noisy probes that the protocol's own list takes out.
+    /// The number of noisy probes removed by the protocol's own list.
     pub noisy_probes: usize,
-    /// Noisy distractors that the protocol's own list takes out.
+    /// The number of noisy distractors removed by the protocol's own list.
     pub noisy_distractors: usize,
 }
 
-/// What a set is for, and how its lists are read.
+/// The task of a set, with the reader of its lists.
 #[derive(Clone, Copy)]
 pub enum Task {
     /// Pairs in folds.
     Verification(fn(&Lists) -> Result<Vec<Pair>>),
-    /// Pairs in folds, of several sets.
+    /// Pairs in folds, for several sets.
     Bundle(fn(&Lists) -> Result<Vec<Group>>),
     /// Pairs in folds for each group.
     Groups(fn(&Lists) -> Result<Vec<Group>>),
-    /// Mates among the probes, against distractors: rank and verification. The number is that of the distractors
-    /// (0 = all).
+    /// Mates among the probes, against distractors: rank and verification. The argument is the number of
+    /// distractors (0 = all).
     Distractors(fn(&Lists, u64) -> Result<Search>),
     /// All probe x gallery pairs: open-set identification and verification.
     AllPairs(fn(&Lists) -> Result<Search>),
@@ -84,7 +85,7 @@ pub enum Split {
     Ff,
 }
 
-/// The readers, by set.
+/// The task of each set.
 pub fn task(set: TestSet, split: Split) -> Task {
     match (set, split) {
         (TestSet::Lfw, _) => Task::Verification(lfw::read),
@@ -101,7 +102,7 @@ pub fn task(set: TestSet, split: Split) -> Task {
     }
 }
 
-/// Checks what every pair protocol promises: two folds or more, each with as many same as different pairs.
+/// Checks what every pair protocol guarantees: at least two folds, each with as many same as different pairs.
 fn balanced(file: &str, pairs: Vec<Pair>) -> Result<Vec<Pair>> {
     let folds = pairs.iter().map(|p| p.fold + 1).max().unwrap_or(0);
     if folds == 0 {

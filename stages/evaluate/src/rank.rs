@@ -1,12 +1,12 @@
-//! Identification with distractors, MegaFace and Trillion-Pairs.
+//! Identification with distractors: MegaFace and Trillion-Pairs.
 //!
-//! MegaFace: of each identity every image in turn is the mate in the gallery and its other images are probes; the
-//! gallery holds the distractors and that one mate. Trillion-Pairs: probes and gallery are given, and every
-//! gallery image of another person is a distractor. All numbers are means over (probe, mate) pairs:
+//! MegaFace: each image of an identity is in turn the mate in the gallery, with the other images as probes;
+//! the gallery consists of the distractors and that one mate. Trillion-Pairs: probes and gallery are given,
+//! and every gallery image of another person is a distractor. All numbers are means over (probe, mate) pairs:
 //!
-//! - rank k (MegaFace): a hit when the mate's score >= the probe's k-th largest distractor score;
+//! - rank k (MegaFace): a hit if the mate's score >= the probe's k-th largest distractor score;
 //! - verification TPR at FAR: mate pairs against all probe x distractor pairs;
-//! - open-set identification TPR at FAR (Trillion-Pairs): a hit when the mate is above every distractor of the
+//! - open-set identification TPR at FAR (Trillion-Pairs): a hit if the mate is above every distractor of the
 //!   probe and above a threshold; the FAR is the share of probes with a distractor above that threshold.
 
 use lfs_products::product;
@@ -16,7 +16,7 @@ use crate::score::Embeddings;
 use crate::tpr_at_far::{TprAtFar, allowed, tpr_at_far};
 
 /// Scores of all ordered pairs of different probes of one identity, sorted by identity, probe, mate. They are
-/// computed as the distractors' are, so that equal images have equal scores.
+/// computed in the same way as those of distractors, so that equal images have equal scores.
 pub fn mates(probes: &Embeddings, identities: &[i64]) -> Vec<Mate> {
     let mut order: Vec<usize> = (0..identities.len()).collect();
     order.sort_by_key(|&i| identities[i]);
@@ -51,7 +51,7 @@ pub fn verification(mates: &[Mate], scan: &Scan, far: f64) -> TprAtFar {
 pub fn open_set(mates: &[Mate], scan: &Scan, probes: usize, far: f64) -> TprAtFar {
     let mut best: Vec<f32> = (0..probes).map(|p| scan.best(p, 1)).collect();
     best.sort_unstable_by(|a, b| b.total_cmp(a));
-    // A mate that does not beat its probe's distractors is no hit at any threshold.
+    // A mate that does not beat its probe's distractors is not a hit at any threshold.
     let positives: Vec<f32> = mates
         .iter()
         .map(|m| if m.score > scan.best(m.probe as usize, 1) { m.score } else { f32::NEG_INFINITY })
@@ -59,7 +59,7 @@ pub fn open_set(mates: &[Mate], scan: &Scan, probes: usize, far: f64) -> TprAtFa
     tpr_at_far(far, &positives, &best, probes as u64)
 }
 
-/// How many of the largest scores of `pairs` must be kept for these FARs.
+/// The number of largest scores of `pairs` that must be kept for these FARs.
 pub fn tail_for(fars: &[f64], pairs: u64) -> u64 {
     fars.iter().map(|&f| allowed(f, pairs) + 1).max().unwrap_or(0).min(pairs)
 }
@@ -87,12 +87,12 @@ mod tests {
         let found = mates(&probes, &[0, 0, 0, 1, 1]);
         assert_eq!(found.len(), 8);
         let scan = look(&probes, &at(&[20.0, 300.0]), 2);
-        // The nearest distractor is 20, 10, 20, 110, 110 degrees away. Mates: (0,10) 10 < 20 hit, (0,40) miss,
-        // (10,0) 10 = 10 a tie in angle, (10,40) miss, (40,0) and (40,10) miss; (180,190) both hit.
+        // The nearest distractor is 20, 10, 20, 110, 110 degrees away. Mates: (0,10) 10 < 20 hit, (0,40)
+        // miss, (10,0) 10 = 10 a tie in angle, (10,40) miss, (40,0) and (40,10) miss; (180,190) both hit.
         let got = hits(&found, &scan, 1);
         assert_eq!((got[0], got[1], got[3], got[4], got[5]), (true, false, false, false, false));
         assert_eq!(&got[6..], [true, true]);
-        // At rank 2 the mate may be behind one distractor: all but none.
+        // At rank 2, one distractor may be before the mate: all hit.
         assert!(hits(&found, &scan, 2).iter().all(|h| *h));
     }
 
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn removed_distractors_are_not_zero_vectors() {
-        // The mate is 100 degrees away (cosine -0.17), the only clean distractor 170 (-0.98); a removed one
-        // that were kept as a zero vector would score 0 and win.
+        // The mate is 100 degrees away (cosine -0.17), the only clean distractor 170 (-0.98). A removed
+        // distractor that was kept as a zero vector would score 0 and win.
         let probes = at(&[0.0, 100.0]);
         let found = mates(&probes, &[0, 0]);
         let all = at(&[170.0, 5.0]);
@@ -122,8 +122,9 @@ mod tests {
         let probes = at(&[0.0, 10.0, 90.0, 130.0]);
         let found = mates(&probes, &[0, 0, 1, 1]);
         let scan = look(&probes, &at(&[50.0, 200.0, 270.0]), 1);
-        // 12 negatives; the largest cosines are cos 40 = 0.766 (10 and 90 against 50), cos 50, cos 70, cos 80.
-        // FAR 1/12 would split the tie at 40: nothing passes; the mates at 10 degrees are above, at 40 tied or so.
+        // 12 negatives; the largest cosines are cos 40 = 0.766 (10 and 90 against 50), cos 50, cos 70, cos
+        // 80. FAR 1/12 would split the tie at 40, so no negative passes. The mates at 10 degrees are above;
+        // those at 40 are about tied.
         let got = verification(&found, &scan, 1.0 / 12.0);
         assert_eq!(got.negatives, 12);
         assert!(got.far <= 1.0 / 12.0 && got.tpr.unwrap() >= 0.5);
@@ -135,8 +136,9 @@ mod tests {
         let probes = at(&[0.0, 10.0, 90.0, 150.0]);
         let found = mates(&probes, &[0, 0, 1, 1]);
         let scan = look(&probes, &at(&[20.0, 250.0]), 1);
-        // Best distractors, in degrees: 20, 10, 70, 100. One of four probes may alarm (FAR 1/4): the threshold is
-        // cos 20. (0,10) beats 20 and is above; (10,0) only ties at 10; (90,150) beats 70 but is below cos 20.
+        // Best distractors, in degrees: 20, 10, 70, 100. One of four probes may give a false alarm (FAR 1/4),
+        // so the threshold is cos 20. (0,10) beats 20 and is above; (10,0) only ties at 10; (90,150) beats 70
+        // but is below cos 20.
         let got = open_set(&found, &scan, 4, 0.25);
         assert_eq!(got.negatives, 4);
         let above = found.iter().filter(|m| m.score > scan.best(m.probe as usize, 1)).count();

@@ -1,4 +1,4 @@
-//! The rows of the data set, and which row an image of a list is.
+//! The rows of the data set, and the lookup of images of a list.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ impl Rows {
     /// Reads the names and identities of a data set.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
         let set = Dataset::open(folder).map_err(|e| Failure::new(e.to_string()))?;
         let mut rows = Self::default();
@@ -30,14 +30,15 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The row of each name, none where the data set has no such image.
+    /// The row of each name; none if the data set has no such image.
     ///
-    /// Lists and data sets are often rooted at different folders, so names are compared by their last c parts.
-    /// One c holds for all names: the largest, from the parts of the list's names down to two (a file and its
-    /// folder), by which any is found. A file's name alone never stands for a longer one.
+    /// Lists and data sets are often rooted at different folders, so names are compared by their last c
+    /// parts. The same c is used for all names: the largest at which any name is found, starting at the
+    /// number of parts of the list's names and ending at two (a file and its folder). A file name alone never
+    /// matches a longer name.
     ///
     /// # Errors
-    /// When two images of the data set have the same last c parts and one of them is asked for.
+    /// If two images of the data set have the same last c parts and one of them is requested.
     pub fn find(&self, names: &[&str]) -> Result<Vec<Option<usize>>> {
         let depth = names.iter().map(|n| parts(n).count()).min().unwrap_or(0);
         for c in (depth.min(2)..=depth).rev() {

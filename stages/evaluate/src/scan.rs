@@ -1,9 +1,9 @@
-//! All probe x gallery scores, without ever holding them: blocked products, the k best per probe, and the exact
-//! upper tail over all pairs.
+//! Computes all probe x gallery scores in blocks, without materialising the matrix: the k best per probe, and
+//! the exact upper tail over all pairs.
 //!
-//! A block of 256 probes times 4096 gallery images is multiplied at once (4 MiB of float32) and looked at while
-//! it is in the processor's cache. What is kept does not depend on the order in which blocks are done, so that
-//! the result is the same for any number of threads.
+//! A block of 256 probes times 4096 gallery images is multiplied at once (4 MiB of float32) and processed
+//! while it is in the CPU cache. The result does not depend on the order of blocks, so it is the same for any
+//! number of threads.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,26 +16,27 @@ use crate::score::Embeddings;
 
 const PROBES: usize = 256;
 const GALLERY: usize = 4096;
-/// Gallery images that one task walks through, so that few probes still keep many threads busy.
+/// Gallery images per task, so that few probes still keep many threads busy.
 const SLAB: usize = 4 * GALLERY;
-/// Scores that are compared at once before any is looked at alone.
+/// Scores that are checked at once before any is checked individually.
 const LANES: usize = 16;
 
-/// What to keep of a scan.
+/// The scores to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// How many of the best gallery scores of each probe.
+    /// The number of best gallery scores of each probe.
     pub per_probe: usize,
-    /// How many of the largest scores of all pairs.
+    /// The number of largest scores of all pairs.
     pub tail: usize,
 }
 
-/// Identities on both sides: a pair of equal identities >= 0 is a mate and no negative; -1 is a distractor.
+/// Identities on both sides: a pair of equal identities >= 0 is a mate pair, not a negative; -1 is a
+/// distractor.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Identities<'a> {
-    /// One a probe; empty when the gallery holds no mates.
+    /// One per probe; empty if the gallery contains no mates.
     pub probes: &'a [i64],
-    /// One a gallery image.
+    /// One per gallery image.
     pub gallery: &'a [i64],
 }
 
@@ -50,29 +51,29 @@ pub struct Mate {
     pub score: f32,
 }
 
-/// What is left of a scan. Mates are not part of `best`, `tail` and `pairs`.
+/// The result of a scan. Mates are excluded from `best`, `tail` and `pairs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
     per_probe: usize,
-    /// [probes, per_probe], descending; -inf where the gallery is smaller.
+    /// [probes, per_probe], descending; -inf if the gallery is smaller.
     best: Vec<f32>,
     /// The largest scores of all pairs, descending: `Keep::tail` of them, or all.
     pub tail: Vec<f32>,
-    /// How many pairs of different persons were scored.
+    /// The number of pairs of different persons that were scored.
     pub pairs: u64,
     /// The mate pairs, by probe and gallery row.
     pub mates: Vec<Mate>,
 }
 
 impl Scan {
-    /// The `rank`-th best (from 1) gallery score of a probe; -inf when the gallery is smaller.
+    /// The `rank`-th best (from 1) gallery score of a probe; -inf if the gallery is smaller.
     pub fn best(&self, probe: usize, rank: usize) -> f32 {
         self.best[probe * self.per_probe + rank - 1]
     }
 }
 
-/// Scores every probe against every gallery image. `done` hears from any thread how many pairs have been scored,
-/// block after block.
+/// Scores every probe against every gallery image. `done` receives the number of pairs scored so far, from
+/// any thread, after each block.
 pub fn scan(
     probes: &Embeddings,
     gallery: &Embeddings,
@@ -116,7 +117,7 @@ pub fn scan(
     Scan { per_probe: keep.per_probe, best: part.best, tail, pairs, mates }
 }
 
-/// Where each identity stands in the gallery.
+/// The positions of each identity in the gallery.
 struct Places<'a> {
     probes: &'a [i64],
     columns: HashMap<i64, Vec<usize>>,
@@ -140,8 +141,8 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A lower bound of the tail, shared by all tasks: some task alone holds enough scores at or above it. It only
-/// saves work; what lies below it cannot be part of the result.
+/// A lower bound of the tail, shared by all tasks: some task holds enough scores at or above it. It only
+/// saves work, since nothing below it can be part of the result.
 struct Floor(AtomicU32);
 
 impl Floor {
@@ -154,7 +155,7 @@ impl Floor {
     }
 }
 
-/// An integer that sorts as the number does; 0 is below all numbers.
+/// An integer with the same order as the number; 0 is below all numbers.
 fn ordered(x: f32) -> u32 {
     let bits = x.to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
@@ -168,7 +169,7 @@ fn unordered(key: u32) -> f32 {
     }
 }
 
-/// What one task holds.
+/// The state of a task.
 struct Part {
     keep: Keep,
     best: Vec<f32>,
@@ -186,7 +187,7 @@ impl Part {
         }
     }
 
-    /// Notes the mates among these scores and takes them out.
+    /// Records the mates among these scores and masks them out.
     fn set_mates_aside(&mut self, probe: usize, start: usize, row: &mut [f32], places: &Places<'_>) {
         for &column in places.of(probe, start..start + row.len()) {
             let score = std::mem::replace(&mut row[column - start], f32::NEG_INFINITY);
@@ -201,7 +202,7 @@ impl Part {
         let mut worst = self.best[range.clone()].last().copied().unwrap_or(f32::INFINITY);
         let tail = self.keep.tail > 0;
         for chunk in row.chunks(LANES) {
-            // Most chunks hold nothing of interest: one comparison with their maximum settles that.
+            // Most chunks contain nothing of interest, which a comparison with their maximum shows.
             let high = chunk.iter().fold(f32::NEG_INFINITY, |m, &s| if s > m { s } else { m });
             if high <= worst && !(tail && high >= least) {
                 continue;
@@ -221,7 +222,7 @@ impl Part {
         }
     }
 
-    /// Drops what cannot be part of the tail.
+    /// Drops scores that cannot be part of the tail.
     fn shrink(&mut self, floor: &Floor) {
         if self.tail.len() > self.keep.tail {
             let (_, least, _) = self.tail.select_nth_unstable_by(self.keep.tail - 1, |a, b| b.total_cmp(a));
@@ -250,7 +251,7 @@ impl Part {
     }
 }
 
-/// Puts a score into a descending list, dropping the last; the new last is returned.
+/// Inserts a score into a descending list and drops the last one; returns the new last.
 fn insert(best: &mut [f32], score: f32) -> f32 {
     let at = best.partition_point(|&s| s >= score);
     best[at..].rotate_right(1);

@@ -9,23 +9,23 @@ use safetensors::{Dtype, SafeTensors};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is done with the embedding of the mirror image.
+/// The treatment of the embeddings of mirror images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flip {
-    /// As the definition has it: `sum` for `insightface`, `none` for all others.
+    /// The convention of the definition: `sum` for `insightface`, `none` for all others.
     #[default]
     ByDefinition,
     /// The image alone.
     None,
-    /// The two embeddings are added.
+    /// Add the two embeddings.
     Sum,
-    /// The two embeddings are put one after the other.
+    /// Concatenate the two embeddings.
     Concatenate,
 }
 
 impl Flip {
-    /// The name, as in a manifest.
+    /// The name in a manifest.
     pub fn name(self) -> &'static str {
         match self {
             Self::ByDefinition => "by-definition",
@@ -36,7 +36,7 @@ impl Flip {
     }
 }
 
-/// Unit vectors, one a row of the data set: float32 [n, d].
+/// Unit vectors, one per row of the data set: float32 [n, d].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
     values: Vec<f32>,
@@ -45,10 +45,10 @@ pub struct Embeddings {
 
 impl Embeddings {
     /// Reads `embeddings.safetensors` in `folder`: tensor `embeddings` float32 [n, d], not normalised, and
-    /// `flipped` of the same shape when `flip` asks for it. Every row is brought to length 1.
+    /// `flipped` of the same shape if `flip` needs it. Every row is normalised to length 1.
     ///
     /// # Errors
-    /// When a tensor is missing or of another type or shape, or a row is zero or not finite.
+    /// If a tensor is missing or has another type or shape, or a row is zero or not finite.
     pub fn read(folder: &Path, flip: Flip) -> Result<Self> {
         let path = folder.join("embeddings.safetensors");
         let bytes = std::fs::read(&path).doing("read", &path)?;
@@ -73,10 +73,10 @@ impl Embeddings {
         }
     }
 
-    /// Brings rows of `width` numbers to length 1.
+    /// Normalises rows of `width` numbers to length 1.
     ///
     /// # Errors
-    /// When a row is zero or not finite.
+    /// If a row is zero or not finite.
     pub fn new(mut values: Vec<f32>, width: usize) -> Result<Self> {
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(Failure::new(format!("{} numbers are no rows of {width}", values.len())));
@@ -94,39 +94,39 @@ impl Embeddings {
         Ok(Self { values, width })
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// How many numbers a row has.
+    /// The number of components of a row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// One row, of length 1.
+    /// A row, of length 1.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
-    /// Some rows, one after the other.
+    /// The given rows, in that order.
     pub fn rows(&self, which: &[usize]) -> Self {
         let values = which.iter().flat_map(|&i| self.row(i)).copied().collect();
         Self { values, width: self.width }
     }
 
-    /// Some rows as a matrix [n, d].
+    /// A range of rows as a matrix [n, d].
     pub fn matrix(&self, rows: Range<usize>) -> Matrix<'_> {
         let values = &self.values[rows.start * self.width..rows.end * self.width];
         Matrix::new(values, rows.len(), self.width)
     }
 
-    /// The cosine of two rows, summed in float64: the same bits on every machine.
+    /// The cosine of two rows, summed in float64: bit-identical on every machine.
     pub fn cosine(&self, a: usize, b: usize) -> f64 {
         let dot: f64 = self.row(a).iter().zip(self.row(b)).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
         dot.clamp(-1.0, 1.0)

@@ -11,10 +11,10 @@ use lfs_faces::TestSet;
 use crate::params::Params;
 use crate::work;
 
-/// The kind `evaluate`: embeddings of a test set and the set's lists to `metrics.json`.
+/// The kind `evaluate`: from the embeddings and the lists of a test set to `metrics.json`.
 pub struct Evaluate;
 
-/// What a protocol's file reads with, beside its own code.
+/// The module that a protocol's file depends on, besides its own code.
 const fn shared(set: TestSet) -> Option<&'static str> {
     match set {
         TestSet::Lfw | TestSet::Rfw => Some("named"),
@@ -51,7 +51,7 @@ impl Stage for Evaluate {
             let files: Vec<String> = files.map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
             (set.name().to_owned(), choice(&files.iter().map(String::as_str).collect::<Vec<_>>()))
         });
-        // `exact` is left out: its cut also serves the error rates by group.
+        // `exact` is not listed: the error rates by group use its threshold, too.
         let definitions = ["insightface", "facexzoo", "paper"]
             .map(|d| (d, choice(&[&format!("evaluate/src/definition/{d}.rs")])));
         BTreeMap::from([

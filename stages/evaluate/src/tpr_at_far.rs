@@ -1,39 +1,40 @@
 //! TPR at a FAR, from exact order statistics of the negative scores.
 //!
-//! The TPR at FAR f is the largest TPR of all thresholds whose FAR does not exceed f. With N negatives, at most
-//! `floor(f N)` of them may be accepted, so the threshold is the score of the next one, and a score is accepted
-//! when strictly above it: tied negatives are accepted together or not at all. Nothing is interpolated. With fewer than
-//! 1/f negatives no negative may be accepted at all; the quantile is then not resolved, and no number is given.
+//! The TPR at FAR f is the largest TPR of all thresholds whose FAR does not exceed f. With N negatives, at
+//! most `floor(f N)` of them may be accepted, so the threshold is the score of the next one. A score is
+//! accepted if it is strictly above, so that tied negatives are accepted together or not at all. There is no
+//! interpolation. With fewer than 1/f negatives, none may be accepted at all; the quantile is then not
+//! resolved, and no number is given.
 
-/// The outcome at one FAR.
+/// The result at one FAR.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TprAtFar {
-    /// The FAR that was asked for.
+    /// The requested FAR.
     pub target: f64,
-    /// The TPR; none where the FAR is not resolved.
+    /// The TPR; none if the FAR is not resolved.
     pub tpr: Option<f64>,
-    /// The FAR that the threshold has: at most the target.
+    /// The actual FAR of the threshold: at most the target.
     pub far: f64,
-    /// A score is accepted when it is strictly above this.
+    /// A score is accepted if it is strictly above this.
     pub threshold: f64,
-    /// How many negatives there are.
+    /// The number of negatives.
     pub negatives: u64,
-    /// How many positives there are.
+    /// The number of positives.
     pub positives: u64,
 }
 
-/// How many of `negatives` may be accepted at this FAR.
+/// The number of negatives that may be accepted at this FAR.
 pub fn allowed(far: f64, negatives: u64) -> u64 {
-    // 0.29 * 100 is 28.999..: the product is rounded up by less than any count can show.
+    // 0.29 * 100 is 28.999..: the correction is too small to affect any count otherwise.
     (far * negatives as f64 * (1.0 + 1e-12)) as u64
 }
 
-/// The outcome at one FAR. `top` holds the largest negatives in descending order, at least
-/// `allowed(far, negatives) + 1` of them or all; `negatives` is the count of all.
+/// The result at one FAR. `top` contains the largest negatives in descending order, at least
+/// `allowed(far, negatives) + 1` of them or all; `negatives` is the total count.
 pub fn tpr_at_far(target: f64, positives: &[f32], top: &[f32], negatives: u64) -> TprAtFar {
     let allowed = allowed(target, negatives);
     let next = usize::try_from(allowed).ok().and_then(|k| top.get(k)).copied();
-    // Without a next one every negative may be accepted.
+    // Without a next negative, all may be accepted.
     let cut = next.unwrap_or(f32::NEG_INFINITY);
     let accepted = top.partition_point(|&s| s > cut);
     let above = positives.iter().filter(|&&s| s > cut).count();
@@ -63,7 +64,7 @@ mod tests {
     fn ten_negatives_resolve_a_tenth_and_not_a_hundredth() {
         let top = sorted((0..10).map(|i| i as f32 / 10.0).collect());
         let at = tpr_at_far(0.1, &[0.95, 0.85, 0.75], &top, 10);
-        // One negative (0.9) may pass: the threshold is 0.8.
+        // One negative (0.9) may be accepted: the threshold is 0.8.
         assert_eq!((at.tpr, at.far), (Some(2.0 / 3.0), 0.1));
         let at = tpr_at_far(0.01, &[0.95], &top, 10);
         assert_eq!((at.tpr, at.far), (None, 0.0));
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn tied_negatives_pass_together_or_not_at_all() {
-        // Two of ten may pass, but three share the top score.
+        // Two of ten may be accepted, but three share the top score.
         let top = sorted(vec![0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]);
         let at = tpr_at_far(0.2, &[0.9, 0.95], &top, 10);
         assert_eq!((at.tpr, at.far), (Some(0.5), 0.0));

@@ -1,4 +1,4 @@
-//! From a job's inputs to [`Metrics`], by task.
+//! Computes [`Metrics`] from the inputs of a job, by task.
 
 mod bundle;
 mod groups;
@@ -19,7 +19,7 @@ use crate::score::{Embeddings, Flip};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
 
-/// What the tasks work on.
+/// The data shared by all tasks.
 struct Desk<'a> {
     params: &'a Params,
     entry: &'static Entry,
@@ -62,7 +62,7 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     Ok(metrics)
 }
 
-/// The test set that the network behind the embeddings was chosen by, if what stands beside them says so.
+/// The test set on which the network behind the embeddings was selected, if recorded next to them.
 fn selected_on(embeddings: &std::path::Path) -> Option<String> {
     let text = std::fs::read_to_string(embeddings.join("embeddings.json")).ok()?;
     let info: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -70,13 +70,13 @@ fn selected_on(embeddings: &std::path::Path) -> Option<String> {
 }
 
 impl Desk<'_> {
-    /// The FARs that were asked for, else the paper's.
+    /// The requested FARs, else the paper's.
     fn fars(&self) -> Vec<f64> {
         let said = &self.params.fars;
         if said.is_empty() { self.entry.fars.to_vec() } else { said.clone() }
     }
 
-    /// A column without spread, to be completed.
+    /// A column without a spread, to be completed by the caller.
     fn column(&self, name: String, definition: Definition) -> Column {
         Column {
             name,
@@ -97,7 +97,7 @@ impl Desk<'_> {
         }
     }
 
-    /// A column that holds a TPR at a FAR.
+    /// A column with a TPR at a FAR.
     fn tpr_column(
         &self,
         name: String,
@@ -119,7 +119,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Says that images are missing: an error, or a warning where they are to be skipped.
+    /// Reports missing images: an error, or a warning if they are to be skipped.
     fn missing(
         &self,
         cx: &Context<'_>,

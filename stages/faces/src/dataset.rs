@@ -1,17 +1,17 @@
-//! The container in which face images travel between stages.
+//! The container for face images that stages exchange.
 //!
-//! On disk a data set is a folder of two files, both readable without this program:
+//! On disk, a data set is a folder of two files. Both can be read without this program:
 //!
-//! - `faces.arrow`, an Arrow IPC *file* (uncompressed, memory-mapped, random access), one row a face:
+//! - `faces.arrow`, an Arrow IPC *file* (uncompressed, memory-mapped, random access) with one row per face:
 //!
 //!   | column | type | meaning |
 //!   |---|---|---|
-//!   | `image` | large binary | the encoded image, as it was found or made |
+//!   | `image` | large binary | the encoded image, unchanged from its source or as encoded by a stage |
 //!   | `identity` | uint32 | an index into `identities` of `dataset.json` |
-//!   | `name` | string | path relative to the root of its set, with `/`, as the set's own lists write it |
-//!   | `points` | 10 x float32, nullable | x, y of five [`Points`]; NaN where one point is not known |
-//!   | `group` | string, nullable | the group that the set itself assigns (RFW: the race) |
-//!   | `flags` | uint32 | bits that a stage may set; 0 otherwise |
+//!   | `name` | string | path relative to the root of its set, separated by `/`, as in the set's own lists |
+//!   | `points` | 10 x float32, nullable | x, y of the five [`Points`]; NaN for an unknown point |
+//!   | `group` | string, nullable | the group assigned by the set itself (RFW: the race) |
+//!   | `flags` | uint32 | bits for use by stages; 0 otherwise |
 //!
 //! - `dataset.json`, an [`Info`].
 //!
@@ -35,15 +35,15 @@ pub const FACES_FILE: &str = "faces.arrow";
 /// The name of the description in a data set's folder.
 pub const INFO_FILE: &str = "dataset.json";
 
-/// Left eye, right eye, nose, left mouth corner, right mouth corner, as seen in the picture; x and y in pixels
-/// from the top left, integer coordinates at pixel centres. The picture is the one that a viewer shows, turned as its EXIF
-/// data says (see [`crate::image::decode`]).
+/// Left eye, right eye, nose, left mouth corner, right mouth corner, as seen in the picture. x and y are in
+/// pixels from the top left, with integer coordinates at pixel centres. They refer to the picture after its
+/// EXIF orientation was applied (see [`crate::image::decode`]).
 ///
-/// A point that is not known has two NaN coordinates (a profile image shows one eye and one mouth corner);
-/// see [`known`]. An image without any landmark has no `Points` at all.
+/// An unknown point has two NaN coordinates (a profile image shows one eye and one mouth corner); see
+/// [`known`]. An image without landmarks has no `Points` at all.
 pub type Points = [[f32; 2]; 5];
 
-/// The indices of the points that are known.
+/// The indices of the known points.
 pub fn known(points: &Points) -> impl Iterator<Item = usize> + '_ {
     (0..5).filter(|&k| points[k].iter().all(|c| c.is_finite()))
 }
@@ -57,11 +57,11 @@ pub struct Face {
     pub identity: u32,
     /// The image's path relative to the root of its set, with forward slashes.
     pub name: String,
-    /// The landmarks, where they are known.
+    /// The landmarks, if known.
     pub points: Option<Points>,
-    /// The group that the set assigns.
+    /// The group assigned by the set.
     pub group: Option<String>,
-    /// Bits that a stage may set.
+    /// Bits for use by stages.
     pub flags: u32,
 }
 
@@ -74,11 +74,11 @@ pub struct FaceRef<'a> {
     pub identity: u32,
     /// The image's path relative to the root of its set, with forward slashes.
     pub name: &'a str,
-    /// The landmarks, where they are known.
+    /// The landmarks, if known.
     pub points: Option<Points>,
-    /// The group that the set assigns.
+    /// The group assigned by the set.
     pub group: Option<&'a str>,
-    /// Bits that a stage may set.
+    /// Bits for use by stages.
     pub flags: u32,
 }
 
@@ -115,17 +115,17 @@ impl FaceRef<'_> {
     }
 }
 
-/// What a data set says of itself.
+/// The description of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
-    /// Identity `k` is named `identities[k]`. An identity may have no image (every one of them dropped).
+    /// Identity `k` is named `identities[k]`. An identity may have no images, if all were dropped.
     pub identities: Vec<String>,
     /// The number of rows of `faces.arrow`; set by [`Writer::finish`].
     pub images: u64,
-    /// How the images were cropped, when they were.
+    /// How the images were cropped, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
-    /// Where the data came from, for people.
+    /// Where the data came from, for human readers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }
@@ -133,12 +133,12 @@ pub struct Info {
 /// How images were cropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crop {
-    /// Height in pixels, and width where that is not said.
+    /// Height in pixels; also the width unless `width` is set.
     pub size: u32,
-    /// Width in pixels, where it is not the height.
+    /// Width in pixels, if it differs from the height.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// The template onto which the landmarks were brought: `arcface-112`, `arcface-96x112`.
+    /// The template to which the landmarks were aligned: `arcface-112`, `arcface-96x112`.
     pub template: String,
     /// How the crops are encoded: `jpeg-95`, `png`.
     pub encoding: String,

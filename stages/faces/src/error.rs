@@ -1,10 +1,10 @@
-//! Why data could not be read or written.
+//! The error of reading and writing data.
 
 use std::fmt;
 use std::path::Path;
 
-/// Why data could not be read or written, as a message for a person: what was expected, what was found, and
-/// what to do next where that is known.
+/// Why data could not be read or written, as a message to the user: what was expected, what was found, and
+/// the next step if known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DataError {
@@ -22,14 +22,14 @@ impl DataError {
         &self.message
     }
 
-    /// Puts what was being read before the message: `pairs.txt: line 3: ...`.
+    /// Prefixes the message with what was being read: `pairs.txt: line 3: ...`.
     #[must_use]
     pub fn within(self, what: impl fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message) }
     }
 }
 
-/// Names the file in an input or output error; `verb` completes "cannot": "read", "write", "create".
+/// Adds the file name to an I/O error; `verb` completes "cannot": "read", "write", "create".
 pub(crate) trait IoDoing<T> {
     fn doing(self, verb: &str, path: &Path) -> Result<T, DataError>;
 }

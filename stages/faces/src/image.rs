@@ -1,4 +1,4 @@
-//! Encoded bytes to pixels and back.
+//! Decoding and encoding of images.
 
 use std::io::Cursor;
 
@@ -11,9 +11,10 @@ mod size;
 
 pub use size::size;
 
-/// The widest and highest image that is decoded, in pixels: bounds what a made-up header can ask for.
+/// The maximum width and height of a decoded image, in pixels. It bounds the memory that a forged header can
+/// request.
 const MAX_SIDE: u32 = 16_384;
-/// The most pixels that are decoded.
+/// The maximum number of decoded pixels.
 const MAX_PIXELS: u64 = 100_000_000;
 
 /// An RGB image.
@@ -27,24 +28,24 @@ pub struct Pixels {
     pub rgb: Vec<u8>,
 }
 
-/// A part of a picture: columns from `left` to before `right`, rows from `top` to before `bottom`.
+/// A part of a picture: columns `left..right`, rows `top..bottom`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
     /// The first column.
     pub left: u32,
     /// The first row.
     pub top: u32,
-    /// The column behind the last one.
+    /// One past the last column.
     pub right: u32,
-    /// The row below the last one.
+    /// One past the last row.
     pub bottom: u32,
 }
 
 impl Area {
-    /// Every picture.
+    /// The whole of any picture.
     pub const ALL: Self = Self { left: 0, top: 0, right: u32::MAX, bottom: u32::MAX };
 
-    /// The smallest area that holds both.
+    /// The smallest area that contains both.
     pub fn with(&self, other: &Self) -> Self {
         Self {
             left: self.left.min(other.left),
@@ -54,28 +55,28 @@ impl Area {
         }
     }
 
-    /// What of it lies in a picture of a size.
+    /// The part of it inside a picture of the given size.
     pub fn within(&self, width: u32, height: u32) -> Self {
         let (right, bottom) = (self.right.min(width), self.bottom.min(height));
         Self { left: self.left.min(right), top: self.top.min(bottom), right, bottom }
     }
 }
 
-/// A part of an RGB image, in a shape that is fast to compute with.
+/// A part of an RGB image, in a layout that is fast to compute with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The whole picture's width in pixels.
     pub width: u32,
     /// The whole picture's height in pixels.
     pub height: u32,
-    /// Which part it is, within the picture.
+    /// The position of the part in the picture.
     pub area: Area,
-    /// Rows from the top, pixels from the left: red, green, blue, and a byte that means nothing.
+    /// Rows from the top, pixels from the left: red, green, blue, and an unused byte.
     pub pixels: Vec<[u8; 4]>,
 }
 
 impl From<&Pixels> for Part {
-    /// All of a picture.
+    /// The whole picture.
     fn from(p: &Pixels) -> Self {
         let pixels = p.rgb.as_chunks::<3>().0.iter().map(|&[r, g, b]| [r, g, b, 0]).collect();
         let area = Area { left: 0, top: 0, right: p.width, bottom: p.height };
@@ -84,18 +85,18 @@ impl From<&Pixels> for Part {
 }
 
 impl From<&Part> for Pixels {
-    /// What the part shows, as a picture of its own.
+    /// The content of the part as a picture of its own.
     fn from(p: &Part) -> Self {
         let (width, height) = (p.area.right - p.area.left, p.area.bottom - p.area.top);
         Self { width, height, rgb: p.pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect() }
     }
 }
 
-/// Decodes as [`decode`] does, but at least the part that is asked for: it costs less than the whole picture. What the part shows is
-/// what the whole picture shows there, and damage is an error wherever it is.
+/// Decodes at least the given part, which is cheaper than the whole picture ([`decode`]). The pixels are the
+/// same as in the whole picture, and damage anywhere in the file is an error.
 ///
 /// # Errors
-/// As [`decode`].
+/// As for [`decode`].
 pub fn decode_part(bytes: &[u8], area: &Area) -> Result<Part, DataError> {
     if let Some(part) = jpeg::part(bytes, area) {
         return Ok(part);
@@ -103,19 +104,19 @@ pub fn decode_part(bytes: &[u8], area: &Area) -> Result<Part, DataError> {
     decode(bytes).map(|whole| Part::from(&whole))
 }
 
-/// Decodes JPEG, PNG, PNM, BMP or WebP, told apart by their first bytes. Grey and CMYK become RGB, transparency is
-/// dropped.
+/// Decodes JPEG, PNG, PNM, BMP or WebP, detected by their first bytes. Grey and CMYK become RGB; transparency
+/// is dropped.
 ///
-/// The picture is turned as tag 274 of its EXIF data says (JPEG, PNG, WebP): pixels are as a viewer shows them, and so are the
-/// places of landmarks. Everything that looks at pixels goes through this function.
+/// The EXIF orientation (tag 274; JPEG, PNG, WebP) is applied, so that pixels and landmarks are as an image
+/// viewer shows them. All code that needs pixels goes through this function.
 ///
-/// Of JPEG, what libjpeg reads is read: baseline and progressive, any sampling of colour, stray bytes between segments, damaged
-/// metadata, a missing end marker. Two things are refused that libjpeg (not every build of it) reads: arithmetic coding, and data
-/// that is cut short, whose rest libjpeg fills with grey.
+/// JPEG files are read as by libjpeg: baseline and progressive, any chroma subsampling, stray bytes between
+/// segments, damaged metadata, a missing end marker. Two things are rejected that libjpeg (not every build of
+/// it) reads: arithmetic coding, and truncated data, which libjpeg pads with grey.
 ///
 /// # Errors
-/// When the bytes are of no such format, damaged or cut short (a partial picture is never returned), or larger
-/// than 100 megapixels.
+/// If the bytes are in no such format, damaged or truncated (a partial picture is never returned), or the
+/// image is larger than 100 megapixels.
 pub fn decode(bytes: &[u8]) -> Result<Pixels, DataError> {
     match bytes {
         [] => Err(DataError::new("the image has no bytes")),
@@ -171,11 +172,12 @@ fn sized(width: u32, height: u32, rgb: Vec<u8>) -> Result<Pixels, DataError> {
     Ok(Pixels { width, height, rgb })
 }
 
-/// Encodes as baseline JPEG with the standard tables at `quality` (1 to 100), chroma halved both ways below
-/// quality 90 and kept whole from there. The bytes depend on the pixels and the quality alone.
+/// Encodes as baseline JPEG with the standard tables at `quality` (1 to 100). Chroma is subsampled by two in
+/// both directions below quality 90, and not subsampled from 90. The bytes depend on nothing but pixels and
+/// quality.
 ///
 /// # Errors
-/// When the sizes do not fit the pixels, or a side is above 65,535.
+/// If the dimensions do not match the pixels, or a side exceeds 65,535.
 pub fn encode_jpeg(p: &Pixels, quality: u8) -> Result<Vec<u8>, DataError> {
     let size = sides(p.width, p.height)?;
     if let Some(bytes) = jpeg::encode(size, p.rgb.as_chunks::<3>().0, quality.clamp(1, 100), true) {
@@ -188,10 +190,10 @@ pub fn encode_jpeg(p: &Pixels, quality: u8) -> Result<Vec<u8>, DataError> {
     Ok(out)
 }
 
-/// Encodes what a part shows, as [`encode_jpeg`] does.
+/// Encodes a part, as [`encode_jpeg`] does.
 ///
 /// # Errors
-/// As [`encode_jpeg`].
+/// As for [`encode_jpeg`].
 pub fn encode_jpeg_part(p: &Part, quality: u8) -> Result<Vec<u8>, DataError> {
     let size = sides(p.area.right - p.area.left, p.area.bottom - p.area.top)?;
     match jpeg::encode(size, &p.pixels, quality.clamp(1, 100), true) {
@@ -200,7 +202,7 @@ pub fn encode_jpeg_part(p: &Part, quality: u8) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// Width and height as JPEG has them.
+/// Width and height as JPEG stores them.
 fn sides(width: u32, height: u32) -> Result<(u16, u16), DataError> {
     match (u16::try_from(width), u16::try_from(height)) {
         (Ok(width), Ok(height)) => Ok((width, height)),
@@ -210,10 +212,10 @@ fn sides(width: u32, height: u32) -> Result<(u16, u16), DataError> {
     }
 }
 
-/// Encodes as PNG, without loss.
+/// Encodes as PNG, which is lossless.
 ///
 /// # Errors
-/// When the sizes do not fit the pixels.
+/// If the dimensions do not match the pixels.
 pub fn encode_png(p: &Pixels) -> Result<Vec<u8>, DataError> {
     let fail = |e: &dyn std::fmt::Display| DataError::new(format!("the image cannot be written as PNG: {e}"));
     let image = ::image::RgbImage::from_raw(p.width, p.height, p.rgb.clone())

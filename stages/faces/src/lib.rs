@@ -1,10 +1,10 @@
-//! Face data as it is passed between stages.
+//! Face data exchanged between stages.
 //!
-//! - [`dataset`]: the container in which face images are passed between stages.
-//! - [`image`]: encoded bytes to pixels and back.
+//! - [`dataset`]: the container for face images.
+//! - [`image`]: decoding and encoding of images.
 //! - [`TestSet`]: the test sets and their names.
 //!
-//! Nothing here knows of stages, and nothing panics on bytes from elsewhere.
+//! Nothing here depends on stages, and no untrusted bytes cause a panic.
 
 pub mod dataset;
 mod error;

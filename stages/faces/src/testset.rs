@@ -1,4 +1,4 @@
-//! The test sets: the one table that names them.
+//! The table of test sets and their names.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 /// The size of an official protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Official {
-    /// Ten folds of this many pairs of one person and as many of two (for each group, or each split).
+    /// Ten folds, each with this many pairs of one person and as many of two (for each group, or each split).
     PairsPerFold(u64),
-    /// So many probes and distractors before noise is removed.
+    /// The numbers of probes and distractors before noise is removed.
     Probes(u64, u64),
-    /// The counts are not published exactly.
+    /// The exact counts are not published.
     Unknown,
 }
 
@@ -23,7 +23,7 @@ macro_rules! test_sets {
         }
 
         impl TestSet {
-            /// All of them, in the order of the paper's tables.
+            /// All sets, in the order of the paper's tables.
             pub const ALL: &[Self] = &[$(Self::$set),*];
 
             /// The name in a manifest.
@@ -36,7 +36,7 @@ macro_rules! test_sets {
                 match self { $(Self::$set => $label),* }
             }
 
-            /// How large the official set is.
+            /// The size of the official set.
             pub const fn official(self) -> Official {
                 match self { $(Self::$set => $official),* }
             }
@@ -55,7 +55,7 @@ test_sets! {
     Cplfw, "cplfw", "CPLFW", Official::PairsPerFold(300);
     /// AgeDB-30: 30 years between the images of a pair.
     Agedb, "agedb", "AgeDB", Official::PairsPerFold(300);
-    /// Celebrities in Frontal-Profile; `split` says which pairs.
+    /// Celebrities in Frontal-Profile; `split` selects the pairs.
     Cfp, "cfp", "CFP", Official::PairsPerFold(350);
     /// Racial Faces in the Wild: four groups.
     Rfw, "rfw", "RFW", Official::PairsPerFold(300);
@@ -63,12 +63,12 @@ test_sets! {
     Megaface, "megaface", "MegaFace", Official::Probes(3530, 1_000_000);
     /// Trillion-Pairs: celebrities against a large gallery.
     TrillionPairs, "trillion-pairs", "Trillion-Pairs", Official::Unknown;
-    /// Sets of pairs in one list, as `acquire` reads them from `lfw.bin` and its like.
+    /// Sets of pairs in one list, as `acquire` reads them from `lfw.bin` and similar files.
     Pairs, "pairs", "Pairs", Official::Unknown;
 }
 
 impl TestSet {
-    /// The set of this name.
+    /// The set with this name.
     pub fn called(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|set| set.name() == name)
     }

@@ -59,6 +59,17 @@ pub fn tidy(path: &str) -> String {
     path.to_owned()
 }
 
+/// The folder that a test set of this name is written to: what is neither letter, digit nor `-_.` becomes `-`; `test` if
+/// nothing else is left.
+pub fn set_folder(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    match safe.trim_matches(['-', '.']) {
+        "" => "test".to_owned(),
+        safe => safe.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +101,12 @@ mod tests {
         assert_eq!(tidy(".\\Ann\\1.jpg"), "Ann/1.jpg");
         assert_eq!(tidy("././/Ann/1.jpg"), "Ann/1.jpg");
         assert_eq!(tidy("../Ann/1.jpg"), "../Ann/1.jpg");
+    }
+
+    #[test]
+    fn any_name_is_made_one_of_a_folder() {
+        assert_eq!(set_folder("CFP-FP 1.0"), "CFP-FP-1.0");
+        assert_eq!(set_folder("../a/b."), "a-b");
+        assert_eq!(set_folder(".."), "test");
     }
 }

@@ -1,4 +1,4 @@
-//! How a processor computes: the same bits on every machine, or as fast as this one can.
+//! CPU arithmetic: either the same bits on every machine, or the fastest kernels of this one.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -9,21 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::shim;
 
-/// How float32 is computed on a processor. A GPU is not concerned.
+/// How float32 is computed on the CPU; it does not concern GPUs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arithmetic {
     /// The same bits on every x86-64 processor with AVX2 and FMA, for the same number of threads.
     #[default]
     Portable,
-    /// The kernels that libraries choose for this processor: other last bits on another one.
+    /// The kernels that libraries choose for this processor. The last bits differ between processors.
     Fastest,
 }
 
-/// Variables by which libraries choose kernels, and what keeps them from choosing by the processor: a value, or none.
+/// The environment variables that affect the choice of kernels, with the value that prevents a choice by
+/// processor; `None` unsets a variable.
 ///
-/// The leave to round factors (`.._FPMATH_MODE`) is read before the program begins, and has no effect: kernels that would make use of it need
-/// more than AVX2.
+/// The variables that allow rounding of factors (`.._FPMATH_MODE`) are read before `main`, so that unsetting
+/// them here has no effect. It does not matter: the kernels that would round need more than AVX2.
 const VARIABLES: [(&CStr, Option<&CStr>); 9] = [
     (c"ATEN_CPU_CAPABILITY", Some(c"avx2")),
     (c"ONEDNN_MAX_CPU_ISA", Some(c"AVX2")),
@@ -32,24 +33,25 @@ const VARIABLES: [(&CStr, Option<&CStr>); 9] = [
     (c"DNNL_CPU_ISA_HINTS", None),
     (c"ONEDNN_DEFAULT_FPMATH_MODE", None),
     (c"DNNL_DEFAULT_FPMATH_MODE", None),
-    // Nothing of what has to be portable goes through MKL; should something, it takes its one kernel for all makers.
+    // Portable arithmetic does not use MKL. If it ever did, MKL would use its one kernel for all vendors.
     (c"MKL_CBWR", Some(c"COMPATIBLE")),
     (c"MKL_ENABLE_INSTRUCTIONS", None),
 ];
 
-/// The names of these.
+/// The names of [`VARIABLES`].
 pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
     VARIABLES.iter().filter_map(|(name, _)| name.to_str().ok())
 }
 
-/// What was settled for the life of this process.
+/// The arithmetic of this process, fixed once set.
 static SETTLED: OnceLock<Arithmetic> = OnceLock::new();
 
 impl Arithmetic {
-    /// Sets up this process. Libraries choose once: a process has one arithmetic for its life.
+    /// Sets up this process. Libraries choose their kernels once, so a process keeps its arithmetic for life.
     ///
     /// # Errors
-    /// When it computes in the other one already, or the processor lacks AVX2 or FMA.
+    /// When the process already uses the other arithmetic or other kernels, or the processor lacks AVX2 or
+    /// FMA.
     pub(crate) fn settle(self) -> Result<()> {
         if self == Self::Portable && !is_possible() {
             return Err(Failure::new(LACKS).help(LACKS_HELP));
@@ -76,12 +78,12 @@ impl Arithmetic {
         Ok(())
     }
 
-    /// The default where the processor can compute so: for what is the same either way.
+    /// Portable where the processor supports it, else fastest; for work whose result is the same either way.
     pub fn whichever() -> Self {
         if is_possible() { Self::Portable } else { Self::Fastest }
     }
 
-    /// Its name in a manifest.
+    /// The name in manifests.
     fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -89,7 +91,7 @@ impl Arithmetic {
         }
     }
 
-    /// What this process computes in.
+    /// The arithmetic of this process; portable if none was set.
     pub(crate) fn of_this_process() -> Self {
         SETTLED.get().copied().unwrap_or_default()
     }
@@ -100,7 +102,7 @@ pub(crate) const LACKS: &str = "this processor has no AVX2 or no FMA, which arit
 pub(crate) const LACKS_HELP: &str =
     "set arithmetic = \"fastest\": results then have other last bits than those of other machines";
 
-/// Whether the processor has what portable arithmetic needs.
+/// Whether the processor supports portable arithmetic.
 pub(crate) fn is_possible() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

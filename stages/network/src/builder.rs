@@ -1,4 +1,4 @@
-//! How a network comes by its tensors: drawn from a seed, or taken from a file.
+//! Initialises the tensors of a network, from a seed or from a file.
 
 use lfs_stage::{Failure, Result};
 use rand_distr::{Distribution, StandardNormal};
@@ -8,18 +8,18 @@ use crate::random::stream;
 use crate::shim;
 use crate::weights::Tensors;
 
-/// How a tensor starts.
+/// The initial values of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// Every element the same.
+    /// A constant.
     Constant(f32),
     /// Normal with mean 0 and this standard deviation.
     Normal(f32),
 }
 
 impl Init {
-    /// Normal with variance 2 / fan-in: keeps the size of activations through rectified layers (He et al. 2015,
-    /// eq. 10).
+    /// Normal with variance 2 / fan-in, which keeps the size of activations through layers with ReLU (He et
+    /// al. 2015, eq. 10).
     pub fn he(fan_in: i64) -> Self {
         Self::Normal((2.0 / fan_in.max(1) as f32).sqrt())
     }
@@ -30,10 +30,10 @@ enum From {
     File(Tensors),
 }
 
-/// Hands out the tensors of a network by name and keeps them.
+/// Creates the tensors of a network by name, and collects them.
 ///
-/// Each tensor has a random stream of its own, named after it: adding a layer does not change how the others
-/// start.
+/// Each tensor has its own random stream, named after it, so that adding a layer does not change the initial
+/// values of the others.
 pub struct Builder {
     from: From,
     device: tch::Device,
@@ -43,7 +43,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A network that starts from a seed.
+    /// A network initialised from a seed.
     pub fn seeded(seed: u64, device: tch::Device) -> Self {
         Self::new(From::Seed(seed), device)
     }
@@ -57,7 +57,7 @@ impl Builder {
         Self { from, device, weights: Tensors::new(), buffers: Tensors::new(), problem: None }
     }
 
-    /// A tensor that training changes by its gradient.
+    /// A tensor trained by gradient descent.
     pub fn weight(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let mut tensor = self.tensor(name, shape, init);
         if shape.len() == 4 {
@@ -71,7 +71,7 @@ impl Builder {
         tensor
     }
 
-    /// A tensor that training changes otherwise: running statistics.
+    /// A tensor updated in training, but not by a gradient: running statistics.
     pub fn buffer(&mut self, name: &str, shape: &[i64], value: f32) -> Tensor {
         let tensor = self.tensor(name, shape, Init::Constant(value));
         self.buffers.insert(name.to_owned(), tensor.shallow_clone());
@@ -107,10 +107,10 @@ impl Builder {
         }
     }
 
-    /// The weights and the buffers that were handed out.
+    /// The weights and the buffers that were created.
     ///
     /// # Errors
-    /// When a tensor was missing, had another shape, or was left over.
+    /// When a tensor of the file was missing, had another shape, or was left over.
     pub fn finish(self) -> Result<(Tensors, Tensors)> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -125,7 +125,7 @@ impl Builder {
     }
 }
 
-/// A number for a name, the same on every machine.
+/// A number derived from a name, the same on every machine.
 fn name_number(name: &str) -> u64 {
     let mut first = [0_u8; 8];
     first.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..8]);

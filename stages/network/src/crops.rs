@@ -1,4 +1,4 @@
-//! Aligned crops: decoded once and held where memory suffices, else decoded whenever they are needed.
+//! Aligned crops: decoded once and kept in memory if they fit, else decoded on each use.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use tch::{Kind, Tensor};
 
 use crate::{memory, shim};
 
-/// Grey level that becomes 0, and the one step of [-1, 1]: `(x - 127.5) / 128`.
+/// Pixels are normalised as `(x - 127.5) / 128`, to about [-1, 1].
 const MIDDLE: f64 = 127.5;
 const SPREAD: f64 = 128.0;
 
 /// The crops of a dataset.
 pub struct Crops {
-    /// How they were cut.
+    /// How they were cropped.
     pub crop: Crop,
     /// The identity of each image.
     pub identities: Vec<u32>,
@@ -31,17 +31,17 @@ pub struct Crops {
     pixels: Pixels,
 }
 
-/// Where the pixels are: of a crop row after row, channels innermost.
+/// The pixels, row-major, channels innermost.
 enum Pixels {
-    /// All of them, one crop after the other.
+    /// Decoded, one crop after another.
     Held(Vec<u8>),
-    /// In the dataset's file, to be decoded by these threads.
+    /// In the dataset's file, decoded on each use by these threads.
     Filed(Box<Dataset>, rayon::ThreadPool),
 }
 
-/// Datasets that were decoded last: a process that trains several networks decodes once.
+/// The datasets decoded last, so that a process that trains several networks decodes each only once.
 static LAST: Mutex<Vec<(Stamp, Arc<Crops>)>> = Mutex::new(Vec::new());
-/// How many to keep: a training set and a validation set.
+/// The number of datasets to keep: a training set and a validation set.
 const KEPT: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +53,11 @@ struct Stamp {
 }
 
 impl Crops {
-    /// Decodes an aligned dataset with `threads` threads, or gives what was decoded before.
+    /// Decodes an aligned dataset with `threads` threads, or returns the crops of an earlier call.
     ///
     /// # Errors
-    /// When the dataset is not aligned, an image cannot be decoded or has another size than the dataset says, or
-    /// memory does not suffice.
+    /// When the dataset is not aligned, the crops are not square, an image cannot be decoded or has another
+    /// size than the dataset says, or the threads cannot be started.
     pub fn open(folder: &Path, threads: usize) -> Result<Arc<Self>> {
         let file = folder.join(FACES_FILE);
         let meta = std::fs::metadata(&file).doing("read", &file)?;
@@ -76,13 +76,14 @@ impl Crops {
         Ok(crops)
     }
 
-    /// What to say of a dataset of whole images where crops were expected.
+    /// The error for a dataset of whole images where aligned crops were expected.
     pub fn not_aligned() -> Failure {
         Failure::new("the dataset holds whole images, but aligned crops were expected")
             .help("put a stage of kind `align` before this one")
     }
 
-    /// The crops of an aligned dataset, decoded with `threads` threads: now, if so much memory can hold them.
+    /// The crops of an aligned dataset, decoded with `threads` threads: now if they fit into `available`
+    /// bytes of memory, else on each use.
     ///
     /// # Errors
     /// As [`Crops::open`].
@@ -118,22 +119,22 @@ impl Crops {
         Ok(Self { crop, identities, names, images, pixels })
     }
 
-    /// Whether it takes long to have a batch, so that it is better made while the one before is used.
+    /// Whether batches are slow to make, so that they should be made ahead of time.
     pub fn are_slow(&self) -> bool {
         matches!(self.pixels, Pixels::Filed(..))
     }
 
-    /// How many there are.
+    /// The number of crops.
     pub fn len(&self) -> usize {
         self.identities.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no crops.
     pub fn is_empty(&self) -> bool {
         self.identities.is_empty()
     }
 
-    /// The bytes of some crops, one after the other, each flipped left to right where `flips` says so.
+    /// The bytes of some crops, one after another, each flipped left to right where `flips` says so.
     ///
     /// # Errors
     /// When a row does not exist, or an image cannot be decoded.
@@ -168,7 +169,8 @@ impl Crops {
         Ok(bytes)
     }
 
-    /// Some crops, `[n, side, side, 3]` of bytes on the processor, each flipped left to right where `flips` says so.
+    /// Some crops as bytes on the CPU, `[n, side, side, 3]`, each flipped left to right where `flips` says
+    /// so.
     ///
     /// # Errors
     /// As [`Crops::bytes`], or when libtorch fails.
@@ -179,8 +181,8 @@ impl Crops {
         Tensor::f_from_data_size(&bytes, &size, Kind::Uint8).map_err(refused)
     }
 
-    /// The crops of several batches (rows and flips), in order, made while others are used; for a GPU in memory that it reads
-    /// by itself.
+    /// The crops of several batches (rows and flips), in order, made in a background thread; for a GPU, in
+    /// pinned memory.
     pub fn ahead(self: &Arc<Self>, batches: Vec<(Vec<usize>, Vec<bool>)>, device: tch::Device) -> Ahead {
         let crops = Arc::clone(self);
         let (send, made) = sync_channel(AHEAD);
@@ -190,7 +192,7 @@ impl Crops {
                     tch::Device::Cpu => Ok(images),
                     _ => shim::pinned(images),
                 });
-                // Nobody listens any more: the epoch ended early.
+                // The receiver is gone: the epoch ended early.
                 if send.send(images).is_err() {
                     break;
                 }
@@ -199,7 +201,8 @@ impl Crops {
         Ahead { made: Some(made), thread: Some(thread) }
     }
 
-    /// A batch `[n, 3, side, side]` of some crops, each flipped left to right where `flips` says so, as [`pixels`] has it.
+    /// A batch `[n, 3, side, side]` of some crops in the format of [`pixels`], each flipped left to right
+    /// where `flips` says so.
     ///
     /// # Errors
     /// As [`Crops::images`].
@@ -213,7 +216,7 @@ fn refused(e: tch::TchError) -> Failure {
     Failure::new(format!("libtorch cannot take a batch of images: {e}"))
 }
 
-/// Bytes of [`Ahead`] on the device that they are for. Nobody waits for it: a GPU reads them by itself.
+/// Copies images of [`Ahead`] to their device. The copy from pinned memory to a GPU is asynchronous.
 ///
 /// # Errors
 /// When libtorch fails.
@@ -221,31 +224,31 @@ pub fn moved(images: &Tensor, device: tch::Device) -> Result<Tensor> {
     images.f_to_device_(device, Kind::Uint8, true, false).map_err(refused)
 }
 
-/// Images `[n, side, side, 3]` of bytes as `[n, 3, side, side]`, float32, channels innermost in memory, values
-/// `(x - 127.5) / 128`.
+/// Converts bytes `[n, side, side, 3]` to float32 `[n, 3, side, side]`, channels innermost in memory, with
+/// values `(x - 127.5) / 128`.
 pub fn pixels(images: &Tensor) -> Tensor {
     ((images.to_kind(Kind::Float) - MIDDLE) / SPREAD).permute([0, 3, 1, 2])
 }
 
-/// The same images `[n, side, side, 3]`, those with true in `flips`, `[n]`, turned left to right.
+/// Flips the images `[n, side, side, 3]` left to right where `flips`, `[n]`, is true.
 pub fn turned(images: &Tensor, flips: &Tensor) -> Tensor {
     images.flip([2]).where_self(&flips.view([-1, 1, 1, 1]), images)
 }
 
-/// How many batches wait to be used.
+/// The number of batches made ahead.
 const AHEAD: usize = 4;
 
-/// Batches that are made while others are used.
+/// Batches made in a background thread.
 pub struct Ahead {
     made: Option<Receiver<Result<Tensor>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ahead {
-    /// The next one.
+    /// The next batch.
     ///
     /// # Errors
-    /// As [`Crops::images`]; or there is no other.
+    /// As [`Crops::images`]; or when there is no further batch.
     pub fn take(&mut self) -> Result<Tensor> {
         match self.made.as_ref().map(Receiver::recv) {
             Some(Ok(images)) => images,
@@ -259,7 +262,7 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        // Without a listener the thread ends, and lets its crops go.
+        // Without a receiver the thread ends and drops its reference to the crops.
         self.made = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -267,7 +270,7 @@ impl Drop for Ahead {
     }
 }
 
-/// Turns a line of pixels round.
+/// Reverses a row of pixels.
 fn turn(line: &mut [u8]) {
     line.reverse();
     line.chunks_exact_mut(3).for_each(<[u8]>::reverse);
@@ -287,7 +290,7 @@ fn decode_into(dataset: &Dataset, row: usize, side: u32, place: &mut [u8]) -> Re
     Ok(())
 }
 
-/// Whether so many decoded crops leave memory for a network.
+/// Whether the decoded crops leave enough memory for a network: they may take 60 % of what is available.
 fn fits(images: usize, one: usize, available: Option<u64>) -> bool {
     available.is_none_or(|available| images as u64 * one as u64 <= available / 10 * 6)
 }
@@ -393,7 +396,7 @@ mod tests {
         let rows: Vec<usize> = (0..40).map(|i| i * 7 % 40).collect();
         let flips: Vec<bool> = (0..40).map(|i| i % 3 == 0).collect();
         assert_eq!(held.bytes(&rows, &flips).unwrap(), filed.bytes(&rows, &flips).unwrap());
-        // Ahead of time, in order, and with the mistakes.
+        // Batches made ahead come in order, with the errors.
         let batch = |i: usize| (rows[i..i + 4].to_vec(), flips[i..i + 4].to_vec());
         let mut batches: Vec<_> = (0..9).map(|i| batch(4 * i)).collect();
         batches.push((vec![40], vec![false]));
@@ -403,7 +406,7 @@ mod tests {
         }
         assert!(ahead.take().unwrap_err().message.contains("there is no image 40 among 40"));
         assert!(ahead.take().unwrap_err().message.contains("no other"));
-        // Left early, it ends.
+        // Dropping it early ends its thread.
         drop(filed.ahead(batches, tch::Device::Cpu));
     }
 

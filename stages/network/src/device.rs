@@ -1,4 +1,4 @@
-//! Where tensors live and how the arithmetic there is set up. The only file that names CUDA.
+//! Devices and the set-up of their arithmetic.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,33 @@ use serde::{Deserialize, Serialize};
 use crate::arithmetic::{self, Arithmetic};
 use crate::{gpu, shim};
 
-/// What a person can ask for.
+/// The parameter `device`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Device {
-    /// A GPU where there is one, else the processor.
+    /// The GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// The first CUDA GPU.
     Cuda,
 }
 
-/// In which numbers a network is trained. Weights, sums and losses are float32 in any case.
+/// The numeric format of training. Weights, sums and losses are always float32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 24 bits of precision.
     #[default]
     Float32,
-    /// 8 bits of precision in the factors of convolutions and products, and in the maps between them.
+    /// 8 bits of precision in the factors of convolutions and matrix products, and in the feature maps
+    /// between them.
     Bfloat16,
 }
 
 impl Precision {
-    /// Does something in this precision on a device.
+    /// Runs `work` in this precision on a device.
     ///
     /// # Errors
     /// When libtorch cannot.
@@ -46,19 +47,19 @@ impl Precision {
     }
 }
 
-/// Loads the GPU part of libtorch, where it is installed. Must be the first thing in `main`, while the process
-/// has one thread and before any other call of libtorch; without the library everything runs on the processor.
+/// Loads the GPU part of libtorch, if it is installed; without it everything runs on the CPU. Must be called
+/// first in `main`, while the process has one thread and before any other call of libtorch.
 pub fn load_gpu_library() {
-    // cuBLAS is deterministic only with a workspace of fixed size, and reads this once.
+    // cuBLAS is deterministic only with a workspace of fixed size. It reads this variable once.
     shim::default_variable(c"CUBLAS_WORKSPACE_CONFIG", c":4096:8");
     gpu::load();
 }
 
 impl Device {
-    /// `auto` replaced by what this machine has.
+    /// The device; `auto` becomes the GPU if there is one.
     ///
     /// # Errors
-    /// When a GPU was asked for and there is none.
+    /// When `cuda` was requested and there is no GPU.
     pub fn resolve(self) -> Result<tch::Device> {
         match self {
             Device::Cpu => Ok(tch::Device::Cpu),
@@ -78,11 +79,11 @@ fn has_gpu() -> bool {
     tch::Cuda::is_available()
 }
 
-/// Makes this thread and this process ready to compute: before anything else of libtorch is used, which chooses its kernels then.
-/// Returns the device.
+/// Prepares this thread and this process for computing, and returns the device. Must be called before any
+/// other use of libtorch, which then chooses its kernels.
 ///
 /// # Errors
-/// When the device is not there, or the processor cannot compute so.
+/// When the device is missing, or the processor does not support the arithmetic.
 pub fn prepare(device: Device, threads: u32, arithmetic: Arithmetic) -> Result<tch::Device> {
     let device = device.resolve()?;
     if device == tch::Device::Cpu {
@@ -95,7 +96,8 @@ pub fn prepare(device: Device, threads: u32, arithmetic: Arithmetic) -> Result<t
     Ok(device)
 }
 
-/// Lets a GPU choose quicker kernels whose last bits vary from call to call, and round the factors of products to 11 bits.
+/// Allows a GPU faster kernels whose last bits vary from call to call, and TF32, which rounds the factors of
+/// products to 11 bits.
 ///
 /// # Errors
 /// When libtorch fails.
@@ -106,10 +108,10 @@ pub fn let_vary(device: tch::Device) -> Result<()> {
     }
 }
 
-/// A device for each of so many replicas of a network: all on the processor, or each on a GPU of its own.
+/// The devices of `count` replicas of a network: all on the CPU, or each on its own GPU.
 ///
 /// # Errors
-/// When there are fewer GPUs, or no way to add over them.
+/// When there are fewer GPUs, or the library that adds over GPUs is missing.
 pub fn replicas(first: tch::Device, count: u32) -> Result<Vec<tch::Device>> {
     if count <= 1 || first == tch::Device::Cpu {
         return Ok(vec![first; count.max(1) as usize]);
@@ -128,12 +130,12 @@ pub fn replicas(first: tch::Device, count: u32) -> Result<Vec<tch::Device>> {
     Ok(all)
 }
 
-/// Facts that every result computed with libtorch depends on.
+/// The facts that every result computed with libtorch depends on.
 pub fn facts() -> BTreeMap<String, String> {
     BTreeMap::from([("libtorch".to_owned(), shim::version())])
 }
 
-/// What the values of a parameter `device` stand for on this machine.
+/// The values of a parameter `device` on this machine.
 pub fn choices() -> BTreeMap<String, Choice> {
     let gpu = has_gpu();
     let names = gpu::names().map(|names| ("gpu".to_owned(), names));
@@ -152,7 +154,7 @@ pub fn choices() -> BTreeMap<String, Choice> {
     ])
 }
 
-/// What the values of a parameter `arithmetic` stand for on this machine.
+/// The values of a parameter `arithmetic` on this machine.
 pub fn arithmetics() -> BTreeMap<String, Choice> {
     let lacks =
         (!arithmetic::is_possible()).then(|| format!("{}; {}", arithmetic::LACKS, arithmetic::LACKS_HELP));
@@ -160,12 +162,12 @@ pub fn arithmetics() -> BTreeMap<String, Choice> {
     BTreeMap::from([("portable".to_owned(), portable), ("fastest".to_owned(), fastest())])
 }
 
-/// What the values of a parameter `precision` stand for on this machine.
+/// The values of a parameter `precision` on this machine.
 pub fn precisions() -> BTreeMap<String, Choice> {
     BTreeMap::from([("float32".to_owned(), Choice::default()), ("bfloat16".to_owned(), fastest())])
 }
 
-/// The kernels that libraries choose for this processor: everything by which they choose is a fact.
+/// The kernels that libraries choose for this processor. Everything that affects the choice is a fact.
 fn fastest() -> Choice {
     let mut facts =
         BTreeMap::from([("cpu-capability".to_owned(), shim::cpu_capability()), ("cpu".to_owned(), cpu())]);
@@ -177,13 +179,14 @@ fn fastest() -> Choice {
     on_processors("fastest", facts)
 }
 
-/// A choice that concerns processors alone, and a process for its life.
+/// A choice that applies to the CPU only and is fixed for the life of a process.
 fn on_processors(process: &str, facts: BTreeMap<String, String>) -> Choice {
     let when = BTreeMap::from([("device".to_owned(), vec!["cpu".to_owned()])]);
     Choice { facts, when, process: Some(process.to_owned()), ..Choice::default() }
 }
 
-/// Maker, family, model, caches and abilities of the processor: libraries choose by each of them.
+/// Vendor, family, model, stepping, caches and flags of the processor: libraries choose kernels by all of
+/// them.
 fn cpu() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let of = |name: &str| {

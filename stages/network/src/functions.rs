@@ -1,19 +1,20 @@
-//! Products and elementary functions with the same bits on every processor.
+//! Matrix products and elementary functions with the same bits on every processor.
 //!
-//! libtorch computes these with libraries that choose a kernel by the processor. On a processor they are computed here: products by
-//! `lfs-products`, functions by the pure Rust `libm` in float64, rounded once. On a GPU all of them are libtorch's own.
+//! libtorch computes these with libraries that choose a kernel by the processor. On the CPU they are computed
+//! here instead: products by `lfs-products`, functions by the pure Rust `libm` in float64, rounded once. On a
+//! GPU all of them are libtorch's own.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::arithmetic::Arithmetic;
 use crate::shim;
 
-/// `x w^T`: `[n, k]` by `[m, k]` gives `[n, m]`.
+/// `x w^T`, `[n, k]` by `[m, k]`: `[n, m]`.
 pub fn linear(x: &Tensor, w: &Tensor) -> Tensor {
     done(shim::linear(x, w, Arithmetic::of_this_process() == Arithmetic::Portable))
 }
 
-/// A convolution of 1 x 1: `[n, k, h, w]` by `[m, k, 1, 1]`, at every `stride`-th pixel.
+/// A 1 x 1 convolution, `[n, k, h, w]` by `[m, k, 1, 1]`, with a stride.
 pub fn pointwise(x: &Tensor, w: &Tensor, stride: i64) -> Tensor {
     done(shim::pointwise(x, w, stride, Arithmetic::of_this_process() == Arithmetic::Portable))
 }
@@ -23,7 +24,7 @@ pub fn log_sum_exp(x: &Tensor) -> Tensor {
     done(shim::log_sum_exp(x))
 }
 
-/// The square root. Its slope at 0 is infinite.
+/// The square root. Its derivative at 0 is infinite.
 pub fn sqrt(x: &Tensor) -> Tensor {
     each(x, f64::sqrt, |_, y| 0.5 / y).unwrap_or_else(|| x.sqrt())
 }
@@ -33,7 +34,7 @@ pub fn cos(x: &Tensor) -> Tensor {
     each(x, libm::cos, |x, _| -libm::sin(x)).unwrap_or_else(|| x.cos())
 }
 
-/// The angle of a cosine. Its slopes at -1 and 1 are infinite.
+/// The arc cosine. Its derivative at -1 and 1 is infinite.
 pub fn acos(x: &Tensor) -> Tensor {
     each(x, libm::acos, |x, _| -1.0 / ((1.0 - x) * (1.0 + x)).sqrt()).unwrap_or_else(|| x.acos())
 }
@@ -64,7 +65,7 @@ pub fn softplus(x: &Tensor) -> Tensor {
         .unwrap_or_else(|| x.softplus())
 }
 
-/// `log(e^x + e^most)`.
+/// `log(e^x + e^other)`.
 pub fn log_add_exp(x: &Tensor, other: f64) -> Tensor {
     if is_here(x) { softplus(&(x - other)) + other } else { x.logaddexp(&x.full_like(other)) }
 }
@@ -79,7 +80,8 @@ fn is_here(x: &Tensor) -> bool {
     x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::Double)
 }
 
-/// A function of each number, with its slope from the number and the function's value; not on a GPU.
+/// An elementwise function with its derivative, given as a function of x and y. None on a GPU and for other
+/// types.
 fn each(x: &Tensor, value: fn(f64) -> f64, slope: fn(f64, f64) -> f64) -> Option<Tensor> {
     if !is_here(x) {
         return None;
@@ -96,7 +98,8 @@ fn each(x: &Tensor, value: fn(f64) -> f64, slope: fn(f64, f64) -> f64) -> Option
     Some(done(shim::sloped(x, &y, &shaped(&slopes))))
 }
 
-/// As the bindings do for every other function: whoever trains catches it, and says what to lower.
+/// Panics on an error, as the bindings do for every other function. [`crate::memory::within_memory`] catches
+/// it.
 fn done(result: lfs_stage::Result<Tensor>) -> Tensor {
     result.unwrap_or_else(|e| std::panic::resume_unwind(Box::new(e.message)))
 }
@@ -105,7 +108,7 @@ fn done(result: lfs_stage::Result<Tensor>) -> Tensor {
 mod tests {
     use super::*;
 
-    /// Values and slopes against libtorch's own, in float64 where those are exact to the last digits.
+    /// Compares values and gradients with libtorch's own in float64.
     fn compare(own: impl Fn(&Tensor) -> Tensor, theirs: impl Fn(&Tensor) -> Tensor, x: &Tensor, kind: Kind) {
         let run = |f: &dyn Fn(&Tensor) -> Tensor, kind: Kind| {
             let x = x.to_kind(kind).copy().detach().set_requires_grad(true);
@@ -115,7 +118,7 @@ mod tests {
         };
         let (y, slope) = run(&own, kind);
         let (wanted, wanted_slope) = run(&theirs, Kind::Double);
-        // Of the largest number, for sums; roundings of single numbers are finer still.
+        // Relative to the largest value, since sums round more than single values.
         let within = if kind == Kind::Float { 4e-6 } else { 1e-13 };
         for (own, wanted) in [(y, wanted), (slope, wanted_slope)] {
             let most = wanted.abs().max().double_value(&[]);

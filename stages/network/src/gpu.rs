@@ -1,5 +1,5 @@
-//! What only a GPU has: streams, recorded work, sums over several of them. The other side is `shim/gpu.cpp`, a library of its own
-//! inside of the program, for it needs libtorch's GPU part, which is loaded only where it is installed.
+//! CUDA streams, CUDA graphs and sums over several GPUs. The C++ side is `shim/gpu.cpp`, a library of its own
+//! embedded in the program, because it needs libtorch's GPU part, which is loaded only where it is installed.
 #![allow(unsafe_code)] // calls into C++ cannot be checked by the compiler
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -15,10 +15,10 @@ use torch_sys::C_tensor;
 
 use crate::shim::{checked, load_library, text};
 
-/// The library; empty where the headers of CUDA were missing when the program was built.
+/// The library; empty if the CUDA headers were missing when the program was built.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gpu.so"));
 
-/// A `CudaGraph` of the other side.
+/// A pointer to a `CudaGraph` of the C++ side.
 type Graph = *mut c_void;
 
 type Names = unsafe extern "C" fn(*mut *mut c_char) -> *mut c_char;
@@ -28,7 +28,7 @@ type Record = unsafe extern "C" fn(*mut Graph, c_int) -> *mut c_char;
 type OfGraph = unsafe extern "C" fn(Graph) -> *mut c_char;
 type Sum = unsafe extern "C" fn(*const *mut C_tensor, usize) -> *mut c_char;
 
-/// Its functions.
+/// The functions of the library.
 struct Calls {
     names: Names,
     own_stream: OfDevice,
@@ -49,10 +49,11 @@ unsafe extern "C" {
 const RTLD_NOW: c_int = 0x2;
 const CLOSE_ON_EXEC: u32 = 0x1;
 
-/// Functions, or why there are none.
+/// The functions, or why they are missing.
 static CALLS: OnceLock<std::result::Result<Calls, String>> = OnceLock::new();
 
-/// Loads libtorch's GPU part and what is built on it, where they are. To be called once, at the very beginning.
+/// Loads libtorch's GPU part and the library on top of it, where they are installed. To be called once, at
+/// the very beginning.
 pub fn load() {
     let _ = CALLS.get_or_init(|| {
         if !load_library(c"libtorch_cuda.so") {
@@ -62,26 +63,27 @@ pub fn load() {
     });
 }
 
-/// Loads the library out of the program itself: a file that has no name.
+/// Loads the library from the program itself, through an anonymous file in memory.
 fn own() -> std::result::Result<Calls, String> {
     if LIBRARY.is_empty() {
         return Err("the program was built without the headers of CUDA".to_owned());
     }
-    // SAFETY: the name ends in zero; what comes back is a new descriptor, or below 0.
+    // SAFETY: the name is NUL-terminated; the result is a new descriptor, or negative.
     let fd = unsafe { memfd_create(c"lfs-gpu".as_ptr(), CLOSE_ON_EXEC) };
     if fd < 0 {
         return Err(format!("no file in memory: {}", std::io::Error::last_os_error()));
     }
-    // SAFETY: nobody else has the descriptor.
+    // SAFETY: nothing else owns the descriptor.
     let mut file = unsafe { std::fs::File::from_raw_fd(fd) };
     file.write_all(LIBRARY).map_err(|e| format!("no file in memory: {e}"))?;
     let name = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|e| e.to_string())?;
-    // SAFETY: `name` ends in zero; the handle is never closed.
+    // SAFETY: `name` is NUL-terminated; the handle is never closed.
     let library = unsafe { dlopen(name.as_ptr(), RTLD_NOW) };
-    // The name counts for the loader: were the number free, another library could come by it.
+    // The loader identifies a library by its name. The descriptor stays open, since another library could get
+    // the same number and so the same name.
     let _ = file.into_raw_fd();
     let wrong = || {
-        // SAFETY: null or a text that ends in zero.
+        // SAFETY: null or a NUL-terminated string.
         let text = unsafe { dlerror() };
         if text.is_null() {
             return "it does not load".to_owned();
@@ -93,11 +95,11 @@ fn own() -> std::result::Result<Calls, String> {
         return Err(wrong());
     }
     let find = |name: &CStr| {
-        // SAFETY: a live library, a text that ends in zero.
+        // SAFETY: a live library and a NUL-terminated string.
         let found = unsafe { dlsym(library, name.as_ptr()) };
         if found.is_null() { Err(wrong()) } else { Ok(found) }
     };
-    // SAFETY: `shim/gpu.cpp` gives these names to functions of these types.
+    // SAFETY: `shim/gpu.cpp` defines functions of these names and types.
     unsafe {
         Ok(Calls {
             names: transmute::<*mut c_void, Names>(find(c"lfs_gpu_names")?),
@@ -124,7 +126,7 @@ fn calls() -> Result<&'static Calls> {
     }
 }
 
-/// Why there are no recorded steps and no sums over GPUs, if there are none.
+/// Why CUDA graphs and sums over GPUs are not available, if they are not.
 pub fn missing() -> Option<String> {
     calls().err().map(|failure| failure.message)
 }
@@ -136,15 +138,15 @@ fn number(device: tch::Device) -> Option<c_int> {
     }
 }
 
-/// The models and the abilities of the GPUs, each once, where there are some.
+/// The distinct models and compute capabilities of the GPUs, if there are any.
 pub fn names() -> Option<String> {
     let mut out = std::ptr::null_mut();
-    // SAFETY: writes a text that nobody else frees.
+    // SAFETY: writes a string that is owned by the caller.
     checked(unsafe { (calls().ok()?.names)(&raw mut out) }, "asking for the names of GPUs").ok()?;
     text(out).filter(|names| !names.is_empty())
 }
 
-/// Gives this thread a stream of its own on a GPU, where that can be done; elsewhere nothing.
+/// Gives this thread its own stream on a GPU if possible. Does nothing on the CPU.
 ///
 /// # Errors
 /// When the GPU refuses.
@@ -156,19 +158,20 @@ pub fn own_stream(device: tch::Device) -> Result<()> {
     }
 }
 
-/// Gives memory that is held and not used back to the GPUs, if there are any: this process may wait a long time, and others not.
+/// Returns cached but unused memory to the GPUs, if there are any: this process may wait a long time while
+/// other processes need it.
 ///
 /// # Errors
 /// When a GPU refuses.
 pub fn empty_cache(device: tch::Device) -> Result<()> {
     match (number(device), calls()) {
-        // SAFETY: takes nothing.
+        // SAFETY: has no arguments.
         (Some(_), Ok(calls)) => checked(unsafe { (calls.give_back)() }, "giving memory back"),
         _ => Ok(()),
     }
 }
 
-/// Makes each of the tensors, one on a device, the sum of all; in their order, where they are on the processor.
+/// Replaces each tensor, one per device, by the sum of all. On the CPU they are added in their order.
 ///
 /// # Errors
 /// When libtorch fails.
@@ -181,25 +184,25 @@ pub fn sum(tensors: &mut [Tensor]) -> Result<()> {
     }
     let calls = calls()?;
     let handles: Vec<*mut C_tensor> = tensors.iter_mut().map(Tensor::as_mut_ptr).collect();
-    // SAFETY: so many live handles; their elements are changed in place.
+    // SAFETY: `handles.len()` live handles; their elements are changed in place.
     checked(unsafe { (calls.sum)(handles.as_ptr(), handles.len()) }, "adding gradients over GPUs")
 }
 
-/// Work on a GPU that was recorded once and is done as a whole, again and again, on the same memory.
+/// A CUDA graph: work on a GPU that is recorded once and replayed on the same memory.
 #[derive(Debug)]
 pub struct CudaGraph(Graph);
 
 impl CudaGraph {
-    /// Whether this device can record.
+    /// Whether CUDA graphs are available on this device.
     pub fn can(device: tch::Device) -> bool {
         number(device).is_some() && calls().is_ok()
     }
 
-    /// Records what `work` asks of a GPU. Nothing of it is done before [`CudaGraph::replay`]; what `work` gives refers to memory that
-    /// each replay fills anew.
+    /// Records the work that `work` submits to a GPU. It is not executed before [`CudaGraph::replay`]. The
+    /// result of `work` refers to memory that each replay overwrites.
     ///
     /// # Errors
-    /// When the work fails, or has parts that cannot be recorded. It was not done then.
+    /// When the work fails, or has parts that cannot be recorded. Nothing was executed then.
     pub fn of<T>(device: tch::Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
         let calls = calls()?;
         let device =
@@ -208,7 +211,7 @@ impl CudaGraph {
         // SAFETY: writes a handle that `CudaGraph` frees.
         checked(unsafe { (calls.record)(&raw mut graph, device) }, "beginning to record")?;
         let recording = Self(graph);
-        // Whatever happens, the recording ends: the GPU does nothing else before.
+        // The recording must be ended in any case, since the GPU does nothing else until then.
         let made = catch_unwind(AssertUnwindSafe(work));
         // SAFETY: a live handle.
         let ended = checked(unsafe { (calls.recorded)(graph) }, "recording");
@@ -216,7 +219,7 @@ impl CudaGraph {
             Ok(Ok(out)) => ended.map(|()| (recording, out)),
             Ok(Err(failure)) => Err(failure),
             Err(panic) => match panic.downcast_ref::<String>() {
-                // The bindings panic where libtorch refuses.
+                // The bindings panic on errors of libtorch.
                 Some(text) => {
                     let first = text.lines().next().unwrap_or_default();
                     Err(Failure::new(format!("libtorch failed while recording: {first}")))
@@ -226,7 +229,7 @@ impl CudaGraph {
         }
     }
 
-    /// Does it.
+    /// Executes the graph.
     ///
     /// # Errors
     /// When the GPU fails.
@@ -239,7 +242,7 @@ impl CudaGraph {
 impl Drop for CudaGraph {
     fn drop(&mut self) {
         if let Ok(calls) = calls() {
-            // SAFETY: a live handle, which nobody uses from here on.
+            // SAFETY: a live handle, which is not used from here on.
             let _ = checked(unsafe { (calls.forget)(self.0) }, "forgetting a recording");
         }
     }
@@ -273,7 +276,7 @@ mod tests {
         assert!(!refused.message.is_empty());
     }
 
-    /// Where libtorch's GPU part is installed, the library in the program loads on it, with or without a GPU.
+    /// Where libtorch's GPU part is installed, the embedded library loads, with or without a GPU.
     #[test]
     fn the_library_in_the_program_loads_where_the_gpu_part_of_libtorch_is() {
         load();

@@ -1,9 +1,10 @@
-//! Networks, devices and what the torch bindings lack.
+//! Networks, devices, and the parts of libtorch that the bindings lack.
 //!
-//! - [`backbone`]: the networks, one row of a table each; [`model`]: one of them with its weights, also on disk.
-//! - [`crops`]: aligned crops in memory, and batches of them.
-//! - [`arithmetic`]: the same bits on every processor, or its quickest kernels; [`functions`]: products and functions for the former.
-//! - [`sgd`], [`weights`], [`random`], [`device`], [`gpu`]: what training and embedding share.
+//! - [`backbone`]: the network architectures; [`model`]: a network with its weights, in memory and on disk.
+//! - [`crops`]: aligned crops, and batches of them.
+//! - [`arithmetic`]: the same bits on every processor, or the fastest kernels; [`functions`]: products and
+//!   functions for the former.
+//! - [`sgd`], [`weights`], [`random`], [`device`], [`gpu`]: shared by training and embedding.
 
 pub mod arithmetic;
 pub mod backbone;

@@ -1,12 +1,12 @@
-//! Memory: how much there is, and what it means when it runs out.
+//! Available memory, and errors when it runs out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use lfs_stage::{Failure, Result};
 
-/// Bytes that can be had without pushing others out, where the system says so: of the machine, and of the control groups
-/// that this process is in.
+/// The available memory in bytes, if the system reports it: the minimum over the machine and the control
+/// groups of this process.
 pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
@@ -16,13 +16,13 @@ pub fn available() -> Option<u64> {
     Some(left.map_or(kib * 1024, |left| left.min(kib * 1024)))
 }
 
-/// Files of a control group.
+/// The files of a control group.
 struct Files {
-    /// Its limits. (Above `high` a process is slowed down nearly to a halt.)
+    /// The limits. (Above `high` a process is slowed down almost to a halt.)
     limits: &'static [&'static str],
-    /// What it holds.
+    /// The memory in use.
     usage: &'static str,
-    /// What of that can be had when it is needed, in the details.
+    /// The fields of `memory.stat` with the part of it that can be reclaimed.
     reclaimable: &'static [&'static str],
 }
 const SECOND: Files = Files {
@@ -36,8 +36,8 @@ const FIRST: Files = Files {
     reclaimable: &["total_inactive_file ", "total_active_file "],
 };
 
-/// What the narrowest limit of the control groups in a list (`/proc/self/cgroup`), or of those above them, leaves. Both
-/// versions of the file system are known.
+/// The memory that the tightest limit leaves, over the control groups in a list (`/proc/self/cgroup`) and
+/// their ancestors, for both versions of the file system.
 fn left_in_groups(root: &Path, list: &str) -> Option<u64> {
     let groups = list.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -56,7 +56,7 @@ fn left_in(root: &Path, own: &str, files: Files) -> Option<u64> {
         std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
     };
     let left = |folder: &Path| {
-        // `max` is no number: no limit.
+        // `max`, which does not parse, is no limit.
         let most = files.limits.iter().filter_map(|file| number(folder, file)).min()?;
         let held = number(folder, files.usage)?;
         let details = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
@@ -68,11 +68,11 @@ fn left_in(root: &Path, own: &str, files: Files) -> Option<u64> {
     own.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
 }
 
-/// Does something with libtorch. The bindings panic when it refuses; that memory ran out is no defect of the program, and
-/// is told with what to lower.
+/// Runs `work`, and reports running out of memory as an error with what to lower. The bindings panic on
+/// errors of libtorch, but running out of memory is not a bug of the program.
 ///
 /// # Errors
-/// What `work` gives, or that memory ran out.
+/// The error of `work`, or that memory ran out.
 pub fn within_memory<T>(doing: &str, lower: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let ran_out = |text: &str| {
         let text = text.to_lowercase();
@@ -125,7 +125,7 @@ mod tests {
         std::fs::write(dir.path().join("a/b/memory.high"), "710\n").unwrap();
         std::fs::write(dir.path().join("a/b/memory.max"), "900\n").unwrap();
         assert_eq!(left(own), Some(10));
-        // The first version, in a folder of its own.
+        // Control groups v1, in their own folder.
         let folder = dir.path().join("memory/c");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("memory.limit_in_bytes"), "900\n").unwrap();
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_libtorch_cannot_allocate_is_told_and_other_panics_go_on() {
-        // A real refusal: no machine has this much.
+        // A real failure: no machine has this much memory.
         let work = || {
             let _ = tch::Tensor::zeros([1 << 50], (tch::Kind::Float, tch::Device::Cpu));
             Ok(())

@@ -13,28 +13,28 @@ use crate::builder::Builder;
 use crate::crops::Crops;
 use crate::weights::{self, Tensors};
 
-/// The weights in a model folder.
+/// The file of the weights in a model folder.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The description in a model folder.
+/// The file of the description in a model folder.
 pub const INFO_FILE: &str = "model.json";
 
-/// What a network is: all that is needed to build it.
+/// The description of a network: everything needed to build it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
-    /// The network and its settings.
+    /// The architecture and its settings.
     pub backbone: Architecture,
     /// The side of a crop in pixels.
     pub size: u32,
-    /// How many numbers an embedding has.
+    /// The dimension of the embeddings.
     pub embedding: u32,
 }
 
-/// What stands beside a model's weights.
+/// The description of a model, stored with the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ModelInfo {
-    /// What the network is.
+    /// The network.
     pub network: Plan,
     /// The crops that it was trained on.
     pub crop: Crop,
@@ -42,7 +42,8 @@ pub struct ModelInfo {
     pub method: String,
     /// The parameters of its training.
     pub parameters: Value,
-    /// The test set whose accuracy its loss was chosen by, where there is one: numbers on it are no fair ones.
+    /// The test set whose accuracy was used to choose the loss or the epoch, if any. Results on it are not
+    /// fair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_on: Option<String>,
 }
@@ -56,7 +57,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A network that has learned nothing.
+    /// An untrained network, initialised from a seed.
     ///
     /// # Errors
     /// When the settings do not fit together.
@@ -64,10 +65,10 @@ impl Model {
         Self::build(plan, Builder::seeded(seed, device), device)
     }
 
-    /// A network with these tensors, weights and buffers alike.
+    /// A network with these tensors, both weights and buffers.
     ///
     /// # Errors
-    /// When a tensor is missing, left over, or of another shape.
+    /// When a tensor is missing, left over, or has another shape.
     pub fn loaded(plan: &Plan, tensors: Tensors, device: tch::Device) -> Result<Self> {
         Self::build(plan, Builder::loaded(tensors, device), device)
     }
@@ -79,7 +80,7 @@ impl Model {
         Ok(Self { network, weights, buffers, device })
     }
 
-    /// The tensors that a gradient changes.
+    /// The tensors trained by gradient descent.
     pub fn weights(&self) -> &Tensors {
         &self.weights
     }
@@ -90,18 +91,18 @@ impl Model {
         all.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
     }
 
-    /// Where it is.
+    /// The device.
     pub fn device(&self) -> tch::Device {
         self.device
     }
 
-    /// `[n, 3, side, side]` to embeddings `[n, size]`, not normalised.
+    /// Computes embeddings `[n, size]`, not normalised, of `[n, 3, side, side]`.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         self.network.forward(x, train)
     }
 
-    /// Embeddings `[rows.len(), size]` of some crops, each flipped left to right or not, `batch` at a time.
-    /// `done` hears how many are through.
+    /// Embeddings `[rows.len(), size]` of some crops, all flipped left to right or none, `batch` at a time.
+    /// `done` is called with the number of embedded crops.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -142,7 +143,7 @@ impl Model {
     /// Reads a model folder.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the two do not fit together.
+    /// When a file is missing or damaged, or the weights do not fit the description.
     pub fn open(folder: &Path, device: tch::Device) -> Result<(Self, ModelInfo)> {
         let info = ModelInfo::read(folder)?;
         let tensors = weights::read(&folder.join(WEIGHTS_FILE), device)?;
@@ -154,7 +155,7 @@ impl ModelInfo {
     /// Reads the description in a model folder.
     ///
     /// # Errors
-    /// When it is missing or not a description.
+    /// When it is missing or malformed.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(INFO_FILE);
         let text = std::fs::read_to_string(&path).doing("read", &path)?;
@@ -222,7 +223,7 @@ mod tests {
             let (exact, rounded) = (gradients(Precision::Float32), gradients(Precision::Bfloat16));
             let cosine = (&exact * &rounded).sum(Kind::Double) / exact.norm() / rounded.norm();
             let cosine = cosine.double_value(&[]);
-            // Many thin layers round often: PyTorch's bfloat16 gives 0.89 for this one.
+            // Many thin layers round often: PyTorch's bfloat16 gives 0.89 for this network.
             let least = if backbone == Backbone::MobileFaceNet { 0.85 } else { 0.98 };
             assert!(cosine > least && cosine < 0.999_999, "{backbone:?}: {cosine}");
         }

@@ -1,7 +1,7 @@
-//! Random streams that are found again by name.
+//! Named random streams.
 //!
-//! A stream is made from a seed, a purpose and numbers (an epoch, an index). Nothing carries a generator's state
-//! from one place to another, so that nothing is lost when a run is cut off.
+//! A stream is derived from a seed, a purpose and numbers (an epoch, an index). No generator state is carried
+//! over, so nothing is lost when a run is interrupted.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

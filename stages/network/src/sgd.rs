@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum and weight decay, with buffers that can be saved.
+//! Stochastic gradient descent with momentum and weight decay, whose momentum buffers can be saved.
 
 use lfs_stage::{Failure, Result};
 use tch::Tensor;
@@ -17,10 +17,10 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// An optimiser over `weights`. `saved` holds the velocities of an earlier one, or nothing.
+    /// An optimiser for `weights`. `saved` holds the momentum buffers of an earlier one, or is empty.
     ///
     /// # Errors
-    /// When the saved velocities do not fit the weights.
+    /// When the saved buffers do not fit the weights.
     pub fn new(weights: &Tensors, saved: &Tensors, momentum: f64, decay: f64) -> Result<Self> {
         let mut velocities = Vec::with_capacity(weights.len());
         for (name, weight) in weights {
@@ -41,7 +41,7 @@ impl Sgd {
         Ok(Self { names, weights, velocities, momentum, decay })
     }
 
-    /// Forgets the gradients of the step before.
+    /// Clears the gradients of the previous step.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -49,7 +49,7 @@ impl Sgd {
         shim::forget_gradients(&mut self.weights)
     }
 
-    /// Moves every weight that has a gradient.
+    /// Updates every weight that has a gradient.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -57,13 +57,13 @@ impl Sgd {
         shim::sgd(&self.weights, &self.velocities, lr, self.momentum, self.decay)
     }
 
-    /// The Euclidean norm of all gradients taken together.
+    /// The Euclidean norm of the concatenated gradients.
     pub fn gradient_norm(&self) -> f64 {
         let norms: Vec<Tensor> = self.gradients().map(|g| g.norm()).collect();
         if norms.is_empty() {
             return 0.0;
         }
-        // All at once: each look at a number makes a GPU wait.
+        // Copied at once, since each copy from a GPU waits for it.
         let norms = Tensor::stack(&norms, 0).to_device(tch::Device::Cpu).to_kind(tch::Kind::Double);
         let norms = Vec::<f64>::try_from(norms).unwrap_or_default();
         norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt()
@@ -73,10 +73,10 @@ impl Sgd {
         self.weights.iter().map(Tensor::grad).filter(Tensor::defined)
     }
 
-    /// Gives optimisers of the same network the mean of their gradients.
+    /// Replaces the gradients of replicas of a network by their mean.
     ///
     /// # Errors
-    /// When libtorch fails, or a weight has a gradient with some of them only.
+    /// When libtorch fails, or the replicas have gradients of different weights.
     pub fn share(all: &[&Self]) -> Result<()> {
         let mut flat = Vec::with_capacity(all.len());
         for one in all {
@@ -99,7 +99,7 @@ impl Sgd {
         Ok(())
     }
 
-    /// The velocities by the name of their weight.
+    /// The momentum buffers, by the names of the weights.
     pub fn velocities(&self) -> Tensors {
         self.names.iter().cloned().zip(self.velocities.iter().map(Tensor::shallow_clone)).collect()
     }

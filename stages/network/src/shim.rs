@@ -1,7 +1,7 @@
-//! The calls of libtorch and of the system that the torch bindings do not reach.
+//! Calls of libtorch and of the system that the torch bindings lack.
 //!
-//! Each foreign function is wrapped here in a safe one; see `shim/shim.cpp` for the other side, and [`crate::gpu`] for what
-//! only a GPU has.
+//! Each foreign function has a safe wrapper. See `shim/shim.cpp` for the C++ side, and [`crate::gpu`] for
+//! CUDA.
 #![allow(unsafe_code)] // calls into C++ cannot be checked by the compiler
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -71,12 +71,12 @@ unsafe extern "C" {
 const RTLD_NOW: c_int = 0x2;
 const RTLD_GLOBAL: c_int = 0x100;
 
-/// Takes over a text that C allocated.
+/// Takes ownership of a string allocated by C.
 pub(crate) fn text(raw: *mut c_char) -> Option<String> {
     if raw.is_null() {
         return None;
     }
-    // SAFETY: the shim returns null or a text that ends in zero and that nobody else frees.
+    // SAFETY: the shim returns null or a NUL-terminated string that is owned by the caller.
     unsafe {
         let text = CStr::from_ptr(raw).to_string_lossy().into_owned();
         lfs_free(raw);
@@ -84,48 +84,50 @@ pub(crate) fn text(raw: *mut c_char) -> Option<String> {
     }
 }
 
-/// What a message of the other side means: none is success.
+/// Converts a message of the C++ side to a result: null is success.
 pub(crate) fn checked(raw: *mut c_char, doing: &str) -> Result<()> {
     match text(raw) {
         None => Ok(()),
         Some(message) => {
-            // The first line is the message; a trace of C++ frames follows it.
+            // The first line is the message; a C++ stack trace follows.
             let first = message.lines().next().unwrap_or_default().to_owned();
             Err(Failure::new(format!("libtorch failed while {doing}: {first}")))
         }
     }
 }
 
-/// Memory that is freed stays with this process, to be used again, until [`lfs_stage`] gives back that of an idle worker.
+/// Makes the allocator keep freed memory for reuse in this process, until [`lfs_stage`] returns that of an
+/// idle worker.
 pub fn keep_memory() {
-    // SAFETY: settings of the C library's allocator.
+    // SAFETY: changes settings of the C library's allocator.
     unsafe { lfs_keep_memory() };
 }
 
 /// The version of libtorch that the program was built for.
 pub fn version() -> String {
-    // SAFETY: takes nothing, returns an owned text.
+    // SAFETY: has no arguments and returns an owned string.
     text(unsafe { lfs_version() }).unwrap_or_default()
 }
 
-/// The instruction set that libtorch's own CPU kernels were chosen for: `AVX2`, `AVX512`.
+/// The instruction set of libtorch's own CPU kernels in this process: `AVX2`, `AVX512`.
 pub fn cpu_capability() -> String {
-    // SAFETY: takes nothing, returns an owned text.
+    // SAFETY: has no arguments and returns an owned string.
     text(unsafe { lfs_cpu_capability() }).unwrap_or_default()
 }
 
-/// Lets libtorch choose only kernels whose results do not vary from call to call.
+/// Restricts libtorch to deterministic kernels, or lifts the restriction.
 pub fn deterministic(on: bool) -> Result<()> {
     // SAFETY: sets flags of libtorch's global context.
     checked(unsafe { lfs_deterministic(on) }, "setting its determinism flags")
 }
 
-/// Does something while convolutions and products, on GPUs or on the processor, take their factors as bfloat16.
+/// Runs `work` with autocast to bfloat16: convolutions and products, on GPUs or on the CPU, take bfloat16
+/// factors.
 ///
 /// # Errors
 /// When libtorch cannot.
 pub fn in_bfloat16<T>(gpu: bool, work: impl FnOnce() -> T) -> Result<T> {
-    /// Turns it off again whatever happens.
+    /// Turns autocast off, also on a panic.
     struct Cast(bool);
     impl Drop for Cast {
         fn drop(&mut self) {
@@ -133,13 +135,13 @@ pub fn in_bfloat16<T>(gpu: bool, work: impl FnOnce() -> T) -> Result<T> {
             let _ = text(unsafe { lfs_autocast(false, self.0) });
         }
     }
-    // SAFETY: sets flags of this thread, which `Cast` puts back.
+    // SAFETY: sets flags of this thread, which `Cast` resets.
     checked(unsafe { lfs_autocast(true, gpu) }, "turning to bfloat16")?;
     let _cast = Cast(gpu);
     Ok(work())
 }
 
-/// The same numbers with channels innermost in memory (`[n, c, h, w]` stored as n, h, w, c).
+/// The tensor with channels innermost in memory (`[n, c, h, w]` stored as n, h, w, c).
 pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     let mut out = x.shallow_clone();
     // SAFETY: `out` owns a tensor handle; the shim replaces what it refers to.
@@ -147,14 +149,15 @@ pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-/// The same bytes in memory that a GPU reads by itself. (The bindings name a device, and libtorch warns of that each time.)
+/// The tensor in pinned memory, from which a GPU copies asynchronously. (The bindings pass a device, and
+/// libtorch warns about that each time.)
 pub fn pinned(mut x: Tensor) -> Result<Tensor> {
     // SAFETY: `x` owns a tensor handle; the shim replaces what it refers to.
     checked(unsafe { lfs_pinned(x.as_mut_ptr()) }, "pinning memory")?;
     Ok(x)
 }
 
-/// Zeros with the shape and the strides of `x`, outside the gradient's graph.
+/// Zeros with the shape and the strides of `x`, outside the autograd graph.
 pub fn zeros_like(x: &Tensor) -> Result<Tensor> {
     let mut out = Tensor::new();
     // SAFETY: both are live handles; the shim replaces what `out` refers to.
@@ -162,29 +165,30 @@ pub fn zeros_like(x: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-/// What is normalised, and how.
+/// The parameters of [`norm_prelu`].
 #[derive(Debug, Clone, Copy)]
 pub struct Normalise<'a> {
-    /// A learned scale and shift, `[c]` each.
+    /// The learned scale and shift, `[c]` each.
     pub affine: Option<(&'a Tensor, &'a Tensor)>,
-    /// The running mean and variance, `[c]` each; moved in training.
+    /// The running mean and variance, `[c]` each; updated in training.
     pub running: (&'a Tensor, &'a Tensor),
-    /// The slope of a PReLU behind it, `[c]`.
+    /// The slope of the PReLU that follows, `[c]`.
     pub slope: Option<&'a Tensor>,
-    /// What is added before the PReLU, of the shape of x.
+    /// The tensor to add before the PReLU, of the shape of x.
     pub beside: Option<&'a Tensor>,
-    /// How fast running statistics follow the batches.
+    /// The weight of a batch in the running statistics.
     pub momentum: f64,
-    /// The least variance.
+    /// The number that is added to the variance.
     pub eps: f64,
 }
 
-/// Batch normalisation of `[n, c, ..]`, a sum and a PReLU. Maps of float32 or bfloat16 on the processor take one pass over memory in
-/// training; everything else is libtorch's own.
+/// Batch normalisation of `[n, c, ..]`, a sum and a PReLU. In training, maps of float32 or bfloat16 on the
+/// CPU take one pass over memory; everything else is libtorch's own.
 pub fn norm_prelu(x: &Tensor, how: &Normalise<'_>, train: bool) -> Result<Tensor> {
     let raw = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);
     let mut out = Tensor::new();
-    // SAFETY: all are live handles or null; the shim replaces what `out` refers to, and moves the running statistics.
+    // SAFETY: all are live handles or null; the shim replaces what `out` refers to, and updates the running
+    // statistics.
     let done = unsafe {
         lfs_norm_prelu(
             out.as_mut_ptr(),
@@ -227,12 +231,13 @@ extern "C" fn log(x: f64) -> f64 {
 pub fn linear(x: &Tensor, w: &Tensor, portable: bool) -> Result<Tensor> {
     let mut out = Tensor::new();
     let product = portable.then_some(PRODUCT);
-    // SAFETY: all are live handles; the shim replaces what `out` refers to, and gives the product matrices with their own steps.
+    // SAFETY: all are live handles; the shim replaces what `out` refers to, and passes matrices with their
+    // own steps to `product`.
     checked(unsafe { lfs_linear(out.as_mut_ptr(), x.as_ptr(), w.as_ptr(), product) }, "multiplying")?;
     Ok(out)
 }
 
-/// A convolution of 1 x 1: `[n, k, h, w]` by `[m, k, 1, 1]`.
+/// A 1 x 1 convolution, `[n, k, h, w]` by `[m, k, 1, 1]`.
 pub fn pointwise(x: &Tensor, w: &Tensor, stride: i64, portable: bool) -> Result<Tensor> {
     let mut out = Tensor::new();
     let product = portable.then_some(PRODUCT);
@@ -250,7 +255,7 @@ pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-/// `y` as a function of `x` with this slope, all of one shape.
+/// The autograd node for `y` as a function of `x` with derivative `slope`, all of one shape.
 pub fn sloped(x: &Tensor, y: &Tensor, slope: &Tensor) -> Result<Tensor> {
     let mut out = Tensor::new();
     // SAFETY: all are live handles; the shim replaces what `out` refers to.
@@ -259,10 +264,10 @@ pub fn sloped(x: &Tensor, y: &Tensor, slope: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-/// Takes their gradients away: the next ones are written, not added.
+/// Removes the gradients, so that the next ones are written, not added.
 pub fn forget_gradients(weights: &mut [Tensor]) -> Result<()> {
     let all: Vec<*mut C_tensor> = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
-    // SAFETY: so many live handles.
+    // SAFETY: `all.len()` live handles.
     checked(unsafe { lfs_forget_gradients(all.as_ptr(), all.len()) }, "forgetting gradients")
 }
 
@@ -277,9 +282,10 @@ pub fn sgd(weights: &[Tensor], velocities: &[Tensor], lr: f64, momentum: f64, de
     checked(unsafe { lfs_sgd(w.as_ptr(), v.as_ptr(), w.len(), lr, momentum, decay) }, "taking an SGD step")
 }
 
-/// Sets a variable of this process, or takes it away. Libraries read theirs when they are first used.
+/// Sets or unsets an environment variable of this process. Libraries read theirs at first use.
 pub fn variable(name: &CStr, value: Option<&CStr>) {
-    // SAFETY: names and values end in zero. The one other thread of a worker at that time waits for input and reads no variable.
+    // SAFETY: names and values are NUL-terminated. The one other thread of a worker waits for input at that
+    // time, and reads no variable.
     unsafe {
         match value {
             Some(value) => setenv(name.as_ptr(), value.as_ptr(), 1),
@@ -288,14 +294,15 @@ pub fn variable(name: &CStr, value: Option<&CStr>) {
     }
 }
 
-/// Loads a shared library for good and makes its symbols visible to all; whether it was there.
+/// Loads a shared library for good and makes its symbols visible to all; returns whether it was found.
 pub fn load_library(name: &CStr) -> bool {
-    // SAFETY: `name` ends in zero; the handle is never closed.
+    // SAFETY: `name` is NUL-terminated; the handle is never closed.
     !unsafe { dlopen(name.as_ptr(), RTLD_NOW | RTLD_GLOBAL) }.is_null()
 }
 
-/// Sets an environment variable unless it is set. Only to be called while the process has one thread.
+/// Sets an environment variable unless it is already set. Must be called while the process has one thread.
 pub fn default_variable(name: &CStr, value: &CStr) {
-    // SAFETY: both texts end in zero; the caller promises that no other thread reads the environment now.
+    // SAFETY: both strings are NUL-terminated; the caller promises that no other thread reads the environment
+    // now.
     let _ = unsafe { setenv(name.as_ptr(), value.as_ptr(), 0) };
 }

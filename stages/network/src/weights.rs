@@ -1,4 +1,4 @@
-//! Named tensors on disk: safetensors, names sorted, the same bytes for the same numbers.
+//! Named tensors on disk, as safetensors with sorted names: equal tensors give equal bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ impl View for Flat {
     }
 }
 
-/// Writes float32 tensors in row-major order, whatever their layout in memory and their device.
+/// Writes float32 tensors in row-major order, regardless of their memory layout and device.
 ///
 /// # Errors
 /// When the file cannot be written, or a tensor is not float32.
@@ -59,7 +59,7 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
 /// Reads float32 tensors.
 ///
 /// # Errors
-/// When the file is missing, damaged, or holds another type.
+/// When the file is missing or damaged, or has a tensor of another type.
 pub fn read(path: &Path, device: tch::Device) -> Result<Tensors> {
     let bytes = std::fs::read(path).doing("read", path)?;
     let file = SafeTensors::deserialize(&bytes).doing("understand", path)?;

@@ -1,27 +1,28 @@
-//! One direction an identity, from the embeddings of its images, in whole numbers.
+//! One direction per identity, from the embeddings of its images, in integers.
 //!
-//! Everything that decides is summed in integers, so that neither the machine nor the number of threads shows in a result.
+//! Everything that affects a decision is summed in integers, so that results depend neither on the machine
+//! nor on the number of threads.
 
 use lfs_faces::dataset::Dataset;
 use lfs_formats::vectors::Vectors;
 use lfs_stage::{Failure, Result};
 
-/// The length of a direction: its numbers are rounded to integers at this scale.
+/// The length of a direction: its components are rounded to integers at this scale.
 pub(crate) const ONE: i32 = 1 << 14;
-/// Rows that are read at once.
+/// Rows read at once.
 const ROWS: usize = 4096;
 
 /// The directions of the identities of one or several data sets: the mean of the images' unit vectors.
 pub(crate) struct Centres {
-    /// Numbers in a direction.
+    /// Components per direction.
     pub(crate) width: usize,
     /// Sums of unit vectors, each rounded at [`ONE`].
     sums: Vec<i64>,
 }
 
-/// Directions as integers of length [`ONE`]: rows of `width`; an identity without images has zeros.
+/// Directions as integer vectors of length [`ONE`], in rows of `width`; zeros for an identity without images.
 pub(crate) struct Directions {
-    /// Numbers in a direction.
+    /// Components per direction.
     pub(crate) width: usize,
     pub(crate) rows: Vec<i16>,
 }
@@ -31,7 +32,7 @@ impl Centres {
         Self { width, sums: Vec::new() }
     }
 
-    /// Adds the identities of a data set behind those that are there. `what` names the set in errors.
+    /// Appends the identities of a data set. `what` names the set in errors.
     pub(crate) fn add(&mut self, dataset: &Dataset, embeddings: &Vectors, what: &str) -> Result<()> {
         check(dataset, embeddings, self.width, what)?;
         let first = self.sums.len();
@@ -50,13 +51,13 @@ impl Centres {
         Ok(())
     }
 
-    /// The identities' directions, each of the same weight.
+    /// The directions of the identities as unit vectors.
     fn units(&self) -> impl Iterator<Item = Vec<f64>> + '_ {
         self.sums.chunks_exact(self.width).map(|sum| unit(sum.iter().map(|&x| x as f64).collect()))
     }
 }
 
-/// A vector brought to length 1; zeros stay.
+/// Normalises a vector to length 1; zeros remain.
 fn unit(mut v: Vec<f64>) -> Vec<f64> {
     let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
     if norm > 0.0 {
@@ -65,7 +66,8 @@ fn unit(mut v: Vec<f64>) -> Vec<f64> {
     v
 }
 
-/// The directions of both sides, seen from the mean of all: what all faces have in common tells nobody apart.
+/// The directions of both sides, relative to the mean of all: what all faces have in common distinguishes
+/// nobody.
 pub(crate) fn directions(train: &Centres, tests: &Centres) -> (Directions, Directions) {
     let width = train.width;
     let (mut mean, mut n) = (vec![0.0; width], 0.0_f64);
@@ -106,7 +108,7 @@ pub(crate) fn dot(a: &[i16], b: &[i16]) -> i32 {
     a.iter().zip(b).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum()
 }
 
-/// A cosine as [`dot`] gives it, as a number from -1 to 1.
+/// Converts the result of [`dot`] to a cosine from -1 to 1.
 pub(crate) fn cosine(dot: i32) -> f64 {
     f64::from(dot) / (f64::from(ONE) * f64::from(ONE))
 }

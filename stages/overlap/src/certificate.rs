@@ -1,4 +1,4 @@
-//! `certificate.json`: what was compared, how, and what came out, for whoever reads a number that rests on it.
+//! `certificate.json`: what was compared, how, and the result, for readers of numbers that depend on it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::lists::digest;
 use crate::options::{Options, Policy};
 use crate::run::Found;
 
-/// A set by the digest of its list of identities: BLAKE3 of their names in order, each with a line feed.
+/// A set with the digest of its list of identities: BLAKE3 of their names in order, each with a line feed.
 fn set(name: &str, dataset: &Dataset) -> Value {
     let names: String = dataset.info().identities.iter().map(|n| format!("{n}\n")).collect();
     json!({
@@ -24,7 +24,7 @@ fn set(name: &str, dataset: &Dataset) -> Value {
     })
 }
 
-/// A number with six digits, so that no last bit of a logarithm shows.
+/// Rounded to six digits, so that the last bit of a logarithm does not matter.
 fn rounded(x: f64) -> f64 {
     (x * 1e6).round() / 1e6
 }

@@ -1,4 +1,4 @@
-//! All that speaks for (or against) a training identity and a test identity being one person.
+//! The evidence for or against a training identity and a test identity being the same person.
 
 use std::collections::BTreeMap;
 
@@ -8,43 +8,43 @@ use crate::matching::Rule;
 use crate::names::How;
 use crate::options::{Initials, Options};
 
-/// A training identity, and a test set and an identity in it; a published list names no test identity.
+/// A training identity, and a test set with an identity in it; a published list names no test identity.
 pub(crate) type Pair = (usize, Option<(usize, usize)>);
 
 /// All matches, by pair.
 pub(crate) type Matches = BTreeMap<Pair, Evidence>;
 
-/// What the embeddings say of a pair.
+/// What the embeddings indicate about a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alike {
-    /// As alike as only one person's images are.
+    /// As similar as only images of one person are.
     Same,
-    /// More alike than most, and not enough.
+    /// More similar than most, but not enough.
     Perhaps,
-    /// No more alike than others are by chance.
+    /// No more similar than by chance.
     No,
 }
 
 /// The evidence about one pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
-    /// By names and ids; the surest first.
+    /// From names and ids, the most certain first.
     pub(crate) written: Vec<(Rule, How)>,
-    /// By embeddings: the cosine of the two centres, times `ONE` squared, and what it says.
+    /// From embeddings: the cosine of the two centres, times `ONE` squared, and its interpretation.
     pub(crate) embedding: Option<(i32, Alike)>,
     /// Published lists, by position.
     pub(crate) lists: Vec<usize>,
     pub(crate) decision: Option<Decision>,
 }
 
-/// What becomes of a pair.
+/// The status of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Status {
-    /// One person.
+    /// The same person.
     Shared,
-    /// Perhaps one person: it stays, and a person must decide.
+    /// Perhaps the same person: the identity is kept, and the user must decide.
     Review,
-    /// Two persons, as somebody decided.
+    /// Two persons, by the user's decision.
     Different,
 }
 
@@ -59,7 +59,7 @@ impl Status {
 }
 
 impl Evidence {
-    /// What a decision says, else the rules.
+    /// By the decision if there is one, else by the rules.
     pub(crate) fn status(&self, options: &Options) -> Status {
         match &self.decision {
             Some(d) if d.same => Status::Shared,
@@ -80,13 +80,14 @@ impl Evidence {
             || !self.lists.is_empty()
     }
 
-    /// Whether a person should look at it: the rules leave it open, or names say one person and the faces say two.
+    /// Whether the user should review it: the rules leave it open, or names indicate one person and faces
+    /// two.
     pub(crate) fn is_open(&self, options: &Options) -> bool {
         let against = self.embedding.is_some_and(|(_, alike)| alike == Alike::No);
         self.decision.is_none() && (!self.is_sure(options) || against && !self.written.is_empty())
     }
 
-    /// By which rule it was found first.
+    /// The first rule that found it.
     pub(crate) fn rule(&self) -> &'static str {
         match (self.written.first(), self.embedding, self.lists.first()) {
             (Some((rule, _)), _, _) => rule.name(),
@@ -96,7 +97,7 @@ impl Evidence {
         }
     }
 
-    /// How the two names differ, or what else brought them together.
+    /// How the two names differ, or else the reason for the match.
     pub(crate) fn how(&self) -> &'static str {
         match (self.written.first(), self.embedding, self.lists.first()) {
             (Some((_, how)), _, _) => how.name(),
@@ -106,7 +107,7 @@ impl Evidence {
         }
     }
 
-    /// All evidence in words.
+    /// All evidence as text.
     pub(crate) fn words(&self, list: &dyn Fn(usize) -> String) -> String {
         let mut parts: Vec<String> =
             self.written.iter().map(|(rule, how)| format!("{}: {}", rule.name(), how.name())).collect();

@@ -1,4 +1,4 @@
-//! Matches by nearest neighbours of embeddings.
+//! Matches by nearest neighbours among embeddings.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::nearest::nearest;
 use crate::options::Options;
 use crate::threshold::{TAIL, Thresholds, thresholds};
 
-/// What the embeddings say.
+/// The evidence from embeddings.
 pub(crate) struct Faces {
     train: Directions,
     tests: Directions,
-    /// Where the identities of each test set begin in `tests`; none for a set without embeddings.
+    /// The index in `tests` of the first identity of each test set; none for a set without embeddings.
     starts: Vec<Option<usize>>,
     pub(crate) thresholds: Option<Thresholds>,
-    /// Pairs that are alike enough to be told: training identity, test set, test identity, score.
+    /// Pairs similar enough to report: training identity, test set, test identity, score.
     pub(crate) pairs: Vec<(usize, usize, usize, i32)>,
     /// Digests of the directions of both sides.
     pub(crate) digests: [String; 2],
 }
 
-/// Compares all identities, when there are embeddings.
+/// Compares all identities, if there are embeddings.
 pub(crate) fn compare(
     options: &Options,
     cx: &Context<'_>,
@@ -108,7 +108,7 @@ fn lacking(input: &str, whose: &str) -> Failure {
         .help(format!("add `input.{input} = \"...\"`, made with the same model as the others"))
 }
 
-/// The test set to which each member of the embeddings belongs: by the label `set`, else by order.
+/// The test set of each member of the embeddings: by the label `set`, else by order.
 fn assigned<'m>(tests: &[Member], embeddings: &'m [Member]) -> Result<Vec<(usize, &'m Member)>> {
     let mut out: Vec<(usize, &Member)> = Vec::new();
     if embeddings.iter().chain(tests).all(|m| m.labels.contains_key("set")) {
@@ -140,13 +140,13 @@ fn assigned<'m>(tests: &[Member], embeddings: &'m [Member]) -> Result<Vec<(usize
 }
 
 impl Faces {
-    /// The test set and identity behind a direction.
+    /// The test set and identity of a direction.
     fn place(&self, j: usize) -> Option<(usize, usize)> {
         let before = self.starts.iter().enumerate().filter_map(|(set, s)| Some((set, (*s)?)));
         before.filter(|(_, s)| *s <= j).max_by_key(|(set, s)| (*s, *set)).map(|(set, s)| (set, j - s))
     }
 
-    /// How alike two identities are; none when one of them has no embeddings, or nothing is known of what is alike.
+    /// The similarity of two identities; none if one has no embeddings or there are no thresholds.
     pub(crate) fn of(&self, train: usize, set: usize, test: usize) -> Option<(i32, Alike)> {
         let thresholds = self.thresholds.as_ref()?;
         let j = self.starts.get(set).copied().flatten()? + test;

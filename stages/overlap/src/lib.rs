@@ -1,14 +1,16 @@
-//! Removes identities that training and test sets share.
+//! Removes identities shared by training and test sets.
 //!
-//! `matches.csv` has a row for each, whose column `how` says how the two names differ. Removed, as the policy says, are `same id`,
-//! `same name`, `same name, other spelling` (accents and the letters that stand for them), `same words, other order` (also with a
-//! comma), `same name, written together`, `same first and last name` (one with middle names) and, unless `initials = "list"`,
-//! `initials`. A `near miss` is listed for a person to decide and never removed: names that are one letter apart, in either order of
-//! the words, or apart by `Jr.` and the like.
+//! `matches.csv` has a row for each of them; its column `how` describes how the two names differ. Subject to
+//! the policy, the following are removed: `same id`, `same name`, `same name, other spelling` (accents and
+//! the letters that replace them), `same words, other order` (also with a comma),
+//! `same name, written together`, `same first and last name` (one with middle names) and, unless
+//! `initials = "list"`, `initials`. A `near miss` is listed for the user to decide and is never removed:
+//! names that differ by one letter, in either order of the words, or by `Jr.` and the like.
 //!
-//! With embeddings of both sides identities are also matched by their faces ([`threshold`] says from what alikeness on); published
-//! lists of removed ids are further evidence. A row of `matches.csv` says all its evidence. What evidence does not settle stands in
-//! `review.csv` and on the page `review.html`; what a person decided there is the input `decisions`, and wins.
+//! With embeddings of both sides, identities are also matched by their faces ([`threshold`] derives the
+//! required similarity). Published lists of removed ids are further evidence. A row of `matches.csv` gives
+//! all its evidence. Open cases are listed in `review.csv` and on the page `review.html`. The user's
+//! decisions there are the input `decisions`, and override everything else.
 
 mod centres;
 mod certificate;

@@ -1,19 +1,19 @@
-//! What others wrote down: names of ids, ids that were removed, and what a person decided.
+//! Lists from elsewhere: names of ids, ids that were removed, and the user's decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lfs_stage::{Failure, IoContext, Member, Result};
 
-/// A list of training identities that somebody published as to be removed.
+/// A published list of training identities to remove.
 pub(crate) struct Published {
-    /// The test set that it is about, by the label `set`; empty where it has none.
+    /// The test set that it refers to, from the label `set`; empty if there is none.
     pub(crate) set: String,
     pub(crate) digest: String,
     pub(crate) ids: BTreeSet<String>,
 }
 
-/// What a person said of a training and a test identity.
+/// The decision on a training and a test identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) same: bool,
@@ -36,7 +36,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// Names by id: of each line the first word is the id, the rest the name.
+/// Names by id: the first word of each line is the id, the rest the name.
 pub(crate) fn names(members: &[Member]) -> Result<BTreeMap<String, String>> {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     for member in members {
@@ -59,7 +59,7 @@ pub(crate) fn names(members: &[Member]) -> Result<BTreeMap<String, String>> {
     Ok(names)
 }
 
-/// Lists of ids, one a line; what stands behind a blank or a tab, and lines that begin with `#`, are passed over.
+/// Lists of ids, one per line. Text after a blank or a tab, and lines starting with `#`, are ignored.
 pub(crate) fn published(members: &[Member]) -> Result<Vec<Published>> {
     let read = |member: &Member| {
         let text = text(&member.path)?;
@@ -76,8 +76,8 @@ pub(crate) const COLUMNS: [&str; 5] =
     ["training-identity", "test-set", "test-identity", "decision", "signed-by"];
 
 impl Decisions {
-    /// Reads a file of decisions, as the review page writes it: CSV with [`COLUMNS`], more columns are passed over. A row without a
-    /// decision is none.
+    /// Reads a file of decisions, as written by the review page: CSV with [`COLUMNS`]; further columns are
+    /// ignored, and so are rows without a decision.
     pub(crate) fn read(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = text(path)?;
@@ -116,7 +116,7 @@ impl Decisions {
         Ok(Self { digest: Some(digest(text.as_bytes())), rows })
     }
 
-    /// The decisions with the identities that they are about: in the training set, the test set, and there.
+    /// The decisions with their keys: training identity, test set, test identity.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[String; 3], &Decision)> {
         self.rows.iter()
     }

@@ -1,4 +1,4 @@
-//! Which identities of two sets are the same person.
+//! Finds identities of two sets that are the same person.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +7,7 @@ use crate::names::{How, Index, Name};
 
 use crate::options::{Ids, Options};
 
-/// By what a match was found.
+/// The rule by which a match was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
     Id,
@@ -27,11 +27,11 @@ impl Rule {
     }
 }
 
-/// The identities of the training set, to be asked.
+/// The identities of the training set, indexed for lookup.
 pub(crate) struct Train<'a> {
     options: &'a Options,
     known: &'a BTreeMap<String, String>,
-    /// Positions in the training set of the names that the index holds.
+    /// Positions in the training set of the names in the index.
     named: Vec<usize>,
     names: Index,
     ids: HashMap<&'a str, usize>,
@@ -54,12 +54,12 @@ fn freebase(text: &str) -> Option<&str> {
         .then_some(id)
 }
 
-/// A person's name: not an id, not a number, not a distractor, of whom no name is known.
+/// Whether this is a person's name: not an id, a number, or a distractor (whose name is unknown).
 fn is_name(text: &str) -> bool {
     freebase(text).is_none() && !text.starts_with("distractor:") && text.chars().any(char::is_alphabetic)
 }
 
-/// `AnnaBelo` as `Anna Belo`; none when there is nothing to part.
+/// `AnnaBelo` as `Anna Belo`; none if there is nothing to split.
 fn parted(text: &str) -> Option<String> {
     if text.contains(['_', ' ', '-']) {
         return None;
@@ -77,7 +77,7 @@ fn parted(text: &str) -> Option<String> {
 }
 
 impl<'a> Train<'a> {
-    /// `known` gives names to ids.
+    /// `known` maps ids to names.
     pub(crate) fn new(
         options: &'a Options,
         identities: &'a [String],
@@ -98,7 +98,7 @@ impl<'a> Train<'a> {
             Ids::Off => None,
         };
         let ids = identities.iter().enumerate().filter_map(|(k, t)| Some((key(t)?, k))).collect();
-        // A training set may be the one that writes names without separators.
+        // The training set may be the one that writes names without separators.
         let texts: Vec<String> = named
             .iter()
             .map(|&k| {
@@ -110,15 +110,15 @@ impl<'a> Train<'a> {
         Self { options, known, named, names, ids, joined, near }
     }
 
-    /// The training identities that are, or may be, the same person as a test identity, each with every rule that found it, the surest
-    /// first.
+    /// The training identities that are, or may be, the same person as a test identity, each with all rules
+    /// that found it, the most certain first.
     pub(crate) fn matches(&self, test: &str) -> Vec<Shared> {
         let mut found: Vec<Shared> = Vec::new();
         let key =
             if self.options.ids == Ids::Any { Some(freebase(test).unwrap_or(test)) } else { freebase(test) };
         let by_id = key.and_then(|k| self.ids.get(k));
         found.extend(by_id.map(|&train| Shared { train, rule: Rule::Id, how: How::SameId }));
-        // A number is a set's own; a Freebase id is the same everywhere, and so is its name.
+        // A number is specific to its set; a Freebase id and its name are the same everywhere.
         let test = freebase(test).and_then(|_| self.known.get(test)).map_or(test, String::as_str);
         if is_name(test) {
             let of = |(n, how), rule| Shared { train: self.named[n], rule, how };
@@ -134,10 +134,10 @@ impl<'a> Train<'a> {
                 found.extend(near.map(|n| of((n, How::NearMiss), Rule::Name)));
             }
         }
-        // What was matched is no near miss as well.
+        // A match is not also reported as a near miss.
         found.sort_unstable_by_key(|m| (m.train, m.how == How::NearMiss, m.rule, m.how));
         found.dedup_by(|later, first| later.train == first.train && later.how == How::NearMiss);
-        // Nor is a name that is the same as it stands written together as well.
+        // Nor is a match by name also reported as a match without separators.
         found.dedup_by(|later, first| {
             let again =
                 later.rule == first.rule || (first.rule, later.rule) == (Rule::Name, Rule::JoinedName);

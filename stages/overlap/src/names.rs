@@ -1,7 +1,7 @@
-//! When two names mean the same person.
+//! Decides when two names mean the same person.
 //!
-//! The rule is that of the public lists of identities shared by face data sets (happynear/FaceDatasets,
-//! `match_names`), in words:
+//! The rules are those of the public lists of identities shared by face data sets (happynear/FaceDatasets,
+//! `match_names`):
 //!
 //! - `-` is dropped, `_` is a space; names that are equal ignoring case are the same person;
 //! - a word of fewer than four letters, all capitals, is a run of initials: `AJ Cook` is `A J Cook`;
@@ -9,14 +9,16 @@
 //! - otherwise the first and the last word must match, in order or swapped, and an initial matches every word
 //!   that starts with it; middle names are ignored.
 //!
-//! Beyond that:
+//! In addition:
 //!
-//! - a full stop and an apostrophe are dropped (`J.` is the initial `J`, `O'Brien` is `OBrien`);
-//! - what stands behind a comma goes to the front (`Kurnova, Maria` is `Maria Kurnova`), but for `Jr.` and the like;
-//! - letters with accents are those without; `ö`, `ø` and the like are also `oe`, `å` is also `aa`, `ß` is `ss` ([`spelling`]);
+//! - full stops and apostrophes are dropped (`J.` is the initial `J`, `O'Brien` is `OBrien`);
+//! - the part after a comma is moved to the front (`Kurnova, Maria` is `Maria Kurnova`), except for `Jr.` and
+//!   the like;
+//! - letters with accents equal those without; `ö`, `ø` and the like are also `oe`, `å` is also `aa`, `ß` is
+//!   `ss` ([`spelling`]);
 //! - the same words in any order are the same person.
 //!
-//! What is nearly so is a near miss ([`near`]).
+//! Names that almost match are near misses ([`near`]).
 
 pub mod near;
 mod spelling;
@@ -30,24 +32,24 @@ use unicode_normalization::UnicodeNormalization;
 pub enum How {
     /// Both sets write the same id.
     SameId,
-    /// They differ in case, underscores, hyphens, full stops and blanks at most.
+    /// They differ at most in case, underscores, hyphens, full stops and spaces.
     SameName,
-    /// They differ in accents, or letters that stand for them.
+    /// They differ in accents, or the letters that replace them.
     OtherSpelling,
     /// They have the same words in another order.
     OtherOrder,
-    /// They are the same without what separates the words.
+    /// They are the same without word separators.
     Together,
-    /// First and last word are the same, and one has middle names that the other has not.
+    /// First and last word are the same, and one has middle names that the other lacks.
     FirstAndLast,
     /// An initial stands for a name.
     Initials,
-    /// They are one letter apart, or `Jr.` and the like: a person must decide.
+    /// They differ by one letter, or by `Jr.` and the like: the user must decide.
     NearMiss,
 }
 
 impl How {
-    /// All of them, the surest first.
+    /// All values, the most certain first.
     pub const ALL: [Self; 8] = [
         Self::SameId,
         Self::SameName,
@@ -59,12 +61,12 @@ impl How {
         Self::NearMiss,
     ];
 
-    /// Whether both write the same words, as two copies of one data set do.
+    /// Whether both have the same words, as in two copies of one data set.
     pub fn is_alike(self) -> bool {
         matches!(self, Self::SameId | Self::SameName | Self::OtherOrder)
     }
 
-    /// As `matches.csv` writes it.
+    /// The name in `matches.csv`.
     pub fn name(self) -> &'static str {
         match self {
             Self::SameId => "same id",
@@ -79,28 +81,28 @@ impl How {
     }
 }
 
-/// A name, taken apart for comparison.
+/// A name, parsed for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Lower case, single spaces, accents as they are.
+    /// Lower case, single spaces, with accents.
     plain: String,
-    /// Whether what stood behind a comma was put to the front.
+    /// Whether the part after a comma was moved to the front.
     turned: bool,
     /// The spellings without accents.
     spellings: Vec<String>,
-    /// Of each, the words in sorted order.
+    /// The words of each spelling in sorted order.
     sorted: Vec<String>,
-    /// First and last word in their spellings, when there are several words.
+    /// First and last word in their spellings, if there are several words.
     ends: Option<[Vec<String>; 2]>,
 }
 
-/// Whether a word says which of several persons of one name is meant.
+/// Whether a word distinguishes persons of the same name.
 fn is_suffix(word: &str) -> bool {
     let word = word.trim_matches(['.', ' ']).to_lowercase();
     matches!(word.as_str(), "jr" | "sr" | "ii" | "iii" | "iv" | "junior" | "senior")
 }
 
-/// `Kurnova, Maria` as `Maria Kurnova`, and whether that was needed.
+/// `Kurnova, Maria` as `Maria Kurnova`, and whether anything was moved.
 fn turned(text: &str) -> (String, bool) {
     match text
         .split(',')
@@ -116,7 +118,7 @@ fn turned(text: &str) -> (String, bool) {
 }
 
 impl Name {
-    /// Takes a name apart.
+    /// Parses a name.
     pub fn new(text: &str) -> Self {
         let text: String = text
             .nfc()
@@ -143,7 +145,7 @@ impl Name {
         self.how(other).is_some()
     }
 
-    /// How they differ, when both mean the same person; symmetric.
+    /// How they differ, if both mean the same person; symmetric.
     pub fn how(&self, other: &Self) -> Option<How> {
         let shared = |a: &[String], b: &[String]| a.iter().any(|v| !v.is_empty() && b.contains(v));
         if shared(&self.spellings, &other.spellings) {
@@ -166,7 +168,7 @@ impl Name {
         both(&|a, b| a.iter().any(|v| b.iter().any(|w| word(v, w)))).then_some(How::Initials)
     }
 
-    /// The spellings without any separator.
+    /// The spellings without separators.
     pub fn together(&self) -> impl Iterator<Item = String> + '_ {
         self.spellings.iter().map(|s| s.chars().filter(|c| c.is_alphanumeric()).collect())
     }
@@ -201,10 +203,10 @@ pub fn same_person(a: &str, b: &str) -> bool {
     Name::new(a).same_person(&Name::new(b))
 }
 
-/// Finds the matches of a name among many without comparing it to each.
+/// Finds the matches of a name among many, without comparing it with each.
 pub struct Index {
     names: Vec<Name>,
-    /// From what two matching names must have in common to the names that have it.
+    /// Maps a key that two matching names must share to the names that have it.
     buckets: HashMap<Key, Vec<usize>>,
 }
 
@@ -232,13 +234,13 @@ fn first_letter(word: &str) -> Option<End> {
     word.chars().next().map(End::Letter)
 }
 
-/// Under what a word is kept: itself, and its first letter.
+/// The keys under which a word is stored: itself, and its first letter.
 fn kept(word: &str) -> Vec<End> {
     [Some(End::Word(word.to_owned())), first_letter(word)].into_iter().flatten().collect()
 }
 
-/// Under what a word must be looked up: an initial finds every word with its letter; a longer word finds itself and
-/// its initial.
+/// The keys under which a word is looked up: for an initial, its letter, which finds every word that starts
+/// with it; for a longer word, itself and its initial.
 fn asked(word: &str) -> Vec<End> {
     match (initial(word), word.chars().next()) {
         (Some(c), _) => vec![End::Letter(c)],
@@ -247,7 +249,7 @@ fn asked(word: &str) -> Vec<End> {
     }
 }
 
-/// The keys of a name, its ends as `of` gives them.
+/// The keys of a name, with `of` applied to its ends.
 fn keys(name: &Name, of: fn(&str) -> Vec<End>) -> BTreeSet<Key> {
     let mut keys: BTreeSet<Key> = name.sorted.iter().cloned().map(Key::Words).collect();
     if let Some([a, b]) = &name.ends {

@@ -1,23 +1,23 @@
-//! The nearest identities of the other side, by blocks: no matrix of all scores is ever held.
+//! Finds the nearest identities of the other side in blocks, without materialising the matrix of scores.
 
 use rayon::prelude::*;
 
 use crate::centres::{Directions, dot};
 
-/// Directions of the other side that are looked at together; 256 of 512 numbers lie in a core's own cache.
+/// Directions of the other side per block; 256 of 512 components fit into the private cache of a core.
 const BLOCK: usize = 256;
-/// Directions that one task asks for.
+/// Query directions per task.
 const ASKED: usize = 64;
 
-/// An identity of the other side, and the cosine as [`dot`] gives it.
+/// An identity of the other side, and the score from [`dot`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Neighbour {
     pub(crate) score: i32,
     pub(crate) index: u32,
 }
 
-/// For each of `asked` the `k` nearest of `among`, the nearest first, of equals the one that comes first; fewer where there are no more.
-/// An identity without images has no neighbours and is nobody's.
+/// For each of `asked`, the `k` nearest of `among`, nearest first; ties are broken by index. There are fewer
+/// if `among` is smaller. An identity without images has no neighbours and is no neighbour.
 pub(crate) fn nearest(asked: &Directions, among: &Directions, k: usize) -> Vec<Vec<Neighbour>> {
     let known: Vec<bool> = (0..among.len()).map(|i| among.is_known(i)).collect();
     let starts: Vec<usize> = (0..asked.len()).step_by(ASKED).collect();
@@ -37,7 +37,7 @@ pub(crate) fn nearest(asked: &Directions, among: &Directions, k: usize) -> Vec<V
     parts.collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
-/// Keeps the `k` best; what comes later has to be better.
+/// Keeps the `k` best; on a tie, the earlier one wins.
 fn insert(best: &mut Vec<Neighbour>, new: Neighbour, k: usize) {
     if best.len() < k || best.last().is_some_and(|b| b.score < new.score) {
         let at = best.partition_point(|b| b.score >= new.score);

@@ -9,21 +9,23 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// What happens to a shared identity.
     pub policy: Policy,
-    /// Match names: whatever the case, accents, separators and order of the words; first and last word, without middle names;
-    /// initials. Names that are one letter apart are listed as near misses and stay.
+    /// Match names, ignoring case, accents, separators and the order of words; match first and last word
+    /// without middle names, and initials. Names that differ by one letter are listed as near misses and
+    /// kept.
     pub names: bool,
-    /// What becomes of a match in which a name is abbreviated to an initial.
+    /// What to do with a match in which a name is abbreviated to an initial.
     #[schemars(extend("x-when" = {"names": [true]}))]
     pub initials: Initials,
     /// Match names that one set writes without any separator (AgeDB: `AnnaBelo`).
     pub joined_names: bool,
     /// Which equal ids mean the same person.
     pub ids: Ids,
-    /// With embeddings: the largest chance that the least sure match by embedding is none. On average over all of them it is at most
-    /// two fifths of this. How alike two identities then have to be follows from the scores of all others.
+    /// With embeddings: the maximum probability that the least certain match by embedding is wrong. The
+    /// average over all matches is at most two fifths of this. The required similarity follows from the
+    /// scores of all other identities.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub doubt: f64,
-    /// With embeddings: the largest chance of being two persons for which a pair is listed, for a person to decide.
+    /// With embeddings: the maximum probability of being two persons for which a pair is listed for review.
     #[schemars(range(min = 0.0, max = 0.95))]
     pub review_doubt: f64,
 }
@@ -46,13 +48,13 @@ impl Default for Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    /// Its images leave the training set.
+    /// Its images are removed from the training set.
     DropFromTrain,
-    /// Its images leave the test set (whose protocol must bear that).
+    /// Its images are removed from the test set (whose protocol must allow that).
     DropFromTest,
-    /// Its images leave the training set and are written to the output `moved`.
+    /// Its images are moved from the training set to the output `moved`.
     Move,
-    /// Nothing: it is listed.
+    /// Nothing; it is only listed.
     Report,
 }
 
@@ -60,21 +62,21 @@ pub enum Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ids {
-    /// Freebase ids, `m.0abc12`: the same everywhere. Numbers are a set's own.
+    /// Freebase ids, `m.0abc12`, which are the same everywhere. Numbers are specific to a set.
     Freebase,
-    /// Any identity that both sets write alike.
+    /// Any identity that has the same text in both sets.
     Any,
     /// None.
     Off,
 }
 
-/// What becomes of a match in which a name is abbreviated to an initial.
+/// What to do with a match in which a name is abbreviated to an initial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initials {
-    /// It is a shared identity, as in the public lists: one person too many in the training set is a leak that no later number
-    /// shows, one too few is one person of many.
+    /// It is a shared identity, as in the public lists: a person missed in the training set is a leak that no
+    /// later number reveals, while a person removed by mistake is one of many.
     Match,
-    /// It is listed, as near misses are, and stays.
+    /// It is listed like a near miss, and kept.
     List,
 }

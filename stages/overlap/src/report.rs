@@ -13,7 +13,7 @@ use crate::names::How;
 use crate::options::{Options, Policy};
 use crate::run::Found;
 
-/// Images by identity.
+/// The number of images of each identity.
 fn counts(dataset: &Dataset) -> Vec<u64> {
     let mut counts = vec![0; dataset.info().identities.len()];
     for face in dataset.iter() {
@@ -22,7 +22,7 @@ fn counts(dataset: &Dataset) -> Vec<u64> {
     counts
 }
 
-/// Rows as CSV.
+/// Writes rows as CSV.
 pub(crate) fn table(path: &Path, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let failed = |e: csv::Error| Failure::new(format!("cannot write {}: {e}", path.display()));
     let mut out = csv::Writer::from_path(path).map_err(failed)?;

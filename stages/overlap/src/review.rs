@@ -1,4 +1,4 @@
-//! What a person must decide: `review.csv`, and `review.html` with both persons side by side.
+//! Cases for the user to decide: `review.csv`, and `review.html` with both persons side by side.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::run::Found;
 
 /// Images of each person on the page.
 const SHOWN: usize = 4;
-/// Pairs with images on the page; the others stand in `review.csv` alone.
+/// Pairs with images on the page; further pairs are listed in `review.csv` only.
 const MOST: usize = 500;
-/// The pictures.
+/// The format of the thumbnails.
 const THUMBNAIL: Thumbnail = Thumbnail { side: 96, quality: 85, square: true };
 
 pub(crate) fn write(options: &Options, folder: &Path, found: &Found) -> Result<()> {
     let mut open: Vec<_> = found.matches.iter().filter(|(_, e)| e.is_open(options)).collect();
-    // The likeliest first.
+    // The most likely first.
     open.sort_by_key(|(pair, e)| (std::cmp::Reverse(e.embedding.map(|(score, _)| score)), *pair));
     let rows: Vec<Vec<String>> = open
         .iter()
@@ -73,7 +73,7 @@ pub(crate) fn write(options: &Options, folder: &Path, found: &Found) -> Result<(
 
 type Images = std::collections::BTreeMap<usize, Vec<usize>>;
 
-/// The first images of some identities.
+/// The first images of the given identities.
 fn first_images(dataset: &Dataset, wanted: impl Iterator<Item = usize>) -> Images {
     let mut images: Images = wanted.map(|k| (k, Vec::new())).collect();
     if images.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lfs_faces::dataset::{Dataset, FaceRef, Writer};
+use lfs_formats::names::set_folder;
 use lfs_stage::{Context, Failure, Member, Progress, Result};
 
 use crate::evidence::{Alike, Matches, Status};
@@ -216,10 +217,7 @@ fn names(members: &[Member]) -> Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for member in members {
         let name = member.labels.get("set").unwrap_or(&member.from);
-        let safe: String =
-            name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-        let safe = safe.trim_matches(['-', '.']).to_owned();
-        let safe = if safe.is_empty() { "test".to_owned() } else { safe };
+        let safe = set_folder(name);
         if names.contains(&safe) {
             return Err(Failure::new(format!("two test sets are named `{safe}`"))
                 .help("give each test set its own value of the label `set`"));

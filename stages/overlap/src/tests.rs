@@ -14,7 +14,7 @@ use crate::{Options, Overlap};
 
 static NOBODY: BTreeMap<String, String> = BTreeMap::new();
 
-/// A data set of two images an identity.
+/// A data set with two images per identity.
 fn write(folder: &Path, identities: &[&str]) {
     let mut writer = Writer::create(folder).unwrap();
     for (k, name) in identities.iter().enumerate() {
@@ -157,7 +157,7 @@ fn cfp_and_the_lfw_subset_share_seventy_six_identities_seventy_two_by_equal_name
         .collect();
     let equal = |k: &usize| names.lines().any(|n| n.eq_ignore_ascii_case(&train[*k].replace('_', " ")));
     assert_eq!((train.len(), found.iter().filter(|k| equal(k)).count()), (423, 72));
-    // Two presidents of one first and last name, one with a middle name left out, one with a slip of the pen.
+    // Two presidents with the same first and last name, one omitted middle name, and one typing error.
     let others: Vec<&str> = found.iter().filter(|k| !equal(k)).map(|&k| train[k].as_str()).collect();
     assert_eq!(others, ["George_HW_Bush", "George_W_Bush", "Luiz_Inacio_Lula_da_Silva", "Robert_De_Niro"]);
 }
@@ -216,7 +216,7 @@ fn a_hundred_thousand_names_with_near_misses_take_moments() {
     let options = Options::default();
     let start = Instant::now();
     let asked = Train::new(&options, &train, &NOBODY);
-    // One letter left out of each.
+    // With one letter removed from each.
     let found = (0..10_000).filter(|k| {
         let mut wanted = name(k * 9);
         wanted.remove(3);

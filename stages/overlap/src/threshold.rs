@@ -1,48 +1,52 @@
-//! How alike two identities must be to be one person: from the scores themselves, whatever the model.
+//! The similarity from which two identities are the same person, derived from the scores for any model.
 //!
-//! Of the training identities that lie nearest to a test identity, the first may be the same person; those behind it are others. If no
-//! one were shared, the first would be one of them, too, and how far it may stand out follows from how the others thin out
-//! (Scheirer et al., ECCV 2010, fit the tail behind the best score in the same way).
+//! Of the training identities nearest to a test identity, the first may be the same person; those after it
+//! are others. If no identity were shared, the first would be another person, too, and how far it may stand
+//! out follows from the tail of the others (Scheirer et al., ECCV 2010, fit the tail behind the best score in
+//! the same way).
 //!
-//! Cosines c of unrelated directions in d dimensions have tails of `(1 - c^2)^((d - 1) / 2)`: in `y = -ln(1 - c^2)` a tail is
-//! exponential, with a rate that says in how many dimensions a model really works. So for order statistics `y_1 > y_2 > ...` the
-//! numbers `i (y_i - y_(i + 1))` have one mean (Rényi's spacings; the estimator of Hill), taken here over `i = 2 ..= k` of all
-//! identities, and `k + 1/2` identities are expected beyond `y_(k + 1)`. From that comes how many identities would have their best
-//! score at or above any y by chance. It is asked from both sides, test identities among training identities and the reverse, and
-//! the larger number counts.
+//! Cosines c of unrelated directions in d dimensions have tails of `(1 - c^2)^((d - 1) / 2)`: in
+//! `y = -ln(1 - c^2)` a tail is exponential, with a rate that reflects the effective number of dimensions of
+//! a model. So for order statistics `y_1 > y_2 > ...` the numbers `i (y_i - y_(i + 1))` have the same mean
+//! (Rényi's spacings; Hill's estimator). The mean is taken over `i = 2 ..= k` of all identities, and
+//! `k + 1/2` identities are expected beyond `y_(k + 1)`. This gives the number of identities whose best score
+//! would reach any y by chance. It is estimated from both sides, test identities among training identities
+//! and vice versa, and the larger number is used.
 //!
-//! Against it stands how many have: the share of chance among all of them, and (by isotonic regression) around the last of them.
+//! Comparing it with the number of identities that reach y gives the share of chance matches among all of
+//! them, and (by isotonic regression) around the last of them.
 
 use std::collections::BTreeMap;
 
 use crate::centres::cosine;
 use crate::nearest::Neighbour;
 
-/// How many neighbours behind the first tell how a tail thins out.
+/// The number of neighbours after the first that are used to fit the tail.
 pub(crate) const TAIL: usize = 10;
-/// Fewer identities on a side tell nothing.
+/// With fewer identities on a side, there is no estimate.
 pub(crate) const FEWEST: usize = 20;
-/// Of the chance that the least sure match is none, the part that all of them may have on average.
+/// The bound on the average probability of a wrong match, relative to that for the least certain match.
 const ON_AVERAGE: f64 = 0.4;
 
-/// What follows from the scores.
+/// The result of the estimation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Thresholds {
-    /// At and above, one person; none where no score is sure enough.
+    /// From this score, the same person; none if no score is certain enough.
     pub(crate) same: Option<i32>,
-    /// At and above, a person must decide.
+    /// From this score, the user must decide.
     pub(crate) review: Option<i32>,
-    /// How many matches at or above `same` are expected by chance.
+    /// The expected number of chance matches at or above `same`.
     pub(crate) by_chance: f64,
-    /// The scale of the tail in y: test identities among training identities, and the reverse where there were enough.
+    /// The scale of the tail in y: test identities among training identities, and vice versa if there were
+    /// enough.
     pub(crate) scales: Vec<f64>,
 }
 
-/// The numbers that thin out, of one side.
+/// The fitted tails of one side.
 struct Tail {
     scale: f64,
     k: usize,
-    /// Where the tails begin, in 1/1024, and how many begin there.
+    /// Where the tails start, in 1/1024, and how many start there.
     starts: BTreeMap<i64, u32>,
 }
 
@@ -51,7 +55,7 @@ fn y(score: i32) -> f64 {
     -libm::log(1.0 - c * c)
 }
 
-/// How many neighbours to ask for among `others` identities; none when they are too few to tell.
+/// The number of neighbours to search for among `others` identities; none if they are too few.
 pub(crate) fn asked(others: usize) -> Option<usize> {
     (others >= FEWEST).then(|| (others / 10).clamp(4, TAIL))
 }
@@ -70,7 +74,7 @@ impl Tail {
         (n > 0.0 && sum > 0.0).then(|| Self { scale: sum / n, k, starts })
     }
 
-    /// How many identities would have their best score at or above `y`.
+    /// The expected number of identities whose best score reaches `y` by chance.
     fn expected(&self, y: f64) -> f64 {
         let one = |(start, n): (&i64, &u32)| {
             let beyond = (self.k as f64 + 0.5) * libm::exp(-(y - *start as f64 / 1024.0) / self.scale);
@@ -80,9 +84,10 @@ impl Tail {
     }
 }
 
-/// The thresholds for test identities whose nearest training identities are `tests`, and training identities whose nearest test
-/// identities are `train`. `doubt` bounds the chance that the least sure of the matches is none, `review` that of the least sure one
-/// that a person should look at. None when there are too few identities to tell.
+/// The thresholds, where `tests` holds the nearest training identities of each test identity, and `train` the
+/// nearest test identities of each training identity. `doubt` bounds the probability that the least certain
+/// match is wrong, `review` the same for the least certain pair to be reviewed. None if there are too few
+/// identities.
 pub(crate) fn thresholds(
     tests: &[Vec<Neighbour>],
     train: &[Vec<Neighbour>],
@@ -94,7 +99,7 @@ pub(crate) fn thresholds(
         [Tail::fit(tests, known(train))?].into_iter().chain(Tail::fit(train, known(tests))).collect();
     let mut best: Vec<i32> = tests.iter().filter_map(|l| l.first()).map(|n| n.score).collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
-    // Beyond the first score of which chance alone explains more than there are, nothing is sure.
+    // From the first score at which chance alone predicts more matches than there are, nothing is certain.
     let mut expected = Vec::new();
     for (n, &score) in best.iter().enumerate() {
         let e = tails.iter().map(|t| t.expected(y(score))).fold(0.0, f64::max);
@@ -110,7 +115,7 @@ pub(crate) fn thresholds(
         let mut found = None;
         for (n, (l, e)) in local.iter().zip(&expected).enumerate() {
             all = all.max(e / (n + 1) as f64);
-            // Rounded, so that no last bit of a logarithm decides.
+            // Rounded, so that the last bit of a logarithm decides nothing.
             let round = |v: f64| (v * 1e6).round();
             if round(*l) <= round(local_most) && round(all) <= round(all_most) {
                 found = Some(n);
@@ -128,7 +133,7 @@ pub(crate) fn thresholds(
     })
 }
 
-/// The nearest numbers that never fall (pool adjacent violators).
+/// The closest non-decreasing sequence (pool adjacent violators).
 fn isotonic(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut pools: Vec<(f64, usize)> = Vec::new();
     for value in values {

@@ -8,23 +8,24 @@ use crate::Raw;
 /// Rows and columns of the micro-kernel's product.
 const ROWS: usize = 6;
 const COLUMNS: usize = 16;
-/// Inner steps before the sums are added to memory. This number is part of the definition of the product: see the crate's
-/// documentation.
+/// Inner steps before the sums are added to memory. This number is part of the definition of the product: see
+/// the crate's documentation.
 const INNER: usize = 256;
 /// Rows of the left factor in a block, and columns of the right factor that are packed at a time.
 const LEFT: usize = 24 * ROWS;
 const RIGHT: usize = 64 * COLUMNS;
 
 thread_local! {
-    /// The packed columns of a right factor. The buffer is kept between products, since the system would have to clear newly
-    /// allocated memory.
+    /// The packed columns of a right factor. The buffer is kept between products, since the system would have
+    /// to clear newly allocated memory.
     static ORDERED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `c = a b`.
 ///
 /// # Safety
-/// The factors must be valid for reads and `c` for writes where shapes and steps say; `c` must overlap neither factor.
+/// The factors must be valid for reads of their shapes and steps, and `c` for writes; `c` must overlap
+/// neither factor.
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
     let inner = a.columns;
@@ -53,8 +54,8 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
                     {
                         for i in rows.clone().step_by(ROWS) {
                             let height = (rows.end - i).min(ROWS);
-                            // SAFETY: within the left factor and the product. Rows that the last group lacks are replaced by its
-                            // last row.
+                            // SAFETY: within the left factor and the product. Rows missing in the last group
+                            // are replaced by its last row.
                             let small = unsafe {
                                 Small {
                                     left: std::array::from_fn(|y| {
@@ -79,11 +80,11 @@ pub(crate) unsafe fn product(a: Raw, b: Raw, c: *mut f32, c_step: usize) {
     });
 }
 
-/// Packs some columns of a matrix in groups of `COLUMNS`: for each group and each inner step, the elements of its columns are
-/// contiguous. Columns that the last group lacks are 0.
+/// Packs some columns of a matrix in groups of `COLUMNS`: for each group and each inner step, the elements of
+/// its columns are contiguous. Columns missing in the last group are 0.
 ///
 /// # Safety
-/// The matrix must be valid for reads there.
+/// The matrix must be valid for reads at these columns and inner steps.
 #[allow(unsafe_code)]
 unsafe fn order(of: &Raw, columns: Range<usize>, inner: Range<usize>, to: &mut [f32]) {
     let [along, across] = of.steps;
@@ -92,7 +93,7 @@ unsafe fn order(of: &Raw, columns: Range<usize>, inner: Range<usize>, to: &mut [
         if count < COLUMNS {
             group.fill(0.0);
         }
-        // SAFETY: within the matrix. The branches below read it in the order in which it lies in memory.
+        // SAFETY: within the matrix. Each branch below reads it in memory order.
         let at = |k: usize, n: usize| unsafe { of.at.add((start + n) * across + k * along) };
         if across == 1 && count == COLUMNS {
             for (k, to) in inner.clone().zip(group.chunks_exact_mut(COLUMNS)) {
@@ -126,7 +127,7 @@ fn has_vectors() -> bool {
     false
 }
 
-/// A product in registers, with one fused multiply-add for each element and inner step.
+/// A small product in registers, with one fused multiply-add for each element and inner step.
 struct Small<'a> {
     /// The first element of each row of the left factor, and the distance between elements of a row.
     left: [*const f32; ROWS],
@@ -136,10 +137,10 @@ struct Small<'a> {
     /// The first element of the product, and the distance between rows.
     to: *mut f32,
     down: usize,
-    /// The part of it that belongs to the product.
+    /// The rows and columns of the micro-kernel that are within the product.
     height: usize,
     width: usize,
-    /// Whether it is added to the present values.
+    /// Whether the sums are added to the values in memory or replace them.
     adds: bool,
 }
 
@@ -259,7 +260,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
-        /// For any shape and memory layout of the factors, each element has the bits of its definition.
+        /// For any shape and memory layout of the factors, each element has exactly the bits that its
+        /// definition gives.
         #[test]
         fn each_element_has_the_bits_of_its_definition(
             rows in 0_usize..160, columns in 0_usize..70, inner in 0_usize..600, turned: [bool; 2], seed: u64,
@@ -279,7 +281,7 @@ mod tests {
             }
         }
 
-        /// The vector code and the scalar code round alike.
+        /// The vector code and the scalar code round in the same way.
         #[test]
         #[allow(unsafe_code)]
         fn a_processor_without_vectors_gives_the_same_bits(

@@ -1,14 +1,15 @@
-//! Products of float32 matrices whose bits depend on the factors alone: not on the processor, its caches or its vector
-//! instructions, nor on how the work is divided among threads.
+//! Products of float32 matrices whose bits depend on the factors alone: not on the processor, its caches or
+//! its vector instructions, nor on how the work is divided among threads.
 //!
-//! Libraries choose a kernel by the processor, and different kernels sum in different orders. Here each element of a product is
+//! Libraries choose a kernel by the processor, and different kernels sum in different orders. Here each
+//! element of a product is
 //!
 //! ```text
 //! s = 0;  for k in a block of 256: s = fma(a[i, k], b[k, j], s);  c[i, j] = s, and + s for further blocks
 //! ```
 //!
-//! with one rounding a step. Processors with AVX2 and FMA compute eight elements at a time, others one at a time, with the same
-//! roundings.
+//! with one rounding a step. Processors with AVX2 and FMA compute eight elements at a time, others one at a
+//! time, with the same roundings.
 
 mod kernel;
 
@@ -58,7 +59,8 @@ impl<'a> Matrix<'a> {
 /// Writes `a b` into `c`, row by row. The previous values of `c` are not read.
 ///
 /// # Panics
-/// If `a` has not as many columns as `b` has rows, or `c` has not as many elements as the product.
+/// If the number of columns of `a` is not the number of rows of `b`, or `c` has another size than the
+/// product.
 pub fn product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     let (a, b) = (a.raw, b.raw);
     assert_eq!(a.columns, b.rows, "columns of the left factor, rows of the right one");
@@ -70,12 +72,12 @@ pub fn product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     }
 }
 
-/// The same for C++: a `rows x inner` matrix times an `inner x columns` matrix. Steps are in elements; the rows of `c` are `c_step`
-/// apart.
+/// [`product`] for C++: a `rows x inner` matrix times an `inner x columns` matrix. Steps are in elements; the
+/// rows of `c` are `c_step` apart.
 ///
 /// # Safety
-/// `a` and `b` must be valid for reads where their shapes and steps say, `c` must be valid for writes, and `c` must overlap
-/// neither.
+/// `a` and `b` must be valid for reads of their shapes and steps, `c` must be valid for writes, and `c` must
+/// overlap neither.
 #[allow(unsafe_code)] // called from C++
 pub unsafe extern "C" fn raw_product(
     rows: usize,

@@ -11,7 +11,8 @@ const AROUND: usize = 300;
 /// Makes the pictures of a page.
 pub(crate) struct Gallery {
     thumbnail: Thumbnail,
-    bytes: usize,
+    /// How many bytes are left.
+    pub(crate) room: usize,
 }
 
 /// A picture of the page.
@@ -26,23 +27,18 @@ pub(crate) struct Picture {
 
 impl Gallery {
     pub(crate) fn new(side: u32) -> Self {
-        Self { thumbnail: Thumbnail { side, quality: 80, square: false }, bytes: 0 }
+        Self { thumbnail: Thumbnail { side, quality: 80, square: false }, room: MOST }
     }
 
-    pub(crate) fn picture(&mut self, face: &FaceRef<'_>, role: &'static str) -> Picture {
-        let data = self.thumbnail.base64(face.image);
+    pub(crate) fn picture(&self, face: &FaceRef<'_>, role: &'static str) -> Picture {
+        Picture { name: face.name.to_owned(), data: self.thumbnail.base64(face.image), role }
+    }
+}
+
+impl Picture {
+    /// How many bytes it takes on the page.
+    pub(crate) fn bytes(&self) -> usize {
         // The name is in three places, and escaping may lengthen it.
-        self.bytes += data.as_ref().map_or(0, String::len) + AROUND + 4 * face.name.len();
-        Picture { name: face.name.to_owned(), data, role }
-    }
-
-    /// Takes back the bytes of a tile that has no room.
-    pub(crate) fn back_to(&mut self, room: usize) {
-        self.bytes = MOST - room.min(MOST);
-    }
-
-    /// How many bytes are left.
-    pub(crate) fn room(&self) -> usize {
-        MOST.saturating_sub(self.bytes)
+        self.data.as_ref().map_or(0, String::len) + AROUND + 4 * self.name.len()
     }
 }

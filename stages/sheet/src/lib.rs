@@ -10,6 +10,7 @@ mod sections;
 use std::path::{Path, PathBuf};
 
 use lfs_faces::dataset::Dataset;
+use lfs_formats::names::set_folder;
 use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,16 +106,6 @@ fn open(path: &Path) -> Result<Dataset> {
     Dataset::open(path).map_err(|e| Failure::new(e.to_string()))
 }
 
-/// What an overlap stage calls a test set: a name that a folder can have.
-fn as_in_matches(name: &str) -> String {
-    let safe: String =
-        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-    match safe.trim_matches(['-', '.']) {
-        "" => "test".to_owned(),
-        safe => safe.to_owned(),
-    }
-}
-
 /// The test sets, by their label `set`.
 fn tests(cx: &Context<'_>) -> Result<Vec<(String, Dataset)>> {
     let members = cx.inputs("tests");
@@ -122,7 +113,7 @@ fn tests(cx: &Context<'_>) -> Result<Vec<(String, Dataset)>> {
         return Err(Failure::new("input `tests` is missing, which `matches` needs")
             .help("give the sets that the overlap stage read: `input.tests = \"tests.dataset\"`"));
     }
-    let name = |member: &lfs_stage::Member| as_in_matches(member.labels.get("set").unwrap_or(&member.from));
+    let name = |member: &lfs_stage::Member| set_folder(member.labels.get("set").unwrap_or(&member.from));
     members.iter().map(|member| Ok((name(member), open(&member.path)?))).collect()
 }
 

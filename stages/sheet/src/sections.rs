@@ -30,26 +30,25 @@ impl Section {
         self.tiles.len()
     }
 
-    /// The tiles of some of `all`, evenly spread, as long as `room` bytes of pictures are left.
+    /// The tiles of some of `all`, evenly spread, that fit into `room` bytes.
     fn of<T>(
         params: &Params,
         (title, all): (String, &[T]),
         gallery: &mut Gallery,
         room: usize,
-        tile: &mut dyn FnMut(&T, &mut Gallery) -> Tile,
+        tile: &dyn Fn(&T, &Gallery) -> Tile,
     ) -> Self {
         let most = params.images.min(all.len());
-        let floor = gallery.room().saturating_sub(room);
+        let mut left = room;
         let mut tiles = Vec::with_capacity(most);
         for k in 0..most {
-            let before = gallery.room();
             let one = tile(&all[k * all.len() / most], gallery);
-            if gallery.room() <= floor {
-                gallery.back_to(before);
-                break;
-            }
+            let bytes = one.pictures.iter().map(Picture::bytes).sum();
+            let Some(rest) = left.checked_sub(bytes) else { break };
+            left = rest;
             tiles.push(one);
         }
+        gallery.room -= room - left;
         Self { title, total: all.len(), tiles }
     }
 }
@@ -64,8 +63,8 @@ pub(crate) fn images(
     let rows = source.map(|source| (source, rows(source)));
     let all: Vec<usize> = (0..faces.len()).collect();
     let title = if source.is_some() { "Crops" } else { "Images" };
-    let room = gallery.room();
-    Section::of(params, (title.to_owned(), &all), gallery, room, &mut |&i, gallery| {
+    let room = gallery.room;
+    Section::of(params, (title.to_owned(), &all), gallery, room, &|&i, gallery| {
         let face = faces.face(i);
         let mut pictures = Vec::new();
         if let Some((source, rows)) = &rows
@@ -114,9 +113,9 @@ pub(crate) fn dropped(
     reasons.sort_by_key(|(_, all)| std::cmp::Reverse(all.len()));
     let mut left = reasons.len();
     let section = |(reason, all): (String, Vec<(usize, Dropped)>)| {
-        let room = gallery.room() / left;
+        let room = gallery.room / left;
         left -= 1;
-        Section::of(params, (reason, &all), gallery, room, &mut |(row, record), gallery| {
+        Section::of(params, (reason, &all), gallery, room, &|(row, record), gallery| {
             let face = faces.face(*row);
             let mut pictures = vec![gallery.picture(&face, "dropped")];
             // Only a duplicate has a pair; that one may have been dropped for a reason of its own.
@@ -178,9 +177,9 @@ pub(crate) fn shared(
         ))
         .help(format!("give the sets that the overlap stage read; these are `{}`", names.join("`, `"))));
     }
-    let room = gallery.room();
+    let room = gallery.room;
     let title = "Persons in the training set and in a test set".to_owned();
-    Ok(Section::of(params, (title, &all), gallery, room, &mut |m, gallery| {
+    Ok(Section::of(params, (title, &all), gallery, room, &|m, gallery| {
         let mut pictures = Vec::new();
         for &row in train.get(m.training_identity.as_str()).into_iter().flatten() {
             pictures.push(gallery.picture(&faces.face(row), "training set"));

@@ -1,4 +1,4 @@
-//! From results to the table.
+//! Assembles the table from results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use crate::params::Params;
 use crate::significance::{cell, judge};
 use crate::table::{Cell, Column, Row, Source, Table};
 
-/// The definitions of accuracies: only these are averaged.
+/// The definitions of accuracies; the average includes only these.
 const ACCURACIES: [&str; 4] = ["exact", "insightface", "facexzoo", "paper"];
 
-/// A row while results are gathered: its labels, and for each column the results so far.
+/// A row under construction: its labels, and for each column the results so far.
 type Gathered = (BTreeMap<String, String>, Vec<Vec<Source>>);
 
-/// Makes the table.
+/// Assembles the table.
 ///
 /// # Errors
-/// When two results of one column differ in definition, or two stand for the same cell and seed.
+/// If two results of one column differ in definition, or two belong to the same cell and seed.
 pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
     let (columns, mut notes) = columns(found)?;
     let labels = order::row_labels(found);
@@ -28,7 +28,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
     for f in found {
         let mut own: BTreeMap<String, String> =
             labels.iter().filter_map(|l| f.labels.get(l).map(|v| (l.clone(), v.clone()))).collect();
-        // Files without any label are told apart by their names.
+        // Files without labels are distinguished by their names.
         if f.labels.is_empty() && found.len() > 1 {
             own.insert("file".to_owned(), f.from.clone());
         }
@@ -106,7 +106,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
     Ok(table)
 }
 
-/// The columns in order; one definition each.
+/// The columns in order, with one definition each.
 fn columns(found: &[Found]) -> Result<(Vec<Column>, Vec<String>)> {
     let mut out: Vec<(_, Column, &str)> = Vec::new();
     let mut made: Vec<&str> = Vec::new();
@@ -153,7 +153,7 @@ fn columns(found: &[Found]) -> Result<(Vec<Column>, Vec<String>)> {
     Ok((out.into_iter().map(|o| o.1).collect(), notes))
 }
 
-/// What is to be said of results whose loss was chosen by looking at a test set.
+/// A note on results whose loss was chosen by the accuracy on a test set.
 fn selected(found: &[Found]) -> Option<String> {
     let mut all: BTreeSet<String> = BTreeSet::new();
     for f in found {
@@ -177,7 +177,8 @@ fn source(f: &Found, c: &input::Column) -> Source {
         seed: f.labels.get("seed").cloned(),
         value: c.value.filter(|_| c.resolved),
         stderr: c.stderr,
-        // All intervals of a table cover 95 %; where another was asked for, the standard error serves.
+        // All intervals of a table are 95 % intervals; for another confidence, the standard error is used
+        // instead.
         interval: c.interval.filter(|_| f.metrics.confidence == 0.95),
         pairs: c.pairs,
         listed: c.listed,
@@ -191,8 +192,8 @@ fn source(f: &Found, c: &input::Column) -> Source {
     }
 }
 
-/// Why a cell is not comparable with the paper's number, which is of the whole official lists, without mirror images and, where it is
-/// an accuracy, by the definition `paper`.
+/// Why a cell is not comparable with the paper's number. That number covers the whole official lists, without
+/// mirror images, and, if it is an accuracy, uses the definition `paper`.
 fn incomparable(column: &Column, sources: &[Source]) -> Option<&'static str> {
     let accuracy = ACCURACIES.contains(&column.definition.as_str());
     if sources.iter().any(|s| !s.official) {
@@ -210,7 +211,7 @@ fn incomparable(column: &Column, sources: &[Source]) -> Option<&'static str> {
     }
 }
 
-/// A note for each reason why numbers stand beside the paper's without a difference.
+/// A note for each reason why no difference to the paper's numbers is shown.
 fn uncompared(columns: &[Column], rows: &[Row]) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (k, column) in columns.iter().enumerate() {
@@ -226,7 +227,7 @@ fn uncompared(columns: &[Column], rows: &[Row]) -> Vec<String> {
     by_reason.into_iter().map(note).collect()
 }
 
-/// A note when the cells of a column rest on different numbers of pairs.
+/// A note if the cells of a column are based on different numbers of pairs.
 fn unequal(column: &Column, rows: &[Row], k: usize) -> Option<String> {
     let sources = || rows.iter().filter_map(|r| r.cells[k].as_ref()).flat_map(|c| &c.sources);
     let first = sources().next()?;
@@ -238,9 +239,9 @@ fn unequal(column: &Column, rows: &[Row], k: usize) -> Option<String> {
     ))
 }
 
-/// Sets each row's mean over the accuracy columns, when every row has a value in all of them.
+/// Sets the mean of each row over the accuracy columns, if every row has a value in all of them.
 fn average(columns: &[Column], rows: &mut [Row]) -> Vec<String> {
-    // RFW's own average is made of columns that are there.
+    // RFW's own average is the mean of columns that are included already.
     let is_one = |c: &&Column| ACCURACIES.contains(&c.definition.as_str()) && !c.name.ends_with(" average");
     let which: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| is_one(c)).map(|(k, _)| k).collect();
     let mut means = Vec::with_capacity(rows.len());

@@ -1,9 +1,9 @@
-//! Certificates of overlap stages: what a table says of the persons in both sets.
+//! Certificates of overlap stages: notes in a table on the persons in both sets.
 
 use lfs_stage::{Failure, IoContext, Member, Result};
 use serde::Deserialize;
 
-/// `certificate.json` as this crate needs it; what else it holds is ignored.
+/// `certificate.json` as far as this crate needs it; other fields are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Certificate {
@@ -26,7 +26,7 @@ struct Set {
 /// A sentence for each certificate.
 ///
 /// # Errors
-/// When a member has no certificate, or one of another form.
+/// If a member has no certificate, or one of another form.
 pub fn notes(members: Vec<Member>) -> Result<Vec<String>> {
     members.iter().map(note).collect()
 }

@@ -1,4 +1,4 @@
-//! A few sentences that follow from the numbers, each with its statistic.
+//! A few sentences derived from the numbers, each with its statistic.
 
 use lfs_stage::{Failure, Result};
 
@@ -6,7 +6,7 @@ use crate::render::{percent, signed};
 use crate::significance::{Z, error};
 use crate::table::{Row, Table, Verdict};
 
-/// Three to five sentences.
+/// At most five sentences.
 pub fn findings(table: &Table) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(best(table));
@@ -53,10 +53,10 @@ pub fn findings(table: &Table) -> Vec<String> {
     out
 }
 
-/// What is said of two rows that the reader wants compared: accuracies apart from rates at few false alarms.
+/// Compares two rows that the user named: accuracies separately from rates at low FARs.
 ///
 /// # Errors
-/// When there is no such row.
+/// If there is no such row.
 pub fn comparison(table: &Table, [ours, other]: &[String; 2]) -> Result<String> {
     let row = |method: &String| {
         table.rows.iter().find(|r| r.labels.get("method") == Some(method)).ok_or_else(|| {
@@ -101,19 +101,19 @@ fn best(table: &Table) -> Option<String> {
     Some(format!("{} is best in {} of {} columns.", top.name, wins(top), table.columns.len()))
 }
 
-/// Whether a row is better than another.
+/// The order of two rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// By more than the interval.
+    /// It is better by more than the interval.
     Better,
     /// It is worse by more than the interval.
     Worse,
-    /// The interval holds 0.
+    /// The interval contains 0.
     NotResolved,
 }
 
 impl Order {
-    /// As a record has it.
+    /// The wording in a record.
     pub fn words(self) -> &'static str {
         match self {
             Self::Better => "better",
@@ -123,22 +123,23 @@ impl Order {
     }
 }
 
-/// The mean difference of two rows over the columns that both have.
+/// The mean difference of two rows over their common columns.
 pub struct Difference {
     mean: f64,
     half: f64,
     columns: usize,
-    /// Behind each cell, at least.
+    /// The minimum number of trainings per cell.
     trainings: usize,
 }
 
 impl Difference {
-    /// None without a common column, or where one of them has no interval. Columns are taken as independent.
+    /// None if there is no common column, or a cell has no interval. Columns are treated as independent.
     pub fn of(table: &Table, a: &Row, b: &Row) -> Option<Self> {
         Self::over(table, a, b, &|_| true)
     }
 
-    /// None of one training: the same method trained again differs, too, and by how much only repeated trainings say.
+    /// None for a single training: the variation between trainings of the same method is only known from
+    /// repeated ones.
     pub fn verdict(&self) -> Option<Order> {
         let verdict = if self.mean - self.half > 0.0 {
             Order::Better
@@ -150,7 +151,7 @@ impl Difference {
         (self.trainings > 1).then_some(verdict)
     }
 
-    /// The same over some of the columns.
+    /// As above, over some of the columns.
     fn over(table: &Table, a: &Row, b: &Row, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
         let (mut sum, mut square, mut columns, mut trainings) = (0.0, 0.0, 0, usize::MAX);
         for (k, column) in table.columns.iter().enumerate() {

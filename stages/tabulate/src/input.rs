@@ -1,18 +1,18 @@
-//! `metrics.json` as this crate needs it; what else it holds is ignored.
+//! `metrics.json` as far as this crate needs it; other fields are ignored.
 
 use std::collections::BTreeMap;
 
 use lfs_stage::{Failure, IoContext, Member, Result};
 use serde::Deserialize;
 
-/// One result with the node that made it.
+/// A result with the node that produced it.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The node.
     pub from: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it measured.
+    /// Its numbers.
     pub metrics: Metrics,
 }
 
@@ -56,7 +56,7 @@ pub struct Column {
     pub unit: Option<String>,
 }
 
-/// The part of the details that a table shows.
+/// The part of the details shown in a table.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Details {
     #[serde(default)]
@@ -79,7 +79,7 @@ fn yes() -> bool {
     true
 }
 
-/// Reads the results behind the input.
+/// Reads the results of the input.
 pub fn read(members: Vec<Member>) -> Result<Vec<Found>> {
     let mut out = Vec::with_capacity(members.len());
     for member in members {

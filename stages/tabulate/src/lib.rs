@@ -1,7 +1,8 @@
-//! Sets results side by side with the paper's.
+//! Shows results next to the paper's numbers.
 //!
-//! Reads any number of `metrics.json` files with the labels of the nodes that made them, and writes one table as
-//! JSON (the source), Markdown, CSV, LaTeX and a self-contained HTML page. Every cell knows the nodes behind it.
+//! Reads any number of `metrics.json` files with the labels of the nodes that produced them, and writes one
+//! table as JSON (the source), Markdown, CSV, LaTeX and a self-contained HTML page. Every cell names the
+//! nodes that it comes from.
 
 mod assemble;
 mod certificate;

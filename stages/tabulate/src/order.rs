@@ -7,7 +7,7 @@ use lfs_faces::TestSet;
 
 use crate::input::Found;
 
-/// Methods: the name in a manifest, and the paper's.
+/// Methods: the name in a manifest and the paper's name.
 const METHODS: [(&str, &str); 8] = [
     ("softmax", "Softmax"),
     ("a-softmax", "A-Softmax"),
@@ -19,17 +19,17 @@ const METHODS: [(&str, &str); 8] = [
     ("search-softmax", "Search-Softmax"),
 ];
 
-/// Labels that never make a row: they choose the column, or are averaged over.
+/// Labels that never make a row: they select the column, or are averaged over.
 const NOT_ROWS: [&str; 4] = ["set", "seed", "split", "definition"];
 
-/// Where a column stands: by set, frontal-profile first, then as its file has it.
+/// The sort key of a column: by set, frontal-profile first, then in the order of its file.
 pub fn column(set: &str, name: &str, place: usize) -> (usize, String, bool, usize) {
     let at = TestSet::ALL.iter().position(|s| s.name() == set).unwrap_or(TestSet::ALL.len());
     (at, set.to_owned(), name.starts_with("CFP-FF"), place)
 }
 
-/// The labels that make a row: `method`, and every other that neither belongs to the columns nor follows from the
-/// test set nor is the same everywhere.
+/// The labels that make a row: `method`, and all others except those that belong to the columns, follow from
+/// the test set, or are the same everywhere.
 pub fn row_labels(found: &[Found]) -> Vec<String> {
     let all: BTreeSet<&str> = found.iter().flat_map(|f| f.labels.keys()).map(String::as_str).collect();
     let makes_rows = |label: &str| {
@@ -56,7 +56,7 @@ pub fn row_name(labels: &BTreeMap<String, String>) -> String {
     if parts.is_empty() { "result".to_owned() } else { parts.join(", ") }
 }
 
-/// The order of rows: methods as in the paper, others after them by name; numbers by size.
+/// The order of rows: methods as in the paper, others after them by name; numbers by absolute value.
 pub fn rows(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Ordering {
     let method = |labels: &BTreeMap<String, String>| {
         let name = labels.get("method").cloned().unwrap_or_default();

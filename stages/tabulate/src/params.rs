@@ -12,13 +12,14 @@ pub struct Params {
     /// The heading; empty for none.
     #[serde(default)]
     pub title: String,
-    /// The table of the paper whose numbers are printed beside ours, where they are published.
+    /// The table of the paper to compare with; its numbers are printed beside ours, as far as published.
     #[serde(default)]
     pub reference: Reference,
-    /// Whether a few sentences are made out of the numbers.
+    /// Whether to add a few sentences derived from the numbers.
     #[serde(default = "yes")]
     pub findings: bool,
-    /// Rows to compare, each `[ours, other]` by their label `method`: a sentence each, accuracies apart from the rest.
+    /// Rows to compare, each `[ours, other]` by their label `method`. Each gives a sentence, with accuracies
+    /// apart from the rest.
     #[serde(default)]
     pub comparisons: Vec<[String; 2]>,
 }

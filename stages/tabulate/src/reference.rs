@@ -1,26 +1,26 @@
-//! The paper's numbers, as far as they could be read in a source. What could not is an empty cell.
+//! The paper's numbers, as far as a source for them is available; all others are empty cells.
 //!
-//! X. Wang et al., *Loss Function Search for Face Recognition*, ICML 2020. The result tables are numbered 1 to 5: six
-//! verification sets, RFW (two training sets), MegaFace and Trillion-Pairs (two training sets); in the paper these
-//! are Tables 5, 7, 8, 9 and 10. The ablation over a is its Table 3, that over B its Table 4.
+//! X. Wang et al., *Loss Function Search for Face Recognition*, ICML 2020. The result tables are numbered 1
+//! to 5: six verification sets, RFW (two training sets), MegaFace and Trillion-Pairs (two training sets); in
+//! the paper these are Tables 5, 7, 8, 9 and 10. The ablation over a is its Table 3, that over B its Table 4.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whose numbers stand beside ours.
+/// The numbers to compare with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reference {
-    /// Nobody's.
+    /// No comparison.
     #[default]
     None,
-    /// Six verification sets, trained on CASIA-WebFace-R. No digit is known from a source.
+    /// Six verification sets, trained on CASIA-WebFace-R. No source for its numbers is known.
     Table1,
-    /// RFW, trained on CASIA-WebFace-R. No digit is known from a source.
+    /// RFW, trained on CASIA-WebFace-R. No source for its numbers is known.
     Table2,
-    /// RFW, trained on MS-Celeb-1M-v1c-R. No digit is known from a source.
+    /// RFW, trained on MS-Celeb-1M-v1c-R. No source for its numbers is known.
     Table3,
     /// MegaFace and Trillion-Pairs, trained on CASIA-WebFace-R.
     Table4,
@@ -28,7 +28,7 @@ pub enum Reference {
     Table5,
     /// The ablation over a, trained on MS-Celeb-1M-v1c-R.
     AblationA,
-    /// The ablation over B. No digit is known from a source.
+    /// The ablation over B. No source for its numbers is known.
     AblationB,
 }
 
@@ -72,7 +72,7 @@ const ABLATION_A: [(f64, [f64; 2]); 6] = [
 ];
 
 impl Reference {
-    /// What it is called in a table; empty for none.
+    /// The title in a table; empty for none.
     pub fn title(self) -> &'static str {
         match self {
             Self::None => "",
@@ -86,12 +86,12 @@ impl Reference {
         }
     }
 
-    /// Whether any of its digits is known.
+    /// Whether any of its numbers is known.
     pub fn has_numbers(self) -> bool {
         matches!(self, Self::Table4 | Self::Table5 | Self::AblationA)
     }
 
-    /// The paper's number as a fraction, where one is known for exactly this row and column.
+    /// The paper's number as a fraction, if known for exactly this row and column.
     pub fn value(self, labels: &BTreeMap<String, String>, column: &str) -> Option<f64> {
         let percent = match self {
             Self::Table4 | Self::Table5 => {
@@ -106,7 +106,7 @@ impl Reference {
             }
             _ => return None,
         };
-        // Two digits of a percentage: rounded to the nearest fraction that prints as such.
+        // Two decimals of a percentage: rounded to the nearest fraction with the same printed form.
         Some((percent * 100.0).round() / 10_000.0)
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(Reference::Table4.value(&am, "MegaFace rank-1"), Some(0.8286));
         assert_eq!(Reference::Table5.value(&am, "Trillion-Pairs verification TPR@FAR=1e-9"), Some(0.6794));
         assert_eq!(Reference::AblationA.value(&row("a", "-100"), "SLLFW"), Some(0.9928));
-        // Another FAR is another number, and what is not known is not invented.
+        // Another FAR is another number, and unknown numbers are not invented.
         assert_eq!(Reference::Table4.value(&am, "MegaFace TPR@FAR=1e-3"), None);
         assert_eq!(Reference::Table1.value(&am, "LFW"), None);
         assert_eq!(Reference::AblationA.value(&row("a", "-7"), "LFW"), None);

@@ -1,4 +1,4 @@
-//! The forms of the table.
+//! The output formats of the table.
 
 pub mod csv;
 pub mod html;
@@ -7,22 +7,23 @@ pub mod markdown;
 
 use crate::table::{Cell, Table, Verdict};
 
-/// A fraction as a percentage with two digits.
+/// A fraction as a percentage with two decimals.
 pub fn percent(value: f64) -> String {
     format!("{:.2}", 100.0 * value)
 }
 
-/// The same with its sign.
+/// As [`percent`], with a sign.
 pub fn signed(value: f64) -> String {
     format!("{:+.2}", 100.0 * value)
 }
 
-/// The number of a cell: `98.25`, or `n.r.` where it is not resolved.
+/// The number of a cell: `98.25`, or `n.r.` if it is not resolved.
 fn number(cell: &Cell) -> String {
     cell.value.map_or_else(|| "n.r.".to_owned(), percent)
 }
 
-/// What stands after the plus-minus sign: over seeds where there are several, else the standard error.
+/// The number after the plus-minus sign: the deviation over seeds if there are several, else the standard
+/// error.
 fn spread(cell: &Cell) -> Option<String> {
     cell.value?;
     cell.std.or(cell.stderr).map(percent)
@@ -32,7 +33,7 @@ fn is(cell: &Cell, verdict: Verdict) -> bool {
     cell.verdict == Some(verdict)
 }
 
-/// What the marks mean, as far as they occur.
+/// Explanations of the marks that occur.
 fn legend(table: &Table) -> Vec<String> {
     let cells = || table.rows.iter().flat_map(|r| &r.cells).flatten();
     let mut out = Vec::new();
@@ -64,7 +65,7 @@ fn legend(table: &Table) -> Vec<String> {
     out
 }
 
-/// What a definition does, in words.
+/// A description of a definition.
 fn explain(definition: &str) -> &'static str {
     match definition {
         "exact" => {
@@ -88,7 +89,7 @@ fn explain(definition: &str) -> &'static str {
     }
 }
 
-/// The definition with the treatment of mirror images.
+/// The definition, with the treatment of mirror images.
 fn definition(column: &crate::table::Column) -> String {
     if column.flip == "none" {
         column.definition.clone()

@@ -1,15 +1,16 @@
-//! When a difference is more than chance.
+//! Decides whether a difference is significant.
 //!
-//! The standard error of a cell over pairs is half its 95 % interval over 1.96 (or the standard error itself where
-//! there is no interval). Several seeds share the pairs, so theirs is `sqrt(pairs^2 + std^2 / n)`. The difference of
-//! two cells has `sqrt(a^2 + b^2)`: as both are tested on the same pairs this is too wide rather than too narrow.
+//! The standard error of a cell over pairs is half its 95 % interval divided by 1.96 (or the standard error
+//! itself if there is no interval). Several seeds share the pairs, so their standard error is
+//! `sqrt(pairs^2 + std^2 / n)`. The difference of two cells has `sqrt(a^2 + b^2)`. Since both are tested on
+//! the same pairs, this is too wide rather than too narrow.
 
 use crate::table::{Cell, Source, Verdict};
 
-/// 95 % of a normal distribution lie within so many standard deviations.
+/// 95 % of a normal distribution lie within this many standard deviations.
 pub const Z: f64 = 1.959_964;
 
-/// A cell out of the results of one or several seeds.
+/// Makes a cell from the results of one or several seeds.
 pub fn cell(sources: Vec<Source>) -> Cell {
     let n = sources.len() as f64;
     let value = mean(&sources, |s| s.value);
@@ -30,13 +31,13 @@ pub fn cell(sources: Vec<Source>) -> Cell {
     Cell { value, seeds: sources.len(), std, stderr, interval, sources, ..Cell::default() }
 }
 
-/// The mean of a number that all sources have.
+/// The mean of a number, if all sources have it.
 fn mean(sources: &[Source], of: impl Fn(&Source) -> Option<f64>) -> Option<f64> {
     let all: Option<Vec<f64>> = sources.iter().map(of).collect();
     all.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / v.len() as f64)
 }
 
-/// The standard error over persons (mean over seeds): of the intervals, or the standard error itself.
+/// The standard error over persons (mean over seeds): from the intervals, or the standard error itself.
 pub fn persons(sources: &[Source]) -> Option<f64> {
     mean(sources, |s| s.interval.map(|[low, high]| (high - low) / 2.0 / Z))
         .or_else(|| mean(sources, |s| s.stderr))
@@ -47,7 +48,7 @@ pub fn error(cell: &Cell) -> Option<f64> {
     cell.interval.map(|[low, high]| (high - low) / 2.0 / Z)
 }
 
-/// Marks the best of a column, and says of the others whether they differ from it.
+/// Marks the best cell of a column, and whether the others differ significantly from it.
 pub fn judge(column: &mut [&mut Cell]) {
     let known = column.iter().filter_map(|c| c.value.map(|v| (v, error(c))));
     let Some((best, best_error)) = known.reduce(|a, b| if b.0 > a.0 { b } else { a }) else { return };

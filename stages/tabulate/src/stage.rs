@@ -5,7 +5,7 @@ use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stag
 use crate::params::Params;
 use crate::{assemble, certificate, input, render, verdicts};
 
-/// The kind `tabulate`: results of evaluate stages to one table.
+/// The kind `tabulate`: turns results of evaluate stages into one table.
 pub struct Tabulate;
 
 impl Stage for Tabulate {

@@ -1,4 +1,4 @@
-//! `table.json`: the table from which all other forms are rendered. Values are fractions, 0 to 1.
+//! `table.json`: the table from which all other formats are rendered. Values are fractions, 0 to 1.
 
 use std::collections::BTreeMap;
 
@@ -9,43 +9,43 @@ use serde::{Deserialize, Serialize};
 pub struct Table {
     /// The heading.
     pub title: String,
-    /// Whose numbers stand beside ours; empty for none.
+    /// The source of the reference numbers; empty for none.
     pub reference: String,
     /// The columns, in the paper's order of test sets.
     pub columns: Vec<Column>,
     /// The rows, in the paper's order of methods.
     pub rows: Vec<Row>,
-    /// The columns of which the average is made; empty where there is none.
+    /// The columns of the average; empty if there is none.
     pub averaged: Vec<String>,
-    /// Sentences that follow from the numbers.
+    /// Sentences derived from the numbers.
     pub findings: Vec<String>,
-    /// What a reader must know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
 /// A column. All its cells have the same definition and the same treatment of mirror images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Its name: `LFW`.
+    /// Its name, such as `LFW`.
     pub name: String,
     /// The test set.
     pub set: String,
-    /// The protocol in words.
+    /// A description of the protocol.
     pub protocol: String,
     /// The definition's name.
     pub definition: String,
-    /// What was done with mirror images.
+    /// The treatment of mirror images.
     pub flip: String,
 }
 
 /// A row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its name: `AM-Softmax`.
+    /// Its name, such as `AM-Softmax`.
     pub name: String,
     /// The labels that make it.
     pub labels: BTreeMap<String, String>,
-    /// Its cells, one a column; none where nothing was evaluated.
+    /// Its cells, one per column; none if there is no result.
     pub cells: Vec<Option<Cell>>,
     /// The mean over [`Table::averaged`].
     pub average: Option<f64>,
@@ -54,36 +54,37 @@ pub struct Row {
 /// A cell.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The mean over seeds; none where one of them is not resolved.
+    /// The mean over seeds; none if one of them is not resolved.
     pub value: Option<f64>,
-    /// How many seeds.
+    /// The number of seeds.
     pub seeds: usize,
     /// The sample standard deviation over seeds.
     pub std: Option<f64>,
     /// The standard error over pairs (mean over seeds).
     pub stderr: Option<f64>,
-    /// 95 %: of one seed as evaluated, over identities; of several, over identities and seeds together.
+    /// The 95 % interval: for one seed as evaluated, over identities; for several, over identities and seeds
+    /// together.
     pub interval: Option<[f64; 2]>,
-    /// How it compares with the best of its column.
+    /// The comparison with the best cell of its column.
     pub verdict: Option<Verdict>,
     /// The paper's number.
     pub reference: Option<f64>,
-    /// Ours minus the paper's; none where the two are not comparable.
+    /// Ours minus the paper's; none if the two are not comparable.
     pub difference: Option<f64>,
     /// Why the two are not comparable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomparable: Option<String>,
-    /// The nodes behind it.
+    /// The nodes that it comes from.
     pub sources: Vec<Source>,
 }
 
-/// How a cell compares with the best of its column.
+/// The comparison of a cell with the best one of its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is the best.
     Best,
-    /// The difference to the best lies within its 95 % interval.
+    /// The difference to the best is within its 95 % interval.
     NotSignificant,
     /// It is below the best by more than that.
     Below,
@@ -92,9 +93,9 @@ pub enum Verdict {
 /// One result behind a cell.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// The node: `evaluate[method=softmax,seed=0,set=lfw]`.
+    /// The node, such as `evaluate[method=softmax,seed=0,set=lfw]`.
     pub from: String,
-    /// The seed, where the node has that label.
+    /// The seed, if the node has that label.
     pub seed: Option<String>,
     /// Its value.
     pub value: Option<f64>,
@@ -112,11 +113,11 @@ pub struct Source {
     pub negatives: u64,
     /// The threshold.
     pub threshold: Option<f64>,
-    /// What it is measured in.
+    /// The unit of the threshold.
     pub unit: Option<String>,
     /// Whether the lists have the official size.
     pub official: bool,
-    /// Whether the loss was chosen by the accuracy on this very set.
+    /// Whether the loss was chosen by the accuracy on this set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub selected_here: bool,
     /// Counts of images.

@@ -1,4 +1,5 @@
-//! What another run's table is judged by: its cells with their bounds, and which row is better than which.
+//! Records what the tables of other runs are checked against: the cells with their bounds, and the order of
+//! rows.
 
 use lfs_stage::{Cell, Context, Repeated};
 
@@ -6,7 +7,7 @@ use crate::findings::{Difference, Order};
 use crate::significance::{Z, persons};
 use crate::table::{self, Table};
 
-/// Records them.
+/// Records the cells and the order of rows.
 pub fn record(table: &Table, cx: &Context<'_>) {
     for row in &table.rows {
         for (column, cell) in table.columns.iter().zip(&row.cells) {
@@ -20,9 +21,9 @@ pub fn record(table: &Table, cx: &Context<'_>) {
     }
 }
 
-/// A cell's number and, of several trainings, how well it is known. The bound is half of the 95 % interval over persons: the test set does
-/// not resolve less. Two runs are tested on the same persons, so that only their trainings make them differ by chance: the error is that of
-/// the mean over trainings.
+/// The number of a cell and, if there are several trainings, its precision. The bound is half of the 95 %
+/// interval over persons, below which the test set resolves nothing. Two runs are tested on the same persons,
+/// so only their trainings make them differ by chance: the error is that of the mean over trainings.
 fn judged(cell: &table::Cell) -> Cell {
     let repeated = cell.std.zip(persons(&cell.sources)).map(|(std, persons)| {
         let trainings = cell.seeds as f64;
@@ -31,7 +32,8 @@ fn judged(cell: &table::Cell) -> Cell {
     Cell { value: cell.value, repeated }
 }
 
-/// Of each two rows whether the later one is better than the earlier one; nothing where a cell is of one training.
+/// For each two rows, whether the later one is better than the earlier one; nothing if a cell has a single
+/// training.
 fn order(table: &Table) -> Vec<(String, Order)> {
     let mut out = Vec::new();
     for (k, earlier) in table.rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The whole training: a chain of epochs, each a memoised step.
+//! The training: a chain of epochs, each cached as a step.
 
 use lfs_network::arithmetic::Arithmetic;
 use lfs_network::crops::Crops;
@@ -15,13 +15,13 @@ use crate::schedule;
 use crate::spec::{Keep, Params};
 use crate::table::Form;
 
-/// The parameters that choose code.
+/// The parameters that select code.
 const CHOOSING: &[&str] = &["method", "backbone", "device", "precision", "arithmetic"];
 
 /// Trains all epochs and writes the outputs.
 ///
 /// # Errors
-/// As [`epoch::run`], or when a search has nothing to take its reward from.
+/// As [`epoch::run`], or when there are no pairs of images for a reward that is needed.
 pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
     let validation = cx.input_opt("validation")?.is_some();
     let chooses = p.method.wants_reward(p) || p.keep == Keep::BestEpoch;
@@ -38,7 +38,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             "the result is chosen by accuracy on {set}, a test set: numbers on it are no fair ones; give `validation` other persons"
         ));
     }
-    let mut race = Race { validation, ..Race::of(p) };
+    let mut race = Race::of(p, validation);
     for epoch in 0..p.epochs {
         race.epoch(epoch, cx)?;
     }
@@ -48,7 +48,7 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
     log::write(&race.epochs, kept.spec.epoch, cx.output("log")?)
 }
 
-/// A candidate at the end of an epoch.
+/// A candidate after an epoch.
 #[derive(Clone)]
 struct Member {
     spec: EpochSpec,
@@ -62,24 +62,24 @@ impl Member {
     }
 }
 
-/// The candidates of a training, from epoch to epoch.
+/// The candidates of a training, epoch by epoch.
 struct Race<'p> {
     p: &'p Params,
     validation: bool,
     history: Vec<Past>,
     epochs: Vec<Epoch>,
     members: Vec<Member>,
-    /// Which of them won the last epoch.
+    /// The index of the winner of the last epoch.
     winner: usize,
-    /// The winner with the highest reward of all epochs, the later one of equals.
+    /// The winner with the highest reward of all epochs; of equal ones, the latest.
     best: Option<(f64, Member)>,
 }
 
 impl<'p> Race<'p> {
-    fn of(p: &'p Params) -> Self {
+    fn of(p: &'p Params, validation: bool) -> Self {
         Self {
             p,
-            validation: false,
+            validation,
             history: Vec::new(),
             epochs: Vec::new(),
             members: Vec::new(),
@@ -88,7 +88,7 @@ impl<'p> Race<'p> {
         }
     }
 
-    /// The steps of an epoch, and which of them is each candidate's. One whose parent diverged has none.
+    /// The steps of an epoch, and the step of each candidate. A candidate whose parent diverged has none.
     fn steps(
         &self,
         draws: &[Draw<Form>],
@@ -101,7 +101,7 @@ impl<'p> Race<'p> {
         let (mut steps, mut places): (Vec<StepSpec<'p>>, _) = (Vec::new(), Vec::new());
         for (index, (draw, spec)) in draws.iter().zip(specs).enumerate() {
             let parent = parents.as_ref().and_then(|all| all.get(index)).copied().unwrap_or(self.winner);
-            // One that continues by itself and diverged has nothing to continue from.
+            // A candidate whose parent diverged has no checkpoint to continue from.
             if !self.members.is_empty() && whole(parent).is_none() {
                 places.push(None);
                 continue;
@@ -113,7 +113,7 @@ impl<'p> Race<'p> {
             }
             let name = if draw.name.is_empty() { String::new() } else { format!(", {}", draw.name) };
             let spec = serde_json::to_value(spec).map_err(|e| Failure::new(format!("a step's spec: {e}")))?;
-            // Equal candidates (every a above 0 is 0) are trained once.
+            // Equal candidates (every a above 0 is clamped to 0) are trained once.
             let alike = steps.iter().position(|s| s.spec == spec && s.after == after);
             places.push(Some(alike.unwrap_or(steps.len())));
             if alike.is_none() {
@@ -124,7 +124,7 @@ impl<'p> Race<'p> {
         Ok((steps, places))
     }
 
-    /// Trains the candidates of an epoch, and chooses the winner.
+    /// Trains the candidates of an epoch and chooses the winner.
     fn epoch(&mut self, epoch: u32, cx: &mut Context<'_>) -> Result<()> {
         let p = self.p;
         let now = |history| Now { seed: p.seed, epoch, scale: p.scale, history };
@@ -149,7 +149,7 @@ impl<'p> Race<'p> {
         self.winner = highest(&self.members).ok_or_else(|| {
             all_diverged(self.members.first().map(|m| &m.state), won.as_ref().map(|f| f.path.as_path()))
         })?;
-        // What lost, and what no candidate continues from any more, need not stay.
+        // The checkpoints of the previous epoch's losers are not needed any more.
         let lost = |f: &StepFolder| won.as_ref().is_some_and(|won| won.digest != f.digest);
         cx.spent(&before.into_iter().map(|member| member.folder).filter(lost).collect::<Vec<_>>());
         for (draw, member) in draws.iter().zip(&self.members) {
@@ -179,7 +179,7 @@ impl<'p> Race<'p> {
         Ok(())
     }
 
-    /// The candidate that is the result.
+    /// The candidate whose model is the result.
     fn kept(&self) -> Option<&Member> {
         match (self.p.keep, &self.best) {
             (Keep::BestEpoch, Some((_, best))) => Some(best),
@@ -213,14 +213,15 @@ pub fn step(
         progress.doing.clone_from(&step.name);
         cx.progress(progress);
     })?;
-    // Where no other can go on, it is no result to be kept: the next try trains it again.
+    // Without other candidates, a diverged epoch is an error, so that it is not cached and the next run
+    // trains it again.
     match state.diverged {
         Some(_) if !p.method.wants_reward(p) => Err(all_diverged(Some(&state), after.first().copied())),
         _ => Ok(()),
     }
 }
 
-/// How a processor computes: in bfloat16 only with the kernels of the libraries.
+/// The CPU arithmetic; bfloat16 needs the kernels of the libraries.
 fn arithmetic(p: &Params) -> Arithmetic {
     match p.precision {
         Precision::Float32 => p.arithmetic,
@@ -228,7 +229,8 @@ fn arithmetic(p: &Params) -> Arithmetic {
     }
 }
 
-/// What one epoch depends on: not the number of epochs, so that a longer training begins with a shorter one.
+/// Everything that an epoch depends on. The number of epochs is not part of it, so that a longer training
+/// continues from the checkpoints of a shorter one.
 fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
     EpochSpec {
         epoch,
@@ -252,19 +254,19 @@ fn spec(p: &Params, epoch: u32, form: Form, validation: bool) -> EpochSpec {
         device: p.device,
         arithmetic: arithmetic(p),
         replicas: p.replicas,
-        // It does not concern a processor.
+        // It has no effect on the CPU.
         deterministic: p.deterministic || p.device == device::Device::Cpu,
     }
 }
 
-/// The candidate with the highest reward, the first of equals; none where all diverged.
+/// The candidate with the highest reward, the first of equal ones; none if all diverged.
 fn highest(members: &[Member]) -> Option<usize> {
     let reward = |i: usize| members[i].state.reward.unwrap_or(0.0);
     let whole = (0..members.len()).filter(|i| members[*i].is_whole());
     whole.reduce(|best, i| if reward(i) > reward(best) { i } else { best })
 }
 
-/// What is to be said where no candidate of an epoch came to a network.
+/// The error when all candidates of an epoch diverged.
 fn all_diverged(first: Option<&State>, last_good: Option<&std::path::Path>) -> Failure {
     let kept = match last_good {
         Some(folder) => format!("the last good checkpoint is {}", folder.display()),
@@ -292,7 +294,7 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
         if let Some(reward) = state.reward {
             cx.metric("train/reward", reward);
         }
-        // Where nothing trains the class weights, softmax on them says nothing.
+        // If the loss does not train the class weights, their softmax loss means nothing.
         let trained = form.loss().trains_classes();
         if trained && let Some(warning) = collapsed(f.softmax_loss, state.classes, f.clamped) {
             cx.warn(warning);
@@ -300,7 +302,7 @@ fn tell(cx: &Context<'_>, epoch: u32, epochs: u32, form: &Form, state: &State) {
     }
 }
 
-/// What is to be said of a training that ended worse than it began.
+/// A warning if the training ended worse than random guessing.
 fn collapsed(loss: f64, classes: usize, clamped: Option<f64>) -> Option<String> {
     let guess = libm::log(classes as f64);
     if loss <= guess {
@@ -315,7 +317,7 @@ fn collapsed(loss: f64, classes: usize, clamped: Option<f64>) -> Option<String> 
     ))
 }
 
-/// The network of a checkpoint, without what only training needs.
+/// Writes the network of a checkpoint as a model, without what only training needs.
 fn write_model(
     p: &Params,
     spec: &EpochSpec,
@@ -333,7 +335,7 @@ fn write_model(
     Model::save(&tensors.network, &info, cx.output("model")?)
 }
 
-/// The test set that a data set came from, if it came from one.
+/// The test set that a dataset was made from, if any.
 fn on_a_test_set(dataset: Option<&std::path::Path>) -> Result<Option<String>> {
     let Some(dataset) = dataset else { return Ok(None) };
     let dataset = lfs_faces::dataset::Dataset::open(dataset).map_err(|e| Failure::new(e.to_string()))?;

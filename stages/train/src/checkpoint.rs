@@ -1,4 +1,4 @@
-//! All that one epoch leaves to the next, on disk.
+//! Checkpoints: the state that an epoch passes on to the next.
 
 use std::path::Path;
 
@@ -8,48 +8,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
 
-/// Network, class weights, momentum and the loss's memory.
+/// The network, class weights, momentum and memory of the loss.
 pub const TENSORS_FILE: &str = "checkpoint.safetensors";
 
-/// What is known of an epoch.
+/// The state of the training after an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct State {
-    /// Which one, from 0.
+    /// The epoch, from 0.
     pub epoch: u32,
     /// Steps taken since the beginning of training.
     pub iterations: u64,
-    /// Identities that are trained on.
+    /// The number of identities trained on.
     pub classes: usize,
-    /// Verification accuracy on pairs of identities that are not trained on, where there are any.
+    /// The verification accuracy on pairs of held-out identities or of the input `validation`, if any.
     pub reward: Option<f64>,
-    /// What was seen on the way; none where it diverged.
+    /// The training metrics; none if the epoch diverged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
-    /// Why there are no tensors: it came to numbers that are none.
+    /// Why there are no tensors: the epoch diverged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverged: Option<Diverged>,
 }
 
-/// A training that came to numbers that are none.
+/// A training whose loss, metrics or weights became NaN or infinite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diverged {
-    /// What, where and on which images.
+    /// What happened, in which step and on which images.
     pub message: String,
     /// What to do about it.
     pub help: String,
 }
 
-/// The tensors of a checkpoint by what they are.
+/// The tensors of a checkpoint.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// The network's weights and running statistics.
     pub network: Tensors,
     /// The class weights: `head.weight`.
     pub head: Tensors,
-    /// The velocities of SGD, by the name of their weight with its prefix.
+    /// The momentum buffers of SGD, by the prefixed names of their weights.
     pub momentum: Tensors,
-    /// What the loss carries from step to step.
+    /// The memory of the loss, carried from step to step.
     pub memory: Tensors,
 }
 
@@ -58,12 +58,13 @@ const HEAD: &str = "head.";
 const MOMENTUM: &str = "momentum.";
 const MEMORY: &str = "memory.";
 
-/// The same tensors, each name with a prefix.
+/// The same tensors with a prefix before each name.
 pub fn prefixed(prefix: &str, tensors: &Tensors) -> Tensors {
     tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone())).collect()
 }
 
-/// What training moves: the network's weights and the class weights, under the names of a checkpoint.
+/// The trained tensors, which are the network's weights and the class weights, with the names of a
+/// checkpoint.
 pub fn trained(network: &Tensors, head: &Tensors) -> Tensors {
     let mut all = prefixed(NETWORK, network);
     all.extend(prefixed(HEAD, head));
@@ -104,7 +105,7 @@ pub fn write(folder: &Path, tensors: &Parts, state: &State) -> Result<()> {
     write_state(folder, state)
 }
 
-/// Writes what is known of an epoch: the note of its step.
+/// Writes the state as the note of its step.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -115,7 +116,7 @@ pub fn write_state(folder: &Path, state: &State) -> Result<()> {
     std::fs::write(&path, text + "\n").doing("write", &path)
 }
 
-/// Reads what is known of an epoch.
+/// Reads the state from the note in a folder.
 ///
 /// # Errors
 /// When the file is missing or damaged.
@@ -125,10 +126,10 @@ pub fn state(folder: &Path) -> Result<State> {
     serde_json::from_str(&text).doing("understand", &path)
 }
 
-/// What is known of an epoch, from the note of its step.
+/// The state in the note of a step.
 ///
 /// # Errors
-/// When there is none, or it is another program's.
+/// When the note is missing or has another format.
 pub fn state_of(step: &StepFolder) -> Result<State> {
     let note = step.note.clone().unwrap_or_default();
     serde_json::from_value(note).doing("understand", &step.path.join(NOTE_FILE))

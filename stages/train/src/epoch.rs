@@ -1,4 +1,4 @@
-//! One epoch: from the checkpoint before it to its own.
+//! One epoch: from the previous checkpoint to the next.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use crate::step::{LossContext, Replica, Seen};
 use crate::table::Form;
 use crate::verify;
 
-/// All that an epoch depends on beside the checkpoint before it, the images and the code.
+/// Everything that an epoch depends on besides the previous checkpoint, the images and the code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EpochSpec {
-    /// Which one, from 0.
+    /// The epoch, from 0.
     pub epoch: u32,
     /// The seed of the training.
     pub seed: u64,
@@ -50,13 +50,13 @@ pub struct EpochSpec {
     pub batch: u32,
     /// The learning rate.
     pub lr: Ramp,
-    /// In which numbers the network is trained.
+    /// The numeric format of training.
     pub precision: Precision,
-    /// What the gradient of a margin is.
+    /// How a margin enters the gradient.
     pub gradient: Gradient,
-    /// Weights a class.
+    /// Sub-centres per class.
     pub sub_centres: u32,
-    /// Share of the classes that a step looks at.
+    /// Share of the classes that a step uses.
     pub class_sample: f64,
     /// Momentum of SGD.
     pub momentum: f64,
@@ -64,25 +64,25 @@ pub struct EpochSpec {
     pub weight_decay: f64,
     /// Probability of a flip.
     pub flip: f64,
-    /// Share of the identities that is held out for the reward; none where a validation set is given.
+    /// Share of the identities held out for the reward; none with a validation set.
     pub holdout: Option<f64>,
-    /// Most pairs behind the reward.
+    /// Maximum number of pairs for the reward.
     pub pairs: u32,
-    /// Threads of the arithmetic.
+    /// Threads for computing.
     pub threads: u32,
-    /// Where it is computed.
+    /// The device.
     pub device: Device,
-    /// How a processor computes.
+    /// The CPU arithmetic.
     pub arithmetic: Arithmetic,
     /// Replicas of the network that share each batch.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub replicas: u32,
-    /// Whether a GPU takes only kernels that give the same bits each time.
+    /// Whether a GPU uses only deterministic kernels.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub deterministic: bool,
 }
 
-// What came later is left out of the text where it changes nothing: the keys before it stay.
+// Fields that were added later are omitted at their defaults, so that older keys stay valid.
 fn one() -> u32 {
     1
 }
@@ -101,21 +101,22 @@ fn is_yes(value: &bool) -> bool {
 /// An epoch to run.
 #[derive(Debug, Clone, Copy)]
 pub struct EpochIn<'a> {
-    /// What it depends on.
+    /// Everything that the result depends on.
     pub spec: &'a EpochSpec,
     /// The aligned crops to train on.
     pub dataset: &'a Path,
-    /// The aligned crops behind the reward, if not some of the training set's.
+    /// The aligned crops for the reward, unless some of the training set's are held out for it.
     pub validation: Option<&'a Path>,
-    /// The checkpoint to go on from; a second one gives the momentum in its place. None: the beginning.
+    /// The checkpoint to continue from, and optionally another one whose momentum replaces it. Empty at the
+    /// beginning.
     pub after: &'a [&'a Path],
-    /// Where the checkpoint is to be written.
+    /// The folder to write the checkpoint to.
     pub folder: &'a Path,
     /// Threads for decoding, which the result does not depend on.
     pub threads: usize,
 }
 
-/// Trains one epoch and writes its checkpoint. Of one that diverged only the state is written.
+/// Trains one epoch and writes its checkpoint. If it diverged, only the state is written.
 ///
 /// # Errors
 /// When the images do not fit, or libtorch fails.
@@ -132,7 +133,7 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     if device == tch::Device::Cpu {
         fits(spec, training.classes, memory::available())?;
     }
-    // What cannot be rewarded is told before the epoch is trained, not after it.
+    // Missing pairs are an error before the epoch is trained, not after it.
     let validation = match input.validation {
         None if held_out.is_empty() => None,
         None => Some((Arc::clone(&crops), split::pairs(&crops, &held_out, spec.pairs as usize)?)),
@@ -187,9 +188,10 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     Ok(state)
 }
 
-/// What training moves.
+/// The state of a training.
 struct Trainee {
-    /// Alike but for the statistics of their parts of the batches, of which those of the first are kept.
+    /// Equal except for the running statistics, each from its own part of the batches. Those of the first
+    /// replica are kept.
     replicas: Vec<Replica>,
     iterations: u64,
 }
@@ -272,7 +274,7 @@ impl Trainee {
             self.iterations += 1;
 
             seen.iter().for_each(|seen| tally.add(seen));
-            // Looking at a number makes a GPU wait, so there it is looked at now and then.
+            // Reading a number makes a GPU wait, so on GPUs it is read only now and then.
             if !feed.on_gpu || step % 50 == 0 || step + 1 == steps {
                 let mean =
                     seen.iter().map(|seen| seen.mean.double_value(&[])).sum::<f64>() / seen.len() as f64;
@@ -360,8 +362,8 @@ fn replica(
     Ok(Replica::new(model, head, classes, sgd, memory))
 }
 
-/// Images in a step: as many as are asked for and there are, the same number for each replica, none alone that must stand with
-/// others.
+/// The batch size: at most what was requested and what there is, equal for all replicas, with whole groups of
+/// images per identity.
 fn batch(spec: &EpochSpec, images: usize, images_per_identity: usize) -> Result<usize> {
     let replicas = spec.replicas as usize;
     let most = (spec.batch as usize).min(images);
@@ -381,21 +383,21 @@ fn batch(spec: &EpochSpec, images: usize, images_per_identity: usize) -> Result<
     Ok(part * replicas)
 }
 
-/// What the network of an epoch is.
+/// The network of an epoch.
 pub fn plan(spec: &EpochSpec, crops: &Crops) -> Plan {
     Plan { backbone: spec.backbone.clone(), size: crops.crop.size, embedding: spec.embedding }
 }
 
-/// What to lower when memory runs out.
+/// The parameters to lower when memory runs out.
 const LOWER: &str = "`batch`, the size of the crops, `class-sample` or the network's width";
 
-/// Refuses more classes than memory can hold, before hours are spent on decoding and the first epochs.
+/// Checks that the classes fit into memory, before hours are spent on decoding and the first epochs.
 fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> {
     let number = classes as u64 * u64::from(spec.sub_centres);
     let replicas = u64::from(spec.replicas);
-    // Weights, gradients, momentum, the weights at length 1 and what their gradients pass through; of the batch the
-    // products, what the loss makes of them, and the gradients of all.
-    // (Where there are several, each has its own, and a copy of the gradients for all.)
+    // Per class: weights, gradients, momentum, the normalised weights and the intermediate gradients. Per
+    // batch: the products, what the loss computes from them, and their gradients. (Each replica has its own
+    // weights; several of them also copy the gradients for the sum.)
     let weights = number * u64::from(spec.embedding) * 4 * if replicas > 1 { 9 * replicas } else { 8 };
     let batch = (number as f64 * spec.class_sample) as u64 * u64::from(spec.batch) * 4 * 10;
     match available {
@@ -410,7 +412,8 @@ fn fits(spec: &EpochSpec, classes: usize, available: Option<u64>) -> Result<()> 
     }
 }
 
-/// Refuses to keep an epoch whose last step, which no loss was taken after, ruined the weights.
+/// Checks that the weights and metrics are finite. The last step may ruin the weights without any loss that
+/// shows it.
 fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Result<Figures, Diverged>> {
     let mut ruined = None;
     for (name, x) in
@@ -435,7 +438,7 @@ fn all_numbers(tensors: &Parts, figures: Figures, epoch: u32) -> Result<Result<F
     })
 }
 
-/// Refuses a checkpoint of another epoch than the one before.
+/// Checks that a checkpoint is that of the previous epoch.
 fn follows(state: &State, spec: &EpochSpec) -> Result<()> {
     if state.epoch + 1 == spec.epoch {
         return Ok(());
@@ -483,7 +486,7 @@ mod tests {
         let failure = fits(&spec(), 10_000_000, Some(8 << 30)).unwrap_err();
         assert!(failure.message.contains("10000000 identities need 156250 MiB"), "{failure}");
         assert!(failure.help.unwrap().contains("class-sample"));
-        // Looking at fewer classes makes the batch small; the weights stay.
+        // Sampling classes lowers the memory of the batch, not that of the weights.
         let sampled = EpochSpec { class_sample: 0.1, ..spec() };
         assert!(
             fits(&sampled, 600_000, Some(13 << 30)).is_ok()

@@ -1,4 +1,4 @@
-//! The batches of an epoch on their way to the devices.
+//! Moves the batches of an epoch to the devices.
 
 use std::sync::Arc;
 
@@ -8,21 +8,22 @@ use tch::Tensor;
 
 use crate::step::{Batch, Replica};
 
-/// The batches of an epoch, each in one part a replica, on its device.
+/// The batches of an epoch, each split into one part per replica, on its device.
 pub struct Feed<'a> {
     crops: &'a Crops,
     batches: std::vec::IntoIter<(Vec<usize>, Vec<bool>)>,
-    /// Where it takes long to make them, or a GPU goes on meanwhile.
+    /// Batches made in the background, if decoding is slow or for GPUs.
     ahead: Option<Ahead>,
-    /// All labels and, on GPUs, all flips of the epoch, once a replica.
+    /// For each replica, its device, all labels of the epoch and, on GPUs, all flips.
     there: Vec<(tch::Device, Tensor, Option<Tensor>)>,
-    /// Whether the parts lie on GPUs.
+    /// Whether the parts are on GPUs.
     pub on_gpu: bool,
     taken: i64,
 }
 
 impl<'a> Feed<'a> {
-    /// The feed of these batches (rows and flips) for these replicas; the labels of all, one behind the other.
+    /// A feed of batches (rows and flips) for these replicas. `labels` are those of all batches,
+    /// concatenated.
     pub fn new(
         crops: &'a Arc<Crops>,
         batches: Vec<(Vec<usize>, Vec<bool>)>,
@@ -39,7 +40,7 @@ impl<'a> Feed<'a> {
             (device, Tensor::from_slice(labels).to_device(device), flips)
         });
         let there = there.collect();
-        // A GPU turns images itself.
+        // A GPU flips the images itself.
         let still = || batches.iter().map(|(rows, flips)| (rows.clone(), vec![false; flips.len()]));
         let ahead = match on_gpu {
             true => Some(crops.ahead(still().collect(), replicas[0].model.device())),
@@ -48,10 +49,10 @@ impl<'a> Feed<'a> {
         Self { crops, batches: batches.into_iter(), ahead, there, on_gpu, taken: 0 }
     }
 
-    /// The next batch, in parts.
+    /// The next batch, split into parts.
     ///
     /// # Errors
-    /// When an image cannot be decoded, libtorch fails, or there is no other.
+    /// When an image cannot be decoded, libtorch fails, or there is no further batch.
     pub fn take(&mut self) -> Result<Vec<Batch>> {
         let images = match (&mut self.ahead, self.batches.next()) {
             (Some(ahead), _) => ahead.take()?,

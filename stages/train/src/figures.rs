@@ -1,46 +1,48 @@
-//! What is seen of an epoch, on one scale for all methods.
+//! Training metrics of an epoch, comparable between methods.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::step::Seen;
 
-/// Bins of the histogram of p.
+/// Bins of the histogram over p.
 const BINS: usize = 20;
-/// Every how many steps the gradient's norm is taken.
+/// The gradient norm is computed every this many steps.
 const NORM_EVERY: u64 = 10;
 
-/// Means over the images of an epoch, each as it was when its batch was trained on.
+/// Means over the images of an epoch, each taken when its batch was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Figures {
-    /// Images that were trained on.
+    /// Number of images trained on.
     pub images: u64,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// The method's own loss, `-log p_m`.
+    /// The method's own loss; for margin losses `-log p_m`.
     pub loss: f64,
-    /// The loss of plain softmax (a = 0) on the same cosines: the one that compares methods.
+    /// The loss of plain softmax (a = 0) on the same cosines, which is comparable between methods.
     pub softmax_loss: f64,
-    /// The parameter a of L5, where the method has one.
+    /// The parameter a of L5, if the method has it.
     pub a: Option<f64>,
     /// The effective margin: the m with which AM-Softmax would give each image the same loss.
     pub margin: f64,
     /// The probability of the true class, without margin.
     pub p: f64,
-    /// The same with margin.
+    /// The probability of the true class, with margin.
     pub p_m: f64,
-    /// Images in each twentieth of [0, 1] by p.
+    /// Number of images in each of 20 bins of p over [0, 1].
     pub p_histogram: Vec<u64>,
-    /// In each of these, how steep the loss is: the mean of `1 - p_m`, its slope by the true logit where it is `-log p_m`.
+    /// The mean of `1 - p_m` in each bin: the slope of the loss by the target logit, where the loss is
+    /// `-log p_m`.
     pub slope_by_p: Vec<f64>,
-    /// Norm of the gradient of the network and the class weights, mean over every tenth step.
+    /// Norm of the gradient of the network and the class weights, averaged over every tenth step.
     pub gradient_norm: f64,
-    /// Share of images that a bound of the loss cut off from the gradient, where it has such a bound.
+    /// Share of images without gradient because the loss was clamped, if the loss has bounds.
     pub clamped: Option<f64>,
 }
 
-/// Collects what figures are made of. On the way it costs three small copies a step.
+/// Collects the numbers for [`Figures`]. Keeps three or four small tensors per step on their device, and
+/// reads them at the end.
 #[derive(Debug, Default)]
 pub struct Tally {
     own: Vec<Tensor>,
@@ -51,7 +53,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Takes note of a step.
+    /// Adds a step.
     pub fn add(&mut self, seen: &Seen) {
         self.own.push(seen.own.shallow_clone());
         self.non_target.push(seen.non_target.shallow_clone());
@@ -59,14 +61,14 @@ impl Tally {
         self.clamped.extend(seen.clamped.as_ref().map(Tensor::shallow_clone));
     }
 
-    /// Takes note of the gradient's norm, at every tenth step.
+    /// Adds the gradient norm at every tenth step.
     pub fn add_norm(&mut self, step: u64, norm: impl FnOnce() -> f64) {
         if step.is_multiple_of(NORM_EVERY) {
             self.norms.push(norm());
         }
     }
 
-    /// The figures of all steps.
+    /// The metrics over all steps.
     pub fn figures(self, scale: f64, lr: f64, a: Option<f64>) -> Figures {
         let (own, non_target, losses) =
             (numbers(&self.own), numbers(&self.non_target), numbers(&self.losses));
@@ -106,7 +108,7 @@ impl Tally {
     }
 }
 
-/// `log(p / (1 - p))` for the p of a loss `-log p`.
+/// `log(p / (1 - p))` for a loss of `-log p`.
 fn odds_of(loss: f64) -> f64 {
     let loss = loss.max(1e-30);
     -loss - libm::log(-libm::expm1(-loss))

@@ -1,9 +1,9 @@
 //! Trains a network with a margin loss, fixed or searched.
 //!
-//! - [`spec`]: the parameters; [`table`]: the methods, one row each.
-//! - [`loss`]: the losses; [`search`]: the ways to search one.
-//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one of them; [`feed`]: its batches; [`step`]: what is
-//!   done with each.
+//! - [`spec`]: the parameters; [`table`]: the methods.
+//! - [`loss`]: the losses; [`search`]: the loss searches.
+//! - [`chain`]: the training, a chain of epochs; [`epoch`]: one epoch; [`feed`]: its batches; [`step`]: a
+//!   training step.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,8 +40,8 @@ pub use source::SOURCE;
 #[derive(Debug, Clone, Copy)]
 pub struct Train;
 
-/// Files that reach a result only through what a key holds anyway (names bound to counted files, parameters with
-/// their values), and tests. They count for a value that nobody can choose.
+/// Files that affect a result only through what the key has anyway (names bound to files in the key,
+/// parameters with their values), and tests. They are attributed to a value that cannot be chosen.
 const DECLARATIONS: &[&str] = &[
     "network/src/backbone/mod.rs",
     "train/src/loss/mod.rs",

@@ -1,4 +1,4 @@
-//! The log of a training: a table for people, and all of it for programs.
+//! The log of a training: a table to read, and all details as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,14 +16,14 @@ use crate::table::Form;
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Epoch {
-    /// Which one, from 0.
+    /// The epoch, from 0.
     pub epoch: u32,
-    /// The candidate that went on.
+    /// The index of the winner.
     pub winner: usize,
-    /// Where the search stood before it: `mu`.
+    /// The state of the search before the epoch, by name: `mu`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub search: BTreeMap<String, Vec<f64>>,
-    /// All that were trained.
+    /// All candidates.
     pub candidates: Vec<Candidate>,
 }
 
@@ -31,19 +31,19 @@ pub struct Epoch {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Candidate {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// The numbers that were drawn.
+    /// The drawn numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sample: Vec<f64>,
-    /// Its loss.
+    /// The loss.
     pub form: Form,
-    /// What was seen of it.
+    /// The state after the epoch.
     pub state: State,
 }
 
 impl Candidate {
-    /// A candidate and what came of it.
+    /// A candidate with its state after the epoch.
     pub fn new(draw: Draw<Form>, state: State) -> Self {
         Self { name: draw.name, sample: draw.sample, form: draw.form, state }
     }
@@ -52,7 +52,7 @@ impl Candidate {
 const COLUMNS: &str =
     "epoch,lr,candidates,winner,a,loss,softmax_loss,margin,p,p_m,gradient_norm,clamped,reward,images";
 
-/// Writes `epochs.csv` (one row an epoch: the winner) and `epochs.json` (every candidate).
+/// Writes `epochs.csv` (one row per epoch: the winner) and `epochs.json` (every candidate).
 ///
 /// # Errors
 /// When a file cannot be written.

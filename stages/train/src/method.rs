@@ -1,4 +1,5 @@
-//! How a row of the table of methods becomes a name, its parameters, its dispatch and the code that counts.
+//! The trait of methods, and the macro that turns table rows into names, parameters, dispatch and code
+//! dependencies.
 
 use std::collections::BTreeMap;
 
@@ -6,89 +7,90 @@ use lfs_stage::Result;
 
 use crate::loss::head::Loss;
 
-/// What a method knows when it chooses the losses of an epoch.
+/// The inputs of a method when it chooses the losses of an epoch.
 #[derive(Debug)]
 pub struct Now<'a> {
     /// The seed of the training.
     pub seed: u64,
-    /// The epoch to come, from 0.
+    /// The next epoch, from 0.
     pub epoch: u32,
     /// The scale s.
     pub scale: f64,
-    /// What was tried in each epoch before.
+    /// The candidates of each previous epoch.
     pub history: &'a [Past],
 }
 
-/// What was tried in one epoch.
+/// The candidates of an epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Past {
-    /// The numbers that were drawn for each candidate; empty where nothing was drawn.
+    /// The drawn numbers of each candidate; empty if none were drawn.
     pub samples: Vec<Vec<f64>>,
-    /// What each of them was worth, where that is known.
+    /// The reward of each candidate, if known.
     pub rewards: Vec<Option<f64>>,
 }
 
 /// A loss to train an epoch with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draw<F> {
-    /// For people: `a0 = -0.93`; empty where there is nothing to say.
+    /// The name to display, such as `a0 = -0.93`; may be empty.
     pub name: String,
-    /// The numbers that were drawn; empty where nothing was.
+    /// The drawn numbers; empty if none were drawn.
     pub sample: Vec<f64>,
     /// The loss.
     pub form: F,
 }
 
 impl<F> Draw<F> {
-    /// The same with another type of loss.
+    /// Converts the loss.
     pub fn map<G>(self, into: impl FnOnce(F) -> G) -> Draw<G> {
         Draw { name: self.name, sample: self.sample, form: into(self.form) }
     }
 }
 
-/// The number to twelve significant digits: so short a decimal is read back to the same bits by any JSON reader, and
-/// a step that travels to another process stays the same step.
+/// Rounds to twelve significant digits. Any JSON reader reads back the same bits, so that a step keeps its
+/// key in another process.
 pub fn short(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
 }
 
 /// The parameters of a method: a pure function from seed, epoch and history to the losses of an epoch.
 pub trait Settings {
-    /// The loss that it trains with.
+    /// The loss.
     type Form: Loss;
 
-    /// Checks what a schema cannot say.
+    /// Checks constraints that the schema cannot express.
     ///
     /// # Errors
     /// A message that names the setting.
     fn check(&self) -> Result<()>;
 
-    /// The candidates of the epoch: one model is trained with each, from the same weights.
+    /// The candidates of the epoch. One model is trained with each, all from the same weights unless
+    /// [`Settings::parents`] says otherwise.
     fn candidates(&self, now: &Now<'_>) -> Vec<Draw<Self::Form>>;
 
-    /// Whether it wants to know what candidates are worth.
+    /// Whether it needs the rewards of the candidates.
     fn wants_reward(&self) -> bool {
         false
     }
 
-    /// Whether the winner's momentum goes on with its weights. If not, each candidate keeps its own.
+    /// Whether the winner's momentum is copied with its weights. If not, each candidate keeps its own.
     fn copies_momentum(&self) -> bool {
         true
     }
 
-    /// Of each candidate of the next epoch, the candidate of this one whose weights it goes on with. Without it all go on
-    /// with the winner's.
+    /// For each candidate of the next epoch, the candidate of this one whose weights it continues from. None:
+    /// all continue from the winner.
     fn parents(&self, _past: &Past) -> Option<Vec<usize>> {
         None
     }
 
-    /// Where the search stands before this epoch, by name: `mu`.
+    /// The state of the search before this epoch, by name: `mu`.
     fn state(&self, _now: &Now<'_>) -> BTreeMap<String, Vec<f64>> {
         BTreeMap::new()
     }
 }
 
-/// A loss is a method: the same loss in every epoch.
+/// Every loss is a method that uses the same loss in every epoch.
 impl<L: Loss + Clone> Settings for L {
     type Form = L;
 
@@ -101,18 +103,18 @@ impl<L: Loss + Clone> Settings for L {
     }
 }
 
-/// Makes of each row `Variant "name" field => Form, counts "file" ..` (`field` of the parameters) the method's name, its loss in a
-/// step's specification, and its dispatch.
+/// Expands each row `Variant "name" field => Form, counts "file" ..` (`field` of the parameters) to the
+/// method's name, its loss in the spec of a step, and its dispatch.
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $name:literal $field:ident => $form:ty,
         counts $($file:literal)+;)*) => {
-        /// How a network is trained.
+        /// The training method.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum Method {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
 
-        /// A loss whose every number is known.
+        /// A loss with all its parameters.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub enum Form {
             $($(#[$doc])* #[serde(rename = $name)] $variant($form),)*
@@ -134,7 +136,7 @@ macro_rules! methods {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// The source files that count only for the methods that name them.
+            /// The source files that are part of the key for this method only.
             pub fn sources(self) -> &'static [&'static str] {
                 match self { $(Self::$variant => &[$(concat!("train/src/", $file)),+]),* }
             }
@@ -156,22 +158,23 @@ macro_rules! methods {
                 }
             }
 
-            /// Whether it wants to know what candidates are worth.
+            /// Whether it needs the rewards of the candidates.
             pub fn wants_reward(self, params: &Params) -> bool {
                 match self { $(Self::$variant => params.$field.wants_reward()),* }
             }
 
-            /// Whether the winner's momentum goes on with its weights.
+            /// Whether the winner's momentum is copied with its weights.
             pub fn copies_momentum(self, params: &Params) -> bool {
                 match self { $(Self::$variant => params.$field.copies_momentum()),* }
             }
 
-            /// Of each candidate of the next epoch, the candidate of this one that it goes on from, if not the winner.
+            /// For each candidate of the next epoch, the candidate of this one that it continues from; none:
+            /// the winner.
             pub fn parents(self, params: &Params, past: &Past) -> Option<Vec<usize>> {
                 match self { $(Self::$variant => params.$field.parents(past)),* }
             }
 
-            /// Where the search stands before this epoch.
+            /// The state of the search before this epoch.
             pub fn state(self, params: &Params, now: &Now<'_>) -> BTreeMap<String, Vec<f64>> {
                 match self { $(Self::$variant => params.$field.state(now)),* }
             }
@@ -190,7 +193,7 @@ macro_rules! methods {
             all
         }
 
-        /// The instance of every loss that is plain softmax, where there is one.
+        /// The instances that are plain softmax, for the losses that have one.
         #[cfg(test)]
         pub fn neutral() -> Vec<Form> {
             let mut all = Vec::new();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::method::short;
 use crate::spec::Params;
 
-/// The learning rate over one epoch: a straight line.
+/// The learning rate over one epoch, interpolated linearly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ramp {
@@ -22,7 +22,7 @@ impl Ramp {
     }
 }
 
-/// The learning rate of an epoch, counted from 0: a rise over the warm-up, then a fall at each milestone.
+/// The learning rate of an epoch, counted from 0: a linear warm-up, then a drop at each milestone.
 pub fn ramp(p: &Params, epoch: u32) -> Ramp {
     let passed = p.milestones.iter().filter(|m| **m <= epoch).count();
     let full = p.lr * p.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX));

@@ -1,7 +1,7 @@
 //! The parameters: their names, bounds, defaults and help.
 //!
-//! Whatever stands here reaches a result only through the values of parameters, and those are part of every key.
-//! So this file counts for no result: a further parameter leaves trainings valid that do not use it.
+//! This file affects results only through the values of parameters, which are part of every key. So the file
+//! itself is not part of any key, and a new parameter does not invalidate trainings that do not use it.
 
 use lfs_network::arithmetic::Arithmetic;
 use lfs_network::backbone::iresnet::IResNet;
@@ -38,31 +38,31 @@ use crate::table::Method;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Params {
-    /// How the network is trained.
+    /// The training method.
     pub method: Method,
-    /// The seed of everything random: first weights, order of images, flips, draws of a search.
+    /// The seed of everything random: initial weights, order of images, flips, draws of a search.
     #[serde(default)]
     pub seed: u64,
     /// Passes over the training images.
     #[serde(default = "default::epochs")]
     #[schemars(range(min = 1, max = 10_000))]
     pub epochs: u32,
-    /// Images in a step. Images that do not fill a last batch wait for the next epoch.
+    /// Batch size. Images that do not fill a last batch are left out of the epoch.
     #[serde(default = "default::batch")]
     #[schemars(range(min = 2, max = 65_536))]
     pub batch: u32,
-    /// Learning rate at the beginning.
+    /// Initial learning rate.
     #[serde(default = "default::lr")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub lr: f64,
     /// Epochs, counted from 0, at which the learning rate is multiplied by `gamma`.
     #[serde(default = "default::milestones")]
     pub milestones: Vec<u32>,
-    /// What the learning rate is multiplied by at each milestone.
+    /// The factor on the learning rate at each milestone.
     #[serde(default = "default::gamma")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
-    /// Epochs over which the learning rate rises from 0 at the beginning.
+    /// Epochs of linear warm-up of the learning rate from 0.
     #[serde(default)]
     pub warmup: u32,
     /// Momentum of SGD.
@@ -73,23 +73,24 @@ pub struct Params {
     #[serde(default = "default::weight_decay")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub weight_decay: f64,
-    /// The scale s of the cosines.
+    /// The scale s of the cosine logits.
     #[serde(default = "default::scale")]
     #[schemars(range(min = 0.1, max = 1000.0))]
     pub scale: f64,
-    /// In which numbers the network is trained: `float32`, or `bfloat16`, quicker on processors and GPUs that have it. The
-    /// reward and the embeddings are taken in float32 in any case.
+    /// The numeric format of training: `float32`, or `bfloat16`, faster on CPUs and GPUs that support it. The
+    /// rewards and the embeddings are always computed in float32.
     #[serde(default)]
     pub precision: Precision,
-    /// What the gradient of a margin is: `true`, or `straight-through`, as if the margin were no function of the cosine.
+    /// How a margin enters the gradient: `true`, or `straight-through`, as if the margin did not depend on
+    /// the cosine.
     #[serde(default)]
     pub gradient: Gradient,
-    /// Sub-centres of a class: weights of which the nearest counts (Deng et al. 2020, "Sub-center ArcFace").
+    /// Sub-centres per class, of which the nearest counts (Deng et al. 2020, "Sub-center ArcFace").
     #[serde(default = "default::one")]
     #[schemars(range(min = 1, max = 64))]
     pub sub_centres: u32,
-    /// Share of the classes that a step uses: those of its images, and others drawn at random (for very many
-    /// identities). Classes that a step leaves out still follow their momentum and decay.
+    /// Share of the classes that a step uses: those of its images, and random others (for very many
+    /// identities). Classes that a step leaves out are still subject to momentum and weight decay.
     #[serde(default = "default::whole")]
     #[schemars(range(min = 0.0001, max = 1.0))]
     pub class_sample: f64,
@@ -97,143 +98,144 @@ pub struct Params {
     #[serde(default = "default::flip")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub flip: f64,
-    /// Numbers in an embedding.
+    /// Dimension of the embeddings.
     #[serde(default = "default::embedding")]
     #[schemars(range(min = 2, max = 4096))]
     pub embedding: u32,
     /// The network.
     #[serde(default = "default::backbone")]
     pub backbone: Backbone,
-    /// The network `resnet-small`.
+    /// Settings of the network `resnet-small`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["resnet-small"]}))]
     pub resnet_small: ResnetSmall,
-    /// The network `resnet-4stage`.
+    /// Settings of the network `resnet-4stage`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["resnet-4stage"]}))]
     pub resnet_4stage: Resnet4Stage,
-    /// The network `iresnet`.
+    /// Settings of the network `iresnet`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["iresnet"]}))]
     pub iresnet: IResNet,
-    /// The network `mobilefacenet`.
+    /// Settings of the network `mobilefacenet`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"backbone": ["mobilefacenet"]}))]
     pub mobilefacenet: MobileFaceNet,
-    /// Share of the identities that no method trains on: their images give the reward. It counts only without
-    /// the input `validation`.
+    /// Share of the identities held out from training, whose images give the reward. Ignored if there is the
+    /// input `validation`.
     #[serde(default = "default::holdout")]
     #[schemars(range(min = 0.0, max = 0.9))]
     pub holdout: f64,
-    /// Most pairs of images behind a reward, half of them of one identity.
+    /// Maximum number of pairs of images for a reward, half of them of the same identity.
     #[serde(default = "default::pairs")]
     #[schemars(range(min = 20, max = 1_000_000))]
     pub pairs: u32,
-    /// Which model is the result: the winner of the last epoch, or the one with the highest reward of all
-    /// epochs (the later one of equals).
+    /// Which model is the result: the winner of the last epoch, or that with the highest reward of all epochs
+    /// (of equal ones, the latest).
     #[serde(default = "default::keep")]
     pub keep: Keep,
-    /// Threads of the arithmetic, and of decoding, which has to keep up with a GPU. On a processor another number gives other
-    /// last bits.
+    /// Threads for computing, and for decoding, which has to keep up with a GPU. On a CPU another number
+    /// gives other last bits.
     #[serde(default = "default::threads")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: u32,
-    /// Where to compute.
+    /// The device to compute on.
     #[serde(default)]
     pub device: Device,
-    /// How a processor computes float32: `portable`, the same bits on every x86-64 processor with AVX2 and FMA, or `fastest`, with the
-    /// kernels that libraries choose for this one. bfloat16 is always computed with those.
+    /// How float32 is computed on the CPU: `portable`, the same bits on every x86-64 processor with AVX2 and
+    /// FMA, or `fastest`, with the kernels that libraries choose for the processor. bfloat16 always uses
+    /// those.
     #[serde(default)]
     #[schemars(extend("x-when" = {"precision": ["float32"], "device": ["auto", "cpu"]}))]
     pub arithmetic: Arithmetic,
-    /// Replicas of the network that share each batch, each on a GPU of its own; their gradients are averaged. Each normalises its own
-    /// part of the batch, and a loss that compares images compares those of a part; running means of a loss are averaged. On a processor
-    /// they take turns.
+    /// Replicas of the network that share each batch, each on its own GPU; their gradients are averaged. Each
+    /// normalises its own part of the batch, and a loss that compares images compares only those of a part.
+    /// Running means of a loss are averaged. On the CPU the replicas run one after another.
     #[serde(default = "default::one")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: u32,
-    /// Whether a GPU takes only kernels that give the same bits each time. Without, it may also round the factors of float32 products
-    /// to 11 bits; a processor is not concerned.
+    /// Whether a GPU uses only deterministic kernels. If not, it may also round the factors of float32
+    /// products to 11 bits (TF32). It has no effect on the CPU.
     #[serde(default = "default::yes")]
     pub deterministic: bool,
-    /// The method `softmax`.
+    /// Settings of the method `softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["softmax"]}))]
     pub softmax: Softmax,
-    /// The method `a-softmax`.
+    /// Settings of the method `a-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["a-softmax"]}))]
     pub a_softmax: ASoftmax,
-    /// The method `v-softmax`.
+    /// Settings of the method `v-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["v-softmax"]}))]
     pub v_softmax: VSoftmax,
-    /// The method `arc-softmax`.
+    /// Settings of the method `arc-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["arc-softmax"]}))]
     pub arc_softmax: ArcSoftmax,
-    /// The method `am-softmax`.
+    /// Settings of the method `am-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["am-softmax"]}))]
     pub am_softmax: AmSoftmax,
-    /// The method `combined-margin`.
+    /// Settings of the method `combined-margin`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["combined-margin"]}))]
     pub combined_margin: Combined,
-    /// The method `mv-softmax`.
+    /// Settings of the method `mv-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["mv-softmax"]}))]
     pub mv_softmax: MvSoftmax,
-    /// The method `curricularface`.
+    /// Settings of the method `curricularface`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["curricularface"]}))]
     pub curricularface: CurricularFace,
-    /// The method `adaface`.
+    /// Settings of the method `adaface`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["adaface"]}))]
     pub adaface: AdaFace,
-    /// The method `circle-loss`.
+    /// Settings of the method `circle-loss`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["circle-loss"]}))]
     pub circle_loss: Circle,
-    /// The method `centre-loss`.
+    /// Settings of the method `centre-loss`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["centre-loss"]}))]
     pub centre_loss: Centre,
-    /// The method `triplet`.
+    /// Settings of the method `triplet`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["triplet"]}))]
     pub triplet: Triplet,
-    /// The method `contrastive`.
+    /// Settings of the method `contrastive`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["contrastive"]}))]
     pub contrastive: Contrastive,
-    /// The method `am-lfs`.
+    /// Settings of the method `am-lfs`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["am-lfs"]}))]
     pub am_lfs: AmLfs,
-    /// The method `random-softmax`.
+    /// Settings of the method `random-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["random-softmax"]}))]
     pub random_softmax: Random,
-    /// The method `search`.
+    /// Settings of the method `search`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["search"]}))]
     pub search: Search,
-    /// The method `search-softmax`.
+    /// Settings of the method `search-softmax`.
     #[serde(default)]
     #[schemars(extend("x-when" = {"method": ["search-softmax"]}))]
     pub search_softmax: Reward,
 }
 
-/// What the gradient of a margin is.
+/// How a margin enters the gradient.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gradient {
-    /// That of the loss.
+    /// The true gradient of the loss.
     #[default]
     True,
-    /// That of plain softmax at the margin-adjusted cosine: the slope of the margin is left out.
+    /// The gradient of plain softmax at the margin-adjusted cosine: the derivative of the margin is left out.
     StraightThrough,
 }
 
@@ -243,7 +245,7 @@ pub enum Gradient {
 pub enum Keep {
     /// The winner of the last epoch.
     LastEpoch,
-    /// The highest reward of all epochs.
+    /// The model with the highest reward of all epochs.
     BestEpoch,
 }
 
@@ -307,7 +309,7 @@ mod default {
 }
 
 impl Params {
-    /// The network that is asked for.
+    /// The chosen network with its settings.
     pub fn architecture(&self) -> Architecture {
         self.backbone.with(&AllSettings {
             resnet_small: &self.resnet_small,
@@ -317,7 +319,7 @@ impl Params {
         })
     }
 
-    /// Checks what a schema cannot say.
+    /// Checks constraints that the schema cannot express.
     ///
     /// # Errors
     /// A message that names the parameter.

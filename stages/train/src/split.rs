@@ -1,4 +1,4 @@
-//! Which identities are trained on, and which pairs of the others give the reward.
+//! Splits identities into training and held-out ones, and makes pairs for the reward.
 
 use lfs_network::crops::Crops;
 use lfs_network::random::stream;
@@ -12,16 +12,16 @@ pub struct Training {
     pub rows: Vec<usize>,
     /// The class of each row, from 0 without gaps.
     pub labels: Vec<i64>,
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: usize,
 }
 
-/// Two images, and whether they show one identity.
+/// A pair of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     /// A row of the dataset.
     pub a: usize,
-    /// Another one.
+    /// Another row of the dataset.
     pub b: usize,
     /// Whether both show the same identity.
     pub same: bool,
@@ -29,8 +29,8 @@ pub struct Pair {
 
 /// The identities, by number, that are held out of training.
 ///
-/// They are the ones with the lowest digest of their names among those with at least two images. So the choice
-/// depends neither on seed nor method, and hardly changes when identities come or go.
+/// They are those with the lowest digests of their names, among identities with at least two images. So the
+/// choice depends neither on seed nor method, and hardly changes when identities are added or removed.
 pub fn held_out(crops: &Crops, share: f64) -> Result<Vec<u32>> {
     let counts = counts(crops);
     let mut able: Vec<u32> = (0..counts.len() as u32).filter(|i| counts[*i as usize] >= 2).collect();
@@ -60,7 +60,7 @@ pub fn held_out(crops: &Crops, share: f64) -> Result<Vec<u32>> {
     Ok(able)
 }
 
-/// All rows but those of the identities in `out`, which is sorted.
+/// All rows except those of the identities in `out`, which is sorted.
 pub fn training(crops: &Crops, out: &[u32]) -> Result<Training> {
     let counts = counts(crops);
     let mut class = vec![-1_i64; counts.len()];
@@ -82,11 +82,12 @@ pub fn training(crops: &Crops, out: &[u32]) -> Result<Training> {
     Ok(Training { rows, labels, classes })
 }
 
-/// The order in which an epoch sees the images, as places in `training.rows`. With `images_per_identity` above 1, so many images of
-/// an identity follow one another; one with fewer gives some of them twice, and one with a single image gives none.
+/// The order of the images in an epoch, as indices into `training.rows`. With `images_per_identity` above 1,
+/// that many images of an identity are adjacent. Of identities with fewer images some are repeated, and those
+/// with a single image are left out.
 ///
 /// # Errors
-/// When no identity has two images, and images of one must be together.
+/// When images of an identity must be adjacent, but fewer than two identities have several.
 pub fn order(
     training: &Training,
     images_per_identity: usize,
@@ -103,26 +104,27 @@ pub fn order(
             of.push(place);
         }
     }
+    of.retain(|images| images.len() >= 2);
+    if of.len() < 2 {
+        return Err(Failure::new(format!(
+            "this method compares images of one identity with those of others, but {} of {} identities have two or more",
+            of.len(),
+            training.classes
+        ))
+        .help("train on identities with several images, or with another method"));
+    }
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for images in of.iter().filter(|images| images.len() >= 2) {
+    for images in &of {
         for part in images.chunks(images_per_identity) {
             groups
                 .push(part.iter().chain(images.iter().cycle()).take(images_per_identity).copied().collect());
         }
     }
-    if groups.len() < 2 {
-        return Err(Failure::new(format!(
-            "this method compares images of one identity, but {} of {} identities have two or more",
-            groups.len(),
-            training.classes
-        ))
-        .help("train on identities with several images, or with another method"));
-    }
     groups.shuffle(random);
     Ok(groups.concat())
 }
 
-/// The classes that a step looks at, rising: those of its images, and others to make up the share.
+/// The classes that a step uses, in rising order: those of its images, and random others up to the share.
 pub fn sample(labels: &[i64], classes: usize, share: f64, random: &mut impl rand::Rng) -> Vec<i64> {
     let wanted = ((classes as f64 * share).ceil() as usize).clamp(2.min(classes), classes);
     let mut chosen: std::collections::BTreeSet<i64> = labels.iter().copied().collect();
@@ -132,8 +134,8 @@ pub fn sample(labels: &[i64], classes: usize, share: f64, random: &mut impl rand
     chosen.into_iter().collect()
 }
 
-/// At most `most` pairs among the rows of these identities, half of them of one identity, in a random order that
-/// depends on nothing but the rows.
+/// At most `most` pairs of the rows of these identities, half of them of the same identity, in a random order
+/// that depends only on the rows.
 pub fn pairs(crops: &Crops, identities: &[u32], most: usize) -> Result<Vec<Pair>> {
     let mut groups: Vec<Vec<usize>> = vec![Vec::new(); crops.names.len()];
     for (row, identity) in crops.identities.iter().enumerate() {
@@ -162,20 +164,21 @@ pub fn pairs(crops: &Crops, identities: &[u32], most: usize) -> Result<Vec<Pair>
         ))
         .help("hold out more identities, or give a larger input `validation`"));
     }
-    // Same and different take turns, so that every fold has as many of either.
+    // Same and different pairs alternate, so that every fold has as many of each.
     Ok(same.into_iter().zip(different).flat_map(|(s, d)| [s, d]).collect())
 }
 
-/// Folds of the verification accuracy.
+/// The number of folds of the verification accuracy.
 pub const FOLDS: usize = 10;
 
-/// Up to `count` different pairs of two identities, each pair once.
+/// Up to `count` distinct pairs of two identities each.
 fn different(groups: &[Vec<usize>], count: usize, random: &mut impl rand::Rng) -> Vec<Pair> {
     let mut found = std::collections::BTreeSet::new();
     let mut out = Vec::new();
     let group_of: Vec<(usize, usize)> =
         groups.iter().enumerate().flat_map(|(g, rows)| rows.iter().map(move |row| (g, *row))).collect();
-    // Nearly all draws are new unless there are very few images; a bound keeps those few from looping for ever.
+    // Nearly all draws are new unless there are very few images. The bound prevents an endless loop for
+    // those.
     for _ in 0..count * 50 {
         if out.len() == count || groups.len() < 2 {
             break;
@@ -190,10 +193,39 @@ fn different(groups: &[Vec<usize>], count: usize, random: &mut impl rand::Rng) -
     out
 }
 
-/// Images of each identity.
+/// The number of images of each identity.
 fn counts(crops: &Crops) -> Vec<usize> {
     let highest = crops.identities.iter().max().map_or(0, |i| *i as usize + 1);
     let mut counts = vec![0; highest.max(crops.names.len())];
     crops.identities.iter().for_each(|i| counts[*i as usize] += 1);
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    /// The order of images with these labels, four of an identity side by side.
+    fn ordered(labels: &[i64], classes: usize) -> Result<Vec<usize>> {
+        let training = Training { rows: (0..labels.len()).collect(), labels: labels.to_vec(), classes };
+        order(&training, 4, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1))
+    }
+
+    #[test]
+    fn one_identity_with_several_images_has_no_negatives() {
+        let why = ordered(&[0, 0, 0, 0, 0, 0, 0, 0, 1], 2).unwrap_err().message;
+        assert!(why.contains("1 of 2 identities"), "{why}");
+    }
+
+    #[test]
+    fn images_of_an_identity_are_adjacent_and_repeated_to_fill_their_place() {
+        let labels = [0, 0, 1, 1, 1, 1, 2];
+        let order = ordered(&labels, 3).unwrap();
+        assert_eq!(order.len(), 8);
+        for four in order.chunks(4) {
+            assert!(four.iter().all(|i| labels[*i] == labels[four[0]] && labels[*i] != 2), "{order:?}");
+        }
+    }
 }

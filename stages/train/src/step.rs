@@ -1,5 +1,5 @@
-//! One step of SGD up to the gradients, on one device: done operation by operation, or, on a GPU and where nothing changes from step to
-//! step but the images, recorded once and done as a whole.
+//! A training step up to the gradients, on one device. On a GPU, if nothing but the images changes from step
+//! to step, it is recorded once as a CUDA graph and replayed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,13 +14,14 @@ use tch::{Kind, Tensor};
 
 use crate::loss::head::{self, HeadOptions, Loss, Memory};
 
-/// Steps before one is recorded: libraries make their choices and take their memory in the first ones.
+/// The number of eager steps before one is recorded: libraries choose kernels and allocate memory in the
+/// first ones.
 const BEFORE_RECORDING: u64 = 3;
 
-/// A step could not be recorded.
+/// Whether recording a step has failed.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// The network with its class weights, its optimiser and what the loss carries from step to step.
+/// The network with its class weights, its optimiser and the memory of the loss.
 pub struct Replica {
     /// The network.
     pub model: Model,
@@ -28,23 +29,23 @@ pub struct Replica {
     pub head: Tensors,
     /// The class weights.
     pub classes: Tensor,
-    /// What moves both.
+    /// The optimiser of both.
     pub sgd: Sgd,
-    /// What the loss carries.
+    /// The memory of the loss.
     pub memory: Memory,
-    /// Steps that were taken operation by operation since one that was like its successor.
+    /// The number of consecutive eager steps whose successor has the same operations.
     alike: u64,
     recorded: Option<Recorded>,
 }
 
-/// The images of a step, on the device of their replica.
+/// A batch, on the device of its replica.
 #[derive(Debug)]
 pub struct Batch {
     /// `[n, side, side, 3]`, bytes.
     pub images: Tensor,
-    /// Which are still to be turned left to right, `[n]`, bool.
+    /// Which images are still to be flipped left to right, `[n]`, bool.
     pub flips: Option<Tensor>,
-    /// Their classes, `[n]`, int64.
+    /// The classes of the images, `[n]`, int64.
     pub labels: Tensor,
 }
 
@@ -63,27 +64,27 @@ impl Batch {
     }
 }
 
-/// What makes the loss of a step.
+/// How the loss of a step is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct LossContext<'a> {
     /// The loss.
     pub loss: &'a dyn Loss,
-    /// How its cosines are made.
+    /// How the cosines are computed.
     pub options: HeadOptions<'a>,
-    /// In which numbers the network works.
+    /// The numeric format of the network.
     pub precision: Precision,
 }
 
-/// What is seen of a step: one number an image, `[n]`, outside of the gradient's graph.
+/// The metrics of a step, outside the autograd graph: one number per image, `[n]`, except the mean.
 #[derive(Debug)]
 pub struct Seen {
-    /// Cosine with the own class.
+    /// The target cosine.
     pub own: Tensor,
-    /// Log-sum-exp of the other logits.
+    /// The log-sum-exp of the non-target logits.
     pub non_target: Tensor,
     /// The loss.
     pub losses: Tensor,
-    /// Which a bound of the loss cut off, where it has one.
+    /// Whether the loss was clamped, if it has bounds.
     pub clamped: Option<Tensor>,
     /// The mean loss, `[]`.
     pub mean: Tensor,
@@ -101,7 +102,7 @@ impl Seen {
     }
 }
 
-/// A recorded step, with the memory that it reads and fills.
+/// A recorded step, with the memory that it reads and writes.
 struct Recorded {
     graph: CudaGraph,
     batch: Batch,
@@ -109,12 +110,12 @@ struct Recorded {
 }
 
 impl Replica {
-    /// One that has not taken a step.
+    /// A replica before its first step.
     pub fn new(model: Model, head: Tensors, classes: Tensor, sgd: Sgd, memory: Memory) -> Self {
         Self { model, head, classes, sgd, memory, alike: 0, recorded: None }
     }
 
-    /// Gradients of the mean loss of a batch, in place of those before.
+    /// Computes the gradients of the mean loss of a batch, replacing the previous ones.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -126,7 +127,7 @@ impl Replica {
                 "must" => self.record(batch, context)?,
                 _ if REFUSED.load(Ordering::Relaxed) => {}
                 _ => self.record(batch, context).unwrap_or_else(|failure| {
-                    // What failed once fails again.
+                    // Recording that failed once would fail again.
                     REFUSED.store(true, Ordering::Relaxed);
                     eprintln!(
                         "steps are taken operation by operation, for they cannot be recorded: {failure}"
@@ -144,7 +145,7 @@ impl Replica {
         Ok(seen)
     }
 
-    /// The step operation by operation, and whether the next one has the same operations.
+    /// The eager step, and whether the next one has the same operations.
     fn step(&mut self, batch: &Batch, context: &LossContext<'_>) -> Result<(Seen, bool)> {
         self.sgd.forget_gradients()?;
         let turned = batch.flips.as_ref().map(|flips| crops::turned(&batch.images, flips));
@@ -167,22 +168,22 @@ impl Replica {
         Ok((seen, same_again))
     }
 
-    /// Records the step for this batch and those to come.
+    /// Records the step with a copy of this batch, whose contents are replaced at each replay.
     fn record(&mut self, batch: &Batch, context: &LossContext<'_>) -> Result<()> {
         let held = batch.copied();
-        // The optimiser reads the gradients where the graph has put them; they stay there.
+        // The graph writes the gradients at fixed addresses, where the optimiser reads them.
         let (graph, seen) =
             CudaGraph::of(self.model.device(), || self.step(&held, context).map(|(seen, _)| seen))?;
         self.recorded = Some(Recorded { graph, batch: held, seen });
         Ok(())
     }
 
-    /// Whether steps are taken as a whole now.
+    /// Whether steps are now replayed from a CUDA graph.
     pub fn is_recorded(&self) -> bool {
         self.recorded.is_some()
     }
 
-    /// Gives all replicas the mean of what their losses carry from step to step.
+    /// Replaces the loss memories of the replicas by their mean.
     ///
     /// # Errors
     /// When libtorch fails.

@@ -4,10 +4,10 @@ use tch::{Kind, Tensor};
 
 use crate::split::{FOLDS, Pair};
 
-/// Accuracy over ten folds: in each, the threshold that is best on the other nine decides.
+/// Accuracy over ten folds, each with the threshold that is best on the other nine.
 ///
-/// `scores[i]` belongs to pair i; pair i is in fold `i / 2 mod 10`, so that pairs that take turns between same and
-/// different fill each fold evenly.
+/// `scores[i]` belongs to pair i, which is in fold `i / 2 mod 10`, so that alternating same and different
+/// pairs fill each fold evenly.
 pub fn accuracy(scores: &[f64], same: &[bool]) -> f64 {
     let fold = |i: usize| (i / 2) % FOLDS;
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -22,8 +22,8 @@ pub fn accuracy(scores: &[f64], same: &[bool]) -> f64 {
     right as f64 / scores.len().max(1) as f64
 }
 
-/// The threshold with the most right answers, for scores in rising order: between two scores, the lowest of
-/// equals.
+/// The threshold with the highest accuracy for scores in rising order: midway between two scores, the lowest
+/// of equally good ones.
 fn best_threshold(rising: impl Iterator<Item = (f64, bool)>) -> f64 {
     let all: Vec<(f64, bool)> = rising.collect();
     let mut right = all.iter().filter(|(_, same)| *same).count() as i64;
@@ -39,7 +39,8 @@ fn best_threshold(rising: impl Iterator<Item = (f64, bool)>) -> f64 {
     threshold
 }
 
-/// The accuracy of embeddings `[n, d]` on pairs of their rows.
+/// The accuracy of embeddings `[n, d]` on pairs, where `place` maps a row of the dataset to a row of the
+/// embeddings.
 pub fn reward(embeddings: &Tensor, pairs: &[Pair], place: impl Fn(usize) -> i64) -> f64 {
     let unit = crate::loss::head::normalised(embeddings);
     let take = |rows: Vec<i64>| unit.index_select(0, &Tensor::from_slice(&rows));

@@ -1,7 +1,7 @@
-//! Judging labels by embeddings.
+//! Finds label noise from embeddings.
 //!
-//! No threshold is set by hand and no rate of noise is asked for: how far images of an identity lie apart, how far identities do,
-//! how often labels are wrong and where the images of a folder come from are all estimated from the rows.
+//! There is no manual threshold and no noise rate to specify. The spread within and between identities, the
+//! rate of wrong labels, and where the images of a folder come from are all estimated from the embeddings.
 
 mod model;
 mod rounds;
@@ -15,7 +15,8 @@ use lfs_formats::vectors::Vectors;
 
 pub(crate) use verdict::{Doubt, Judged};
 
-/// Judges every image: `labels[i]` is the class of row `i`, below `classes`. `progress` hears of comparisons done and in all.
+/// Judges every image: `labels[i]` is the class of row `i`, below `classes`. `progress` receives the numbers
+/// of comparisons done and in total.
 pub(crate) fn judge(
     vectors: &Vectors,
     labels: &[u32],

@@ -1,33 +1,35 @@
-//! What an identity looks like: one spread within identities and one between them, the same in all directions.
+//! The model of an identity: one variance within identities and one between them, the same in all directions.
 //!
-//! A row is its identity's place plus a deviation, both Gaussian: places vary by `between` in each direction, deviations by
-//! `within`. Where a next image of an identity lies, given `n` images whose sum is `S`, is then Gaussian again, with mean
-//! `b / (n b + w) S` and variance `w + b w / (n b + w)` (the posterior of a mean, as in probabilistic linear discriminant
-//! analysis): an identity of two images is vaguer than one of fifty, and one of none says nothing.
+//! A row is the centre of its identity plus a deviation, both Gaussian: centres have variance `between` in
+//! each direction, deviations `within`. Given `n` images of an identity with sum `S`, its next image is then
+//! Gaussian, too, with mean `b / (n b + w) S` and variance `w + b w / (n b + w)` (the posterior of a mean, as
+//! in probabilistic linear discriminant analysis). An identity of two images is therefore vaguer than one of
+//! fifty, and one without images carries no information.
 
 use rayon::prelude::*;
 
 use super::space::{Folders, Space, dot};
 
-/// The spreads, in each direction.
+/// The variances per direction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) within: f64,
     pub(crate) between: f64,
 }
 
-/// How many rows are looked at for the number of directions.
+/// The number of rows sampled to estimate the number of directions.
 const SAMPLE: usize = 20_000;
 
 impl Spread {
-    /// The logarithm of how much better `n` images of sum `S` explain a row than the whole population does. `zs` is the row times
-    /// `S`, `s2` the square of `S`, `d` the number of directions.
+    /// The log likelihood ratio of a row under an identity with `n` images of sum `S` against the whole
+    /// population. `zs` is the product of the row and `S`, `s2` the squared length of `S`, `d` the number of
+    /// directions.
     pub(crate) fn evidence(&self, z2: f64, zs: f64, s2: f64, n: f64, d: usize) -> f64 {
         let line = self.line(s2, n, d);
         line.of(z2, zs)
     }
 
-    /// The same as a function of `z2` and `zs`.
+    /// The evidence as a linear function of `z2` and `zs`.
     pub(crate) fn line(&self, s2: f64, n: f64, d: usize) -> Line {
         let (b, w) = (self.between, self.within);
         let g = b / (n * b + w);
@@ -39,8 +41,8 @@ impl Spread {
         }
     }
 
-    /// The logarithm of how well one identity explains `n` images of sum square `s2`, less what does not depend on how images
-    /// are divided.
+    /// The log likelihood of `n` images with squared sum `s2` as one identity, without the terms that do not
+    /// depend on how images are divided.
     pub(crate) fn together(&self, s2: f64, n: f64, d: usize) -> f64 {
         let (b, w) = (self.between, self.within);
         0.5 * b / (w * (n * b + w)) * s2 - 0.5 * d as f64 * libm::log(n * b + w)
@@ -61,7 +63,7 @@ impl Line {
     }
 }
 
-/// Sums of the rows that bear a class, weighted by how far they are trusted.
+/// Sums of the rows of each class, weighted by confidence in their labels.
 pub(crate) struct Trusted {
     sum: Vec<f64>,
     weight: Vec<f64>,
@@ -89,7 +91,8 @@ impl Trusted {
         Self { sum, weight }
     }
 
-    /// The spreads: within from the deviations of trusted rows, between from what is left of the whole.
+    /// The variances: `within` from the deviations of trusted rows, `between` from the rest of the total
+    /// variance.
     pub(crate) fn spread(&self, space: &Space<'_>, own: &dyn Fn(usize) -> f64) -> Spread {
         let d = space.width();
         let (mut square, mut total) = (0.0, 0.0);
@@ -104,14 +107,15 @@ impl Trusted {
             }
             free += (w - 1.0).max(0.0);
         }
-        // A spread of nothing would make every difference infinite.
+        // A variance of zero would make every difference infinite.
         let whole = (square / total.max(1e-9) / d as f64).max(1e-12);
         let within = ((square - explained) / free.max(1.0) / d as f64).max(1e-6 * whole);
         Spread { within, between: (whole - within).max(1e-3 * whole) }
     }
 
-    /// In how many directions trusted rows deviate, as a share of all: `trace(C)^2 / (trace(C^2) d)` of the covariance. Directions
-    /// that go together would be counted as so many pieces of evidence otherwise.
+    /// The effective number of directions in which trusted rows deviate, as a share of all:
+    /// `trace(C)^2 / (trace(C^2) d)` of the covariance. Otherwise correlated directions would count as
+    /// independent evidence.
     pub(crate) fn directions(&self, space: &Space<'_>, labels: &[u32], own: &dyn Fn(usize) -> f64) -> f64 {
         let (n, d) = (space.len(), space.width());
         let step = n.div_ceil(SAMPLE).max(1);

@@ -1,4 +1,4 @@
-//! From labels to what is believed of them, in rounds.
+//! Estimates the probability that each label is right, in rounds.
 
 use rayon::prelude::*;
 
@@ -8,25 +8,26 @@ use super::space::{Folders, Space};
 use super::state::{NONE, OTHERS, State, Sums};
 use super::untangle::{First, untangle};
 
-/// How many rounds; in the first three and the last, the likeliest others are looked for among all identities.
+/// The number of rounds. In the first three and the last, candidates are searched among all identities.
 const ROUNDS: usize = 6;
-/// What is believed at first of a label that is not the likeliest identity, and of the others the rest.
+/// The initial probability of a label that is not the most likely identity; otherwise it is 1 minus this.
 const DOUBTED: f64 = 0.05;
-/// How many images' worth the share of wrong labels in the whole set counts in each folder.
+/// The weight of the overall rate of wrong labels in each folder, in images.
 const PRIOR_IMAGES: f64 = 2.0;
-/// How many images' worth "any other identity alike" counts among where a folder's wrong images come from.
+/// The weight of a uniform prior on where the wrong images of a folder come from, in images.
 const PRIOR_OTHERS: f64 = 2.0;
 
-/// What is believed in the end.
+/// The final estimate.
 pub(crate) struct Belief {
     pub(crate) state: State,
     pub(crate) sums: Sums,
-    /// By the evidence, the likeliest other identity of each image.
+    /// The most likely other identity of each image, by the evidence.
     pub(crate) other: Vec<u32>,
 }
 
-/// Believes labels, then doubts them: each round asks how well each image fits its own and other identities, itself left out of
-/// them, weighs that with how often labels of its folder are wrong and where those images belong, and makes the identities anew.
+/// Starts by trusting all labels. Each round measures how well each image fits its own and other identities,
+/// without the image itself. It weights that with the rate of wrong labels in its folder and with where those
+/// images belong, and then re-estimates the identities.
 pub(crate) fn believe(
     space: &Space<'_>,
     labels: &[u32],
@@ -108,7 +109,8 @@ pub(crate) fn believe(
     Belief { state, sums, other }
 }
 
-/// The evidence for an image's own label and for the others, itself left out; -inf where there is no other.
+/// The evidence for an image's own label and for the others, without the image itself; -inf where there is no
+/// other.
 fn evidence(
     space: &Space<'_>,
     labels: &[u32],
@@ -129,28 +131,28 @@ fn evidence(
     out
 }
 
-/// The place of the first largest.
+/// The index of the first maximum.
 fn likeliest(values: &[f64; 1 + OTHERS]) -> usize {
     (0..values.len()).fold(0, |best, k| if values[k] > values[best] { k } else { best })
 }
 
-/// What a round says of an image.
+/// The result of a round for an image.
 struct Answer {
     share: [f32; 1 + OTHERS],
-    /// By the evidence alone, the likeliest other identity.
+    /// The most likely other identity, by the evidence alone.
     other: u32,
-    /// Some identity explains it better than all others together would.
+    /// Whether some identity explains it better than all others together would.
     explained: bool,
 }
 
-/// What a round is asked with.
+/// The inputs of a round.
 struct Step<'a> {
     space: &'a Space<'a>,
     labels: &'a [u32],
     state: &'a State,
     sums: &'a Sums,
     spread: Spread,
-    /// What a piece of evidence weighs; see [`Trusted::directions`].
+    /// The weight of the evidence; see [`Trusted::directions`].
     weight: f64,
     wrong: f64,
     own: &'a (dyn Fn(usize) -> f64 + Sync),
@@ -164,7 +166,7 @@ impl Step<'_> {
             .iter()
             .map(|&i| evidence(self.space, self.labels, self.state, self.sums, &self.spread, i as usize))
             .collect();
-        // What was believed so far: where else each image belongs.
+        // The current estimate of where else each image belongs.
         let before: Vec<[f64; OTHERS]> = rows
             .iter()
             .zip(&evidence)
@@ -234,7 +236,7 @@ impl Step<'_> {
     }
 }
 
-/// The place of the first largest beside the own.
+/// The index of the first maximum among the others.
 fn likeliest_other(evidence: &[f64; 1 + OTHERS]) -> usize {
     (1..OTHERS).fold(0, |best, k| if evidence[1 + k] > evidence[1 + best] { k } else { best })
 }

@@ -1,7 +1,7 @@
-//! The likeliest other identities of every image, without holding all products.
+//! Finds the most likely other identities of every image without materialising all products.
 //!
-//! A block of images is multiplied with a block of identities in float32; the best are then scored again in float64, in an
-//! order of sums that does not depend on the machine.
+//! A block of images is multiplied with a block of identities in float32. The best candidates are then
+//! rescored in float64, with an order of summation that does not depend on the machine.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,14 +12,15 @@ use super::model::Spread;
 use super::space::{Space, dot};
 use super::state::{NONE, OTHERS, Sums};
 
-/// Images of a block.
+/// Images per block.
 const ROWS: usize = 256;
-/// Identities of a block.
+/// Identities per block.
 const CLASSES: usize = 1024;
-/// Taken by float32 beyond those that are kept: its last bits decide nothing.
+/// Candidates from float32 beyond those that are kept, so that its rounding decides nothing.
 const SPARE: usize = 5;
 
-/// `[n, OTHERS]` identities beside the own label, best first; [`NONE`] where there are fewer. `done` hears how many images are.
+/// `[n, OTHERS]` identities except the own label, best first; [`NONE`] where there are fewer. `done` receives
+/// the number of images done.
 pub(crate) fn others(
     space: &Space<'_>,
     labels: &[u32],

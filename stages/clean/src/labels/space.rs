@@ -1,13 +1,13 @@
-//! Where images lie: rows of length 1, less their mean.
+//! Embeddings normalised to length 1 and centred.
 
 use lfs_formats::vectors::Vectors;
 
-/// The rows of a file, brought to length 1 and around their mean.
+/// The rows of a file, normalised to length 1 and centred.
 pub(crate) struct Space<'a> {
     vectors: &'a Vectors,
-    /// The mean of all rows of length 1.
+    /// The mean of all normalised rows.
     pub(crate) mean: Vec<f64>,
-    /// The squared length of each row around the mean.
+    /// The squared length of each centred row.
     pub(crate) z2: Vec<f64>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Space<'a> {
         self.mean.len()
     }
 
-    /// Writes row `i` around the mean.
+    /// Writes the centred row `i`.
     pub(crate) fn row(&self, i: usize, out: &mut [f64]) {
         self.vectors.unit(i, out);
         out.iter_mut().zip(&self.mean).for_each(|(x, m)| *x -= m);
@@ -50,7 +50,7 @@ impl<'a> Space<'a> {
     }
 }
 
-/// The inner product, summed in eight lanes: the same bits on every machine.
+/// The inner product, summed in eight lanes: bit-identical on every machine.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, ra), (b, rb)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut lanes = [0.0; 8];
@@ -61,7 +61,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
-/// Rows by the class that they bear.
+/// Rows grouped by their label.
 pub(crate) struct Folders {
     start: Vec<usize>,
     rows: Vec<u32>,

@@ -1,27 +1,27 @@
-//! What is believed of each image, and what follows for each identity.
+//! The estimated identities of each image, and the resulting statistics of each identity.
 
 use rayon::prelude::*;
 
 use super::model::{Line, Spread};
 use super::space::{Space, dot};
 
-/// How many other identities are kept in mind for an image.
+/// The number of other identities tracked for an image.
 pub(crate) const OTHERS: usize = 15;
 /// No identity.
 pub(crate) const NONE: u32 = u32::MAX;
-/// A smaller share is none.
+/// Smaller shares are ignored.
 const LEAST: f32 = 1e-9;
 
-/// For each image its own label and the likeliest others, with the probability of each.
+/// For each image, its own label and the most likely others, with the probability of each.
 pub(crate) struct State {
     /// `[n, OTHERS]`, best first; [`NONE`] where there are fewer identities.
     pub(crate) others: Vec<u32>,
-    /// `[n, 1 + OTHERS]`, that of the own label first.
+    /// `[n, 1 + OTHERS]`, with the own label first.
     pub(crate) share: Vec<f32>,
 }
 
 impl State {
-    /// Every label is believed.
+    /// Trusts every label.
     pub(crate) fn new(n: usize) -> Self {
         let mut share = vec![0.0; n * (1 + OTHERS)];
         share.iter_mut().step_by(1 + OTHERS).for_each(|s| *s = 1.0);
@@ -44,7 +44,7 @@ impl State {
         f64::from(self.share[i * (1 + OTHERS)])
     }
 
-    /// Keeps other identities in mind; what was believed of those that stay is kept.
+    /// Replaces the tracked identities; those that remain keep their probability.
     pub(crate) fn look_at(&mut self, others: Vec<u32>) {
         for i in 0..self.share.len() / (1 + OTHERS) {
             let old: Vec<(u32, f32)> =
@@ -58,18 +58,18 @@ impl State {
         self.others = others;
     }
 
-    /// The identity and its place for each share of image `i` that is any.
+    /// Each identity of image `i` with its share, if that is not negligible.
     fn shares(&self, i: usize, label: u32) -> impl Iterator<Item = (u32, f32)> + '_ {
         let classes = std::iter::once(label).chain(self.others(i).iter().copied());
         classes.zip(self.share(i).iter().copied()).filter(|(c, s)| *c != NONE && *s > LEAST)
     }
 }
 
-/// Sums of the images of each identity, by what is believed.
+/// Sums of the images of each identity, weighted by their probability.
 pub(crate) struct Sums {
     pub(crate) sum: Vec<f64>,
     pub(crate) count: Vec<f64>,
-    /// The square of each sum.
+    /// The squared length of each sum.
     pub(crate) square: Vec<f64>,
     width: usize,
 }
@@ -117,13 +117,13 @@ impl Sums {
         &self.sum[c * self.width..(c + 1) * self.width]
     }
 
-    /// The line of every identity.
+    /// The evidence for every identity as a function; see [`Spread::line`].
     pub(crate) fn lines(&self, spread: &Spread) -> Vec<Line> {
         let d = self.width;
         self.square.iter().zip(&self.count).map(|(&s2, &n)| spread.line(s2, n, d)).collect()
     }
 
-    /// The evidence for identity `class` in a row, of which `share` is left out of it.
+    /// The evidence for identity `class` in a row, of which `share` is removed from the identity.
     pub(crate) fn evidence(&self, spread: &Spread, row: &[f64], z2: f64, class: u32, share: f32) -> f64 {
         let r = f64::from(share);
         let c = class as usize;

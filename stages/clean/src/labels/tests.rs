@@ -1,4 +1,5 @@
-//! Identities are clusters of a seeded generator; each kind of noise is found, and what was not moved is left alone.
+//! Identities are clusters from a seeded generator. Each kind of noise must be found, and clean images left
+//! alone.
 
 use lfs_formats::vectors::Vectors;
 use proptest::prelude::*;
@@ -6,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Doubt, Judged, judge};
 
-/// Random numbers, the same on every machine (SplitMix64).
+/// Reproducible random numbers (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -22,13 +23,13 @@ impl Random {
         (self.next() % n as u64) as usize
     }
 
-    /// About Gaussian: the sum of twelve uniform numbers.
+    /// Approximately Gaussian: the sum of twelve uniform numbers.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| (self.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
     }
 }
 
-/// Rows and who they are.
+/// Rows and their true identities.
 struct World {
     dir: TempDir,
     rows: Vec<Vec<f64>>,
@@ -39,7 +40,8 @@ struct World {
 const D: usize = 48;
 
 impl World {
-    /// `sizes[k]` images of person `k`, whose cosine to the person's place is about `1 / sqrt(1 + spread^2)`.
+    /// `sizes[k]` images of person `k`, whose cosine to the person's centre is about
+    /// `1 / sqrt(1 + spread^2)`.
     fn new(seed: u64, sizes: &[usize], spread: f64) -> Self {
         let mut random = Random(seed);
         let (mut rows, mut people) = (Vec::new(), Vec::new());
@@ -69,7 +71,7 @@ impl World {
         judge(&self.vectors(), labels, classes, 0.5, &|_, _| {})
     }
 
-    /// Labels of which `count` are moved by `to`.
+    /// The labels, `count` of which are changed by `to`.
     fn moved(&mut self, count: usize, to: impl Fn(&mut Random, u32) -> u32) -> Vec<u32> {
         let mut labels = self.people.clone();
         let mut left = count;
@@ -83,7 +85,7 @@ impl World {
         labels
     }
 
-    /// Precision and recall of what is doubted.
+    /// Precision and recall of the doubted labels.
     fn score(&self, labels: &[u32], judged: &[Judged]) -> (f64, f64) {
         let wrong = |i: &usize| labels[*i] != self.people[*i];
         let flagged: Vec<usize> = (0..labels.len()).filter(|&i| judged[i].doubt.is_some()).collect();
@@ -117,7 +119,7 @@ fn uniform_flips_are_found_at_ten_and_at_forty_per_cent() {
         assert!(precision >= 0.97 && recall >= 0.99, "{seed} {rate}: {precision} {recall}");
         let placed = (0..labels.len())
             .filter(|&i| judged[i].doubt.is_some() && judged[i].other == Some(world.people[i]));
-        // Not all: at 40 % some persons have lost their folders.
+        // Not all: at 40 % noise, some persons have lost their folders.
         let (placed, wanted) = (placed.count() as f64 / count as f64, if rate > 0.2 { 0.85 } else { 0.97 });
         assert!(placed >= wanted, "{seed} {rate}: {placed} are said to belong where they do");
     }
@@ -151,7 +153,7 @@ fn merged_folders_are_found_also_where_they_flood_a_small_one() {
         (counts[0], counts[1]) = (big, 5);
         let world = World::new(7, &counts, 0.6);
         let mut labels = world.people.clone();
-        // Half of every sixth person lies with the next one; 0 floods 1.
+        // Half of every sixth person is labelled as the next one; 0 floods 1.
         for a in (0..60_u32).step_by(6) {
             let rows: Vec<usize> = (0..labels.len()).filter(|&i| world.people[i] == a).collect();
             rows[..rows.len() / 2].iter().for_each(|&i| labels[i] = a + 1);
@@ -168,7 +170,7 @@ fn strangers_and_short_embeddings_are_told_apart_from_flips() {
     let mut world = World::new(9, &sizes(9, 40), 0.4);
     let mut labels = world.people.clone();
     for k in 0..12 {
-        // Nobody's place; every second one has an embedding a tenth as long.
+        // Images of nobody; every second one has an embedding a tenth as long.
         let short = if k % 2 == 0 { 1.0 } else { 0.1 };
         let row = (0..D).map(|_| world.random.normal() * 1.1 * short).collect();
         world.rows.push(row);
@@ -191,7 +193,7 @@ fn singletons_and_pairs_are_judged_by_what_there_is() {
     let world = World::new(11, &counts, 0.5);
     let n = world.people.len();
     let mut labels = world.people.clone();
-    // The first image of identity 0 lies alone under identity 40, which has no other.
+    // The first image of identity 0 is the only one under identity 40.
     labels[0] = 40;
     labels[n - 6] = 3;
     let judged = world.judge(&labels, 45);
@@ -213,7 +215,7 @@ fn sets_of_one_or_two_identities_and_of_few_images_are_no_fault() {
         let judged = world.judge(&world.people, counts.len());
         assert!(judged.iter().all(|j| j.doubt.is_none() && j.score.is_finite()), "{counts:?}");
     }
-    // The same row again and again has no spread at all.
+    // Identical rows have no spread at all.
     let mut world = World::new(13, &[6, 6], 0.0);
     assert!(world.judge(&world.people, 2).iter().all(|j| j.doubt.is_none() && j.score.is_finite()));
     world.rows.fill(vec![1.0; D]);

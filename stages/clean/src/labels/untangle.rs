@@ -1,29 +1,31 @@
-//! Two folders of which one is flooded with images of the other's person.
+//! Pairs of folders of which one is flooded with images of the other's person.
 //!
-//! Where most images under a label are another person's, the identity that they make is that person's, and the right images are
-//! the odd ones. What tells is that the person has a folder already, and the few have none: the two folders together are divided
-//! into two persons anew, and each folder keeps one.
+//! If most images under a label show another person, the estimated identity is that person, and the correct
+//! images look like the outliers. This can be recognised because that person already has a folder, and the
+//! few have none. The images of both folders are therefore divided into two persons again, and each folder
+//! keeps one of them.
 
 use super::model::Spread;
 use super::space::{Folders, Space, dot};
 
-/// What the first round says.
+/// The result of the first round.
 pub(crate) struct First {
-    /// Where each image belongs.
+    /// The most likely identity of each image.
     pub(crate) to: Vec<u32>,
-    /// Some identity explains it well.
+    /// Whether some identity explains it well.
     pub(crate) elsewhere: Vec<bool>,
 }
 
-/// How many times likelier than by chance a division must be, as a power: evidence of different images of a person is not as
-/// independent as the model has it.
+/// By which power a division must be more likely than by chance: images of a person are less independent than
+/// the model assumes.
 const CAUTION: f64 = 4.0;
-/// How many times a division is made better.
+/// The maximum number of iterations to refine a division.
 const TURNS: usize = 10;
-/// The second person begins with these parts of a folder, those least like the first.
+/// The second person is initialised with these fractions of a folder, taken from the images least like the
+/// first.
 const BEGINNINGS: [usize; 3] = [64, 16, 4];
 
-/// Images with the label that they get, for each pair of folders that is better divided anew.
+/// The images with their new labels, for each pair of folders where a new division is better.
 pub(crate) fn untangle(
     space: &Space<'_>,
     labels: &[u32],
@@ -66,7 +68,7 @@ pub(crate) fn untangle(
 struct Pool {
     rows: Vec<f64>,
     width: usize,
-    /// Whether an image bears the first label.
+    /// Whether an image has the first label.
     of_a: Vec<bool>,
 }
 
@@ -84,7 +86,7 @@ impl Pool {
         &self.rows[k * self.width..(k + 1) * self.width]
     }
 
-    /// The sum of some rows.
+    /// The sum of the selected rows.
     fn sum(&self, of: impl Fn(usize) -> bool) -> Vec<f64> {
         let mut sum = vec![0.0; self.width];
         for k in (0..self.of_a.len()).filter(|&k| of(k)) {
@@ -93,7 +95,8 @@ impl Pool {
         sum
     }
 
-    /// Whether each image is the first folder's, when another division than the labels' is likelier by far.
+    /// Whether each image belongs to the first folder, if some division is far more likely than that of the
+    /// labels.
     fn divide(&self, spread: &Spread, weight: f64, classes: usize) -> Option<Vec<bool>> {
         let mut best: Option<(f64, Vec<bool>)> = None;
         for first in [true, false] {
@@ -125,7 +128,8 @@ impl Pool {
         best.filter(|(gain, _)| *gain > 0.0).map(|(_, of_a)| of_a)
     }
 
-    /// Spherical two-means from these centres: whether each image is nearer to the first. None when one person is left.
+    /// Spherical two-means from these centres: whether each image is closer to the first. None if one cluster
+    /// is empty.
     fn turn(&self, mut p: Vec<f64>, mut q: Vec<f64>) -> Option<Vec<bool>> {
         let mut last: Option<Vec<bool>> = None;
         for _ in 0..TURNS {
@@ -144,8 +148,8 @@ impl Pool {
         last
     }
 
-    /// How much likelier the division is than the labels', less what must be believed for it: that these two folders were mixed,
-    /// and which of their images were.
+    /// The log likelihood gain of the division over that of the labels, minus the cost of assuming it: that
+    /// these two folders were mixed, and which of their images were.
     fn gain(&self, of_a: &[bool], spread: &Spread, weight: f64, classes: usize) -> f64 {
         let part = |of: &dyn Fn(usize) -> bool| {
             let sum = self.sum(of);

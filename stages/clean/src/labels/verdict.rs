@@ -1,4 +1,4 @@
-//! From beliefs to a score and a reason for each image.
+//! Turns the estimates into a score and a reason for each image.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::state::NONE;
 pub(crate) enum Doubt {
     /// It belongs to another identity.
     Flip,
-    /// It belongs to the identity that looks most like its own.
+    /// It belongs to the identity most similar to its own.
     LookAlike,
-    /// It belongs to another identity, as a large part of its folder does.
+    /// It belongs to another identity, together with a large part of its folder.
     Merged,
-    /// It is like no identity of the set.
+    /// It resembles no identity of the set.
     Stranger,
-    /// It is like no identity, and its embedding is as short as those of pictures without a face.
+    /// It resembles no identity, and its embedding is as short as those of pictures without a face.
     NonFace,
 }
 
@@ -40,31 +40,33 @@ impl Doubt {
     }
 }
 
-/// What is said of an image.
+/// The judgement of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Judged {
     /// The probability that the label is wrong.
     pub(crate) score: f64,
     pub(crate) doubt: Option<Doubt>,
-    /// The likeliest other identity.
+    /// The most likely other identity.
     pub(crate) other: Option<u32>,
-    /// The cosine to the rest of its own identity; none when it is alone.
+    /// The cosine to the rest of its own identity; none if it is alone.
     pub(crate) own_cosine: Option<f64>,
     /// The cosine to the other identity.
     pub(crate) other_cosine: Option<f64>,
-    /// How many images bear its label.
+    /// The number of images with its label.
     pub(crate) images: usize,
 }
 
-/// At most this share of trusted images is called strangers for their distance alone.
+/// At most this share of trusted images is called strangers because of their distance alone.
 const FAR: f64 = 0.001;
-/// An image is a stranger for its distance when it is less like any identity than nine of ten images are like somebody else.
+/// An image is a stranger because of its distance if its best cosine is below this quantile of the cosines of
+/// trusted images to their best other identity.
 const SOMEBODY: f64 = 0.1;
-/// An embedding is short when it is so many deviations (of a Gaussian with the same median deviation) below the median.
+/// An embedding is short if its length is this many standard deviations below the median (estimated from the
+/// median absolute deviation).
 const SHORT: f64 = 3.0;
-/// From so many images, and so large a part of a folder, with the same destination on, a folder is merged.
+/// A folder is merged from this many images, and this share of the folder, with the same destination.
 const MERGED: (usize, f64) = (3, 0.25);
-/// With fewer trusted images nothing is said of strangers.
+/// With fewer trusted images, strangers are not judged.
 const ENOUGH: usize = 20;
 
 pub(crate) fn verdict(
@@ -124,7 +126,7 @@ pub(crate) fn verdict(
     judged
 }
 
-/// The cosine of an image to the images of an identity, itself left out as far as it is one of them; none when nothing is left.
+/// The cosine of an image to the images of an identity, without its own share in it; none if nothing remains.
 fn cosine(space: &Space<'_>, belief: &Belief, i: usize, class: u32, share: f64) -> Option<f64> {
     let left = belief.sums.count[class as usize] - share;
     if left < 0.5 {
@@ -149,7 +151,8 @@ fn cosine(space: &Space<'_>, belief: &Belief, i: usize, class: u32, share: f64) 
     Some(dot(&row, &centre).clamp(-1.0, 1.0))
 }
 
-/// For each identity the one that most of its trusted images are second likeliest to be; [`NONE`] without any.
+/// For each identity, the most frequent second-best identity of its trusted images; [`NONE`] if there are
+/// none.
 fn alike(judged: &[Judged], folders: &Folders, sure: f64) -> Vec<u32> {
     let of = |c: usize| {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
@@ -163,13 +166,14 @@ fn alike(judged: &[Judged], folders: &Folders, sure: f64) -> Vec<u32> {
     (0..folders.len()).into_par_iter().map(of).collect()
 }
 
-/// Where the distributions of scores part.
+/// Bounds from the distributions of cosines and lengths.
 struct Bounds {
-    /// A cosine from which on an image is of an identity: as many trusted images lie below as best other identities above.
+    /// The cosine from which an image matches an identity: the share of trusted images below it equals the
+    /// share of best other identities above it.
     same: f64,
-    /// A largest cosine below which an image is of no identity.
+    /// An image whose largest cosine is below this matches no identity.
     nobody: f64,
-    /// A length of embeddings below which there may be no face.
+    /// An embedding shorter than this may show no face.
     short: f64,
 }
 
@@ -194,7 +198,7 @@ impl Bounds {
         let nobody = at(&other, SOMEBODY).min(at(&own, FAR));
         let middle = median(&norms);
         let off = median(&sorted(norms.iter().map(|x| (x - middle).abs()).collect()));
-        // Rows that were brought to one length say nothing by it.
+        // Normalised rows carry no information in their lengths.
         let short = if off > 1e-4 * middle { middle - SHORT * 1.4826 * off } else { 0.0 };
         Self { same, nobody, short }
     }

@@ -1,4 +1,4 @@
-//! Near duplicates: what the hash survives, and how many the search finds.
+//! Near-duplicates: the changes that the hash survives, and the recall of the search.
 
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ fn mirror(p: &Pixels) -> Pixels {
     Pixels { rgb, ..*p }
 }
 
-/// Random numbers, the same every time.
+/// Reproducible random numbers.
 struct Draw(u64);
 
 impl Draw {
@@ -48,14 +48,14 @@ impl Draw {
         ((-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()) as f32
     }
 
-    /// The points as a detector finds them: off by 1.5 % of the distance of the eyes, along each axis.
+    /// The points as found by a detector: off by 1.5 % of the distance between the eyes, along each axis.
     fn found(&mut self, points: Points) -> Points {
         let eyes = (points[0][0] - points[1][0]).hypot(points[0][1] - points[1][1]);
         points.map(|p| p.map(|c| c + 0.015 * eyes * self.normal()))
     }
 }
 
-/// The picture of `size` whose place `(x, y)` shows the place `(x, y)` of `p` after scaling by `scale` and turning around its middle.
+/// The picture and its points, scaled by `scale` and rotated around the centre, with a margin.
 fn moved(p: &Pixels, points: &Points, scale: f64, degrees: f64, margin: f64) -> (Pixels, Points) {
     let (w, h) = (f64::from(p.width), f64::from(p.height));
     let (width, height) =
@@ -91,7 +91,7 @@ fn gamma(p: &Pixels, g: f64) -> Pixels {
     Pixels { rgb: p.rgb.iter().map(|v| table[usize::from(*v)]).collect(), ..*p }
 }
 
-/// Everything that is done to a photograph.
+/// All changes applied to a photograph.
 fn changed(p: &Pixels, points: &Points) -> Vec<(&'static str, Pixels, Points)> {
     let of = |name, scale, degrees, margin| {
         let (pixels, points) = moved(p, points, scale, degrees, margin);
@@ -117,7 +117,7 @@ fn changed(p: &Pixels, points: &Points) -> Vec<(&'static str, Pixels, Points)> {
 fn near_duplicates_of_photographs_are_found_and_nothing_else() {
     let Some(data) = lfs_testing::data("lfw-subset") else { return };
     let text = std::fs::read_to_string(data.join("landmarks.tsv")).unwrap();
-    // Of 5,985 photographs every fourth, and of every tenth of these all changes.
+    // Every fourth of 5,985 photographs; of every tenth of these, all changes.
     let photographs = text.lines().step_by(4).map(|line| {
         let fields: Vec<&str> = line.split('\t').collect();
         let c: Vec<f32> = fields[1..11].iter().map(|f| f.parse().unwrap()).collect();

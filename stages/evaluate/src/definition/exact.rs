@@ -1,9 +1,10 @@
-//! `exact`: no grid. The cut lies between two neighbouring training scores.
+//! `exact`: no grid; the threshold lies between two neighbouring training scores.
 
 use super::{Definition, Rule, Unit, population_spread};
 
-/// Threshold between neighbouring training-fold cosines that maximises the training accuracy; accept above it.
-/// The spread is the population standard deviation, the standard error the sample deviation over sqrt(folds).
+/// The threshold between neighbouring training-fold cosines that maximises the training accuracy; accept
+/// above it. The spread is the population standard deviation, the standard error the sample deviation over
+/// sqrt(folds).
 pub const RULE: Rule = Rule {
     definition: Definition::Exact,
     unit: Unit::Cosine,
@@ -12,15 +13,15 @@ pub const RULE: Rule = Rule {
     spread: population_spread,
 };
 
-/// The cosine cut that decides the most pairs rightly when scores above it are accepted.
+/// The cosine threshold with the most correct decisions when scores above it are accepted.
 ///
-/// Candidates are the midpoints between different neighbouring scores, "accept all" (-2) and "reject all" (2).
-/// Of several equally good ones the one in the widest gap is taken, of equally wide ones the highest; the two
-/// extremes only when no midpoint is as good.
+/// Candidates are the midpoints between different neighbouring scores, "accept all" (-2) and "reject all"
+/// (2). Ties are broken by the widest gap, then by the highest threshold; the two extremes are chosen only if
+/// no midpoint is as good.
 pub fn best_cut(scores: &[f64], same: &[bool]) -> f64 {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&i, &j| scores[j].total_cmp(&scores[i]));
-    // Walking down from "reject all": every negative is right.
+    // Start at "reject all", where every negative is correct.
     let mut right = same.iter().filter(|s| !**s).count();
     let (mut best, mut gap, mut cut) = (right, -1.0, 2.0);
     for (k, &i) in order.iter().enumerate() {
@@ -30,7 +31,7 @@ pub fn best_cut(scores: &[f64], same: &[bool]) -> f64 {
             right -= 1
         }
         let (this_gap, this_cut) = match order.get(k + 1) {
-            // Ties are decided together.
+            // Tied scores are decided together.
             Some(&next) if scores[next] == scores[i] => continue,
             Some(&next) => (scores[i] - scores[next], scores[i].midpoint(scores[next])),
             None => (-1.0, -2.0),
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn tied_scores_are_never_separated() {
-        // Cutting inside the tie would decide all four rightly; no cosine threshold can do that.
+        // A cut inside the tie would decide all four correctly, but no cosine threshold can do that.
         let cut = best_cut(&[0.5, 0.5, 0.5, 0.1], &[true, true, false, false]);
         assert_eq!(cut, 0.3);
     }

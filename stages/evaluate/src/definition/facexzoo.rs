@@ -2,9 +2,10 @@
 
 use super::{Definition, Rule, Unit, mean_std};
 
-/// argmax(TPR - FPR) over `min + i (max - min) / 1000`, i = 1 .. 1000, the first of equals; a positive is right
-/// when strictly above, a negative when strictly below, so that a score equal to the threshold is always wrong.
-/// What the tool prints as deviation is the sample deviation (ddof 1) over sqrt(folds): here the standard error.
+/// argmax(TPR - FPR) over `min + i (max - min) / 1000`, i = 1 .. 1000, the first of equals. A positive is
+/// correct if strictly above, a negative if strictly below, so a score equal to the threshold is always
+/// wrong. The deviation that the tool prints is the sample deviation (ddof 1) over sqrt(folds): here the
+/// standard error.
 pub const RULE: Rule = Rule {
     definition: Definition::Facexzoo,
     unit: Unit::Cosine,
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_rates_are_balanced_whatever_the_class_sizes() {
-        // Accuracy alone would accept all: 9 of 10. The balanced gain puts the cut above the one negative.
+        // Accuracy alone would accept all: 9 of 10. The balanced gain puts the threshold above the one
+        // negative.
         let scores = [0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.6];
         let mut same = [true; 10];
         same[9] = false;

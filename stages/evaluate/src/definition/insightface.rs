@@ -2,9 +2,9 @@
 
 use super::{Definition, Rule, Unit, population_spread, squared_distance};
 
-/// Accept when the squared distance is < t; t = 0, 0.01 .. 3.99, the first that maximises the accuracy on the
+/// Accept if the squared distance is < t; t = 0, 0.01 .. 3.99, the first that maximises the accuracy on the
 /// training folds; population standard deviation. The tool sums the embeddings of an image and its mirror
-/// image before it normalises (`flip = "sum"`).
+/// image before normalising (`flip = "sum"`).
 pub const RULE: Rule = Rule {
     definition: Definition::Insightface,
     unit: Unit::SquaredDistance,
@@ -13,7 +13,7 @@ pub const RULE: Rule = Rule {
     spread: population_spread,
 };
 
-/// The number of thresholds. They cover distances of 0 to 4, that is the whole range of the cosine.
+/// The number of thresholds. They cover distances from 0 to 4, which is the whole range of the cosine.
 const STEPS: u32 = 400;
 
 fn threshold(scores: &[f64], same: &[bool]) -> f64 {
@@ -21,7 +21,7 @@ fn threshold(scores: &[f64], same: &[bool]) -> f64 {
     for step in 0..STEPS {
         let t = f64::from(step) / 100.0;
         let right = scores.iter().zip(same).filter(|&(&s, &y)| (squared_distance(s) < t) == y).count();
-        // The first of equals stays.
+        // The first of equals is kept.
         if right > best.0 {
             best = (right, t);
         }
@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn the_grid_covers_distances_far_above_one() {
-        // Two scripts in use sweep -1..1 over distances of 0..4 and lose these: best distances 3.2 and 3.6.
+        // Two scripts in use sweep -1..1 over distances of 0..4 and miss these: the best distances are 3.2
+        // and 3.6.
         let t = threshold(&[-0.6, -0.8], &[true, false]);
         assert!((3.2..3.6).contains(&t), "{t}");
         assert!((RULE.correct)(-0.6, t, true) && (RULE.correct)(-0.8, t, false));

@@ -2,9 +2,9 @@
 
 use super::{Definition, Rule, Unit, mean_std};
 
-/// A histogram of 1000 equal bins between the extremes of the training scores; the threshold is the lower edge
-/// of the first bin that maximises (TPR + 1 - FPR) / 2; accept when the score is >= it. No mirror image. The
-/// printed deviation is the population deviation over sqrt(folds): here the standard error.
+/// A histogram of 1000 equal bins between the extremes of the training scores. The threshold is the lower
+/// edge of the first bin that maximises (TPR + 1 - FPR) / 2; accept if the score is >= it. No mirror image.
+/// The printed deviation is the population deviation over sqrt(folds): here the standard error.
 pub const RULE: Rule = Rule {
     definition: Definition::Paper,
     unit: Unit::Cosine,
@@ -28,7 +28,8 @@ fn threshold(scores: &[f64], same: &[bool]) -> f64 {
     let mut counts = [[0_u64; 2]; BINS];
     for (&s, &y) in scores.iter().zip(same) {
         let mut bin = (((s - min) / step) as usize).min(BINS - 1);
-        // The division rounds; the edges decide, so that the counts agree with the comparison in the test fold.
+        // The division rounds. The edges decide, so that the counts agree with the comparison in the test
+        // fold.
         if s < edge(bin) {
             bin -= 1;
         } else if bin + 1 < BINS && s >= edge(bin + 1) {

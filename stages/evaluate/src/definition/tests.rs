@@ -1,6 +1,6 @@
 use super::*;
 
-/// Cosines in 1/1024, so that every number below is exact in binary.
+/// Cosines in 1/1024, so that all numbers below are exact in binary.
 fn trials(rows: &[(u32, bool, u32)]) -> Trials {
     Trials {
         scores: rows.iter().map(|r| f64::from(r.0) / 1024.0).collect(),
@@ -12,16 +12,17 @@ fn trials(rows: &[(u32, bool, u32)]) -> Trials {
 /// Fold 0: same at 600, 700, 1, 1 and different at 300. Fold 1: same at 1000, different at 0. (All / 1024.)
 ///
 /// Trained on fold 1 (0 and 1000):
-/// - `exact` cuts midway at 500: right are 600, 700, 300: 3/5.
-/// - `insightface`: 1000/1024 is the squared distance 0.046875, the first grid point above is 0.05, i.e. the
-///   cosine 998.4/1024: right is 300 alone: 1/5.
-/// - `facexzoo`: the grid is 1, 2 .. 1000; 1 is the first above the negative 0. Right are 600, 700; 300 is
-///   accepted wrongly and the two at 1 lie on the threshold: 2/5.
-/// - `paper`: the edges are 0, 1 .. 999; 1 is the best. As before, but >= takes the two at 1: 4/5.
+/// - `exact` cuts midway at 500: 600, 700 and 300 are correct: 3/5.
+/// - `insightface`: 1000/1024 is the squared distance 0.046875; the first grid point above is 0.05, i.e. the
+///   cosine 998.4/1024: only 300 is correct: 1/5.
+/// - `facexzoo`: the grid is 1, 2 .. 1000; 1 is the first above the negative 0. 600 and 700 are correct; 300
+///   is accepted wrongly and the two at 1 are on the threshold: 2/5.
+/// - `paper`: the edges are 0, 1 .. 999; 1 is the best. As before, but >= accepts the two at 1: 4/5.
 ///
 /// Trained on fold 0 (600, 700, 1, 1 against 300), tested on 1000 (same) and 0 (different):
-/// - `exact`: "accept all" has 4/5, every cut less: 1/2.
-/// - `insightface`: the distance of 1/1024 is 1.998, of 0 it is 2; t = 2 accepts all five, and 0 is not < 2: 2/2.
+/// - `exact`: "accept all" has 4/5, every other threshold less: 1/2.
+/// - `insightface`: the distance of 1/1024 is 1.998, of 0 it is 2; t = 2 accepts all five, and 0 is not < 2:
+///   2/2.
 /// - `facexzoo` and `paper` balance the classes and cut just above 300: 2/2.
 ///
 /// Means: 0.55, 0.60, 0.70, 0.90.

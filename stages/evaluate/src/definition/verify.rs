@@ -1,15 +1,16 @@
-//! What the definitions share: leave one fold out, choose on the others, count on it.
+//! Cross-validation shared by all definitions: leave one fold out, choose the threshold on the others,
+//! evaluate on it.
 
 use lfs_stage::{Failure, Result};
 
 use super::{Definition, Rule, Unit};
 
-/// Scored pairs with labels and folds; three vectors of one length.
+/// Scored pairs with labels and folds: three vectors of the same length.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trials {
     /// Cosines.
     pub scores: Vec<f64>,
-    /// Whether both images show one person.
+    /// Whether both images show the same person.
     pub same: Vec<bool>,
     /// The fold of each pair, from 0.
     pub fold: Vec<u32>,
@@ -18,30 +19,30 @@ pub struct Trials {
 /// One fold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fold {
-    /// The share of its pairs that are decided rightly.
+    /// The share of its pairs that are decided correctly.
     pub accuracy: f64,
-    /// The threshold that the other folds chose.
+    /// The threshold chosen on the other folds.
     pub threshold: f64,
-    /// How many pairs it has.
+    /// The number of its pairs.
     pub pairs: usize,
 }
 
-/// The outcome of a definition.
+/// The result of a definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     /// The definition.
     pub definition: Definition,
-    /// What the thresholds are measured in.
+    /// The unit of the thresholds.
     pub unit: Unit,
     /// The mean of the folds' accuracies.
     pub value: f64,
     /// The standard deviation over the folds, as the definition prints it.
     pub std: f64,
-    /// The standard error of the mean, as the definition has it.
+    /// The standard error of the mean, as the definition computes it.
     pub stderr: f64,
     /// The folds in order.
     pub folds: Vec<Fold>,
-    /// For each pair whether it was decided rightly while its fold was left out.
+    /// For each pair, whether it was decided correctly while its fold was left out.
     pub correct: Vec<bool>,
 }
 
@@ -52,10 +53,10 @@ impl Verified {
     }
 }
 
-/// Applies a definition. Any number of folds from two and any number of pairs will do.
+/// Applies a definition. There can be any number of pairs and of folds from two.
 ///
 /// # Errors
-/// When a fold is empty, or its training folds lack one of the two labels, or a score is not finite.
+/// If a fold is empty, its training folds lack one of the two labels, or a score is not finite.
 pub fn verify(rule: &Rule, trials: &Trials) -> Result<Verified> {
     if let Some(i) = trials.scores.iter().position(|s| !s.is_finite()) {
         return Err(Failure::new(format!("the score of pair {i} is {}, not a number", trials.scores[i]))
@@ -104,7 +105,7 @@ pub fn verify(rule: &Rule, trials: &Trials) -> Result<Verified> {
     Ok(Verified { definition: rule.definition, unit: rule.unit, value, std, stderr, folds, correct })
 }
 
-/// The least and the largest score.
+/// The smallest and the largest score.
 pub(super) fn extremes(scores: &[f64]) -> (f64, f64) {
     scores.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &s| (lo.min(s), hi.max(s)))
 }

@@ -1,6 +1,6 @@
-//! AgeDB-30: `splits.mat`, a MATLAB file whose variable `splits` is a struct array, one element a fold, with the
-//! fields `pairs` (2 x n cells of file names; a column is a pair) and `labels` (n numbers, +1 one person, -1 two).
-//! Officially ten folds of 300 + 300.
+//! AgeDB-30: `splits.mat`, a MATLAB file whose variable `splits` is a struct array with one element per fold.
+//! Its fields are `pairs` (2 x n cells of file names; a column is a pair) and `labels` (n numbers, +1 for one
+//! person, -1 for two). Officially ten folds of 300 + 300.
 
 use lfs_faces::DataError;
 use lfs_formats::mat::{self, Value};
@@ -23,7 +23,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Pair>, DataError> {
         let names: Vec<&str> = variables.iter().map(|(n, _)| n.as_str()).collect();
         return Err(DataError::new(format!("expected the variable `splits`, found [{}]", names.join(", "))));
     };
-    // Some writers put each struct into a cell of its own.
+    // Some writers put each struct into its own cell.
     if let Ok((_, cells)) = splits.cells() {
         let mut out = Vec::new();
         for (k, cell) in cells.iter().enumerate() {
@@ -60,7 +60,7 @@ fn fold(structs: &Value, index: usize, fold: u32, out: &mut Vec<Pair>) -> Result
     Ok(())
 }
 
-/// A name, in a cell of its own or not, with its extension or without.
+/// A name, with or without its own cell and its extension.
 fn name(value: &Value) -> Result<String, DataError> {
     let line = match value.cells() {
         Ok((_, [only])) => only.line()?,

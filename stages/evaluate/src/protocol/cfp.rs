@@ -1,7 +1,7 @@
 //! CFP: `Pair_list_F.txt`, `Pair_list_P.txt` and `Split/{FF,FP}/01..10/{same,diff}.txt`.
 //!
-//! The first two hold lines `index path` (frontal and profile images, from 1), the others lines `a,b` of such
-//! indices. FF: both frontal; FP: a frontal, b profile. Officially ten folds of 350 + 350.
+//! The first two contain lines `index path` (frontal and profile images, from 1), the others lines `a,b` of
+//! such indices. FF: both frontal; FP: a frontal, b profile. Officially ten folds of 350 + 350.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! CPLFW: `pairs_CPLFW.txt`, two lines a pair, `file.jpg label`. Officially 3,000 + 3,000 pairs.
+//! CPLFW: `pairs_CPLFW.txt`, two lines per pair, `file.jpg label`. Officially 3,000 + 3,000 pairs.
 
 use lfs_stage::Result;
 

@@ -1,6 +1,7 @@
-//! Lists of the CALFW kind: two lines a pair, `file.jpg label`, the same label on both: not 0 for one person, 0
-//! for two. Fold k holds the k-th tenth of the pairs of one person and the k-th tenth of the others, in the
-//! list's order. That is right both when all pairs of one person come first and when each fold is written whole.
+//! Lists of the CALFW kind: two lines per pair, `file.jpg label`, with the same label on both: non-zero for
+//! one person, 0 for two. Fold k contains the k-th tenth of the pairs of one person and the k-th tenth of the
+//! others, in the order of the list. This is correct both if all pairs of one person come first and if the
+//! folds are written one after the other.
 
 use lfs_formats::{lists, names};
 use lfs_stage::Result;
@@ -9,7 +10,7 @@ use super::{Lists, Pair, balanced};
 
 const FOLDS: usize = 10;
 
-/// Reads such a list.
+/// Reads a list of this kind.
 pub fn read(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
     let text = lists.read(name)?;
     let lines: Vec<_> = text.lines().collect();

@@ -1,6 +1,6 @@
 //! LFW: `pairs.txt`.
 //!
-//! A header `folds<tab>n`, then a fold = n lines `Name<tab>i<tab>j` (one person) and n lines
+//! A header `folds<tab>n`, then for each fold n lines `Name<tab>i<tab>j` (one person) and n lines
 //! `NameA<tab>i<tab>NameB<tab>j` (two). The image is `Name/Name_%04d.jpg`. Officially 10 folds of 300 + 300.
 
 use lfs_stage::Result;

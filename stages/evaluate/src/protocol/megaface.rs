@@ -1,9 +1,9 @@
-//! MegaFace: `facescrub_features_list.json` (probes), `megaface_features_list.json_<size>_<set>` (distractors),
-//! `facescrub_noises.txt`, `megaface_noises.txt`.
+//! MegaFace: `facescrub_features_list.json` (probes), `megaface_features_list.json_<size>_<set>`
+//! (distractors), `facescrub_noises.txt`, `megaface_noises.txt`.
 //!
-//! The JSON files are `{"path": [..], "id": [..]}`. Noise lists name images that are taken out entirely, one a line,
-//! `#` before comments: file names for the probes; for the distractors the path stands after the last tab.
-//! Officially 3,530 probes of 80 persons and 1,000,000 distractors.
+//! The JSON files are `{"path": [..], "id": [..]}`. Noise lists name images to be removed entirely, one per
+//! line, with `#` before comments: file names for the probes; for the distractors, the path follows the last
+//! tab. Officially 3,530 probes of 80 persons and 1,000,000 distractors.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,7 +21,7 @@ struct Features {
     id: Vec<serde_json::Value>,
 }
 
-/// Reads the lists; `size` chooses the distractor list, 0 the largest.
+/// Reads the lists; `size` selects the distractor list, 0 the largest.
 pub fn read(lists: &Lists, size: u64) -> Result<Search> {
     let mut out = Search::default();
     let noisy = noises(lists, "facescrub_noises.txt")?;
@@ -48,7 +48,7 @@ pub fn read(lists: &Lists, size: u64) -> Result<Search> {
     Ok(out)
 }
 
-/// The name of the distractor list of this size (0 = the largest), of its first set.
+/// The name of the distractor list of this size (0 = the largest); of its sets, the first.
 fn distractors(lists: &Lists, size: u64) -> Result<String> {
     let mut sizes: Vec<(u64, u64, String)> = Vec::new();
     for file in lists.files() {
@@ -82,7 +82,7 @@ fn features(lists: &Lists, name: &str) -> Result<Features> {
     Ok(list)
 }
 
-/// The names in a noise list; none without the file (the unrefined protocol).
+/// The names in a noise list; empty if there is no such file (the unrefined protocol).
 fn noises(lists: &Lists, name: &str) -> Result<HashSet<String>> {
     if lists.find(name).is_err() {
         return Ok(HashSet::new());

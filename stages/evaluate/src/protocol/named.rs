@@ -1,4 +1,5 @@
-//! Lines of the LFW kind: `Name i j` for a pair of one person, `NameA i NameB j` for two; tabs, commas or blanks between.
+//! Lines of the LFW kind: `Name i j` for a pair of one person, `NameA i NameB j` for two, separated by tabs,
+//! commas or blanks.
 
 use lfs_formats::lists;
 use lfs_stage::Result;
@@ -6,7 +7,7 @@ use lfs_stage::Result;
 use super::Pair;
 use crate::lists::Line;
 
-/// A pair out of one line; `prefix` comes before `Name/Name_0001.jpg`.
+/// Parses a pair from a line; `prefix` is put before `Name/Name_0001.jpg`.
 pub fn pair(line: &Line<'_>, prefix: &str, fold: u32) -> Result<Pair> {
     let image = |name: &str, number: &str| -> Result<String> {
         let number: u32 = line.number(number, "the number of an image")?;

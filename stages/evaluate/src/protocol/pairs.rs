@@ -1,11 +1,12 @@
-//! Sets of pairs in one list: `pairs.tsv`, lines `set<tab>fold<tab>image<tab>image<tab>same`, as the kind `acquire` writes it for
-//! containers of pairs. Folds count from 1; same is 1 for one person and 0 for two. Lines that begin with `#` are no pairs.
+//! Sets of pairs in one list: `pairs.tsv`, lines `set<tab>fold<tab>image<tab>image<tab>same`, as the kind
+//! `acquire` writes it for containers of pairs. Folds start at 1; same is 1 for one person and 0 for two.
+//! Lines starting with `#` are ignored.
 
 use lfs_stage::{Failure, Result};
 
 use super::{Group, Lists, Pair};
 
-/// Reads `pairs.tsv`; a group for each set, in the list's order.
+/// Reads `pairs.tsv` into a group for each set, in the order of the list.
 pub fn read(lists: &Lists) -> Result<Vec<Group>> {
     let text = lists.read("pairs.tsv")?;
     let mut sets: Vec<Group> = Vec::new();

@@ -1,6 +1,6 @@
 //! RFW: `txts/<Race>/<Race>_pairs.txt`, for African, Asian, Caucasian and Indian.
 //!
-//! As LFW's list without a header: ten folds, each n lines `id<tab>i<tab>j` and n lines
+//! As LFW's list, but without a header: ten folds, each with n lines `id<tab>i<tab>j` and n lines
 //! `idA<tab>i<tab>idB<tab>j`; the image is `<Race>/id/id_%04d.jpg` below `data/`. Officially n = 300.
 
 use lfs_stage::Result;

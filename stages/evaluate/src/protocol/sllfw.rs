@@ -1,7 +1,7 @@
 //! SLLFW: `pair_SLLFW.txt`.
 //!
-//! No header; two lines a pair, each `Name/Name_0001.jpg`; one person when both are in one folder. Folds as LFW
-//! has them: ten, each n pairs of one person and then n of two. Officially n = 300.
+//! No header; two lines per pair, each `Name/Name_0001.jpg`; one person if both are in one folder. Folds are
+//! as in LFW: ten, each with n pairs of one person and then n of two. Officially n = 300.
 
 use lfs_formats::{lists as lines_of, names};
 use lfs_stage::Result;
@@ -25,7 +25,7 @@ pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
     for (k, two) in lines.chunks_exact(2).enumerate() {
         let mut images = [const { String::new() }; 2];
         for (line, image) in two.iter().zip(&mut images) {
-            // A label may follow the path in some copies; the folder says the same.
+            // In some copies, a label follows the path; it agrees with the folder.
             *image = names::tidy(lines_of::image(line.text).0);
             if !image.contains('/') {
                 return Err(line.fault("`Name/Name_0001.jpg`"));

@@ -91,7 +91,7 @@ fn sllfw_takes_the_label_from_the_folders() {
     let pairs = sllfw::read(&found).unwrap();
     assert_eq!(counts(&pairs), [(1, 1); 10]);
     assert_eq!(pairs[3].b, "Bob/Bob_0001.jpg");
-    // Another order than LFW's is noticed: all pairs of one person first.
+    // An order other than LFW's is detected: all pairs of one person first.
     let (same, different) = fold.split_at(34);
     let (_dir, blocks) = lists(&[("pair_SLLFW.txt", same.repeat(10) + &different.repeat(10))]);
     assert!(error(sllfw::read(&blocks)).contains("fold 1 has 2 pairs of one person and 0 of two"));

@@ -1,7 +1,8 @@
 //! Trillion-Pairs: `labels.tsv`, lines `path<tab>role<tab>identity`.
 //!
-//! Role `probe` or `gallery`; identity a number, -1 for a distractor (always gallery, each another person). The
-//! challenge never published its labels, so this file is ours to define and the user's to supply.
+//! The role is `probe` or `gallery`; the identity is a number, -1 for a distractor (always in the gallery,
+//! each another person). The challenge never published its labels, so we define this file and the user must
+//! supply it.
 
 use lfs_formats::names;
 use lfs_stage::Result;

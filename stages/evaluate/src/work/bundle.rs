@@ -1,4 +1,4 @@
-//! Sets of pairs in one list: each an accuracy of its own, called as the field calls it.
+//! Sets of pairs in one list: an accuracy for each, under its common name.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Desk<'_> {
             ("images".to_owned(), self.rows.names.len() as u64),
             ("missing-pairs".to_owned(), missing as u64),
         ]);
-        // The paper's order; sets that it does not have come behind, as the list has them.
+        // In the paper's order; sets that it lacks follow in the order of the list.
         columns.sort_by_key(|c| catalog::place(&c.name));
         Ok(Metrics {
             protocol: self.entry.protocol.to_owned(),

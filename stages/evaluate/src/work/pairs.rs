@@ -16,11 +16,11 @@ use crate::tpr_at_far::{TprAtFar, tpr_at_far};
 pub struct Scored {
     /// Scores, labels, folds.
     pub trials: Trials,
-    /// The persons of each pair: twice the same for a pair of one person.
+    /// The persons of each pair; twice the same one for a pair of one person.
     pub persons: Vec<[u32; 2]>,
-    /// How many pairs the list has.
+    /// The number of pairs in the list.
     pub listed: usize,
-    /// How many of them need an image that is not there.
+    /// The number of pairs with a missing image.
     pub missing: usize,
     /// Whether the list has the official size.
     pub official: bool,
@@ -75,7 +75,7 @@ impl Desk<'_> {
             out.trials.same.push(pair.same);
             out.trials.fold.push(pair.fold);
             let persons = [self.rows.identities[a], self.rows.identities[b]];
-            // The list decides who is one person; a data set may hold one person under two names.
+            // The list decides which images show one person; a data set may have one person under two names.
             out.persons.push(if pair.same { [persons[0]; 2] } else { persons });
         }
         self.missing(cx, out.missing, pairs.len(), "pairs need images that", first)?;

@@ -15,10 +15,10 @@ use crate::scan::{Identities, Keep, Mate, Scan, scan};
 use crate::score::Embeddings;
 use lfs_faces::Official;
 
-/// The most scores that a tail may hold: 1 GiB of float32.
+/// The maximum number of scores in a tail: 1 GiB of float32.
 const LARGEST_TAIL: u64 = 1 << 28;
 
-/// Probes or gallery, as far as the data set has them.
+/// Probes or gallery, without missing images.
 struct Side {
     embeddings: Embeddings,
     identities: Vec<i64>,
@@ -129,7 +129,7 @@ impl Desk<'_> {
             count("noisy-distractors", search.noisy_distractors as u64),
             count("mate-pairs", mates as u64),
         ]);
-        // Of mate pairs no list says how many there are: missing images are counted as such.
+        // No list gives the number of mate pairs; missing images are counted instead.
         let columns = columns.into_iter().map(|c| Column { pairs: mates as u64, listed: mates as u64, ..c });
         Metrics {
             protocol: self.entry.protocol.to_owned(),
@@ -197,7 +197,7 @@ fn by_person(mates: &[Mate], identities: &[i64], hit: impl Fn(usize, &Mate) -> b
         sum.0 += f64::from(u8::from(hit(i, mate)));
         sum.1 += 1.0;
     }
-    // Numbered anew: the bootstrap wants small numbers.
+    // Renumbered, since the bootstrap needs small numbers.
     let numbered = sums.values().enumerate();
     numbered.map(|(k, (hits, of))| Trial { persons: [k as u32; 2], hits: *hits, of: *of }).collect()
 }

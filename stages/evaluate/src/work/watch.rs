@@ -1,4 +1,4 @@
-//! Work on the job's own threads, while the job's thread says how far it is.
+//! Runs work on the job's thread pool, while the job's own thread reports progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -7,22 +7,22 @@ use std::time::Duration;
 use lfs_stage::{Context, Failure, Progress, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// How often progress is said.
+/// The interval between progress reports.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// The job's threads.
+/// The thread pool of the job.
 pub struct Watch {
     pool: ThreadPool,
 }
 
 impl Watch {
-    /// As many threads as the job may use.
+    /// Starts as many threads as the job may use.
     pub fn new(threads: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         Ok(Self { pool: pool.map_err(|e| Failure::new(format!("cannot start {threads} threads: {e}")))? })
     }
 
-    /// Does `work` on the job's threads. It counts what is done in the number that it is given.
+    /// Runs `work` on the thread pool. It counts its progress in the given counter.
     pub fn run<T: Send>(
         &self,
         cx: &Context<'_>,
@@ -35,7 +35,7 @@ impl Watch {
         std::thread::scope(|scope| {
             let (pool, count) = (&self.pool, &done);
             let handle = scope.spawn(move || {
-                // Dropped at the end, also when `work` panics.
+                // Dropped at the end, even if `work` panics.
                 let _finished = finished;
                 pool.install(|| work(count))
             });

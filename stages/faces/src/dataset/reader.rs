@@ -19,13 +19,13 @@ use super::schema::schema;
 use super::{DataError, FACES_FILE, FaceRef, INFO_FILE, Info, Points};
 use crate::error::IoDoing;
 
-/// A data set, memory-mapped: opening it reads names and offsets, an image's bytes are read when looked at.
+/// A memory-mapped data set. Opening it reads names and offsets; the bytes of an image are read on access.
 ///
 /// It can be shared between threads.
 pub struct Dataset {
     info: Info,
     batches: Vec<Batch>,
-    /// The first row of each batch, and at the end the number of rows.
+    /// The first row of each batch, then the number of rows.
     starts: Vec<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Dataset {
     /// Opens the data set in `folder`.
     ///
     /// # Errors
-    /// When a file is missing or damaged, has other columns, or names an identity that there is not.
+    /// If a file is missing or damaged, has other columns, or refers to an identity that does not exist.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(INFO_FILE);
         let text = std::fs::read_to_string(&path).doing("read", &path).map_err(|e| {
@@ -55,12 +55,13 @@ impl Dataset {
         let info: Info = serde_json::from_str(&text).doing("understand", &path)?;
         let path = folder.join(FACES_FILE);
         let file = File::open(&path).doing("read", &path)?;
-        // SAFETY: the map is read only. A data set is an input or a finished output, which nobody changes while
-        // it is read; a file that is cut short meanwhile ends the process with a bus error, not with wrong data.
+        // SAFETY: the map is read only. A data set is an input or a finished output, which nobody modifies
+        // while it is read. If the file is truncated meanwhile, the process dies with a bus error and does
+        // not read wrong data.
         #[allow(unsafe_code)]
         let map = unsafe { memmap2::Mmap::map(&file) }.doing("map", &path)?;
         let buffer = Buffer::from(Bytes::from_owner(map));
-        // The decoder checks what it reads, but slices by lengths that a damaged file makes up.
+        // The decoder validates its input, but slices by lengths that a damaged file can forge.
         let batches = catch_unwind(AssertUnwindSafe(|| batches(&buffer)))
             .unwrap_or_else(|_| Err("a length in it points outside of the file".to_owned()))
             .map_err(|e| DataError::new(format!("{} is damaged: {e}", path.display())))?;
@@ -100,20 +101,20 @@ impl Dataset {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Whether there is no face.
+    /// Whether there are no faces.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What the data set says of itself.
+    /// The description of the data set.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Face `i`; finding it takes a search among the batches, no reading of other rows.
+    /// Face `i`. It is found by a binary search over the batches, without reading other rows.
     ///
     /// # Panics
-    /// When `i` is not below [`Dataset::len`], as a slice does.
+    /// If `i` is not below [`Dataset::len`], as for a slice.
     pub fn face(&self, i: usize) -> FaceRef<'_> {
         let batch = self.starts.partition_point(|&s| s <= i) - 1;
         self.batches[batch].face(i - self.starts[batch])

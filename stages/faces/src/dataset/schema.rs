@@ -1,4 +1,4 @@
-//! The one schema of `faces.arrow`.
+//! The schema of `faces.arrow`.
 
 use std::sync::Arc;
 

@@ -14,9 +14,9 @@ use super::schema::{coordinate, schema};
 use super::{DataError, FACES_FILE, FaceRef, INFO_FILE, Info};
 use crate::error::IoDoing;
 
-/// A record batch ends after this many rows ..
+/// A record batch ends after this many rows,
 const BATCH_ROWS: usize = 1024;
-/// .. or this many bytes of images and names: what a writer holds in memory.
+/// or after this many bytes of images and names. This bounds the memory of a writer.
 const BATCH_BYTES: usize = 32 << 20;
 
 /// Writes a data set, face by face, in constant memory.
@@ -25,7 +25,7 @@ pub struct Writer {
     file: FileWriter<BufWriter<File>>,
     batch: Batch,
     images: u64,
-    /// The largest identity and the first face that has it.
+    /// The largest identity, and the name of its first face.
     largest: Option<(u32, String)>,
 }
 
@@ -49,7 +49,7 @@ impl Batch {
         self.image.append_value(face.image);
         self.identity.append_value(face.identity);
         self.name.append_value(face.name);
-        // One bit pattern for "not known", so that equal faces give equal bytes.
+        // One bit pattern for unknown points, so that equal faces give equal bytes.
         let points =
             face.points.map(|p| p.map(|c| if c.iter().all(|v| v.is_finite()) { c } else { [f32::NAN; 2] }));
         self.points.extend(points.unwrap_or_default().as_flattened());
@@ -76,10 +76,10 @@ impl Batch {
 }
 
 impl Writer {
-    /// Starts a data set in `folder`, which is made when it is missing.
+    /// Starts a data set in `folder`, which is created if it does not exist.
     ///
     /// # Errors
-    /// When the folder or the file cannot be made.
+    /// If the folder or the file cannot be created.
     pub fn create(folder: &Path) -> Result<Self, DataError> {
         std::fs::create_dir_all(folder).doing("create", folder)?;
         let path = folder.join(FACES_FILE);
@@ -91,14 +91,14 @@ impl Writer {
     /// Appends a face (`&Face` or `&FaceRef`).
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn push<'a>(&mut self, face: impl Into<FaceRef<'a>>) -> Result<(), DataError> {
         let face = face.into();
         self.images += 1;
         if self.largest.as_ref().is_none_or(|(k, _)| face.identity > *k) {
             self.largest = Some((face.identity, face.name.to_owned()));
         }
-        // Before the face, so that one batch never grows past the bound by more than one face.
+        // Flush before adding the face, so that a batch exceeds the bound by one face at most.
         if self.batch.rows > 0 && self.batch.bytes + face.image.len() > BATCH_BYTES {
             self.flush()?;
         }
@@ -112,10 +112,10 @@ impl Writer {
         self.file.write(&batch).doing("write", &path)
     }
 
-    /// Ends the data set: sets `info.images` and writes the description.
+    /// Finishes the data set: sets `info.images` and writes the description.
     ///
     /// # Errors
-    /// When a face has an identity that `info.identities` does not name, or a file cannot be written.
+    /// If a face has an identity without a name in `info.identities`, or a file cannot be written.
     pub fn finish(mut self, mut info: Info) -> Result<(), DataError> {
         if let Some((identity, name)) = &self.largest
             && *identity as usize >= info.identities.len()

@@ -1,12 +1,15 @@
-//! JPEG: as libjpeg reads it, which most programs of the field use.
+//! JPEG, read as by libjpeg, which most programs of the field use.
 //!
-//! A file that keeps to the standard goes to the decoder as it is. What libjpeg passes over with a warning is taken out before:
-//! stray bytes between marker segments, metadata that is not whole, a missing end marker. Data that is cut short stays an error,
-//! where libjpeg fills the rest with grey: a partial picture is no picture.
+//! A file that conforms to the standard is passed to the decoder unchanged. Otherwise, what libjpeg accepts
+//! with a warning is repaired first: stray bytes between marker segments, incomplete metadata, a missing end
+//! marker. Truncated data remains an error, where libjpeg fills the rest with grey: a partial picture is
+//! worthless.
 //!
-//! Three decoders. Nearly all files are baseline, of one scan, without strays, upright: [`part`] reads these, and gives what
-//! `zune-jpeg` gives. That one reads the others, but some rare files wrongly or not at all, which are left to a third: those whose first
-//! component is not the one with the most samples, or is sampled three times, and sequential ones with a scan for each component.
+//! There are three decoders. Nearly all files are baseline with one scan, no stray bytes, and upright;
+//! [`part`] reads these, with the same result as `zune-jpeg`. `zune-jpeg` reads the others, except for some
+//! rare files that it decodes wrongly or not at all. Those are left to the third decoder: files whose first
+//! component does not have the highest sampling factors or with a component sampled three times, and
+//! sequential files with a scan for each component.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,7 +34,8 @@ mod part;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
 
-/// A part of a usual file that needs no turning; none for all others, which [`decode`] reads or refuses.
+/// A part of a common file that needs no rotation; none for all other files, which [`decode`] reads or
+/// rejects.
 pub(super) fn part(bytes: &[u8], area: &Area) -> Option<Part> {
     let walk = bytes.starts_with(&[0xff, 0xd8]).then(|| Walk::through(bytes))?;
     if walk.orientation.is_some_and(|o| o != 1) {
@@ -43,20 +47,20 @@ pub(super) fn part(bytes: &[u8], area: &Area) -> Option<Part> {
     Some(Part { width, height, area, pixels: part::decode(&frame, &area, true)? })
 }
 
-/// All of a usual file; none for others.
+/// A common file as a whole; none for other files.
 #[cfg(test)]
 pub(super) fn usual_file(bytes: &[u8], vectors: bool) -> Option<Pixels> {
     Walk::through(bytes).usual(bytes).and_then(|frame| all(&frame, vectors))
 }
 
-/// All of a usual file.
+/// A common file as a whole.
 fn all(frame: &frame::Frame<'_>, vectors: bool) -> Option<Pixels> {
     let (width, height) = (frame.width as u32, frame.height as u32);
     let rgb = part::decode::<3>(frame, &Area::ALL.within(width, height), vectors)?;
     Some(Pixels { width, height, rgb: rgb.into_flattened() })
 }
 
-/// Encodes pixels whose first three bytes of `N` are red, green and blue, at a quality of 90 or more; none below.
+/// Encodes pixels whose first three bytes of `N` are red, green and blue; none for a quality below 90.
 pub(super) fn encode<const N: usize>(
     size: (u16, u16),
     pixels: &[[u8; N]],
@@ -68,7 +72,7 @@ pub(super) fn encode<const N: usize>(
     Some(encode::encode(tables, size.0, size.1, pixels, vectors))
 }
 
-/// Decodes, and says how the picture is to be turned.
+/// Decodes, and returns the EXIF orientation, which is not applied yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Pixels, u8), DataError> {
     let walk = Walk::through(bytes);
     let orientation = walk.orientation.unwrap_or(1);
@@ -81,7 +85,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Pixels, u8), DataError> {
     Ok((pixels?, orientation))
 }
 
-/// A file with an end: as it is, else without what libjpeg passes over.
+/// Decodes a file that has an end marker: unchanged, or else without what libjpeg skips.
 fn whole(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
     if !walk.strays
         && let Ok(pixels) = read(bytes)
@@ -90,7 +94,7 @@ fn whole(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
     }
     let tidy = walk.tidy(bytes);
     read(&tidy).or_else(|e| match walk.scans.progressive {
-        // Strays behind the data of a scan are passed over by this one alone.
+        // Only this decoder skips stray bytes after the data of a scan.
         true => rare(&tidy).map_err(|_| e),
         false => Err(e),
     })
@@ -103,7 +107,7 @@ fn usual(bytes: &[u8]) -> Result<Pixels, DataError> {
     decode_with(bytes, true)
 }
 
-/// The decoder for rare files, which is slower.
+/// The slower decoder for rare files.
 fn rare(bytes: &[u8]) -> Result<Pixels, DataError> {
     let fail = |e: jpeg_decoder::Error| DataError::new(format!("the JPEG cannot be decoded: {e}"));
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
@@ -129,7 +133,7 @@ fn rare(bytes: &[u8]) -> Result<Pixels, DataError> {
     sized(width, height, rgb)
 }
 
-/// With vector instructions where the processor has them, or without: the pixels are the same (there is a test).
+/// Decodes with or without vector instructions. The pixels are the same (tested).
 pub(super) fn decode_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataError> {
     let fail = |e: &dyn std::fmt::Debug| DataError::new(format!("the JPEG cannot be decoded: {e:?}"));
     let options = DecoderOptions::new_fast()
@@ -147,16 +151,16 @@ pub(super) fn decode_with(bytes: &[u8], vectors: bool) -> Result<Pixels, DataErr
     sized(width, height, rgb)
 }
 
-/// A file whose data is whole but for the end marker. It is whole when what follows does not matter: the same picture comes
-/// out with ones behind the data (which are no code in any table) and with zeros.
+/// Decodes a file whose end marker is missing. Its data is complete if whatever follows makes no difference:
+/// the picture must be the same when padded with ones (which are no code in any table) and with zeros.
 fn without_end(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataError> {
     let cut = || DataError::new("the JPEG is cut short: its data ends before the picture does");
-    // The decoder's own words say where, if it notices.
+    // The decoder's own message is more precise, if it reports an error.
     let cut = || read(bytes).err().unwrap_or_else(cut);
     if !walk.scans.complete() {
         return Err(cut());
     }
-    // Half a marker may be left.
+    // Half a marker may remain.
     let data = bytes.iter().rposition(|b| *b != 0xff).map_or(bytes, |last| &bytes[..=last]);
     let with = |filler: &[u8]| read(&[data, &filler.repeat(32), &[0xff, 0xd9]].concat());
     let (ones, zeros) = (with(&[0xff, 0]), with(&[0, 0]));
@@ -166,22 +170,22 @@ fn without_end(bytes: &[u8], walk: &Walk, read: Reader) -> Result<Pixels, DataEr
     }
 }
 
-/// What lies where in a file.
+/// The layout of a file.
 #[derive(Debug, Default)]
 struct Walk {
-    /// Tag 274 of the first EXIF segment that has it.
+    /// Tag 274 of the first EXIF segment that contains it.
     orientation: Option<u8>,
-    /// Whether there are bytes between segments that belong to none.
+    /// Whether there are stray bytes between segments.
     strays: bool,
-    /// Whether the end marker was found, or the walk stopped at something that only the decoder can judge.
+    /// Whether the end marker was found, or the walk stopped at something for the decoder to judge.
     ended: bool,
     scans: Scans,
-    /// What the decoder needs: all but strays and metadata.
+    /// The ranges that the decoder needs: everything except stray bytes and metadata.
     kept: Vec<Range<usize>>,
 }
 
 impl Walk {
-    /// Goes from marker to marker, as libjpeg does: what is no marker is passed over.
+    /// Walks from marker to marker like libjpeg, and skips whatever is no marker.
     fn through(bytes: &[u8]) -> Self {
         let mut walk = Self::default();
         walk.kept.push(0..2);
@@ -194,7 +198,7 @@ impl Walk {
             walk.strays |= bytes[at..marker].iter().any(|b| *b != 0xff);
             let body = marker + 2;
             if matches!(code, 0x01 | 0xd0..=0xd7) {
-                // A marker without a segment, out of place.
+                // A marker without a segment, in the wrong place.
                 walk.strays = true;
                 at = body;
                 continue;
@@ -203,7 +207,8 @@ impl Walk {
                 bytes.get(body..).and_then(<[u8]>::first_chunk).map(|b| usize::from(u16::from_be_bytes(*b)));
             let end = length.filter(|l| *l >= 2).map(|l| body + l).filter(|e| *e <= bytes.len());
             let (0xc0..=0xd7 | 0xda..=0xfe, Some(end)) = (code, end) else {
-                // The end; or a second start, a code without meaning, a segment that is cut: the decoder says what of it.
+                // The end; or a second start, an undefined code, or a truncated segment, which are left to
+                // the decoder.
                 walk.kept.push(marker..bytes.len());
                 walk.ended = code == 0xd9 || length.is_some();
                 return walk;
@@ -221,14 +226,14 @@ impl Walk {
             if code == 0xda {
                 at = data_end(bytes, at);
             }
-            // Of the metadata, APP0 and APP14 alone say how pixels are meant.
+            // Of the metadata, only APP0 and APP14 affect the interpretation of pixels.
             if !matches!(code, 0xe1..=0xed | 0xef | 0xfe) {
                 walk.kept.push(marker..at);
             }
         }
     }
 
-    /// The headers, if the file is a usual one and the picture of a size that is decoded.
+    /// The headers, if this is a common file whose dimensions are accepted.
     fn usual<'a>(&self, bytes: &'a [u8]) -> Option<frame::Frame<'a>> {
         if self.strays || !self.ended || self.scans.progressive {
             return None;
@@ -238,7 +243,7 @@ impl Walk {
         (width.max(height) <= MAX_SIDE && check_size(width, height).is_ok()).then_some(frame)
     }
 
-    /// The file without strays and metadata.
+    /// The file without stray bytes and metadata.
     fn tidy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if let [whole] = self.kept.as_slice() {
             return Cow::Borrowed(&bytes[whole.clone()]);
@@ -247,18 +252,18 @@ impl Walk {
     }
 }
 
-/// The place of the next marker's last `ff` at or after a place, and its code.
+/// The position of the last `ff` of the next marker at or after `from`, and its code.
 fn next_marker(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
     marker_after(bytes, from, |code| !matches!(code, 0 | 0xff))
 }
 
-/// Where the data of a scan ends: at the next marker that is none of its own restarts.
+/// The end of the data of a scan: the next marker that is not a restart.
 fn data_end(bytes: &[u8], from: usize) -> usize {
     marker_after(bytes, from, |code| !matches!(code, 0 | 0xff | 0xd0..=0xd7))
         .map_or(bytes.len(), |found| found.0)
 }
 
-/// The first `ff` at or after a place that a code follows which will do, and the code.
+/// The first `ff` at or after `from` that is followed by an accepted code, and the code.
 fn marker_after(bytes: &[u8], from: usize, will_do: fn(u8) -> bool) -> Option<(usize, u8)> {
     let rest = bytes.get(from..)?;
     memchr::memchr_iter(0xff, rest)
@@ -266,15 +271,15 @@ fn marker_after(bytes: &[u8], from: usize, will_do: fn(u8) -> bool) -> Option<(u
         .find(|(_, code)| will_do(*code))
 }
 
-/// Which bits of the coefficients the scans bring, by their headers.
+/// Which bits of the coefficients the scans contain, according to their headers.
 #[derive(Debug, Default)]
 struct Scans {
     progressive: bool,
-    /// Samples of each component across and down.
+    /// Horizontal and vertical sampling factors of each component.
     samples: Vec<(u8, u8)>,
-    /// How many components the first scan has.
+    /// The number of components in the first scan.
     first: u8,
-    /// For each component its id, and for each coefficient the lowest bit that was brought, 255 for none.
+    /// For each component, its id, and for each coefficient the lowest bit seen so far; 255 for none.
     components: Vec<(u8, [u8; 64])>,
 }
 
@@ -308,14 +313,14 @@ impl Scans {
         }
     }
 
-    /// Whether the usual decoder reads such a file wrongly or not at all.
+    /// Whether `zune-jpeg` reads such a file wrongly or not at all.
     fn rare(&self) -> bool {
         let Some(&(across, down)) = self.samples.first() else { return false };
         self.samples.iter().any(|s| s.0 > across || s.1 > down || s.0 == 3 || s.1 == 3)
             || !self.progressive && usize::from(self.first) < self.components.len()
     }
 
-    /// Whether every coefficient of every component has all its bits.
+    /// Whether all bits of every coefficient of every component are present.
     fn complete(&self) -> bool {
         !self.components.is_empty() && self.components.iter().all(|c| c.1.iter().all(|b| *b == 0))
     }

@@ -1,11 +1,11 @@
-//! Photographs that lie on their side in the file: tag 274 of EXIF says how they are to be turned.
+//! The EXIF orientation (tag 274).
 
 use super::Pixels;
 
-/// The value of tag 274 for a picture that is stored as it is seen.
+/// The value of tag 274 for an upright picture.
 const UPRIGHT: u8 = 1;
 
-/// How a PNG or WebP picture is to be turned; what has no such tag stands upright.
+/// The orientation of a PNG or WebP picture; upright if it has no such tag.
 pub(super) fn of(bytes: &[u8]) -> u8 {
     let found = match bytes {
         [0x89, b'P', b'N', b'G', ..] => png(bytes),
@@ -43,8 +43,8 @@ fn webp(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// The value of tag 274 (1 to 8) in an EXIF block, with or without the six bytes that a JPEG segment puts before it; none where
-/// the block has no such tag or a value that means nothing.
+/// The value of tag 274 (1 to 8) in an EXIF block, with or without the six-byte prefix of a JPEG segment;
+/// none if the tag is missing or its value is invalid.
 pub(super) fn in_exif(block: &[u8]) -> Option<u8> {
     let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
     let big = match tiff.first_chunk()? {
@@ -60,7 +60,7 @@ pub(super) fn in_exif(block: &[u8]) -> Option<u8> {
         let b = *tiff.get(at..)?.first_chunk()?;
         Some(if big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) })
     };
-    // The first directory describes the picture, later ones its thumbnail.
+    // The first directory describes the picture, later ones the thumbnail.
     let start = four(4)? as usize;
     for entry in 0..usize::from(two(start)?) {
         let at = start.checked_add(2 + 12 * entry)?;
@@ -78,10 +78,10 @@ pub(super) fn in_exif(block: &[u8]) -> Option<u8> {
     None
 }
 
-/// The picture as it is seen.
+/// Rotates and flips the picture as a viewer shows it.
 pub(super) fn turn(stored: Pixels, orientation: u8) -> Pixels {
     let (w, h) = (stored.width as usize, stored.height as usize);
-    // From a place in the picture as it is seen to the place in the file.
+    // Maps a position in the upright picture to the position in the file.
     let from: fn(usize, usize, usize, usize) -> (usize, usize) = match orientation {
         2 => |x, y, w, _| (w - 1 - x, y),
         3 => |x, y, w, h| (w - 1 - x, h - 1 - y),

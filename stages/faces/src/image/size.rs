@@ -6,10 +6,10 @@ use ::image::ImageReader;
 
 use crate::DataError;
 
-/// Width and height in pixels, as the file has them: not turned by EXIF data, and nothing is decoded.
+/// Width and height in pixels as stored in the file: EXIF orientation is ignored, and nothing is decoded.
 ///
 /// # Errors
-/// When the bytes are of no format that [`super::decode`] reads, or end before the size.
+/// If [`super::decode`] does not read the format, or the bytes end before the size.
 pub fn size(bytes: &[u8]) -> Result<(u32, u32), DataError> {
     match bytes {
         [0xff, 0xd8, rest @ ..] => jpeg(rest),
@@ -25,7 +25,7 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), DataError> {
 fn jpeg(mut rest: &[u8]) -> Result<(u32, u32), DataError> {
     let none = || DataError::new("the image's size cannot be read: the JPEG has no frame header");
     loop {
-        // Fill bytes and stray ones before a marker.
+        // Skip fill bytes and stray bytes before a marker.
         let at = rest.windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xff)).ok_or_else(none)?;
         let marker = rest[at + 1];
         rest = &rest[at + 2..];

@@ -1,4 +1,4 @@
-//! IResNet, the residual networks that face recognition is mostly measured with.
+//! IResNet, the usual residual networks of face recognition.
 
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
@@ -10,22 +10,22 @@ use super::{Network, Settings};
 use crate::builder::{Builder, Init};
 use crate::functions;
 
-/// IResNet (Duta et al. 2020, as used with ArcFace): units of normalisation, 3 x 3, normalisation, PReLU, 3 x 3,
-/// normalisation, beside a shortcut; no activation after the sum. With squeeze-excitation (Hu et al. 2018) it is the
-/// SE-ResNet-IR of the margin-loss papers.
+/// IResNet (Duta et al. 2020, as used with ArcFace). A unit is normalisation, 3 x 3, normalisation, PReLU, 3
+/// x 3, normalisation, plus a shortcut, without activation after the sum. With squeeze-excitation (Hu et al.
+/// 2018) it is the SE-ResNet-IR of the margin-loss papers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct IResNet {
     /// Layers: 18, 34, 50 or 100.
     pub depth: Depth,
-    /// Whether each unit weighs its channels (squeeze-excitation, reduction 16).
+    /// Whether each unit weights its channels (squeeze-excitation, reduction 16).
     pub squeeze_excitation: bool,
     /// Channels of the stem and the first stage; each further stage has twice as many.
     #[schemars(range(min = 4, max = 512))]
     pub width: u32,
 }
 
-/// How deep it is.
+/// The number of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Depth {
     /// 2, 2, 2, 2 units.
@@ -60,7 +60,7 @@ impl Default for IResNet {
     }
 }
 
-/// By how much squeeze-excitation narrows.
+/// The reduction ratio of squeeze-excitation.
 const REDUCTION: i64 = 16;
 
 impl Settings for IResNet {

@@ -1,4 +1,4 @@
-//! The layers that networks are made of.
+//! The layers of the networks.
 
 use tch::Tensor;
 
@@ -6,7 +6,7 @@ use crate::builder::{Builder, Init};
 use crate::functions::{linear, pointwise};
 use crate::shim::{Normalise, norm_prelu};
 
-/// How fast running statistics follow the batches.
+/// The weight of a batch in the running statistics.
 const STATISTICS_MOMENTUM: f64 = 0.1;
 const VARIANCE_FLOOR: f64 = 1e-5;
 
@@ -20,14 +20,15 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// `kernel` x `kernel`, from `from` to `to` channels.
+    /// A `kernel` x `kernel` convolution from `from` to `to` channels.
     pub fn new(b: &mut Builder, name: &str, (from, to): (i64, i64), kernel: i64, stride: i64) -> Self {
         let shape = [to, from, kernel, kernel];
         let weight = b.weight(&format!("{name}.weight"), &shape, Init::he(from * kernel * kernel));
         Self { weight, stride, padding: kernel / 2, groups: 1 }
     }
 
-    /// One filter a channel. `padding` 0 with a kernel as large as the map gives one number a channel.
+    /// A depthwise convolution. With `padding` 0 and a kernel as large as the map, it gives one number per
+    /// channel.
     pub fn depthwise(
         b: &mut Builder,
         name: &str,
@@ -51,7 +52,7 @@ impl Conv {
     }
 }
 
-/// Batch normalisation over all axes but the second.
+/// Batch normalisation over all axes except the second.
 #[derive(Debug)]
 pub struct Norm {
     affine: Option<(Tensor, Tensor)>,
@@ -74,12 +75,12 @@ impl Norm {
         Self { affine: None, mean, variance }
     }
 
-    /// Same shape. In training it uses the batch's statistics and moves the running ones.
+    /// Keeps the shape. In training it uses the batch's statistics and updates the running ones.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         self.with(x, train, None, None)
     }
 
-    /// The same, then `beside` added, then PReLU.
+    /// Normalises, adds `beside`, then applies the PReLU.
     pub fn with(&self, x: &Tensor, train: bool, beside: Option<&Tensor>, prelu: Option<&Prelu>) -> Tensor {
         let how = Normalise {
             affine: self.affine.as_ref().map(|(scale, shift)| (scale, shift)),
@@ -89,25 +90,25 @@ impl Norm {
             momentum: STATISTICS_MOMENTUM,
             eps: VARIANCE_FLOOR,
         };
-        // As the bindings do for every other layer: whoever trains catches it, and says what to lower.
+        // Panics on an error, as the bindings do for every other layer. `memory::within_memory` catches it.
         norm_prelu(x, &how, train).unwrap_or_else(|e| std::panic::resume_unwind(Box::new(e.message)))
     }
 }
 
-/// `max(x, 0) + slope min(x, 0)`, one learned slope a channel.
+/// `max(x, 0) + slope min(x, 0)`, with one learned slope per channel.
 #[derive(Debug)]
 pub struct Prelu {
     slope: Tensor,
 }
 
 impl Prelu {
-    /// Starts with a slope of 0.25.
+    /// The initial slope is 0.25.
     pub fn new(b: &mut Builder, name: &str, channels: i64) -> Self {
         Self { slope: b.weight(&format!("{name}.slope"), &[channels], Init::Constant(0.25)) }
     }
 }
 
-/// Convolution, normalisation and, where asked for, PReLU.
+/// Convolution, batch normalisation and an optional PReLU.
 #[derive(Debug)]
 pub struct Block {
     conv: Conv,
@@ -116,7 +117,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Around `conv`, which gives `channels`.
+    /// A block around `conv`, which has `channels` outputs.
     pub fn new(b: &mut Builder, name: &str, conv: Conv, channels: i64, active: bool) -> Self {
         let norm = Norm::new(b, &format!("{name}.norm"), channels);
         let prelu = active.then(|| Prelu::new(b, &format!("{name}.prelu"), channels));
@@ -128,13 +129,15 @@ impl Block {
         self.norm.with(&self.conv.forward(x), train, None, self.prelu.as_ref())
     }
 
-    /// The same for a block without PReLU, then `beside` added, then PReLU where there is one.
+    /// Convolution and normalisation, then `beside` is added, then `prelu` is applied; for a block without
+    /// its own PReLU.
     pub fn beside(&self, x: &Tensor, train: bool, beside: &Tensor, prelu: Option<&Prelu>) -> Tensor {
         self.norm.with(&self.conv.forward(x), train, Some(beside), prelu)
     }
 }
 
-/// The last layers: all numbers of the map to an embedding, each of whose numbers is normalised over the batch.
+/// The last layers: a linear layer from the flattened map to the embedding, and batch normalisation of the
+/// embedding.
 #[derive(Debug)]
 pub struct Embedding {
     weight: Tensor,
@@ -142,7 +145,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// From `channels` maps of `side` x `side` to `size` numbers.
+    /// From `channels` maps of `side` x `side` to an embedding of `size` numbers.
     pub fn new(b: &mut Builder, channels: i64, side: i64, size: i64) -> Self {
         let inputs = channels * side * side;
         let spread = Init::Normal((1.0 / inputs as f32).sqrt());
@@ -156,7 +159,7 @@ impl Embedding {
     }
 }
 
-/// The side of a map after a convolution of stride 2 with padding.
+/// The side of a map after a padded convolution of stride 2.
 pub fn halved(side: i64) -> i64 {
     (side + 1) / 2
 }

@@ -9,12 +9,12 @@ use super::layers::{Block, Conv, Embedding, halved};
 use super::{Network, Settings};
 use crate::builder::Builder;
 
-/// MobileFaceNet (Chen et al. 2018, Table 1): inverted residuals and one learned weight a place instead of
-/// pooling.
+/// MobileFaceNet (Chen et al. 2018, Table 1): inverted residuals, and a global depthwise convolution instead
+/// of pooling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MobileFaceNet {
-    /// Channels of the stem; 64 in the paper, and all others grow with it.
+    /// Channels of the stem, 64 in the paper; all other widths are proportional.
     #[schemars(range(min = 8, max = 512))]
     pub width: u32,
 }
@@ -25,7 +25,8 @@ impl Default for MobileFaceNet {
     }
 }
 
-/// Rows of the paper's table: expansion, channels in units of the stem's, repeats, stride of the first.
+/// The rows of the paper's table: expansion, channels as a multiple of the stem's, repeats, stride of the
+/// first unit.
 const ROWS: [(i64, i64, usize, i64); 5] =
     [(2, 1, 5, 2), (4, 2, 1, 2), (2, 2, 6, 1), (4, 2, 1, 2), (2, 2, 2, 1)];
 

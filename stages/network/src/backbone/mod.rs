@@ -1,4 +1,4 @@
-//! The networks, one row each.
+//! The table of networks.
 
 pub mod iresnet;
 pub mod layers;
@@ -25,7 +25,7 @@ table::backbones! {
 }
 
 impl Architecture {
-    /// Checks what a schema cannot say.
+    /// Checks constraints that the schema cannot express.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -33,7 +33,7 @@ impl Architecture {
         self.settings().check()
     }
 
-    /// Builds it for crops of `side` x `side` pixels and embeddings of `size` numbers.
+    /// Builds the network for crops of `side` x `side` pixels and embeddings of `size` numbers.
     pub fn build(&self, b: &mut crate::builder::Builder, side: i64, size: i64) -> Box<dyn Network> {
         self.settings().build(b, side, size)
     }

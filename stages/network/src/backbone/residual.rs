@@ -1,4 +1,4 @@
-//! Residual networks of any number of stages.
+//! Residual networks with any number of stages.
 
 use tch::Tensor;
 
@@ -6,7 +6,7 @@ use super::Network;
 use super::layers::{Block, Conv, Embedding, Prelu, halved};
 use crate::builder::Builder;
 
-/// Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
+/// A residual unit of two 3 x 3 convolutions (He et al. 2016).
 #[derive(Debug)]
 struct Unit {
     first: Block,
@@ -35,7 +35,7 @@ impl Unit {
     }
 }
 
-/// A stem, stages that each halve the map, and an embedding.
+/// A stem, stages of which each halves the map, and an embedding.
 #[derive(Debug)]
 pub struct Residual {
     stem: Block,
@@ -44,7 +44,8 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// `widths`: the channels of each stage; `depths`: its residual units (a shorter list is filled with 1).
+    /// `widths` are the channels of each stage; `depths` the units of each stage, 1 for stages beyond the
+    /// list.
     pub fn new(b: &mut Builder, widths: &[u32], depths: &[u32], side: i64, size: i64) -> Self {
         let mut from = i64::from(widths.first().copied().unwrap_or(16));
         let conv = Conv::new(b, "stem", (3, from), 3, 1);

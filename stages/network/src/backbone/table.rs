@@ -1,29 +1,29 @@
-//! What a network is, and how its row in the table becomes a name, a parameter and a choice of code.
+//! The traits of networks, and the macro that turns table rows into names, parameters and code dependencies.
 
 use lfs_stage::{Failure, Result};
 use tch::Tensor;
 
 use crate::builder::Builder;
 
-/// A network that was built.
+/// A network.
 pub trait Network {
-    /// `[n, 3, side, side]`, values in about [-1, 1], to embeddings `[n, size]`, not normalised.
+    /// Computes embeddings `[n, size]`, not normalised, of `[n, 3, side, side]` with values in about [-1, 1].
     fn forward(&self, x: &Tensor, train: bool) -> Tensor;
 }
 
 /// The settings of a network.
 pub trait Settings {
-    /// Checks what a schema cannot say.
+    /// Checks constraints that the schema cannot express.
     ///
     /// # Errors
     /// A message that names the setting.
     fn check(&self) -> Result<()>;
 
-    /// Builds it for crops of `side` x `side` pixels and embeddings of `size` numbers.
+    /// Builds the network for crops of `side` x `side` pixels and embeddings of `size` numbers.
     fn build(&self, b: &mut Builder, side: i64, size: i64) -> Box<dyn Network>;
 }
 
-/// Refuses stages without channels, and too many stages or units.
+/// Checks the number of stages, their channels and their units.
 ///
 /// # Errors
 /// A message that names the setting.
@@ -42,8 +42,8 @@ pub fn check_widths(name: &str, widths: &[u32], depths: &[u32]) -> Result<()> {
     Err(Failure::new(problem))
 }
 
-/// Makes of each row `Variant "name" module` the name for manifests, the variant of [`super::Architecture`] and
-/// the source file that counts for it.
+/// Expands each row `Variant "name" module` to the name in manifests, the variant of [`super::Architecture`]
+/// and the source file that is part of the key.
 macro_rules! backbones {
     ($($(#[$doc:meta])* $variant:ident $name:literal $module:ident::$settings:ident;)*) => {
         /// The name of a network.
@@ -73,7 +73,7 @@ macro_rules! backbones {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// The network with its settings among those of all.
+            /// The network with its settings, chosen from those of all networks.
             pub fn with(self, all: &AllSettings<'_>) -> Architecture {
                 match self { $(Self::$variant => Architecture::$variant(all.$module.clone())),* }
             }
@@ -83,7 +83,7 @@ macro_rules! backbones {
                 match self { $(Self::$variant => Architecture::$variant($module::$settings::default())),* }
             }
 
-            /// The source file that counts only for this network.
+            /// The source file that is part of the key for this network only.
             pub fn source(self) -> &'static str {
                 match self {
                     $(Self::$variant => concat!("network/src/backbone/", stringify!($module), ".rs")),*
@@ -96,7 +96,7 @@ macro_rules! backbones {
                 match self { $(Self::$variant(settings) => settings),* }
             }
 
-            /// Which network it is.
+            /// The name of the network.
             pub fn backbone(&self) -> Backbone {
                 match self { $(Self::$variant(_) => Backbone::$variant),* }
             }

@@ -1,27 +1,28 @@
-//! Near misses: names that are one letter apart, which a person must look at.
+//! Near misses: names that differ by one letter, for the user to review.
 //!
-//! Titles (`Dr.`, `Sir`), what stands in parentheses (`(actor)`), `Jr.` and the like, and digits behind a name are passed
-//! over.
+//! Titles (`Dr.`, `Sir`), text in parentheses (`(actor)`), `Jr.` and the like, and digits after a name are
+//! ignored.
 //!
-//! Two texts that are one letter apart (one more, one less, another one, two exchanged) have a text in common once each loses at
-//! most one letter. So every name is kept under itself and itself without each of its letters, and found by the same.
+//! Two texts that differ by one letter (inserted, deleted, replaced, or swapped with its neighbour) share a
+//! text after removing at most one letter from each. Every name is therefore stored under itself and under
+//! itself without each of its letters, and looked up in the same way.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Name, is_suffix};
 
-/// The shortest name, in letters, that a near miss is looked for.
+/// The minimum length of a name, in letters, to search for near misses.
 const SHORTEST: usize = 6;
 
-/// Names to be asked for near misses.
+/// An index of names to find near misses.
 pub struct Near {
     texts: Vec<Vec<char>>,
-    /// The hash of a text, and the name that has it, sorted.
+    /// The hash of a text and the index of its name, sorted.
     kept: Vec<(u64, u32)>,
 }
 
-/// Words that are no part of a name.
+/// Words that are not part of a name.
 const TITLES: [&str; 14] = [
     "dr",
     "mr",
@@ -39,7 +40,7 @@ const TITLES: [&str; 14] = [
     "hon",
 ];
 
-/// A name without what stands in parentheses.
+/// A name without text in parentheses.
 fn without_remarks(text: &str) -> String {
     let mut depth = 0_usize;
     let mut kept = String::new();
@@ -54,8 +55,9 @@ fn without_remarks(text: &str) -> String {
     kept
 }
 
-/// What is compared: the words without titles, `Jr.` and the like, as they stand and with the last one first. None for what is no name
-/// of several words, or has digits but at its end: ids are one letter apart without meaning anything.
+/// The texts to compare: the words without titles, `Jr.` and the like, in order and with the last one first.
+/// Empty for a single word, a name shorter than [`SHORTEST`], or digits anywhere but at the end: ids that
+/// differ by one letter are unrelated.
 fn forms(name: &Name) -> Vec<Vec<char>> {
     let Some(plain) = name.spellings.first() else { return Vec::new() };
     let plain = without_remarks(plain);
@@ -77,14 +79,14 @@ fn hash(text: impl Iterator<Item = char>) -> u64 {
     hasher.finish()
 }
 
-/// The hashes of a text and of itself without each of its letters.
+/// The hashes of a text and of the text without each of its letters.
 fn hashes(text: &[char]) -> impl Iterator<Item = u64> + '_ {
     let without =
         move |k: usize| hash(text.iter().enumerate().filter(move |(i, _)| *i != k).map(|(_, c)| *c));
     (0..=text.len()).map(without)
 }
 
-/// Whether two texts are the same but for one letter.
+/// Whether two texts differ by at most one letter.
 fn one_apart(a: &[char], b: &[char]) -> bool {
     let (a, b) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
@@ -101,7 +103,7 @@ fn one_apart(a: &[char], b: &[char]) -> bool {
 }
 
 impl Near {
-    /// Names to be asked.
+    /// Builds the index.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let texts: Vec<Vec<char>> =
             names.into_iter().map(|n| forms(&Name::new(n)).into_iter().next().unwrap_or_default()).collect();
@@ -114,7 +116,8 @@ impl Near {
         Self { texts, kept }
     }
 
-    /// The positions of all names that are one letter from `name`, in either order of its words, ascending.
+    /// The positions of all names that differ by at most one letter from `name`, in either order of its
+    /// words, ascending.
     pub fn of(&self, name: &str) -> Vec<usize> {
         let mut found = BTreeSet::new();
         for form in forms(&Name::new(name)) {
@@ -134,7 +137,8 @@ mod tests {
 
     use super::*;
 
-    /// The number of insertions, deletions, exchanges of neighbours and changes (each place once), by the table.
+    /// The number of insertions, deletions, transpositions and replacements (each position once), by dynamic
+    /// programming.
     fn distance(a: &[char], b: &[char]) -> usize {
         let mut d = vec![vec![0; b.len() + 1]; a.len() + 1];
         for i in 0..=a.len() {

@@ -1,8 +1,10 @@
-//! One spelling for names that different sets write with accents, without them, or with the letters that stand for them.
+//! A common spelling of names that different sets write with accents, without them, or with replacement
+//! letters.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Letters that do not come apart into a letter and an accent, each with its spellings in ASCII, the commonest first.
+/// Letters that do not decompose into a letter and an accent, with their ASCII spellings, the most common
+/// first.
 const LETTERS: [(char, &[&str]); 17] = [
     ('ß', &["ss"]),
     ('æ', &["ae"]),
@@ -26,16 +28,16 @@ const LETTERS: [(char, &[&str]); 17] = [
 /// Letters with an accent that some languages write as two letters.
 const DOUBLED: [(char, &str); 4] = [('ä', "ae"), ('ö', "oe"), ('ü', "ue"), ('å', "aa")];
 
-/// The most spellings of one name that are made.
+/// The maximum number of spellings of a name.
 const MOST: usize = 16;
 
-/// Accents of letters; marks of other scripts are letters of their own.
+/// Whether this is an accent; combining marks of other scripts count as letters.
 fn is_accent(c: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&c)
 }
 
-/// A name's spellings in lower case, without accents: the plain one first, then those with two letters for one (`ö` as `oe`). Marks
-/// that are no letters of the name (apostrophes, full stops, hyphens) stay as they are.
+/// The spellings of a name in lower case, without accents: the plain one first, then those with two letters
+/// for one (`ö` as `oe`). Apostrophes, full stops and hyphens are left unchanged.
 pub(super) fn spellings(name: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     for c in name.nfc().flat_map(char::to_lowercase).nfc() {
@@ -47,7 +49,7 @@ pub(super) fn spellings(name: &str) -> Vec<String> {
         if all.len() * ways.len() > MOST {
             ways.truncate(1);
         }
-        // The plain spelling of all letters stays the first.
+        // The plain spelling of all letters remains first.
         all = ways.iter().flat_map(|way| all.iter().map(move |before| before.clone() + way)).collect();
     }
     all

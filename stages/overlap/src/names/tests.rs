@@ -24,7 +24,7 @@ fn the_rule_by_its_clauses() {
         // a name of one word
         ("Madonna", "Madonna Ciccone", false),
         ("JFK", "John Kennedy", false),
-        // first and last, in order or swapped, middle names ignored
+        // first and last word, in order or swapped; middle names are ignored
         ("Lucy Liu", "Lucy Alexis Liu", true),
         ("Ming Yao", "Yao Ming", true),
         ("Yao Li Ming", "Ming Yao", true),

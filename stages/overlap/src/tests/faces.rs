@@ -16,7 +16,7 @@ use crate::{Options, Overlap};
 
 const WIDTH: usize = 32;
 
-/// Random numbers, the same every time.
+/// Reproducible random numbers.
 struct Draw(u64);
 
 impl Draw {
@@ -30,7 +30,7 @@ impl Draw {
     }
 }
 
-/// Persons of this seed: everyone has a direction, and every image lies around it.
+/// The direction of a person; images scatter around it.
 fn person(number: u64) -> Vec<f64> {
     Draw(number * 77 + 5).vector()
 }
@@ -61,7 +61,8 @@ fn write(folder: &Path, people: &[(String, u64)], noise: f64) {
     std::fs::write(folder.join("embeddings/embeddings.safetensors"), bytes).unwrap();
 }
 
-/// 300 persons to train on; in each of two test sets 60, of whom 12 are trained on under another name.
+/// 300 persons to train on. Each of two test sets has 60, of whom 12 are in the training set under another
+/// name.
 fn world(dir: &Path) {
     let train: Vec<(String, u64)> = (0..300).map(|k| (format!("t{k:04}"), k)).collect();
     write(&dir.join("train"), &train, 0.5);
@@ -207,7 +208,7 @@ fn names_that_agree_and_faces_that_do_not_are_listed_for_review() {
     let page = text(dir, "review.html");
     assert!(page.contains("data-train=\"Anna_Belo\"") && page.contains("data:image/jpeg;base64,"));
     assert!(page.contains("Maria_&lt;b&gt;_Kurnova") && !page.contains("Maria_<b>"), "names are escaped");
-    // By its name the identity goes all the same, until somebody decides.
+    // The identity is removed because of its name until the user decides otherwise.
     assert!(
         !Dataset::open(&dir.join("out/dataset")).unwrap().info().identities.contains(&"Anna_Belo".to_owned())
     );
@@ -283,7 +284,7 @@ fn cfp_and_lfw_share_176_names_and_casia_its_published_identities() {
     let scrub = published("lists/webface_facescrub_overlap.txt");
     assert_eq!(scrub.len(), 42);
     assert_eq!(found(&first(&read("lists/face_scrub_name.txt")), &|how| how == How::SameName), scrub);
-    // Two persons took another last name: only the list knows them.
+    // Two persons changed their last name: only the list knows them.
     let both = published("lists/webface_lfw_overlap.txt");
     let by_name = found(&lfw, &|how| how != How::NearMiss);
     let missed: Vec<&str> = both.difference(&by_name).map(|id| known[id].as_str()).collect();

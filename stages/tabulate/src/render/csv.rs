@@ -1,4 +1,4 @@
-//! CSV: one line a cell, so that any tool can pivot it. Numbers are fractions in full precision.
+//! CSV: one line per cell, for use in pivot tables. Numbers are fractions in full precision.
 
 use lfs_stage::{Failure, Result};
 

@@ -1,4 +1,4 @@
-//! LaTeX: a `tabular` with the rules of the package `booktabs`.
+//! LaTeX: a `tabular` with rules from the package `booktabs`.
 
 use super::{is, legend, number, percent, signed, spread};
 use crate::table::{Cell, Table, Verdict};

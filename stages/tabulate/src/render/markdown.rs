@@ -43,7 +43,7 @@ fn write(out: &mut String, table: &Table) -> std::fmt::Result {
     section(out, "Protocols", &grouped(&table.columns, |c| c.protocol.clone()))
 }
 
-/// A line for all columns of which the same is to be said.
+/// One line for all columns with the same text.
 fn grouped(columns: &[Column], say: impl Fn(&Column) -> String) -> Vec<String> {
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for column in columns {

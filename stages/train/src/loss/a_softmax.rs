@@ -17,18 +17,18 @@ pub struct ASoftmax {
     /// The factor m on the angle.
     #[schemars(range(min = 1, max = 8))]
     pub margin: u32,
-    /// Whether lambda is there at all; without it `f = psi` from the first step.
+    /// Whether lambda is used; without it `f = psi` from the first step.
     pub annealing: bool,
     /// Lambda at the first step.
     #[schemars(range(min = 0.0, max = 1e6))]
     pub lambda_start: f64,
-    /// Lambda in the end.
+    /// The lower bound of lambda.
     #[schemars(range(min = 0.0, max = 1e6))]
     pub lambda_least: f64,
-    /// How fast lambda falls, a step.
+    /// The decay of lambda per step.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub lambda_decay: f64,
-    /// The power with which it falls.
+    /// The exponent of the decay.
     #[schemars(range(min = 0.0, max = 10.0))]
     pub lambda_power: f64,
 }
@@ -58,7 +58,8 @@ impl ASoftmax {
 impl Loss for ASoftmax {
     fn loss(&self, c: &Cosines, _: &mut Memory) -> Tensor {
         let factor = f64::from(self.margin);
-        // cos(m theta) as a polynomial of cos theta: T_{j+1} = 2 x T_j - T_{j-1}. No slope is infinite.
+        // cos(m theta) as a polynomial of cos theta, T_{j+1} = 2 x T_j - T_{j-1}, whose derivative is finite
+        // everywhere.
         let (mut before, mut multiple) = (c.own.ones_like(), c.own.shallow_clone());
         for _ in 1..self.margin {
             (before, multiple) = (multiple.shallow_clone(), &c.own * 2.0 * &multiple - before);
@@ -70,7 +71,8 @@ impl Loss for ASoftmax {
             (odd * -2.0 + 1.0, turns * 2.0)
         });
         let psi = sign * multiple - shift;
-        // Asked for only where it counts: what no step's number enters can be recorded.
+        // The number of the step is read only if it is needed, since a loss that depends on it cannot be
+        // recorded.
         let lambda = if self.annealing { self.lambda(c.iteration.number()) } else { 0.0 };
         let f = (&c.own * lambda + psi) / (1.0 + lambda);
         cross_entropy(&(c.target_cosine(f) * c.scale), &c.non_target)

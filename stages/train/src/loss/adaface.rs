@@ -1,4 +1,4 @@
-//! AdaFace: the margin follows the quality of the image, told by the length of its embedding.
+//! AdaFace: the margin adapts to the image quality, estimated by the norm of the embedding.
 
 use lfs_network::functions;
 use lfs_stage::Result;
@@ -10,18 +10,18 @@ use super::combined::angle;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// AdaFace (Kim et al. 2022, eqs. 16 to 19): `f = cos(theta_y + g_angle) - g_add` with `g_angle = -m z`,
-/// `g_add = m z + m` and `z = clip(h (length - mean) / deviation, -1, 1)`; mean and deviation run over the steps.
-/// The angle stays within [0, pi].
+/// `g_add = m z + m` and `z = clip(h (norm - mean) / deviation, -1, 1)`. Mean and deviation are running means
+/// over the steps. The angle is clamped to [0, pi].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct AdaFace {
     /// The margin m.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f64,
-    /// How much of the deviations counts: h.
+    /// The concentration h.
     #[schemars(range(min = 0.0, max = 10.0))]
     pub concentration: f64,
-    /// How much of mean and deviation stays at each step.
+    /// The weight of the old value in the running mean and deviation.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub keep: f64,
 }
@@ -44,7 +44,7 @@ impl Loss for AdaFace {
             let mut run = |name: &str, now: Tensor| {
                 let run = match memory.get(name) {
                     Some(before) => before * self.keep + now * (1.0 - self.keep),
-                    // The first step knows nothing better than itself.
+                    // The first step initialises the running values.
                     None => now,
                 };
                 memory.insert(name.to_owned(), run.copy());

@@ -9,14 +9,14 @@ use tch::Tensor;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// The transforms of AM-LFS (Li et al. 2019): `f = t(cos theta_y)` and `p_m = tau(p)`, each linear in bins of
-/// equal width. Wang et al. 2020 describe it as `p_m = a_i p + b_i`: `tau` alone.
+/// equal width. Wang et al. 2020 describe only `tau`: `p_m = a_i p + b_i`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PiecewiseLinear {
-    /// On the cosine, bins over [-1, 1]; absent: the identity.
+    /// The transform of the cosine, with bins over [-1, 1]; the identity if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t: Option<Lines>,
-    /// On the probability, bins over [0, 1]; absent: the identity.
+    /// The transform of the probability, with bins over [0, 1]; the identity if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tau: Option<Lines>,
 }
@@ -25,31 +25,32 @@ pub struct PiecewiseLinear {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lines {
-    /// One slope a bin.
+    /// One slope per bin.
     pub slopes: Vec<f64>,
-    /// One offset a bin.
+    /// One offset per bin.
     pub offsets: Vec<f64>,
 }
 
-/// The transform of a probability is no probability by construction: it is cut off at this and at 1.
+/// The lower bound of a transformed probability, which need not lie in [0, 1]; the upper bound is 1.
 pub const LEAST_PROBABILITY: f64 = 1e-30;
 
 impl Lines {
-    /// `bins` times the identity.
+    /// The identity in each of `bins` bins.
     pub fn identity(bins: usize) -> Self {
         Self { slopes: vec![1.0; bins], offsets: vec![0.0; bins] }
     }
 
     fn apply(&self, x: &Tensor, low: f64, high: f64) -> Tensor {
         let bins = self.slopes.len() as f64;
-        // Made where x is: a step that waits for numbers from elsewhere cannot be recorded.
+        // Created on the device of x, since a step that copies from the CPU cannot be recorded.
         let like = |values: &[f64]| {
             let each: Vec<Tensor> =
                 values.iter().map(|v| Tensor::full([1], *v, (x.kind(), x.device()))).collect();
             Tensor::cat(&each, 0)
         };
         let bin = tch::no_grad(|| {
-            // What is no number stays none, and is told as that; as a bin it would stop the program.
+            // NaN has no bin, and as an index would abort the program. It gets some bin, and the result is
+            // NaN, which is reported as divergence.
             let place = ((x - low) * (bins / (high - low))).nan_to_num(0.0, None, None);
             place.floor().clamp(0.0, bins - 1.0).to_kind(tch::Kind::Int64)
         });

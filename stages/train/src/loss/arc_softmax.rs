@@ -27,7 +27,7 @@ impl Default for ArcSoftmax {
     }
 }
 
-/// The least `sin^2 theta`: at cos = +-1 the slope of the sine is infinite.
+/// The lower bound of `sin^2 theta`: the derivative of the sine by the cosine is infinite at cos = +-1.
 const LEAST_SQUARE: f64 = 1e-12;
 
 impl Loss for ArcSoftmax {
@@ -67,7 +67,7 @@ pub(super) fn with_angle(own: &Tensor, margin: f64) -> Tensor {
     with.where_self(&own.gt(-libm::cos(margin)), &(own - margin * libm::sin(margin)))
 }
 
-/// The same, for oracles.
+/// [`with_angle`] in float64, for oracles.
 #[cfg(test)]
 pub(super) fn angle_oracle(cos: f64, m: f64) -> f64 {
     let theta = libm::acos(cos.clamp(-1.0, 1.0));

@@ -1,4 +1,4 @@
-//! Centre loss: softmax, and each embedding drawn to the centre of its identity.
+//! Centre loss: softmax, plus a pull of each embedding towards the centre of its identity.
 
 use lfs_stage::Result;
 use schemars::JsonSchema;
@@ -7,16 +7,16 @@ use tch::Tensor;
 
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
-/// Centre loss (Wen et al. 2016, eqs. 5 and 6): softmax plus `lambda / 2 |x - c_y|^2`. After each step the centres move
-/// by `alpha` times the sum of what they are off, divided by one more than the images of that identity in the batch.
-/// Centres begin at 0. Here softmax is on cosines, x is the embedding as it left the network.
+/// Centre loss (Wen et al. 2016, eqs. 5 and 6): softmax plus `lambda / 2 |x - c_y|^2`. At each step a centre
+/// moves by `alpha` times the sum of the differences to its images in the batch, divided by one more than
+/// their number. Centres start at 0. Here softmax is on cosines, and x is the embedding before normalisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Centre {
     /// The weight lambda of the distance.
     #[schemars(range(min = 0.0, max = 10.0))]
     pub weight: f64,
-    /// How fast centres move: alpha.
+    /// The learning rate alpha of the centres.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha: f64,
 }

@@ -1,4 +1,4 @@
-//! Circle loss: each similarity is pulled the harder the farther it is from where it should be.
+//! Circle loss: each similarity is weighted by its distance from the optimum.
 
 use lfs_stage::Result;
 use schemars::JsonSchema;
@@ -7,16 +7,16 @@ use tch::Tensor;
 
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
-/// Circle loss with class labels (Sun et al. 2020, eqs. 5 to 8): own logit `s [1 + m - cos_y]+ (cos_y - 1 + m)`, others
-/// `s [cos_k + m]+ (cos_k - m)`; the factors in brackets are not part of the gradient. Its scale is apart from that of
-/// the other losses.
+/// Circle loss with class labels (Sun et al. 2020, eqs. 5 to 8): the target logit is
+/// `s [1 + m - cos_y]+ (cos_y - 1 + m)`, the others `s [cos_k + m]+ (cos_k - m)`. The factors in brackets are
+/// constants to the gradient. Its scale s is `gamma`, not the scale of the other losses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Circle {
     /// The margin m.
     #[schemars(range(min = -1.0, max = 1.0))]
     pub margin: f64,
-    /// The scale.
+    /// The scale s.
     #[schemars(range(min = 0.1, max = 10_000.0))]
     pub gamma: f64,
 }

@@ -1,4 +1,4 @@
-//! Three margins in one: on the factor, on the angle, on the cosine.
+//! Combined margin: a factor on the angle, and margins on the angle and on the cosine.
 
 use lfs_network::functions;
 use lfs_stage::Result;
@@ -10,8 +10,8 @@ use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
 /// Combined margin: `f = cos(m1 theta_y + m2) - m3` (Deng et al. 2019, "ArcFace", eq. 4).
 ///
-/// Where the angle `m1 theta + m2` passes a multiple of pi and the cosine would rise again, it goes on falling as in
-/// A-Softmax: `(-1)^k cos(.) - 2 k` with `k = floor(. / pi)`.
+/// Where the angle `m1 theta + m2` passes a multiple of pi and the cosine would rise again, f continues to
+/// fall as in A-Softmax: `(-1)^k cos(.) - 2 k` with `k = floor(. / pi)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Combined {
@@ -24,7 +24,7 @@ pub struct Combined {
     /// The margin m3 on the cosine.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub cosine: f64,
-    /// Apply all of it only where the cosine is above 0.
+    /// Apply the margins only where the cosine is above 0.
     pub easy_margin: bool,
 }
 
@@ -34,7 +34,7 @@ impl Default for Combined {
     }
 }
 
-/// The angles of cosines. Those next to 1 and -1, where the slope is infinite, count as a little less.
+/// The angles of cosines, clamped away from 1 and -1, where the derivative is infinite.
 pub(super) fn angle(own: &Tensor) -> Tensor {
     let edge = if own.kind() == tch::Kind::Double { 1e-12 } else { 1e-7 };
     functions::acos(&own.clamp(edge - 1.0, 1.0 - edge))

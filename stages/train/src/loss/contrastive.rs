@@ -1,4 +1,4 @@
-//! Contrastive loss: pairs of one identity are drawn together, pairs of two are pushed apart.
+//! Contrastive loss: pairs of the same identity attract, pairs of two identities repel each other.
 
 use lfs_network::functions;
 use lfs_stage::Result;
@@ -8,16 +8,16 @@ use tch::{Kind, Tensor};
 
 use super::head::{Cosines, Loss, Memory, normalised, squared_distances, within};
 
-/// Contrastive loss over all pairs of a batch (Hadsell et al. 2006, eq. 4): `d^2 / 2` where both are one identity,
-/// `[m - d]+^2 / 2` where not, d the distance of embeddings of length 1. For each image: the mean over its partners and
-/// that over the others, added.
+/// Contrastive loss over all pairs of a batch (Hadsell et al. 2006, eq. 4): `d^2 / 2` for the same identity,
+/// else `[m - d]+^2 / 2`, with d the distance of normalised embeddings. The loss of an image is the mean over
+/// its positives plus the mean over its negatives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Contrastive {
-    /// The distance m from which on two identities are far enough apart.
+    /// The margin m: two identities that are at least this far apart do not repel each other.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub margin: f64,
-    /// Images of one identity in a batch.
+    /// Images per identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
     pub images_per_identity: u32,
 }

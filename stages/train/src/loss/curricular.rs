@@ -1,4 +1,4 @@
-//! CurricularFace: hard classes weigh little at first, and more as the training goes well.
+//! CurricularFace: hard classes have little weight at first, and gain weight as training progresses.
 
 use lfs_stage::Result;
 use schemars::JsonSchema;
@@ -8,15 +8,15 @@ use tch::Tensor;
 use super::arc_softmax::with_angle;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
-/// CurricularFace (Huang et al. 2020, eqs. 5 to 9): the own cosine is `cos(theta_y + m)`; a class whose cosine is above
-/// it becomes `cos_k (t + cos_k)`, where t is the running mean of the own cosines.
+/// CurricularFace (Huang et al. 2020, eqs. 5 to 9): the target cosine becomes `cos(theta_y + m)`. A
+/// non-target cosine above it becomes `cos_k (t + cos_k)`, where t is the running mean of the target cosines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct CurricularFace {
     /// The margin m in radians.
     #[schemars(range(min = 0.0, max = 1.5))]
     pub margin: f64,
-    /// How much of t stays at each step.
+    /// The weight of the old value in the running mean t.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub keep: f64,
 }

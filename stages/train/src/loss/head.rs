@@ -1,9 +1,9 @@
-//! What every loss shares: normalise, cosine, scale, cross-entropy.
+//! The head that all losses share: normalisation, cosines, scale, cross-entropy.
 //!
-//! Cross-entropy needs two numbers an image: the logit of the true class, and the log-sum-exp of all others
-//! (the non-target logits). A margin method changes the first, V-Softmax the second; both are `[n]`, so that no method
-//! costs more than plain softmax, and `-log p = softplus(non_target - logit)` never takes the logarithm of a rounded
-//! probability.
+//! Cross-entropy needs two numbers per image: the target logit and the log-sum-exp of the non-target logits.
+//! A margin method changes the first, V-Softmax the second. Both are `[n]`, so that these methods cost no
+//! more than plain softmax, and `-log p = softplus(non_target - logit)` never takes the logarithm of a
+//! rounded probability.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -13,36 +13,36 @@ use lfs_network::weights::Tensors;
 use lfs_stage::{Failure, Result};
 use tch::{Kind, Tensor};
 
-/// What a loss sees of a batch of `n` images.
+/// The inputs of a loss for a batch of `n` images.
 #[derive(Debug)]
 pub struct Cosines {
-    /// Cosine between each embedding and the weight of its own class, `[n]`.
+    /// The target cosine, between each embedding and the weight of its own class, `[n]`.
     pub own: Tensor,
-    /// The non-target logits: `log sum_{k != y} exp(s cos_k)`, `[n]`.
+    /// The log-sum-exp of the non-target logits, `log sum_{k != y} exp(s cos_k)`, `[n]`.
     pub non_target: Tensor,
-    /// Cosines with all classes that this step looks at, `[n, k]`.
+    /// Cosines with all classes that this step uses, `[n, k]`.
     pub all: Tensor,
     /// The column of each image's own class in `all`, `[n]`, int64.
     pub column: Tensor,
     /// The class of each image, `[n]`, int64.
     pub identity: Tensor,
-    /// The embeddings as they left the network, `[n, d]`.
+    /// The embeddings before normalisation, `[n, d]`.
     pub embeddings: Tensor,
     /// Their norms, `[n]`.
     pub norms: Tensor,
     /// The norms of the classes' weights, `[k]`.
     pub class_norms: Tensor,
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: i64,
     /// The scale s.
     pub scale: f64,
     /// Steps taken since the beginning of training.
     pub iteration: Iteration,
-    /// Whether a margin is to be left out of the gradient.
+    /// Whether the derivative of the margin is left out of the gradient.
     pub straight_through: bool,
 }
 
-/// The number of a step, which knows whether anybody asked for it: a loss that did is another one at the next step.
+/// The number of a step, which records whether a loss read it: such a loss differs from step to step.
 #[derive(Debug, Default)]
 pub struct Iteration {
     number: u64,
@@ -50,13 +50,13 @@ pub struct Iteration {
 }
 
 impl Iteration {
-    /// Steps taken before it.
+    /// The number of previous steps.
     pub fn number(&self) -> u64 {
         self.asked.set(true);
         self.number
     }
 
-    /// Whether anybody asked.
+    /// Whether the number was read.
     pub fn counted(&self) -> bool {
         self.asked.get()
     }
@@ -68,12 +68,13 @@ impl From<u64> for Iteration {
     }
 }
 
-/// Tensors that a loss carries from step to step, by name: a running mean, say. They are part of the checkpoint.
+/// Tensors that a loss carries from step to step, by name, such as a running mean. They are part of the
+/// checkpoint.
 pub type Memory = Tensors;
 
 impl Cosines {
-    /// The margin-adjusted target cosine `f(cos theta_y)`, `[n]`. Straight through, its slope is that of the cosine itself, as in
-    /// programs that subtract the margin outside of the gradient.
+    /// The margin-adjusted target cosine `f(cos theta_y)`, `[n]`. With `straight_through` its derivative is
+    /// that of the cosine itself, as in programs that subtract the margin outside of the gradient.
     pub fn target_cosine(&self, f: Tensor) -> Tensor {
         match self.straight_through {
             false => f,
@@ -81,39 +82,39 @@ impl Cosines {
         }
     }
 
-    /// The log-sum-exp of logits `[n, k]` of all classes but the own one, `[n]`.
+    /// The log-sum-exp, `[n]`, of logits `[n, k]` over all classes except the image's own.
     pub fn non_target_of(&self, logits: &Tensor) -> Tensor {
         functions::log_sum_exp(&logits.scatter_value(1, &self.column.unsqueeze(1), f64::NEG_INFINITY))
     }
 }
 
-/// A loss: from cosines to one number an image.
+/// A loss, with one value per image.
 pub trait Loss: Debug {
-    /// `-log p_m` for each image, `[n]`; losses that compare images, or add to it, give what they add to the mean.
-    /// `memory` is what the step before left, and is changed in place.
+    /// `-log p_m` for each image, `[n]`. Losses that compare images, or add a term, return each image's
+    /// contribution to the mean. `memory` has the state after the previous step, and is updated in place.
     fn loss(&self, c: &Cosines, memory: &mut Memory) -> Tensor;
 
-    /// Which images a bound of the loss cuts off from the gradient, `[n]` of 0 and 1, where it has such a bound.
+    /// For a loss with bounds: which images have no gradient because the loss was clamped, `[n]` of 0 and 1.
     fn clamped(&self, _c: &Cosines) -> Option<Tensor> {
         None
     }
 
-    /// The parameter a of L5, where it has one.
+    /// The parameter a of L5, if the loss has it.
     fn a(&self) -> Option<f64> {
         None
     }
 
-    /// How many images of one identity must be in a batch together.
+    /// The number of images of an identity that must be adjacent in a batch.
     fn images_per_identity(&self) -> usize {
         1
     }
 
-    /// Whether the classes' weights are part of it.
+    /// Whether the loss trains the class weights.
     fn trains_classes(&self) -> bool {
         true
     }
 
-    /// Checks what a schema cannot say.
+    /// Checks constraints that the schema cannot express.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -127,42 +128,44 @@ pub trait Loss: Debug {
     where
         Self: Sized;
 
-    /// The instance that is plain softmax, where there is one.
+    /// The instance that is plain softmax, if there is one.
     #[cfg(test)]
     fn neutral() -> Option<Self>
     where
         Self: Sized;
 
-    /// The loss of the i-th image from the formula as printed, in float64 and without libtorch.
+    /// The loss of the i-th image by the printed formula, in float64 and without libtorch.
     #[cfg(test)]
     fn oracle(&self, batch: &Exact, i: usize) -> f64;
 }
 
-/// Cross-entropy of a target logit z `[n]` against the log-sum-exp r of the non-target logits `[n]`: `-log(e^z / (e^z + e^r))`.
+/// Cross-entropy of a target logit z `[n]` against the log-sum-exp r of the non-target logits `[n]`:
+/// `-log(e^z / (e^z + e^r))`.
 pub fn cross_entropy(logit: &Tensor, non_target: &Tensor) -> Tensor {
     functions::softplus(&(non_target - logit))
 }
 
-/// How cosines are made.
+/// The options of [`cosines`].
 #[derive(Debug, Clone, Copy)]
 pub struct HeadOptions<'a> {
     /// The scale s.
     pub scale: f64,
     /// Steps taken since the beginning of training.
     pub iteration: u64,
-    /// Whether a margin is to be left out of the gradient.
+    /// Whether the derivative of the margin is left out of the gradient.
     pub straight_through: bool,
-    /// Weights a class (Deng et al. 2020, "Sub-center ArcFace"): the nearest of them counts.
+    /// Sub-centres per class (Deng et al. 2020, "Sub-center ArcFace"), of which the nearest counts.
     pub sub_centres: i64,
-    /// The classes that this step looks at, rising; all without it. Those of the images must be among them (An et
-    /// al. 2021, "Partial FC").
+    /// The classes that this step uses, in rising order; `None` for all. Those of the images must be among
+    /// them (An et al. 2021, "Partial FC").
     pub sampled: Option<&'a [i64]>,
 }
 
 /// The cosines of a batch.
 ///
-/// `embeddings`: `[n, d]`; `classes`: `[k c, d]`, c weights a class one behind the other; `identity`: `[n]`, int64. Both
-/// are normalised here. Its cost is that of one matrix product `[n, d] x [d, k c]` and one log-sum-exp over `[n, k]`.
+/// `embeddings` is `[n, d]`; `classes` is `[k c, d]`, with c adjacent sub-centres per class; `identity` is
+/// `[n]`, int64. Embeddings and classes are normalised here. The cost is that of one matrix product
+/// `[n, d] x [d, k c]` and one log-sum-exp over `[n, k]`.
 pub fn cosines(
     embeddings: &Tensor,
     classes: &Tensor,
@@ -211,17 +214,18 @@ pub fn cosines(
     }
 }
 
-/// The norm of each row, at least 1e-12.
+/// The norm of each row, clamped to at least 1e-12.
 fn norm(x: &Tensor) -> Tensor {
     functions::sqrt(&x.square().sum_dim_intlist([1].as_slice(), false, x.kind())).clamp_min(1e-12)
 }
 
-/// Rows of norm 1.
+/// Normalises the rows.
 pub fn normalised(x: &Tensor) -> Tensor {
     x / norm(x).unsqueeze(1)
 }
 
-/// Squared distances between the rows of `x`, `[n, n]`; never 0, where the root's slope would be infinite.
+/// Squared distances between the rows of `x`, `[n, n]`, clamped to at least 1e-12, since the derivative of
+/// the square root at 0 is infinite.
 pub fn squared_distances(x: &Tensor) -> Tensor {
     let squares = x.square().sum_dim_intlist([1].as_slice(), false, x.kind());
     (squares.unsqueeze(1) + squares.unsqueeze(0) - linear(x, x) * 2.0).clamp_min(1e-12)
@@ -238,29 +242,30 @@ pub fn within(name: &str, value: f64, low: f64, high: f64) -> Result<()> {
     Err(Failure::new(format!("{name} is {value}, but must be from {low} to {high}")))
 }
 
-/// A batch in float64, without libtorch: what oracles see.
+/// A batch in float64, without libtorch, for oracles.
 #[cfg(test)]
 #[derive(Debug, Clone, Default)]
 pub struct Exact {
-    /// One row an image.
+    /// One row per image.
     pub embeddings: Vec<Vec<f64>>,
-    /// One row a class.
+    /// One row per class.
     pub classes: Vec<Vec<f64>>,
     /// The class of each image.
     pub identity: Vec<usize>,
     /// The scale s.
     pub scale: f64,
-    /// Steps taken before.
+    /// The number of previous steps.
     pub iteration: u64,
-    /// What the loss remembers from the step before.
+    /// The memory of the loss after the previous step.
     pub memory: std::collections::BTreeMap<String, Vec<f64>>,
-    /// The batch before it was moved a little, for slopes: what a gradient leaves out is taken there.
+    /// The original batch, when this one is shifted for numeric derivatives. Parts that the gradient leaves
+    /// out are computed from it.
     pub still: Option<Box<Exact>>,
 }
 
 #[cfg(test)]
 impl Exact {
-    /// The batch at which what a gradient leaves out is taken.
+    /// The batch from which parts that the gradient leaves out are computed.
     pub fn still(&self) -> &Self {
         self.still.as_deref().unwrap_or(self)
     }
@@ -281,13 +286,13 @@ impl Exact {
         self.classes.iter().map(|w| Self::dot(x, w) / Self::norm(x) / Self::norm(w)).collect()
     }
 
-    /// The embedding of an image, of norm 1.
+    /// The normalised embedding of an image.
     pub fn unit(&self, i: usize) -> Vec<f64> {
         let norm = Self::norm(&self.embeddings[i]);
         self.embeddings[i].iter().map(|x| x / norm).collect()
     }
 
-    /// The distance of two embeddings of norm 1.
+    /// The distance of two normalised embeddings.
     pub fn distance(&self, i: usize, j: usize) -> f64 {
         let (a, b) = (self.unit(i), self.unit(j));
         a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
@@ -300,7 +305,7 @@ impl Exact {
         Self::cross_entropy(logits, own, self.scale * f)
     }
 
-    /// Cross-entropy of these logits with another one in the own place.
+    /// Cross-entropy of these logits with `logit` in place of the target logit.
     pub fn cross_entropy(mut logits: Vec<f64>, own: usize, logit: f64) -> f64 {
         logits[own] = logit;
         log_sum_exp(logits.iter().copied()) - logit

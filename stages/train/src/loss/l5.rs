@@ -7,15 +7,16 @@ use tch::Tensor;
 
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
-/// L5: `-log(h(a, p) p)` with `h(a, p) = 1 / (a p + 1 - a)` and a <= 0 (Wang et al. 2020, "Loss Function Search
-/// for Face Recognition", eq. 7 and L5).
+/// L5: `-log(h(a, p) p)` with `h(a, p) = 1 / (a p + 1 - a)` and a <= 0 (Wang et al. 2020, "Loss Function
+/// Search for Face Recognition", eq. 7 and L5).
 ///
-/// With r = 1 - a, `h(a, p) p = p / (p + r (1 - p))`: the true logit less `log(1 - a)`, that is AM-Softmax with
-/// the margin `log(1 - a) / s`. This form is what is computed; it holds for any a, where p itself would round.
+/// With r = 1 - a, `h(a, p) p = p / (p + r (1 - p))`: the target logit is lowered by `log(1 - a)`, which is
+/// AM-Softmax with the margin `log(1 - a) / s`. The loss is computed in this form, which is accurate for any
+/// a, where p itself would be rounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct L5 {
-    /// The parameter a; 0 is plain softmax, the further below 0 the lower the probability.
+    /// The parameter a: 0 is plain softmax, and lower values lower the probability more.
     pub a: f64,
 }
 
@@ -48,7 +49,7 @@ impl Loss for L5 {
         let (cosines, own, scale) = (batch.cosines(i), batch.identity[i], batch.scale);
         let all = log_sum_exp(cosines.iter().map(|c| scale * c));
         let others = cosines.iter().enumerate().filter(|(k, _)| *k != own).map(|(_, c)| scale * c);
-        // 1 - p is summed apart: with a = -1e9, taking p from 1 would leave seven digits.
+        // 1 - p is summed separately: with a = -1e9, subtracting p from 1 would leave seven digits.
         let (p, one_less_p) = (libm::exp(scale * cosines[own] - all), libm::exp(log_sum_exp(others) - all));
         let h = 1.0 / (1.0 - self.a * one_less_p);
         -libm::log(h * p)

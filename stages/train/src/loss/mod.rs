@@ -1,5 +1,5 @@
-//! The losses, one file each. Most act on the true class's cosine and on the log-sum-exp of the other logits, some on
-//! all cosines or on the embeddings themselves; see [`head`].
+//! The losses. Most need only the target cosine and the log-sum-exp of the non-target logits, some all
+//! cosines or the embeddings; see [`head`].
 
 pub mod a_softmax;
 pub mod adaface;

@@ -1,4 +1,4 @@
-//! MV-Softmax: classes that an image is mistaken for weigh more.
+//! MV-Softmax: higher weight of the classes that an image is mistaken for.
 
 use lfs_stage::Result;
 use schemars::JsonSchema;
@@ -8,25 +8,25 @@ use tch::Tensor;
 use super::arc_softmax::with_angle;
 use super::head::{Cosines, Loss, Memory, cross_entropy, within};
 
-/// MV-Softmax (Wang et al. 2020, "Mis-classified Vector Guided Softmax Loss for Face Recognition"): a margin on the
-/// own cosine; and each class whose cosine is above what the margin left counts `h(t, cos_k)` times, with
-/// `h = e^{s t}` (fixed) or `h = e^{s t (cos_k + 1)}` (adaptive).
+/// MV-Softmax (Wang et al. 2020, "Mis-classified Vector Guided Softmax Loss for Face Recognition"): a margin
+/// on the target cosine, and a weight `h(t, cos_k)` on each class whose cosine is above the margin-adjusted
+/// target cosine, with `h = e^{s t}` (fixed) or `h = e^{s t (cos_k + 1)}` (adaptive).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MvSoftmax {
-    /// Where the margin is.
+    /// What the margin is applied to.
     pub on: On,
-    /// The margin m: of the cosine, or in radians.
+    /// The margin m, in units of the cosine or in radians.
     #[schemars(range(min = 0.0, max = 1.5))]
     pub margin: f64,
-    /// The weight t of mistaken classes.
+    /// The parameter t of the weight of misclassified classes.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub weight: f64,
     /// Whether the weight grows with the cosine.
     pub adaptive: bool,
 }
 
-/// What a margin is taken from.
+/// What a margin is applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum On {

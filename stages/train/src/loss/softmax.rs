@@ -1,4 +1,4 @@
-//! Plain softmax, on cosines or on products.
+//! Plain softmax, on cosines or on inner products.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::head::{Cosines, Loss, Memory, cross_entropy};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Softmax {
-    /// Whether embeddings and class weights are brought to length 1, and the scale takes the place of their norms.
+    /// Whether embeddings and class weights are normalised, with the scale in place of their norms.
     pub normalised: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tests over the table of methods: a further loss is tested without being named here.
+//! Tests over the table of methods. They cover a new loss without being changed.
 
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
@@ -9,7 +9,7 @@ use super::l5::L5;
 use crate::search::margin::Margined;
 use crate::table::{Form, examples, neutral};
 
-/// Numbers in [-1, 1) that no library drew.
+/// Pseudo-random numbers in [-1, 1), without a library.
 fn number(i: usize) -> f64 {
     let x = (i as f64 * 0.754_877_666 + 0.3).fract();
     2.0 * x - 1.0
@@ -19,8 +19,8 @@ fn rows(n: usize, width: usize, from: usize) -> Vec<Vec<f64>> {
     (0..n).map(|i| (0..width).map(|j| number(from + i * width + j)).collect()).collect()
 }
 
-/// A batch of `n` images of `k` classes in `d` dimensions, each image near its class by the part `near`; every class has
-/// several images in a batch that is large enough.
+/// A batch of `n` images of `k` classes in `d` dimensions. `near` is the weight of its class in each
+/// embedding. In a large enough batch every class has several images.
 fn batch(n: usize, k: usize, d: usize, near: f64, scale: f64) -> Exact {
     let classes = rows(k, d, 7000);
     let identity: Vec<usize> = (0..n).map(|i| (i * 7 + 3) % k).collect();
@@ -51,13 +51,13 @@ fn tensors(batch: &Exact, kind: Kind) -> [Tensor; 3] {
     [matrix(&batch.embeddings, kind), matrix(&batch.classes, kind), Tensor::from_slice(&labels)]
 }
 
-/// What a loss finds at its first step.
+/// The losses at a first step.
 fn losses(loss: &dyn Loss, batch: &Exact, kind: Kind) -> Tensor {
     let [x, w, y] = tensors(batch, kind);
     loss.loss(&head::cosines(&x, &w, &y, &options(batch.scale, batch.iteration)), &mut Memory::new())
 }
 
-/// Cosines where only the own one counts.
+/// [`Cosines`] with the target cosine only.
 pub fn bare(own: Tensor, scale: f64) -> Cosines {
     let n = own.size()[0];
     let one = own.ones_like();
@@ -78,7 +78,7 @@ pub fn bare(own: Tensor, scale: f64) -> Cosines {
     }
 }
 
-/// One image whose cosines with the classes are these: the classes are turned by as much from it.
+/// One image with given cosines: each class is rotated from it by the angle.
 fn of_cosines(cosines: &[f64], own: usize, scale: f64) -> Exact {
     let classes = cosines.iter().map(|c| vec![*c, (1.0 - c * c).sqrt()]).collect();
     Exact { embeddings: vec![vec![1.0, 0.0]], classes, identity: vec![own], scale, ..Exact::default() }
@@ -113,9 +113,9 @@ fn the_value_of_every_loss_is_its_formula_s_in_float32_too() {
     for form in examples() {
         let batch = batch(60, 40, 8, 0.5, 64.0);
         let found = numbers(&losses(form.loss(), &batch, Kind::Float));
-        // Next to 1 a float32 cosine tells little of the angle.
+        // Near 1, a float32 cosine determines the angle poorly.
         let told = |i: &usize| batch.cosines(*i)[batch.identity[*i]].abs() < 0.999;
-        // Which image is the nearest of all can change by a rounding.
+        // The nearest image can change by rounding.
         if matches!(&form, Form::Triplet(_)) {
             continue;
         }
@@ -141,7 +141,7 @@ fn the_gradient_of_every_loss_is_the_slope_of_its_formula() {
                 (0..batch.identity.len()).map(|i| form.loss().oracle(&moved, i)).sum::<f64>()
             };
             let check = |gradient: &Tensor, moved: &dyn Fn(usize, f64) -> Exact| {
-                // Losses of images alone leave the class weights without a gradient.
+                // Losses of pairs and triplets do not use the class weights.
                 if !gradient.defined() {
                     return;
                 }
@@ -185,7 +185,7 @@ fn what_a_loss_remembers_changes_the_next_step_as_its_formula_says() {
                 let expected = form.loss().oracle(&batch, i);
                 assert!(close(*found, expected, 1e-7, 1e-8), "{form:?} step {step} {found} {expected}");
             }
-            // A memory that held a graph would hold all steps before.
+            // A memory with an autograd graph would keep all previous steps alive.
             assert!(memory.values().all(|x| !x.requires_grad()), "{form:?}");
         }
         remembering += usize::from(!memory.is_empty());
@@ -226,7 +226,7 @@ fn a_hundred_thousand_classes_and_a_minus_1e9_keep_six_digits_in_float32() {
             let [x, w, y] = tensors(&batch, Kind::Float);
             let options = HeadOptions { sub_centres: 1, ..options(scale, 0) };
             let mut c = head::cosines(&x, &w, &y, &options);
-            // The cosines themselves are what is given: making them would round them.
+            // The cosines are set directly, since computing them would round them.
             let all = matrix(std::slice::from_ref(&cosines), Kind::Float).set_requires_grad(true);
             c.own = all.gather(1, &c.column.unsqueeze(1), false).squeeze_dim(1);
             c.non_target = c.non_target_of(&(&all * scale));
@@ -241,7 +241,8 @@ fn a_hundred_thousand_classes_and_a_minus_1e9_keep_six_digits_in_float32() {
             assert!(close(numbers(&found)[0], expected, 3e-6, 2e-5), "{form:?} {found} {expected}");
             let gradient = numbers(&all.grad());
             assert!(gradient.iter().all(|g| g.is_finite()));
-            // The pull on the other classes adds up to the push on the own one wherever that has slope 1.
+            // The gradients of the non-target cosines add up to minus that of the target cosine, if the
+            // margin has slope 1.
             if form.loss().a().is_some() {
                 let others: f64 = gradient.iter().enumerate().filter(|(i, _)| *i != 17).map(|(_, g)| g).sum();
                 assert!(close(others, -gradient[17], 1e-4, 1e-6), "{form:?} {others} {}", gradient[17]);
@@ -258,7 +259,7 @@ fn every_loss_without_its_margin_is_softmax() {
     for form in all_neutral {
         for (i, found) in numbers(&losses(form.loss(), &batch, Kind::Double)).iter().enumerate() {
             let expected = batch.margin(i, batch.cosines(i)[batch.identity[i]]);
-            // Losses that take the angle keep away from the cosine 1.
+            // Losses that take the angle clamp the cosine away from 1.
             assert!(close(*found, expected, 1e-7, 1e-8), "{form:?} {found} {expected}");
         }
     }
@@ -288,7 +289,7 @@ fn straight_through_leaves_the_slope_of_the_margin_out_and_nothing_else() {
             let [x, w, y] = tensors(&batch, Kind::Double);
             let x = x.set_requires_grad(true);
             let c = head::cosines(&x, &w, &y, &HeadOptions { straight_through, ..options(16.0, 0) });
-            // By the own cosine alone.
+            // The gradient by the target cosine only.
             let own = c.own.detach().set_requires_grad(true);
             let c = Cosines { own: own.shallow_clone(), ..c };
             let losses = form.loss().loss(&c, &mut Memory::new());
@@ -297,7 +298,7 @@ fn straight_through_leaves_the_slope_of_the_margin_out_and_nothing_else() {
         };
         let ((value, slope), (through_value, through)) = (gradients(false), gradients(true));
         assert!(value.iter().zip(&through_value).all(|(a, b)| close(*a, *b, 1e-9, 1e-9)), "{form:?}");
-        // With p_m the loss falls by s (1 - p_m) for each unit of the own cosine.
+        // The derivative of the loss by the target cosine is -s (1 - p_m).
         if matches!(
             form,
             Form::ASoftmax(_) | Form::ArcSoftmax(_) | Form::CombinedMargin(_) | Form::AdaFace(_)
@@ -318,7 +319,7 @@ fn straight_through_leaves_the_slope_of_the_margin_out_and_nothing_else() {
 fn the_nearest_of_a_class_s_centres_counts() {
     let batch = batch(20, 6, 4, 0.5, 32.0);
     let [x, w, y] = tensors(&batch, Kind::Double);
-    // The same weights as two classes' worth of three sub-centres.
+    // The six weights as two classes of three sub-centres.
     let y = y.remainder(2.0).to_kind(Kind::Int64);
     let c = head::cosines(&x, &w, &y, &HeadOptions { sub_centres: 3, ..options(32.0, 0) });
     assert_eq!(c.all.size(), [20, 2]);
@@ -363,7 +364,7 @@ fn a_step_that_looks_at_some_classes_is_one_with_only_these() {
 #[test]
 fn l5_is_am_softmax_with_the_margin_log_of_1_less_a_over_s() {
     let batch = batch(200, 30, 6, 0.4, 32.0);
-    // Margins and their a at s = 32, computed apart with ten digits: a = 1 - exp(32 m).
+    // Margins and their a at s = 32, computed separately with ten digits: a = 1 - exp(32 m).
     let printed = [(0.1, -23.53), (0.2, -600.8), (0.3, -14_763.8), (0.35, -73_129.4), (0.5, -8_886_109.5)];
     for (margin, a) in printed {
         assert!(close(1.0 - (32.0_f64 * margin).exp(), a, 1e-3, 0.0));
@@ -415,8 +416,8 @@ proptest! {
         let values: Vec<f64> = [own].into_iter().chain(others).collect();
         let batch = Exact { iteration: 1000, ..of_cosines(&values, 0, 32.0) };
         let softmax = batch.margin(0, own);
-        // Not of this kind: lines through the probability, products, another scale, comparisons of images. A class that
-        // counts `cos (t + cos)` times counts less at first, which is the curriculum.
+        // This does not hold for lines through the probability, inner products, another scale and comparisons
+        // of images. In CurricularFace, the factor `t + cos` of a hard class lowers its weight at first.
         let other = |form: &Form| {
             matches!(form, Form::AmLfs(_) | Form::CircleLoss(_) | Form::CurricularFace(_))
                 || matches!(form, Form::Search(Margined::CircleLoss(_) | Margined::CurricularFace(_)))

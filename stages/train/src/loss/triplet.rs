@@ -1,4 +1,4 @@
-//! Triplet loss: an image is nearer to one of its identity than to one of another.
+//! Triplet loss: an image should be nearer to its positives than to its negatives.
 
 use lfs_network::functions;
 use lfs_stage::Result;
@@ -8,29 +8,30 @@ use tch::{Kind, Tensor};
 
 use super::head::{Cosines, Loss, Memory, normalised, squared_distances, within};
 
-/// Triplet loss `[d(a, p) - d(a, n) + m]+` on embeddings of length 1, d the Euclidean distance; the triplets are mined
-/// in each batch, one or more for each image a. An image without a partner in its batch gives 0.
+/// Triplet loss `[d(a, p) - d(a, n) + m]+` on normalised embeddings, d the Euclidean distance. The triplets
+/// are mined in each batch, one or more for each anchor a. An image without a positive in its batch has a
+/// loss of 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Triplet {
     /// The margin m.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub margin: f64,
-    /// Which triplets count.
+    /// How triplets are mined.
     pub mining: Mining,
-    /// Images of one identity in a batch.
+    /// Images per identity in a batch.
     #[schemars(range(min = 2, max = 1024))]
     pub images_per_identity: u32,
 }
 
-/// Which triplets of a batch count.
+/// How triplets are mined in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mining {
-    /// Of each image the farthest of its identity and the nearest of the others (Hermans et al. 2017, eq. 5).
+    /// For each anchor, the farthest positive and the nearest negative (Hermans et al. 2017, eq. 5).
     BatchHard,
-    /// Of each image and each other of its identity the nearest that is farther than that one; the farthest of all
-    /// where none is (Schroff et al. 2015, "FaceNet", section 3.2).
+    /// For each anchor and positive, the nearest negative that is farther than the positive, or the farthest
+    /// negative if none is (Schroff et al. 2015, "FaceNet", section 3.2).
     SemiHard,
 }
 
@@ -40,7 +41,7 @@ impl Default for Triplet {
     }
 }
 
-/// Farther than any two points of the sphere.
+/// More than the distance of any two points of the unit sphere.
 const FAR: f64 = 4.0;
 
 impl Loss for Triplet {
@@ -62,7 +63,7 @@ impl Loss for Triplet {
                 (farthest - nearest + self.margin).clamp_min(0.0) * whole.to_kind(distance.kind())
             }
             Mining::SemiHard => {
-                // [a, p, n]: the distance of n where it is another identity and farther than p.
+                // [a, p, n]: whether n is a negative that is farther from a than p.
                 let (to_p, to_n) = (distance.unsqueeze(2), distance.unsqueeze(1));
                 let farther = tch::no_grad(|| to_n.gt_tensor(&to_p).logical_and(&other.unsqueeze(1)));
                 let wide = to_n.expand_as(&farther);

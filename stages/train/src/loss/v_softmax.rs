@@ -1,4 +1,4 @@
-//! V-Softmax: a virtual class that follows each image.
+//! V-Softmax: an extra class aligned with each image.
 
 use lfs_network::functions;
 use schemars::JsonSchema;
@@ -7,8 +7,9 @@ use tch::Tensor;
 
 use super::head::{Cosines, Loss, Memory, cross_entropy};
 
-/// V-Softmax: one more class in the denominator, whose weight is `||w_y|| x / ||x||` (Chen et al. 2018, "Virtual
-/// Softmax", eq. 3). With normalised embeddings and weights its cosine is 1: a constant further logit s.
+/// V-Softmax: an extra class in the denominator, whose weight is `||w_y|| x / ||x||` (Chen et al. 2018,
+/// "Virtual Softmax", eq. 3). With normalised embeddings and weights its cosine is 1, so that it is a
+/// constant logit s.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct VSoftmax {}

@@ -13,27 +13,28 @@ use crate::loss::am_lfs::{Lines, PiecewiseLinear};
 use crate::loss::head::within;
 use crate::method::{Draw, Now, Settings, short};
 
-/// AM-LFS (Li et al. 2019): each epoch trains B models from the same weights, each with slopes and offsets drawn
-/// from N(mu, variance I); the best by reward goes on; mu, at first the identity, follows the reward through Adam.
+/// AM-LFS (Li et al. 2019): each epoch trains B models from the same weights, each with slopes and offsets
+/// drawn from N(mu, variance I). The model with the highest reward continues. mu starts at the identity and
+/// is updated from the rewards with Adam.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct AmLfs {
-    /// What is transformed: `tau`, the probability (as Search-Softmax's authors describe AM-LFS); `t`, the
-    /// cosine; `both`.
+    /// What is transformed: `tau`, the probability (as the authors of Search-Softmax describe AM-LFS); `t`,
+    /// the cosine; `both`.
     pub transform: Transform,
-    /// Bins of each transform: M. There are two numbers a bin.
+    /// Bins of each transform: M. Each bin has a slope and an offset.
     #[schemars(range(min = 1, max = 100))]
     pub bins: u32,
     /// Models to train in each epoch: B (32 in a public re-implementation on CIFAR-10).
     #[schemars(range(min = 1, max = 1024))]
     pub candidates: u32,
-    /// Variance of each number.
+    /// Variance of each slope and offset.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub variance: f64,
     /// Step size of Adam on mu.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub eta: f64,
-    /// The first epochs, trained with the identity before anything is drawn.
+    /// Number of first epochs, trained with the identity.
     pub fixed_epochs: u32,
 }
 
@@ -45,7 +46,7 @@ pub enum Transform {
     Tau,
     /// The cosine.
     T,
-    /// The two of them.
+    /// Both.
     Both,
 }
 
@@ -60,7 +61,7 @@ impl AmLfs {
         self.bins.max(1) as usize
     }
 
-    /// Slopes and offsets of t, then those of tau.
+    /// The slopes and offsets of t, then those of tau, for the transforms that are used.
     fn identity(&self) -> Vec<f64> {
         let bins = self.bins();
         let one = [vec![1.0; bins], vec![0.0; bins]].concat();

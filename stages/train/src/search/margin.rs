@@ -1,4 +1,4 @@
-//! Any margin loss with its one number searched: drawn, rewarded, tried side by side, or by a population.
+//! Searches the parameter of a margin loss: random, by reward, on a grid, or by a population.
 
 use std::collections::BTreeMap;
 
@@ -21,58 +21,61 @@ use crate::loss::l5::L5;
 use crate::loss::mv_softmax::MvSoftmax;
 use crate::method::{Draw, Now, Past, Settings, short};
 
-/// A search of the one number of a margin loss. The number is a0 for L5 (`a = a0 e^{s/3}`, so that 1 is a margin of a
-/// third at any scale), and the margin for all others; everything else of the loss is as by default.
+/// A search of one parameter of a margin loss, with the other parameters at their defaults. It is a0 for L5
+/// (`a = a0 e^{s/3}`, so that a0 = -1 is a margin of about 1/3 at any usual scale), and the margin for all
+/// other losses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Search {
     /// The loss.
     pub loss: Searched,
-    /// How its number is found.
+    /// How the parameter is searched.
     pub mode: Mode,
-    /// The law that numbers are drawn by, in mode `random` and for the first population.
+    /// The distribution to draw from, in mode `random` and for the first population.
     pub law: Law,
     /// Models to train in each epoch: B. One in the modes `none` and `random`.
     #[schemars(range(min = 1, max = 1024))]
     pub candidates: u32,
-    /// The number at the beginning, in the fixed epochs, and in mode `none`.
+    /// The initial value, also used in the fixed epochs and in mode `none`.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub start: f64,
-    /// The least number, for the grid and the uniform law.
+    /// The lower bound of the grid and the uniform distribution.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub low: f64,
-    /// The greatest number.
+    /// The upper bound of the grid and the uniform distribution.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub high: f64,
-    /// Standard deviation of what is drawn; of a population, of each change.
+    /// Standard deviation of the draws, and of each change in a population.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub sigma: f64,
     /// Step size of Adam on mu, in mode `reward`.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub eta: f64,
-    /// The first epochs, trained with the number `start`; not in the modes `grid` and `population`, whose members part
-    /// at once.
+    /// Number of first epochs, trained with `start`. Ignored in the modes `grid` and `population`, whose
+    /// members differ from the first epoch on.
     pub fixed_epochs: u32,
 }
 
-/// How a number is found.
+/// How the parameter is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// It stays as it is.
+    /// It is constant.
     None,
-    /// Drawn anew each epoch, whatever came of it.
+    /// A random draw in each epoch, independent of rewards.
     Random,
-    /// Drawn around a mean that follows the reward (Wang et al. 2020, eq. 10); the best goes on.
+    /// Drawn around a mean that is updated from the rewards (Wang et al. 2020, eq. 10). The model with the
+    /// highest reward continues.
     Reward,
-    /// B numbers at even distances, each trained from the beginning to the end; the best is kept.
+    /// B evenly spaced values, each trained from beginning to end. The best model is kept.
     Grid,
-    /// B members with weights and a number of their own; after each epoch the worst quarter goes on from the weights of
-    /// the best quarter, with a number near theirs (Jaderberg et al. 2017, "Population Based Training").
+    /// B members, each with its own weights and value. After each epoch the worst quarter continues from the
+    /// weights of the best quarter, with a value near theirs (Jaderberg et al. 2017, "Population Based
+    /// Training").
     Population,
 }
 
-/// A law to draw by.
+/// A distribution to draw from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Law {
@@ -80,7 +83,7 @@ pub enum Law {
     Folded,
     /// `N(start, sigma^2)`.
     Normal,
-    /// Even between `low` and `high`.
+    /// Uniform between `low` and `high`.
     Uniform,
 }
 
@@ -101,17 +104,17 @@ impl Default for Search {
     }
 }
 
-/// The losses, one row each: a name, its type, the bounds of its number, and the loss with a number at a scale; everything else of it
-/// is as by default.
+/// The searchable losses. A row has the name, the type, the bounds of the parameter, and a constructor from
+/// the parameter and the scale.
 macro_rules! searchable {
     ($($(#[$about:meta])* $name:ident $text:literal => $loss:ty, $low:literal to $high:literal, $with:expr;)*) => {
-        /// A loss with one number to search.
+        /// A loss with one parameter to search.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum Searched {
             $($(#[$about])* #[serde(rename = $text)] $name,)*
         }
 
-        /// A loss with its number.
+        /// A loss with its parameter set.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub enum Margined {
@@ -122,12 +125,12 @@ macro_rules! searchable {
             #[cfg(test)]
             const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// The numbers that the loss can have.
+            /// The bounds of the parameter.
             fn bounds(self) -> (f64, f64) {
                 match self { $(Self::$name => ($low, $high),)* }
             }
 
-            /// The loss with a number, which is brought between its bounds.
+            /// The loss with its parameter set to `number`, clamped to the bounds.
             fn with(self, number: f64, scale: f64) -> Margined {
                 let (low, high) = self.bounds();
                 let number = number.clamp(low, high);
@@ -200,9 +203,9 @@ impl Loss for Margined {
     }
 }
 
-/// What the members of a population become after an epoch: of each, the member whose weights it goes on with. The worst
-/// quarter follows the best; rewards that are equal leave all as they are. What diverged has no reward, and follows the
-/// best in any case.
+/// For each member of a population, the member whose weights it continues from. The worst quarter follows the
+/// best, unless their rewards are equal. A diverged member has no reward, and follows one of the best that
+/// did not diverge.
 fn followed(rewards: &[Option<f64>]) -> Vec<usize> {
     let worth = |i: &usize| rewards[*i].unwrap_or(f64::NEG_INFINITY);
     let mut order: Vec<usize> = (0..rewards.len()).collect();
@@ -230,7 +233,7 @@ impl Search {
         matches!(self.mode, Mode::Grid | Mode::Population)
     }
 
-    /// A number by the law.
+    /// Draws a number.
     fn drawn(&self, now: &Now<'_>, index: u32) -> f64 {
         let mut random = stream(now.seed, "search margin", &[u64::from(now.epoch), u64::from(index)]);
         let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
@@ -245,7 +248,7 @@ impl Search {
         self.within(number)
     }
 
-    /// The number, brought between the bounds of the loss.
+    /// Clamps a number to the bounds of the loss.
     fn within(&self, number: f64) -> f64 {
         let (low, high) = self.loss.bounds();
         number.clamp(low, high)
@@ -256,7 +259,7 @@ impl Search {
         mean(&[self.start], (self.sigma * self.sigma).max(1e-12), adam, Normalise::ZScore, now.history)[0]
     }
 
-    /// The numbers of a population before this epoch.
+    /// The parameters of a population before this epoch.
     fn population(&self, now: &Now<'_>) -> Vec<f64> {
         let Some(past) = now.history.last() else {
             let first = Now { epoch: 0, ..*now };
@@ -394,7 +397,7 @@ mod tests {
             }
         }
         assert_eq!(search.parents(&past(&[0.0; 5], &[0.1, 0.9, 0.2, 0.3, 0.4])), Some(vec![0, 1, 2, 3, 4]));
-        // One number is the least.
+        // A grid of one is the lower bound.
         assert_eq!(numbers(&Search { candidates: 1, ..search }, 0, &[]), [0.0]);
     }
 

@@ -1,5 +1,4 @@
-//! The ways to search a loss, one file each: pure functions from seed, epoch and history to the candidates of an
-//! epoch.
+//! The loss searches: pure functions from seed, epoch and history to the candidates of an epoch.
 
 pub mod am_lfs;
 pub mod margin;

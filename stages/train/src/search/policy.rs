@@ -1,11 +1,11 @@
-//! What searches by reward share: rewards made comparable, and the ascent of a Gaussian policy's mean.
+//! Normalisation of rewards, and gradient ascent on the mean of a Gaussian policy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::method::Past;
 
-/// How the rewards of an epoch's candidates are made comparable.
+/// How the rewards of an epoch are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
@@ -16,7 +16,7 @@ pub enum Normalise {
 }
 
 impl Normalise {
-    /// The rewards of one epoch, comparable with those of another; zeros where all are equal.
+    /// The normalised rewards of an epoch; zeros if all are equal.
     pub fn apply(self, rewards: &[f64]) -> Vec<f64> {
         let n = rewards.len().max(1) as f64;
         let mean = rewards.iter().sum::<f64>() / n;
@@ -32,12 +32,12 @@ impl Normalise {
     }
 }
 
-/// Adam's numbers.
+/// The parameters of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Step size.
     pub eta: f64,
-    /// How slowly the mean and the square of the gradient follow.
+    /// The decay rates of the running means of the gradient and of its square.
     pub betas: (f64, f64),
 }
 
@@ -50,7 +50,8 @@ pub fn mean(start: &[f64], variance: f64, adam: Adam, normalise: Normalise, hist
     let (mut first, mut second) = (vec![0.0; mu.len()], vec![0.0; mu.len()]);
     let mut steps = 0;
     for past in history {
-        // What diverged has no reward: it counts as the least of the others, so that it does not set the scale.
+        // A diverged candidate has no reward. It counts as the lowest of the others, so that it does not set
+        // the scale.
         let least = past.rewards.iter().flatten().copied().reduce(f64::min);
         let drawn: Vec<(&Vec<f64>, f64)> = past
             .samples
@@ -100,7 +101,7 @@ mod tests {
             rewards: rewards.map(Some).into(),
         };
         let go = |history: &[Past]| mean(&[-1.0], 0.04, adam, Normalise::ZScore, history)[0];
-        // One step of Adam has the length eta whatever the gradient.
+        // The first step of Adam has the length eta for any gradient.
         assert!((go(&[past([0.9, 0.8])]) + 1.05).abs() < 1e-6);
         assert!((go(&[past([0.8, 0.9])]) + 0.95).abs() < 1e-6);
         assert_eq!(go(&[past([0.8, 0.8])]), -1.0);

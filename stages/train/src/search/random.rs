@@ -1,4 +1,4 @@
-//! Random-Softmax: a drawn anew each epoch, whatever came of it before.
+//! Random-Softmax: a random draw of a in each epoch.
 
 use lfs_network::random::stream;
 use lfs_stage::Result;
@@ -10,8 +10,8 @@ use crate::loss::head::within;
 use crate::loss::l5::L5;
 use crate::method::{Draw, Now, Settings, short};
 
-/// Random-Softmax: `a = -|N(0, sigma^2)| e^{s/3}`, drawn anew each epoch (the law of the code released with
-/// Search-Softmax).
+/// Random-Softmax: `a = -|N(0, sigma^2)| e^{s/3}`, drawn in each epoch (the distribution of the code released
+/// with Search-Softmax).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Random {

@@ -1,4 +1,4 @@
-//! Search-Softmax: a searched by reward.
+//! Search-Softmax: the parameter a of L5, searched by reward.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,15 @@ use crate::loss::head::within;
 use crate::loss::l5::L5;
 use crate::method::{Draw, Now, Settings, short};
 
-/// Search-Softmax (Wang et al. 2020, section 3.3, algorithm 1): each epoch trains B models from the same weights
-/// with `a = a0 e^{s/3}`, a0 ~ N(mu, sigma^2); the best of them by reward goes on; mu follows eq. 10 through Adam.
+/// Search-Softmax (Wang et al. 2020, section 3.3, algorithm 1): each epoch trains B models from the same
+/// weights with `a = a0 e^{s/3}`, a0 ~ N(mu, sigma^2). The model with the highest reward continues. mu
+/// follows eq. 10 with Adam.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Reward {
-    /// `paper`: eq. 10 as printed. `released-code`: a0 = -|N(0, sigma^2)| and a mean that never moves, rewards
-    /// normalised by their range, as the authors' program does; it also has candidates = 8 and
-    /// copy-momentum = false.
+    /// `paper`: eq. 10 as printed, with rewards as z-scores. `released-code`: a0 = -|N(0, sigma^2)|, with a
+    /// mean that stays at 0, as in the authors' program. (It normalises rewards by their range, without
+    /// effect; it also has candidates = 8 and copy-momentum = false.)
     pub variant: Variant,
     /// Models to train in each epoch: B.
     #[schemars(range(min = 1, max = 1024))]
@@ -31,16 +32,16 @@ pub struct Reward {
     /// Step size of Adam on mu.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub eta: f64,
-    /// Mu at the beginning, and a0 in the fixed epochs.
+    /// Initial mu, and a0 in the fixed epochs.
     #[schemars(range(min = -100.0, max = 0.0))]
     pub start: f64,
-    /// The first epochs, trained with a0 = start before anything is drawn.
+    /// Number of first epochs, trained with a0 = start.
     pub fixed_epochs: u32,
-    /// Whether the winner's momentum goes on with its weights; if not, each candidate keeps its own.
+    /// Whether the winner's momentum is copied with its weights; if not, each candidate keeps its own.
     pub copy_momentum: bool,
 }
 
-/// Which account of the search to follow.
+/// Which description of the search to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
@@ -67,7 +68,7 @@ impl Default for Reward {
 impl Reward {
     fn mu(&self, now: &Now<'_>) -> f64 {
         match self.variant {
-            // It starts at 0 and goes through a rectifier whose slope there is 0.
+            // In the program mu starts at 0 and passes through a ReLU, whose slope there is 0.
             Variant::ReleasedCode => 0.0,
             Variant::Paper => {
                 let adam = Adam { eta: self.eta, betas: (0.5, 0.999) };

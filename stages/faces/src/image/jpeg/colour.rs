@@ -1,6 +1,6 @@
-//! From light and colour to red, green and blue.
+//! Conversion of luma and chroma to RGB.
 
-/// Samples of one component, row after row.
+/// The samples of one component, row by row.
 pub(super) struct Plane {
     pub(super) width: usize,
     pub(super) samples: Vec<u8>,
@@ -20,13 +20,13 @@ impl Plane {
     }
 }
 
-/// Three quarters of one and one of the other.
+/// Three quarters of `near` and one quarter of `far`.
 #[inline(always)]
 fn mix(near: u8, far: u8) -> u16 {
     (3 * u16::from(near) + u16::from(far) + 2) >> 2
 }
 
-/// A row of colour for row `y` of the picture, as wide as that: between the samples, which have `(across, down)` pixels each, linear.
+/// Upsamples chroma linearly to one row of the picture, `y`. Each sample covers `(across, down)` pixels.
 #[inline(always)]
 pub(super) fn spread(
     plane: &Plane,
@@ -51,19 +51,19 @@ pub(super) fn spread(
         return;
     }
     let n = between.len();
-    // Two pixels as one number.
+    // Two pixels packed into one number.
     let both = |left: u16, right: u16| (left | right << 8).to_le_bytes();
     let pairs = &mut row.as_chunks_mut::<2>().0[..n];
     let (before, own, behind) = (&between[..n - 2], &between[1..n - 1], &between[2..]);
     for (((pair, a), b), c) in pairs[1..n - 1].iter_mut().zip(before).zip(own).zip(behind) {
         *pair = both(mix(*b, *a), mix(*b, *c));
     }
-    // The first and the last have no neighbour to one side.
+    // The first and the last pixel have a neighbour on one side only.
     pairs[0] = both(u16::from(between[0]), mix(between[0], between[1]));
     pairs[n - 1] = both(mix(between[n - 1], between[n - 2]), u16::from(between[n - 1]));
 }
 
-/// A row of light and colours as red, green and blue, in the first three bytes of `N`.
+/// Converts a row of luma and chroma to red, green and blue, in the first three bytes of `N`.
 #[inline(always)]
 pub(super) fn rows<const N: usize>(light: &[u8], blue: &[u8], red: &[u8], out: &mut [[u8; N]]) {
     for (((out, y), cb), cr) in out.iter_mut().zip(light).zip(blue).zip(red) {
@@ -71,7 +71,7 @@ pub(super) fn rows<const N: usize>(light: &[u8], blue: &[u8], red: &[u8], out: &
     }
 }
 
-/// The coefficients of JFIF, with 14 bits behind the point.
+/// The coefficients of JFIF in fixed point with 14 fractional bits.
 #[inline(always)]
 fn rgb(light: u8, blue: u8, red: u8) -> [u8; 3] {
     let (cb, cr) = (i32::from(blue) - 128, i32::from(red) - 128);

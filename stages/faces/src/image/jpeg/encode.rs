@@ -1,7 +1,7 @@
-//! Encoding as baseline JPEG with colour kept whole: the bytes of `jpeg-encoder`, at several times its rate.
+//! Encodes baseline JPEG without chroma subsampling: the same bytes as `jpeg-encoder`, several times as fast.
 //!
-//! Headers, tables of quantisers and codes are what that library writes for a picture of one pixel, so that there is one place for them.
-//! A test holds the bytes of whole pictures against the library's.
+//! Headers, quantisation tables and Huffman codes are taken from a one-pixel picture encoded by that library,
+//! so that they are defined in one place. A test compares whole pictures with the library's, byte for byte.
 
 use std::sync::OnceLock;
 
@@ -10,25 +10,25 @@ use super::huffman::NATURAL;
 #[cfg(target_arch = "x86_64")]
 use super::vectors;
 
-/// What is the same in every file of a quality.
+/// The parts that are the same in all files of a quality.
 pub(super) struct Tables {
-    /// From the first byte to the data of the scan.
+    /// The bytes before the data of the scan.
     head: Vec<u8>,
-    /// Where the height stands in it, and the width behind that.
+    /// The offset of the height in `head`; the width follows it.
     size: usize,
-    /// Light and colour.
+    /// Luma and chroma.
     parts: [Coding; 2],
 }
 
 struct Coding {
     divisors: fdct::Divisors,
-    /// By symbol: length and code.
+    /// Length and code by symbol.
     means: [(u8, u16); 256],
     rest: [(u8, u16); 256],
 }
 
 impl Tables {
-    /// Those of a quality from 90 to 100, below which colour is halved.
+    /// The tables for a quality from 90 to 100; chroma is subsampled below that.
     pub(super) fn of(quality: u8) -> Option<&'static Self> {
         static ALL: [OnceLock<Option<Tables>>; 11] = [const { OnceLock::new() }; 11];
         ALL.get(usize::from(quality).checked_sub(90)?)?.get_or_init(|| Self::new(quality)).as_ref()
@@ -67,7 +67,7 @@ impl Tables {
     }
 }
 
-/// Length and code of each symbol, out of how many codes there are of each length, and the symbols in order.
+/// Length and code of each symbol, from the number of codes of each length and the symbols in order.
 fn by_symbol(definition: &[u8]) -> Option<[(u8, u16); 256]> {
     let (counts, symbols) = definition.split_first_chunk::<16>()?;
     let mut table = [(0, 0); 256];
@@ -82,7 +82,8 @@ fn by_symbol(definition: &[u8]) -> Option<[(u8, u16); 256]> {
     Some(table)
 }
 
-/// A file of `width` by `height` pixels, both from 1 to 65,535, whose first three bytes of `N` are red, green and blue.
+/// A file of `width` by `height` pixels, both from 1 to 65,535. The first three bytes of `N` are red, green
+/// and blue.
 pub(super) fn encode<const N: usize>(
     tables: &Tables,
     width: u16,
@@ -92,7 +93,7 @@ pub(super) fn encode<const N: usize>(
 ) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
     if fast && vectors::are_there() {
-        // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
+        // SAFETY: the CPU features were checked. The arithmetic is in integers, so the result is the same.
         #[allow(unsafe_code)]
         return unsafe { encode_avx2(tables, width, height, pixels) };
     }
@@ -123,7 +124,7 @@ fn encode_with<const N: usize>(
     out.bytes[tables.size..tables.size + 2].copy_from_slice(&height.to_be_bytes());
     out.bytes[tables.size + 2..tables.size + 4].copy_from_slice(&width.to_be_bytes());
     let wide = w.next_multiple_of(8);
-    // Light and two colours of eight rows.
+    // Luma and both chroma channels of eight rows.
     let mut strips = [(); 3].map(|()| vec![0_i16; wide * 8]);
     let mut means = [0_i16; 3];
     let mut coefficients = [0_i16; 64];
@@ -150,7 +151,7 @@ fn encode_with<const N: usize>(
     out.finish()
 }
 
-/// Light and colours, less 128.
+/// Luma and chroma, minus 128.
 #[inline(always)]
 fn ycc(r: u8, g: u8, b: u8) -> (i16, i16, i16) {
     let (r, g, b) = (i32::from(r), i32::from(g), i32::from(b));
@@ -162,7 +163,7 @@ fn ycc(r: u8, g: u8, b: u8) -> (i16, i16, i16) {
     )
 }
 
-/// The place in zig-zag order of each coefficient row by row.
+/// The zig-zag index of each coefficient, in row-major order.
 const PLACES: [u8; 64] = {
     let (mut places, mut k) = ([0; 64], 0);
     while k < 64 {
@@ -172,7 +173,7 @@ const PLACES: [u8; 64] = {
     places
 };
 
-/// Bits on their way to bytes, with a zero stuffed behind each `ff`.
+/// A bit writer that stuffs a zero after each `ff`.
 struct Writer {
     bytes: Vec<u8>,
     held: u64,
@@ -184,7 +185,7 @@ impl Writer {
         Self { bytes: Vec::with_capacity(capacity), held: 0, bits: 0 }
     }
 
-    /// Up to 32 bits.
+    /// Writes up to 32 bits.
     #[inline(always)]
     fn put(&mut self, value: u32, bits: u32) {
         self.held = self.held << bits | u64::from(value);
@@ -192,7 +193,7 @@ impl Writer {
         if self.bits >= 32 {
             self.bits -= 32;
             let four = (self.held >> self.bits) as u32;
-            // A byte is `ff` where it has its highest bit, and has it no more when one is added.
+            // A byte is `ff` if its highest bit is set and is cleared by adding one.
             if four & 0x8080_8080 & !four.wrapping_add(0x0101_0101) == 0 {
                 self.bytes.extend_from_slice(&four.to_be_bytes());
             } else {
@@ -211,7 +212,7 @@ impl Writer {
         }
     }
 
-    /// A symbol with a value behind it: `run` zeros, and a length that the value has.
+    /// Writes the symbol for `run` zeros and the size of the value, then the bits of the value.
     #[inline(always)]
     fn value(&mut self, codes: &[(u8, u16); 256], run: u32, value: i16) {
         let size = 16 - value.unsigned_abs().leading_zeros();
@@ -220,12 +221,12 @@ impl Writer {
         self.put(u32::from(code) << size | rest, u32::from(length) + size);
     }
 
-    /// A block of coefficients row by row; `nonzero` has a bit for each that is not zero.
+    /// Writes a block of coefficients in row-major order; `nonzero` has a bit for each non-zero coefficient.
     #[inline(always)]
     fn block(&mut self, coding: &Coding, block: &[i16; 64], mut nonzero: u64, mean: &mut i16) {
         self.value(&coding.means, 0, block[0].wrapping_sub(*mean));
         *mean = block[0];
-        // The same bits in zig-zag order.
+        // Convert the mask to zig-zag order.
         let mut left = 0;
         nonzero &= !1;
         while nonzero != 0 {
@@ -251,7 +252,7 @@ impl Writer {
         }
     }
 
-    /// Fills the last byte with ones and ends the file.
+    /// Pads the last byte with ones and ends the file.
     fn finish(mut self) -> Vec<u8> {
         let bits = self.bits.next_multiple_of(8);
         let last = (self.held << (bits - self.bits)) as u32 | ((1 << (bits - self.bits)) - 1);

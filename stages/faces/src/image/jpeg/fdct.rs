@@ -1,19 +1,20 @@
-//! From samples to quantised coefficients: the forward cosine transform of libjpeg in integers ("islow"; Loeffler, Ligtenberg and
-//! Moschytz, ICASSP 1989), rows first, and a division by multiplication, both as `jpeg-encoder` has them.
+//! From samples to quantised coefficients: libjpeg's integer forward DCT ("islow"; Loeffler, Ligtenberg and
+//! Moschytz, ICASSP 1989), rows first, then a division by multiplication, both as in `jpeg-encoder`.
 //!
 //! This software is based in part on the work of the Independent JPEG Group.
 
 use super::huffman::NATURAL;
 use super::idct::transposed;
 
-/// What coefficients are divided by, in natural order: reciprocals and what is added before.
+/// The divisors of the coefficients in natural order, as reciprocals and the corrections added before
+/// multiplying.
 pub(super) struct Divisors {
     reciprocals: [[i16; 8]; 8],
     corrections: [[i16; 8]; 8],
 }
 
 impl Divisors {
-    /// From the quantisers in zig-zag order. Coefficients are eight times as large as a cosine transform's.
+    /// From the quantisers in zig-zag order. Coefficients are scaled by eight compared with a DCT.
     pub(super) fn new(quants: &[u8; 64]) -> Self {
         let mut made = Self { reciprocals: [[1; 8]; 8], corrections: [[0; 8]; 8] };
         for (k, quant) in quants.iter().enumerate() {
@@ -47,7 +48,8 @@ impl Divisors {
     }
 }
 
-/// Eight coefficients of a row or column: even ones that are whole, and what the others have to be shifted by.
+/// The eight coefficients of a row or column. `whole` is applied to those without fractional bits (0 and 4);
+/// the others are shifted right by `shift`.
 #[inline(always)]
 fn butterfly(d: [i32; 8], shift: u32, whole: impl Fn(i32) -> i32) -> [i32; 8] {
     let down = |x: i32| (x + (1 << (shift - 1))) >> shift;
@@ -68,8 +70,8 @@ fn butterfly(d: [i32; 8], shift: u32, whole: impl Fn(i32) -> i32) -> [i32; 8] {
     [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
 }
 
-/// The quantised coefficients, row by row, of the block of samples (less 128) whose rows are `stride` apart. Returns a bit for each that
-/// is not zero.
+/// The quantised coefficients, in row-major order, of a block of samples (minus 128) whose rows are `stride`
+/// apart. Returns a bit for each non-zero coefficient.
 #[inline(always)]
 pub(super) fn block(samples: &[i16], stride: usize, divisors: &Divisors, out: &mut [i16; 64]) -> u64 {
     let mut rows = [[0_i32; 8]; 8];
@@ -91,7 +93,7 @@ pub(super) fn block(samples: &[i16], stride: usize, divisors: &Divisors, out: &m
     for u in 0..8 {
         let column = butterfly(std::array::from_fn(|y| middle[y][u]), 15, |v| (v + 2) >> 2);
         for v in 0..8 {
-            // To 16 bits, as the library keeps them.
+            // Truncated to 16 bits, as in the library.
             let divided = divisors.divided(i32::from(column[v] as i16), (v, u));
             out[8 * v + u] = divided;
             nonzero |= u64::from(divided != 0) << (8 * v + u);

@@ -1,4 +1,4 @@
-//! What the headers of a baseline file say, for the files that are nearly all: one scan, light alone or light and two colours.
+//! The headers of common baseline files: one scan, with luma only or luma and two chroma components.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use super::huffman::Table;
 
-/// A component as it is stored.
+/// A component of the file.
 pub(super) struct Component {
-    /// Blocks in a unit, across and down.
+    /// Blocks per MCU, horizontally and vertically.
     pub(super) blocks: (usize, usize),
     /// Quantisers in zig-zag order.
     pub(super) quants: [i32; 64],
@@ -16,20 +16,21 @@ pub(super) struct Component {
     pub(super) rest: Rc<Table>,
 }
 
-/// A picture as it is stored.
+/// The headers and data of a file.
 pub(super) struct Frame<'a> {
     pub(super) width: usize,
     pub(super) height: usize,
-    /// One (light), or three of which the last two have one block a unit.
+    /// One (luma), or three of which the last two have one block per MCU.
     pub(super) components: Vec<Component>,
-    /// Units between two restarts; 0 for none.
+    /// MCUs between two restarts; 0 for no restarts.
     pub(super) restart: usize,
-    /// The data of the scan, stuffed.
+    /// The data of the scan, still byte-stuffed.
     pub(super) data: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the segments of a file (each from its marker on, the scan with its data); none where it is of another sort.
+    /// Reads the segments of a file (each starting at its marker, the scan including its data); none for
+    /// other kinds of files.
     pub(super) fn read(bytes: &'a [u8], segments: &[Range<usize>]) -> Option<Self> {
         let (end, before) = segments.split_last()?;
         let (scan, headers) = before.split_last()?;
@@ -39,7 +40,7 @@ impl<'a> Frame<'a> {
         let mut quants: [Option<[i32; 64]>; 4] = [None; 4];
         let mut tables: [[Option<Rc<Table>>; 4]; 2] = Default::default();
         let (mut frame, mut restart) = (None, 0);
-        // The first is the start marker alone.
+        // The first segment is the start marker alone.
         for segment in headers.get(1..)? {
             let segment = &bytes[segment.clone()];
             let content = segment.get(4..)?;
@@ -48,7 +49,7 @@ impl<'a> Frame<'a> {
                 0xc4 => read_tables(content, &mut tables)?,
                 0xc0 | 0xc1 if frame.is_none() => frame = Some(content),
                 0xdd => restart = usize::from(u16::from_be_bytes(*content.first_chunk()?)),
-                // Colours that are not those of JFIF.
+                // A colour space other than that of JFIF.
                 0xee if content.starts_with(b"Adobe") && content.get(11) != Some(&1) => return None,
                 0xe0..=0xef => {}
                 _ => return None,
@@ -88,7 +89,7 @@ impl<'a> Frame<'a> {
         Some(Self { width, height, components: components.collect::<Option<_>>()?, restart, data })
     }
 
-    /// The size of a unit in pixels.
+    /// The size of an MCU in pixels.
     pub(super) fn unit(&self) -> (usize, usize) {
         let (across, down) = self.components[0].blocks;
         (8 * across, 8 * down)
@@ -119,7 +120,7 @@ fn read_tables(mut content: &[u8], tables: &mut [[Option<Rc<Table>>; 4]; 2]) -> 
         let (counts, rest) = rest.split_first_chunk::<16>()?;
         let n: usize = counts.iter().map(|c| usize::from(*c)).sum();
         let (symbols, behind) = rest.split_at_checked(n)?;
-        // The lengths of means' differences.
+        // For DC tables, the symbols are the sizes of the differences.
         if head >> 4 == 0 && symbols.iter().any(|s| *s > 15) {
             return None;
         }
@@ -130,15 +131,15 @@ fn read_tables(mut content: &[u8], tables: &mut [[Option<Rc<Table>>; 4]; 2]) -> 
     Some(())
 }
 
-/// How many tables are kept.
+/// The number of cached tables.
 const KEPT: usize = 8;
 
 thread_local! {
-    /// The tables that were made last, by counts and symbols: most files have the same.
+    /// The most recent tables, by counts and symbols: most files share the same ones.
     static TABLES: RefCell<Vec<(Vec<u8>, Rc<Table>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The table of some counts and symbols; none where they are no code.
+/// The table for these counts and symbols; none if they are not a valid code.
 fn table(definition: &[u8]) -> Option<Rc<Table>> {
     TABLES.with_borrow_mut(|tables| {
         if let Some((_, table)) = tables.iter().find(|(of, _)| of == definition) {
@@ -154,8 +155,8 @@ fn table(definition: &[u8]) -> Option<Rc<Table>> {
     })
 }
 
-/// The data of a scan without stuffed zeros and restart markers, and where each part between restarts ends; none where something else
-/// stands in it.
+/// The data of a scan without stuffed zeros and restart markers, and the end of each part between restarts;
+/// none if it contains anything else.
 pub(super) fn unstuffed(data: &[u8]) -> Option<(Vec<u8>, Vec<usize>)> {
     let mut out = Vec::with_capacity(data.len() + 8);
     let mut ends = Vec::new();

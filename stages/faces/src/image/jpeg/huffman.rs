@@ -1,35 +1,38 @@
-//! Huffman codes of a baseline file: tables that give a coefficient at one look, and the bits.
+//! Huffman decoding of a baseline file: tables that decode a coefficient with one lookup, and the bit reader.
 
-/// How many bits a look takes.
+/// The number of bits per lookup.
 const LOOK: u32 = 10;
-/// How many a look takes that passes over several coefficients.
+/// The number of bits per lookup when skipping several coefficients.
 const LONG_LOOK: u32 = 11;
-/// The block ends behind what an entry of [`Table::skip`] passes over.
+/// In an entry of [`Table::skip`]: the block ends after the skipped coefficients.
 const END: u32 = 1 << 16;
 
-/// Where a coefficient of zig-zag order belongs, row by row.
+/// The row-major index of each coefficient in zig-zag order.
 pub(super) const NATURAL: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
     14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
     46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// One code.
+/// One Huffman code.
 pub(super) struct Table {
-    /// By the next bits: bits to drop (0 where the code is longer than a look), run of zeros, bits of the value that are still to be
-    /// read, the value where it was seen, too: 8, 4, 4 and 16 bits from the lowest.
+    /// By the next bits: the number of bits to drop (0 if the code is longer than a lookup), the run of
+    /// zeros, the number of value bits still to be read, and the value if the lookup contained it; 8, 4, 4
+    /// and 16 bits from the lowest.
     fast: Box<[u32; 1 << LOOK]>,
-    /// By the next bits: how many of them are whole coefficients, how many coefficients further these lead (8 bits each), [`END`].
+    /// By the next bits: the number of bits of complete coefficients, the number of coefficients that these
+    /// skip (8 bits each), and [`END`].
     skip: Box<[u32; 1 << LONG_LOOK]>,
-    /// For each length the first code that is longer, filled with zeros to 16 bits.
+    /// For each length, the first longer code, padded with zeros to 16 bits.
     ends: [u32; 17],
-    /// For each length what added to a code gives its number.
+    /// For each length, the offset from a code to its index in `symbols`.
     offsets: [i32; 17],
     symbols: Vec<u8>,
 }
 
 impl Table {
-    /// A table out of how many codes there are of each length, and their symbols; none where they are no code.
+    /// Builds the table from the number of codes of each length and their symbols; none if they are not a
+    /// valid code.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             fast: Box::new([0; 1 << LOOK]),
@@ -58,7 +61,7 @@ impl Table {
         (number == symbols.len()).then_some(table)
     }
 
-    /// Every look that begins with a code.
+    /// Fills in all lookups that start with this code.
     fn enter(&mut self, code: u32, length: u32, symbol: u8) {
         let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
         let free = LOOK - length;
@@ -90,7 +93,7 @@ impl Table {
         }
     }
 
-    /// The code's length and symbol where it is longer than a look.
+    /// The length and symbol of a code that is longer than a lookup.
     #[inline(never)]
     fn long(&self, window: u64) -> Option<(u32, u8)> {
         let next = (window >> 48) as u32;
@@ -100,22 +103,22 @@ impl Table {
     }
 }
 
-/// A value out of its bits: the lower half of them are negative ones.
+/// Sign-extends the bits of a value: the lower half of the range encodes negative values.
 #[inline(always)]
 fn extended(bits: u32, size: u32) -> i32 {
     let negative = bits >> (size - 1) == 0;
     bits as i32 - if negative { (1 << size) - 1 } else { 0 }
 }
 
-/// The bits of a scan, of which stuffed zeros were taken out.
+/// A bit reader over the data of a scan without stuffed zeros.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// The next byte to be taken.
+    /// The offset of the next byte to read.
     at: usize,
-    /// Bits that were taken, from the top.
+    /// The bits read ahead, from the top.
     window: u64,
-    /// How many of them.
+    /// The number of bits read ahead.
     held: u32,
 }
 
@@ -124,12 +127,12 @@ impl<'a> Bits<'a> {
         Self { bytes, at, window: 0, held: 0 }
     }
 
-    /// How many bits were used, from the first byte of all.
+    /// The number of bits consumed, from the start of the data.
     pub(super) fn used(&self) -> usize {
         self.at * 8 - self.held as usize
     }
 
-    /// At least 32 bits, zeros behind the last byte.
+    /// Reads ahead to at least 32 bits; zeros follow the last byte.
     #[inline(always)]
     fn fill(&mut self) {
         if self.held < 32 {
@@ -165,7 +168,7 @@ impl<'a> Bits<'a> {
         extended(bits, size)
     }
 
-    /// What [`Table::fast`] says of the next code, whose bits are dropped.
+    /// The entry of [`Table::fast`] for the next code, whose bits are dropped.
     #[inline(always)]
     fn entry(&mut self, table: &Table) -> Option<u32> {
         self.fill();
@@ -178,11 +181,11 @@ impl<'a> Bits<'a> {
         Some(entry)
     }
 
-    /// The difference of a block's mean to that of the block before.
+    /// The difference between the DC coefficients of this block and the previous one.
     #[inline(always)]
     fn difference(&mut self, table: &Table) -> Option<i32> {
         let entry = self.entry(table)?;
-        // Symbols above 15 are no lengths.
+        // Symbols above 15 are not valid sizes.
         if entry & 0xf00 != 0 {
             return None;
         }
@@ -190,8 +193,9 @@ impl<'a> Bits<'a> {
         Some(if size > 0 { self.value(size) } else { (entry as i32) >> 16 })
     }
 
-    /// The coefficients of a block, in their natural order and multiplied by `quants` (in zig-zag order), added to zeros. `mean` is
-    /// that of the block before, and becomes that of this one. Returns how far the coefficients reach, in zig-zag order.
+    /// Reads the coefficients of a block into `out`, which must be zero: in natural order, multiplied by
+    /// `quants` (in zig-zag order). `mean` is the DC coefficient of the previous block, and is updated to
+    /// that of this one. Returns the number of coefficients in zig-zag order up to the last non-zero one.
     #[inline(always)]
     pub(super) fn block(
         &mut self,
@@ -230,7 +234,7 @@ impl<'a> Bits<'a> {
         Some(reach)
     }
 
-    /// Passes over a block.
+    /// Skips a block.
     #[inline(always)]
     pub(super) fn skip(&mut self, (means, rest): (&Table, &Table), mean: &mut i32) -> Option<()> {
         let mut bits = *self;
@@ -240,7 +244,7 @@ impl<'a> Bits<'a> {
             bits.fill();
             let several = rest.skip[(bits.window >> (64 - LONG_LOOK)) as usize];
             let next = at + (several >> 8 & 255) as usize;
-            // What follows the last coefficient is no part of the block.
+            // Bits after the last coefficient do not belong to the block.
             if several != 0 && next < 64 {
                 bits.drop(several & 255);
                 at = next;

@@ -1,8 +1,8 @@
-//! From coefficients to samples: the inverse cosine transform in integers, columns first, as `zune-jpeg` and stb_image have it.
+//! The inverse DCT in integers, columns first, as in `zune-jpeg` and stb_image.
 //!
-//! Both passes run over eight columns or rows at once, in a shape that compilers make vector instructions of.
+//! Both passes process eight columns or rows at once, in a form that compilers vectorise.
 
-/// The eight samples of a column, or of a row, from their coefficients; `round` is what is added before the shift.
+/// The eight samples of a column or row from their coefficients; `round` is added before the shift.
 #[inline(always)]
 fn butterfly(c: [i32; 8], round: i32) -> [i32; 8] {
     let m = |a: i32, b: i32| a.wrapping_mul(b);
@@ -25,7 +25,7 @@ fn butterfly(c: [i32; 8], round: i32) -> [i32; 8] {
     [a(x0, t3), a(x1, t2), a(x2, t1), a(x3, t0), s(x3, t0), s(x2, t1), s(x1, t2), s(x0, t3)]
 }
 
-/// Writes the block's 64 samples; `reach` says how far its coefficients go, in zig-zag order.
+/// Writes the 64 samples of the block; `reach` is the number of coefficients to consider, in zig-zag order.
 #[inline(always)]
 pub(super) fn block(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) {
     if reach <= 1 {
@@ -35,7 +35,7 @@ pub(super) fn block(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) 
         }
         return;
     }
-    // Row `x` of this has column `x` of the picture.
+    // Row `x` of this holds column `x` of the picture.
     let mut middle = [[0_i32; 8]; 8];
     for x in 0..8 {
         let column = butterfly(std::array::from_fn(|y| c[8 * y + x]), 512);
@@ -58,7 +58,7 @@ pub(super) fn block(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) 
     }
 }
 
-/// Rows for columns.
+/// Transposes a block.
 #[inline(always)]
 pub(super) fn transposed(m: &[[i32; 8]; 8]) -> [[i32; 8]; 8] {
     std::array::from_fn(|x| std::array::from_fn(|y| m[y][x]))

@@ -1,7 +1,8 @@
-//! Decoding the part of a usual file that is asked for.
+//! Decodes a part of a common file.
 //!
-//! The whole scan is read, so that damage is found wherever it is, but only the blocks that the part shows are transformed. The pixels
-//! are those of `zune-jpeg`, to the last bit (there is a test), at more than twice its rate.
+//! The whole scan is read, so that damage is detected anywhere, but only the blocks of the part are
+//! transformed. The pixels are bit-identical to those of `zune-jpeg` (tested), and decoding is more than
+//! twice as fast.
 
 use super::colour::{self, Plane, spread};
 use super::frame::{Frame, unstuffed};
@@ -11,12 +12,12 @@ use super::idct;
 use super::vectors;
 use crate::image::Area;
 
-/// The pixels of an area, which lies in the picture: red, green and blue in the first three bytes of `N`. None where another decoder has
-/// to look at the file, or it is damaged.
+/// The pixels of an area inside the picture: red, green and blue in the first three bytes of `N`. None if the
+/// file is damaged or must be left to another decoder.
 pub(super) fn decode<const N: usize>(frame: &Frame<'_>, area: &Area, fast: bool) -> Option<Vec<[u8; N]>> {
     #[cfg(target_arch = "x86_64")]
     if fast && vectors::are_there() {
-        // SAFETY: the processor has what the function was compiled for. Its arithmetic is in integers: the result is the same.
+        // SAFETY: the CPU features were checked. The arithmetic is in integers, so the result is the same.
         #[allow(unsafe_code)]
         return unsafe { decode_avx2(frame, area) };
     }
@@ -70,10 +71,10 @@ fn decode_with<const N: usize>(
     Some(pixels)
 }
 
-/// First and behind the last unit, across and down.
+/// The first MCU and one past the last, horizontally and vertically.
 type Units = ((usize, usize), (usize, usize));
 
-/// The samples of the units that show an area and two pixels around it, between which colour is mixed.
+/// The samples of the MCUs that cover the area and a margin of two pixels, which chroma upsampling needs.
 #[inline(always)]
 fn planes(
     frame: &Frame<'_>,

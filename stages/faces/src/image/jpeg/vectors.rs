@@ -1,13 +1,14 @@
-//! The transforms of 8 by 8 blocks with the vector instructions of AVX2: the same integers as in `idct` and `fdct`, to the last bit.
+//! AVX2 versions of the 8 by 8 block transforms, bit-identical to `idct` and `fdct`.
 //!
-//! Values are of 16 bits, and products of pairs are added in 32 bits by one instruction. For that the sums of a transform are written out:
-//! each result is a sum of inputs times constants, whatever the order in which the plain form adds them.
+//! Values have 16 bits, and one instruction multiplies pairs and adds the products in 32 bits. The transforms
+//! are therefore written out as sums of inputs times constants, regardless of the order of additions in the
+//! scalar version.
 
 use std::arch::x86_64::*;
 
 use super::fdct::Divisors;
 
-/// Whether the processor has all that the functions which use these were compiled for.
+/// Whether the CPU has all features that the callers of these functions were compiled for.
 pub(super) fn are_there() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
@@ -18,21 +19,21 @@ pub(super) fn are_there() -> bool {
 /// Eight rows, or columns, of eight values.
 type Eight = [__m128i; 8];
 
-/// Two factors, for the two values of each pair.
+/// Two factors, one for each value of a pair.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn factors(a: i16, b: i16) -> __m256i {
     _mm256_set1_epi32((i32::from(b) << 16) | i32::from(a as u16))
 }
 
-/// The values of two rows side by side, in pairs.
+/// The values of two rows, interleaved in pairs.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pairs(a: __m128i, b: __m128i) -> __m256i {
     _mm256_set_m128i(_mm_unpackhi_epi16(a, b), _mm_unpacklo_epi16(a, b))
 }
 
-/// The transposed block, and eight rows again.
+/// Transposes a block.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn transposed(r: Eight) -> Eight {
@@ -56,7 +57,7 @@ fn transposed(r: Eight) -> Eight {
     ]
 }
 
-/// Eight numbers of 32 bits as such of 16; larger ones become the largest.
+/// Narrows eight 32-bit numbers to 16 bits, with saturation.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn narrow(v: __m256i) -> __m128i {
@@ -66,7 +67,7 @@ fn narrow(v: __m256i) -> __m128i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(from: &[i32; 8]) -> __m256i {
-    // SAFETY: both are 32 bytes, of which any are a value.
+    // SAFETY: both are 32 bytes, and any bit pattern is valid.
     #[allow(unsafe_code)]
     unsafe {
         std::mem::transmute::<[i32; 8], __m256i>(*from)
@@ -76,18 +77,18 @@ fn load(from: &[i32; 8]) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_short(from: &[i16; 8]) -> __m128i {
-    // SAFETY: both are 16 bytes, of which any are a value.
+    // SAFETY: both are 16 bytes, and any bit pattern is valid.
     #[allow(unsafe_code)]
     unsafe {
         std::mem::transmute::<[i16; 8], __m128i>(*from)
     }
 }
 
-/// The sum of a block's magnitudes up to which no number of its inverse transform needs more than 16 bits between the passes: a sample
-/// after the first is four times as large, and a coefficient counts up to 1.3871 times.
+/// The sum of a block's magnitudes up to which the inverse transform fits into 16 bits between the passes: a
+/// sample after the first pass is scaled by four, and a coefficient contributes up to 1.3871 times.
 const MOST: i32 = 5900;
 
-/// The inverse transform's eight sums of a pass, for eight columns at once.
+/// One pass of the inverse transform for eight columns at once: the sums before the shift.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn inverse(c: Eight, round: __m256i) -> [__m256i; 8] {
@@ -117,7 +118,7 @@ fn inverse(c: Eight, round: __m256i) -> [__m256i; 8] {
     ]
 }
 
-/// As [`super::idct::block`], of a block that has more than its mean.
+/// As [`super::idct::block`], for a block with more than a DC coefficient.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn idct(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) {
@@ -127,7 +128,7 @@ pub(super) fn idct(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) {
     for row in &rows[1..] {
         sum = _mm_adds_epu16(sum, _mm_abs_epi16(*row));
     }
-    // Pairs of lanes in 32 bits, then all of them.
+    // Add pairs of lanes in 32 bits, then all of them.
     let sum = _mm_add_epi32(_mm_and_si128(sum, _mm_set1_epi32(0xffff)), _mm_srli_epi32::<16>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b01_00_11_10>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b10_11_00_01>(sum));
@@ -147,8 +148,8 @@ pub(super) fn idct(c: &[i32; 64], reach: usize, out: &mut [u8], stride: usize) {
     }
 }
 
-/// The forward transform's eight results of a pass, for eight rows or columns at once: even ones that are whole, and what the others are
-/// shifted by.
+/// One pass of the forward transform for eight rows or columns at once. `whole` is applied to the
+/// coefficients without fractional bits (0 and 4); the others are shifted right by `SHIFT`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn forward<const SHIFT: i32>(d: Eight, whole: impl Fn(__m128i) -> __m128i) -> Eight {
@@ -179,7 +180,7 @@ fn forward<const SHIFT: i32>(d: Eight, whole: impl Fn(__m128i) -> __m128i) -> Ei
     ]
 }
 
-/// As [`super::fdct::block`], but in natural order, and with a bit for each that is not zero.
+/// As [`super::fdct::block`]: coefficients in natural order, and a bit for each non-zero one.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn fdct(samples: &[i16], stride: usize, divisors: &Divisors, out: &mut [i16; 64]) -> u64 {
@@ -213,10 +214,10 @@ pub(super) fn fdct(samples: &[i16], stride: usize, divisors: &Divisors, out: &mu
 pub(super) fn rgb<const N: usize>(light: &[u8], blue: &[u8], red: &[u8], out: &mut [[u8; N]]) {
     let short = |from: &[u8; 8]| _mm_cvtepu8_epi16(_mm_set_epi64x(0, i64::from_le_bytes(*from)));
     let middle = _mm_set1_epi16(128);
-    // What rounds stands beside blue: 8191 times one.
+    // The rounding term is paired with blue: 8191 times one.
     let (one, round) = (_mm_set1_epi16(1), _mm256_set1_epi32(8191));
     let down = |sum: __m256i| narrow(_mm256_srai_epi32::<14>(sum));
-    // Three bytes a pixel out of four.
+    // Drops the fourth byte of each pixel.
     let tight = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
     let (eights, last) = out.as_chunks_mut::<8>();
     let all = light.as_chunks::<8>().0.iter().zip(blue.as_chunks::<8>().0).zip(red.as_chunks::<8>().0);
@@ -247,7 +248,7 @@ pub(super) fn rgb<const N: usize>(light: &[u8], blue: &[u8], red: &[u8], out: &m
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store(from: __m128i) -> [u8; 16] {
-    // SAFETY: both are 16 bytes, of which any are a value.
+    // SAFETY: both are 16 bytes, and any bit pattern is valid.
     #[allow(unsafe_code)]
     unsafe {
         std::mem::transmute::<__m128i, [u8; 16]>(from)
@@ -257,7 +258,7 @@ fn store(from: __m128i) -> [u8; 16] {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store_short(from: __m128i) -> [i16; 8] {
-    // SAFETY: both are 16 bytes, of which any are a value.
+    // SAFETY: both are 16 bytes, and any bit pattern is valid.
     #[allow(unsafe_code)]
     unsafe {
         std::mem::transmute::<__m128i, [i16; 8]>(from)

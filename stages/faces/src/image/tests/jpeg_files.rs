@@ -1,9 +1,9 @@
-//! JPEG files as they are found: what libjpeg reads with a warning, and what only few programs write.
+//! JPEG files found in practice: those that libjpeg reads with a warning, and those that few programs write.
 
 use super::*;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-/// A file by its sampling of colour, progressive or not, with or without restarts.
+/// A file with the given chroma subsampling, progressive or not, with or without restarts.
 fn file(p: &Pixels, sampling: SamplingFactor, progressive: bool, restart: u16) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, 92);
@@ -14,7 +14,7 @@ fn file(p: &Pixels, sampling: SamplingFactor, progressive: bool, restart: u16) -
     out
 }
 
-/// The places of the markers that begin a segment, and of the end marker.
+/// The positions of the markers that start a segment, and of the end marker.
 fn markers(bytes: &[u8]) -> Vec<usize> {
     let (mut out, mut at) = (Vec::new(), 2);
     while bytes[at + 1] != 0xd9 {
@@ -62,7 +62,7 @@ fn all_kinds() -> Vec<(String, Vec<u8>)> {
     out
 }
 
-/// A picture without sharp edges, so that sampling of colour costs little.
+/// A picture without sharp edges, so that chroma subsampling costs little.
 fn smooth(width: u32, height: u32) -> Pixels {
     let rgb = (0..height)
         .flat_map(|y| (0..width).flat_map(move |x| [(x * 3) as u8, (y * 4) as u8, ((x + y) * 2) as u8]));
@@ -85,7 +85,8 @@ fn stray_bytes_before_any_segment_change_nothing() {
             for stray in strays {
                 let got =
                     decode(&with(&bytes, at, stray)).map_err(|e| format!("{name}, at {at}: {e}")).unwrap();
-                // Behind the data of a scan another decoder may read the file, whose arithmetic differs in the last bit.
+                // After the data of a scan, another decoder may read the file; its arithmetic differs in the
+                // last bit.
                 near(&got, &want, 0.6, &format!("{name}, {stray:?} at {at}"));
                 assert!(at > 200 || got == want, "{name}, {stray:?} at {at}");
             }
@@ -127,7 +128,7 @@ fn damaged_metadata_does_not_cost_the_picture() {
 fn four_colours_of_print_become_rgb() {
     let p = smooth(40, 24);
     for (name, kind) in [("CMYK", ColorType::Cmyk), ("YCCK", ColorType::CmykAsYcck)] {
-        // Ink, none of it black. The encoder inverts it, as Adobe does.
+        // CMY without black. The encoder inverts it, as Adobe does.
         let ink: Vec<u8> =
             p.rgb.as_chunks::<3>().0.iter().flat_map(|c| [255 - c[0], 255 - c[1], 255 - c[2], 0]).collect();
         let mut bytes = Vec::new();
@@ -136,7 +137,7 @@ fn four_colours_of_print_become_rgb() {
     }
 }
 
-/// A grey file of a width, and where its frame and its scan begin.
+/// A grey file of the given width, and the offsets of its frame and its scan.
 fn grey(width: u32) -> (Vec<u8>, usize, usize) {
     let p = smooth(64, 48);
     let step = 64 / width as usize;
@@ -150,7 +151,8 @@ fn grey(width: u32) -> (Vec<u8>, usize, usize) {
 
 #[test]
 fn files_with_a_scan_for_each_colour_or_more_colour_than_light_are_read_right() {
-    // Three scans, each the data of a grey file: light and colours have one value, from which red, green and blue follow.
+    // Three scans, each with the data of a grey file: luma and chroma have the same value, which determines
+    // the colour.
     let (full, frame, scan) = grey(64);
     let seen = decode(&full).unwrap();
     let want: Vec<u8> = seen.rgb.as_chunks::<3>().0.iter().flat_map(|c| ycc(f64::from(c[0]))).collect();
@@ -169,7 +171,7 @@ fn files_with_a_scan_for_each_colour_or_more_colour_than_light_are_read_right() 
     }
 }
 
-/// Red, green and blue of a pixel whose light and colours all have one value.
+/// Red, green and blue of a pixel whose luma and chroma have the same value.
 fn ycc(v: f64) -> [u8; 3] {
     let c = v - 128.0;
     [v + 1.402 * c, v - 0.344_136 * c - 0.714_136 * c, v + 1.772 * c]

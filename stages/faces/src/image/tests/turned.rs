@@ -1,8 +1,8 @@
-//! Tag 274 of EXIF, in every place where it can stand.
+//! Tag 274 of EXIF, in all places where it can occur.
 
 use super::*;
 
-/// An EXIF block whose first directory has another tag and then tag 274, of the type SHORT or LONG.
+/// An EXIF block whose first directory has another tag and then tag 274, of type SHORT or LONG.
 fn exif(value: u16, big: bool, long: bool) -> Vec<u8> {
     let two = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
     let four = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
@@ -29,7 +29,7 @@ fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |c, b| (0..8).fold(c ^ u32::from(*b), bit))
 }
 
-/// A chunk before the pixels or, where it may also stand, behind them.
+/// Inserts a chunk before or after the pixels; both are allowed.
 fn in_png(png: &[u8], block: &[u8], behind: bool) -> Vec<u8> {
     let chunk = [b"eXIf", block].concat();
     let chunk = [&(block.len() as u32).to_be_bytes()[..], &chunk, &crc(&chunk).to_be_bytes()].concat();
@@ -37,7 +37,7 @@ fn in_png(png: &[u8], block: &[u8], behind: bool) -> Vec<u8> {
     [&png[..at], &chunk, &png[at..]].concat()
 }
 
-/// The extended form of a WebP file, with the block as a chunk of odd or even length.
+/// The extended form of a WebP file, with the block in a chunk of odd or even length.
 fn in_webp(p: &Pixels, block: &[u8]) -> Vec<u8> {
     let mut plain = Cursor::new(Vec::new());
     let image = ::image::RgbImage::from_raw(p.width, p.height, p.rgb.clone()).unwrap();
@@ -53,7 +53,7 @@ fn in_webp(p: &Pixels, block: &[u8]) -> Vec<u8> {
     [&b"RIFF"[..], &(body.len() as u32).to_le_bytes(), &body].concat()
 }
 
-/// Where the first row and the first column of the file are seen, by the standard's table of tag 274.
+/// Where the first row and the first column of the file are displayed, from the standard's table of tag 274.
 const SEEN: [(&str, &str); 8] = [
     ("top", "left"),
     ("top", "right"),
@@ -65,7 +65,7 @@ const SEEN: [(&str, &str); 8] = [
     ("left", "bottom"),
 ];
 
-/// Three by two pixels whose first row begins red and ends green, and whose first column ends blue.
+/// Three by two pixels: the first row starts red and ends green, and the first column ends blue.
 fn stored() -> Pixels {
     let mut rgb = vec![128; 18];
     rgb[..3].copy_from_slice(&[255, 0, 0]);
@@ -124,7 +124,7 @@ fn a_jpeg_is_turned_wherever_its_exif_segment_stands() {
             let block = exif(value, big, false);
             let want = orientation::turn(plain.clone(), value as u8);
             assert_eq!(decode(&in_jpeg(&jpeg, &block)).unwrap(), want, "value {value}");
-            // Behind other metadata that begins with the same marker, and before another EXIF segment without the tag.
+            // After other metadata with the same marker, and before another EXIF segment without the tag.
             let xmp = b"\xff\xe1\0\x1fhttp://ns.adobe.com/xap/1.0/\0";
             let first = in_jpeg(&jpeg, &block);
             let file = [&first[..2], xmp, &first[2..]].concat();

@@ -1,4 +1,4 @@
-//! The decoder and the encoder for usual JPEG files against the libraries whose pixels and bytes they give.
+//! Compares the decoder and the encoder for common JPEG files with the libraries that they must reproduce.
 
 use super::*;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -27,7 +27,7 @@ fn file(p: &Pixels, quality: u8, sampling: SamplingFactor, restart: u16) -> Vec<
     out
 }
 
-/// Files that are read without a library, of many sizes, samplings and qualities; the grey one last.
+/// Files that are decoded without a library, in many sizes, subsamplings and qualities; the last one is grey.
 fn files() -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for (n, (w, h)) in [(1, 1), (8, 8), (17, 5), (16, 33), (70, 61), (250, 250)].into_iter().enumerate() {
@@ -50,7 +50,7 @@ fn files() -> Vec<Vec<u8>> {
     out
 }
 
-/// Every 13th photograph that there is.
+/// Every 13th available photograph.
 fn photographs() -> Vec<Vec<u8>> {
     let Some(data) = lfs_testing::data("") else { return Vec::new() };
     let files = walkdir::WalkDir::new(data.join("cfp/Data/Images")).sort_by_file_name().into_iter();
@@ -119,7 +119,7 @@ fn crops_have_the_bytes_of_the_library_with_and_without_vectors() {
     let mut pictures: Vec<Pixels> =
         [(1, 1), (7, 3), (8, 8), (112, 112), (96, 112), (250, 131)].map(|(w, h)| busy(w, h, w)).to_vec();
     pictures.push(Pixels { width: 64, height: 64, rgb: vec![255; 64 * 64 * 3] });
-    // The greatest coefficients that there are.
+    // The largest possible coefficients.
     let checks =
         (0..64 * 64_usize).flat_map(|k| [if (k + k / 64).is_multiple_of(2) { 255 } else { 0 }; 3]).collect();
     pictures.push(Pixels { width: 64, height: 64, rgb: checks });
