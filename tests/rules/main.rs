@@ -36,6 +36,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("testing", &[]),
     ("store", &[]),
     ("products", &[]),
+    ("metrics", &[]),
     ("faces", &[]),
     ("formats", &["faces"]),
     ("rows", &["stage", "faces"]),

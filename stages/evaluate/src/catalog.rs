@@ -24,6 +24,14 @@ pub struct Entry {
     pub identification_fars: &'static [f64],
 }
 
+/// The set whose persons a set has: those made from LFW's images share its names.
+pub fn family(set: TestSet) -> &'static str {
+    match set {
+        TestSet::Lfw | TestSet::Sllfw | TestSet::Calfw | TestSet::Cplfw => TestSet::Lfw.name(),
+        other => other.name(),
+    }
+}
+
 /// Whether a list of pairs has the official size.
 pub fn is_official(official: Official, pairs: &[Pair]) -> bool {
     let Official::PairsPerFold(each) = official else { return false };

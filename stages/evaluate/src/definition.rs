@@ -9,6 +9,7 @@ mod facexzoo;
 mod insightface;
 mod paper;
 mod verify;
+mod weighted;
 
 use std::fmt;
 
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use exact::best_cut;
 pub use verify::{Fold, Trials, Verified, verify};
+pub use weighted::{Cuts, Weighted};
 
 /// How a number was computed. Numbers of different definitions are not comparable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Definition {
     /// Ten-fold accuracy at the cosine threshold that is best on the training folds.
     Exact,
@@ -101,6 +102,8 @@ pub struct Rule {
     /// The threshold, from the scores (cosines) and labels (`true` = same person) of the training folds. Both
     /// labels must occur.
     pub threshold: fn(&[f64], &[bool]) -> f64,
+    /// The thresholds from which it chooses, for scores and labels in descending order of scores.
+    pub cuts: fn(&[f64], &[bool]) -> Cuts,
     /// Whether the decision on a pair of the test fold is correct: (score, threshold, same).
     pub correct: fn(f64, f64, bool) -> bool,
     /// (standard deviation, standard error of the mean) of the accuracies of the folds.
@@ -108,13 +111,22 @@ pub struct Rule {
 }
 
 /// The unit of a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Cosine similarity, -1 to 1; higher is more similar.
     Cosine,
     /// Squared Euclidean distance of unit vectors, 0 to 4: `2 - 2 cos`; lower is more similar.
     SquaredDistance,
+}
+
+impl Unit {
+    /// The name, as in `metrics.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::SquaredDistance => "squared-distance",
+        }
+    }
 }
 
 /// The squared Euclidean distance of two unit vectors from their cosine: 0 to 4.

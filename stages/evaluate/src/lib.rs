@@ -5,18 +5,18 @@
 //! - [`score`]: from embeddings to cosines, once for all definitions.
 //! - [`definition`]: from scores, labels and folds to an accuracy. Four definitions, a file each.
 //! - [`tpr_at_far`], [`rank`], [`scan`]: TPR at a FAR, rank with distractors, blocked products.
-//! - [`group`], [`interval`]: error rates by group, bootstrap intervals.
-//! - [`catalog`]: the table that combines them. [`metrics`]: the output.
+//! - [`group`]: error rates by group. [`resample`], [`draws`]: bootstrap replicates over persons.
+//! - [`catalog`]: the table that combines them.
 
 pub mod catalog;
 pub mod definition;
+pub mod draws;
 pub mod group;
-pub mod interval;
 mod lists;
-pub mod metrics;
 mod params;
 pub mod protocol;
 pub mod rank;
+pub mod resample;
 pub mod rows;
 pub mod scan;
 pub mod score;

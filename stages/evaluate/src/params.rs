@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Definition, Verification};
-use crate::interval::Bootstrap;
 use crate::protocol::Split;
+use crate::resample::Bootstrap;
 use crate::score::Flip;
 
 /// The parameters of the kind `evaluate`.

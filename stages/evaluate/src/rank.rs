@@ -44,7 +44,8 @@ pub fn hits(mates: &[Mate], scan: &Scan, k: usize) -> Vec<bool> {
 /// TPR of the mate pairs at a FAR over all probe x distractor pairs.
 pub fn verification(mates: &[Mate], scan: &Scan, far: f64) -> TprAtFar {
     let positives: Vec<f32> = mates.iter().map(|m| m.score).collect();
-    tpr_at_far(far, &positives, &scan.tail, scan.pairs)
+    let tail: Vec<f32> = scan.tail.iter().map(|pair| pair.score()).collect();
+    tpr_at_far(far, &positives, &tail, scan.pairs)
 }
 
 /// Open-set TPR at a FAR over probes; `negatives` of the result is the number of probes.
@@ -59,9 +60,10 @@ pub fn open_set(mates: &[Mate], scan: &Scan, probes: usize, far: f64) -> TprAtFa
     tpr_at_far(far, &positives, &best, probes as u64)
 }
 
-/// The number of largest scores of `pairs` that must be kept for these FARs.
+/// The number of largest scores of `pairs` that must be kept for these FARs, in the sample and in its replicates.
 pub fn tail_for(fars: &[f64], pairs: u64) -> u64 {
-    fars.iter().map(|&f| allowed(f, pairs) + 1).max().unwrap_or(0).min(pairs)
+    let kept = fars.iter().map(|&far| crate::draws::search::tail_for(allowed(far, pairs)));
+    kept.max().unwrap_or(0).min(pairs)
 }
 
 #[cfg(test)]
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_tail_holds_one_score_more_than_may_pass() {
-        assert_eq!(tail_for(&[1e-2, 1e-1], 1000), 101);
+        assert_eq!(tail_for(&[1e-2, 1e-1], 100_000), 21_000);
         assert_eq!(tail_for(&[1.0], 10), 10);
         assert_eq!(tail_for(&[], 10), 0);
     }

@@ -13,6 +13,8 @@ pub struct Rows {
     pub names: Vec<String>,
     /// Identities.
     pub identities: Vec<u32>,
+    /// The names of the identities.
+    pub persons: Vec<String>,
 }
 
 impl Rows {
@@ -22,7 +24,7 @@ impl Rows {
     /// If it cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
         let set = Dataset::open(folder).map_err(|e| Failure::new(e.to_string()))?;
-        let mut rows = Self::default();
+        let mut rows = Self { persons: set.info().identities.clone(), ..Self::default() };
         for face in set.iter() {
             rows.names.push(face.name.to_owned());
             rows.identities.push(face.identity);
@@ -84,7 +86,8 @@ mod tests {
     use super::*;
 
     fn rows(names: &[&str]) -> Rows {
-        Rows { names: names.iter().map(|n| (*n).to_owned()).collect(), identities: vec![0; names.len()] }
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        Rows { identities: vec![0; names.len()], names, persons: vec!["one".to_owned()] }
     }
 
     #[test]

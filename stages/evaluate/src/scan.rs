@@ -40,6 +40,58 @@ pub struct Identities<'a> {
     pub gallery: &'a [i64],
 }
 
+/// A gallery image near a probe. A higher score is greater; of equal scores that of the first image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Near(u64);
+
+impl Near {
+    /// Below every image.
+    const NONE: Self = Self(0);
+
+    fn new(score: f32, gallery: u32) -> Self {
+        Self(u64::from(ordered(score)) << 32 | u64::from(!gallery))
+    }
+
+    /// The cosine; -inf where there is no image.
+    pub fn score(self) -> f32 {
+        unordered((self.0 >> 32) as u32)
+    }
+
+    /// The image's row; none where there is no image.
+    pub fn gallery(self) -> Option<u32> {
+        (self != Self::NONE).then_some(!(self.0 as u32))
+    }
+}
+
+/// A pair of different persons in the upper tail. Pairs sort by score, then by gallery row and probe, the first ones greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair {
+    near: Near,
+    /// The complement of the row.
+    probe: u32,
+}
+
+impl Pair {
+    fn new(near: Near, probe: usize) -> Self {
+        Self { near, probe: !(probe as u32) }
+    }
+
+    /// The cosine.
+    pub fn score(self) -> f32 {
+        self.near.score()
+    }
+
+    /// The gallery image's row.
+    pub fn gallery(self) -> u32 {
+        !(self.near.0 as u32)
+    }
+
+    /// The probe's row.
+    pub fn probe(self) -> u32 {
+        !self.probe
+    }
+}
+
 /// The score of a probe and its mate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mate {
@@ -55,10 +107,10 @@ pub struct Mate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
     per_probe: usize,
-    /// [probes, per_probe], descending; -inf if the gallery is smaller.
-    best: Vec<f32>,
+    /// [probes, per_probe], descending; none if the gallery is smaller.
+    best: Vec<Near>,
     /// The largest scores of all pairs, descending: `Keep::tail` of them, or all.
-    pub tail: Vec<f32>,
+    pub tail: Vec<Pair>,
     /// The number of pairs of different persons that were scored.
     pub pairs: u64,
     /// The mate pairs, by probe and gallery row.
@@ -68,7 +120,13 @@ pub struct Scan {
 impl Scan {
     /// The `rank`-th best (from 1) gallery score of a probe; -inf if the gallery is smaller.
     pub fn best(&self, probe: usize, rank: usize) -> f32 {
-        self.best[probe * self.per_probe + rank - 1]
+        self.best[probe * self.per_probe + rank - 1].score()
+    }
+
+    /// The best gallery images of a probe, descending: as many as were kept, or all.
+    pub fn nearest(&self, probe: usize) -> &[Near] {
+        let all = &self.best[probe * self.per_probe..(probe + 1) * self.per_probe];
+        &all[..all.partition_point(|near| *near > Near::NONE)]
     }
 }
 
@@ -100,7 +158,7 @@ pub fn scan(
                 product(a, gallery.matrix(columns.clone()).turned(), block);
                 for (i, row) in rows.clone().zip(block.chunks_exact_mut(columns.len())) {
                     part.set_mates_aside(i, columns.start, row, &places);
-                    part.take(i, row, &floor);
+                    part.take(i, columns.start, row, &floor);
                 }
                 let scored = (rows.len() * columns.len()) as u64;
                 done(count.fetch_add(scored, Ordering::Relaxed) + scored);
@@ -109,7 +167,7 @@ pub fn scan(
         })
         .reduce(empty, Part::merge);
     let mut tail = part.tail;
-    tail.sort_unstable_by(|a, b| b.total_cmp(a));
+    tail.sort_unstable_by(|a, b| b.cmp(a));
     tail.truncate(keep.tail);
     let mut mates = part.mates;
     mates.sort_unstable_by_key(|m| (m.probe, m.mate));
@@ -172,19 +230,14 @@ fn unordered(key: u32) -> f32 {
 /// The state of a task.
 struct Part {
     keep: Keep,
-    best: Vec<f32>,
-    tail: Vec<f32>,
+    best: Vec<Near>,
+    tail: Vec<Pair>,
     mates: Vec<Mate>,
 }
 
 impl Part {
     fn new(probes: usize, keep: Keep) -> Self {
-        Self {
-            keep,
-            best: vec![f32::NEG_INFINITY; probes * keep.per_probe],
-            tail: Vec::new(),
-            mates: Vec::new(),
-        }
+        Self { keep, best: vec![Near::NONE; probes * keep.per_probe], tail: Vec::new(), mates: Vec::new() }
     }
 
     /// Records the mates among these scores and masks them out.
@@ -195,24 +248,30 @@ impl Part {
         }
     }
 
-    fn take(&mut self, probe: usize, row: &[f32], floor: &Floor) {
+    fn take(&mut self, probe: usize, start: usize, row: &[f32], floor: &Floor) {
         let mut least = floor.get();
         let k = self.keep.per_probe;
         let range = probe * k..(probe + 1) * k;
-        let mut worst = self.best[range.clone()].last().copied().unwrap_or(f32::INFINITY);
+        // Blocks come in any order: of equal scores a later one may hold the first image.
+        let mut worst = self.best[range.clone()].last().map_or(f32::INFINITY, |near| near.score());
         let tail = self.keep.tail > 0;
-        for chunk in row.chunks(LANES) {
+        for (chunk, first) in row.chunks(LANES).zip((start..).step_by(LANES)) {
             // Most chunks contain nothing of interest, which a comparison with their maximum shows.
             let high = chunk.iter().fold(f32::NEG_INFINITY, |m, &s| if s > m { s } else { m });
-            if high <= worst && !(tail && high >= least) {
+            if high < worst && !(tail && high >= least) {
                 continue;
             }
-            for &score in chunk {
-                if score > worst {
-                    worst = insert(&mut self.best[range.clone()], score);
+            for (&score, column) in chunk.iter().zip(first as u32..) {
+                // Masked out.
+                if score == f32::NEG_INFINITY {
+                    continue;
                 }
-                if tail && score >= least && score > f32::NEG_INFINITY {
-                    self.tail.push(score);
+                let near = Near::new(score, column);
+                if score >= worst {
+                    worst = insert(&mut self.best[range.clone()], near).score();
+                }
+                if tail && score >= least {
+                    self.tail.push(Pair::new(near, probe));
                     if self.tail.len() >= 2 * self.keep.tail.max(1024) {
                         self.shrink(floor);
                         least = floor.get();
@@ -225,8 +284,8 @@ impl Part {
     /// Drops scores that cannot be part of the tail.
     fn shrink(&mut self, floor: &Floor) {
         if self.tail.len() > self.keep.tail {
-            let (_, least, _) = self.tail.select_nth_unstable_by(self.keep.tail - 1, |a, b| b.total_cmp(a));
-            floor.raise(*least);
+            let (_, least, _) = self.tail.select_nth_unstable_by(self.keep.tail - 1, |a, b| b.cmp(a));
+            floor.raise(least.score());
             self.tail.truncate(self.keep.tail);
         }
     }
@@ -235,10 +294,8 @@ impl Part {
         let k = self.keep.per_probe;
         if k > 0 {
             for (mine, theirs) in self.best.chunks_exact_mut(k).zip(other.best.chunks_exact(k)) {
-                for &score in theirs.iter().take_while(|s| **s > f32::NEG_INFINITY) {
-                    if score > mine[k - 1] {
-                        insert(mine, score);
-                    }
+                for &near in theirs {
+                    insert(mine, near);
                 }
             }
         }
@@ -251,12 +308,14 @@ impl Part {
     }
 }
 
-/// Inserts a score into a descending list and drops the last one; returns the new last.
-fn insert(best: &mut [f32], score: f32) -> f32 {
-    let at = best.partition_point(|&s| s >= score);
-    best[at..].rotate_right(1);
-    best[at] = score;
-    best[best.len() - 1]
+/// Inserts an image into a descending list and drops the last one; returns the new last.
+fn insert(best: &mut [Near], near: Near) -> Near {
+    let at = best.partition_point(|other| *other > near);
+    if at < best.len() {
+        best[at..].rotate_right(1);
+        best[at] = near;
+    }
+    best.last().copied().unwrap_or(Near::NONE)
 }
 
 #[cfg(test)]
@@ -288,9 +347,15 @@ mod tests {
             row.sort_unstable_by(|a, b| b.total_cmp(a));
             assert_eq!([got.best(i, 1), got.best(i, 2), got.best(i, 3)], row[..3]);
         }
+        for pair in &got.tail[..20] {
+            assert_eq!(whole[pair.probe() as usize * 5000 + pair.gallery() as usize], pair.score());
+        }
+        for near in got.nearest(7) {
+            assert_eq!(whole[7 * 5000 + near.gallery().unwrap() as usize], near.score());
+        }
         let mut all = whole;
         all.sort_unstable_by(|a, b| b.total_cmp(a));
-        assert_eq!(got.tail, all[..1500]);
+        assert_eq!(got.tail.iter().map(|pair| pair.score()).collect::<Vec<f32>>(), all[..1500]);
         assert_eq!(got.pairs, 1_500_000);
     }
 
@@ -315,6 +380,29 @@ mod tests {
         let one = on(1, || scan(&probes, &gallery, NONE, keep, &|_| {}));
         let three = on(3, || scan(&probes, &gallery, NONE, keep, &|_| {}));
         assert_eq!(one, three);
+    }
+
+    #[test]
+    fn of_equal_scores_the_first_images_are_kept_on_any_number_of_threads() {
+        // Every gallery image is there four times, 16,000 rows apart: in different blocks.
+        let few = made(16_000, 8, 11);
+        let rows: Vec<usize> = (0..4).flat_map(|_| 0..16_000).collect();
+        let (probes, gallery) = (made(300, 8, 12), few.rows(&rows));
+        let keep = Keep { per_probe: 6, tail: 1001 };
+        let one = on(1, || scan(&probes, &gallery, NONE, keep, &|_| {}));
+        let three = on(3, || scan(&probes, &gallery, NONE, keep, &|_| {}));
+        assert_eq!(one, three);
+        for probe in 0..300 {
+            let rows: Vec<u32> = one.nearest(probe).iter().filter_map(|near| near.gallery()).collect();
+            let best = rows[0];
+            assert!(best < 16_000);
+            assert_eq!(rows[..4], [best, best + 16_000, best + 32_000, best + 48_000]);
+            assert_eq!(rows[5], rows[4] + 16_000);
+        }
+        let mut sorted = one.tail.clone();
+        let places = |p: &Pair| (p.gallery(), p.probe());
+        sorted.sort_by(|a, b| b.score().total_cmp(&a.score()).then(places(a).cmp(&places(b))));
+        assert_eq!(one.tail, sorted);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const SUMMARY: &'static str = "Scores embeddings by a test set's protocol and a named definition";
     const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_products::SOURCE, crate::SOURCE];
+        &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_metrics::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
         one("embeddings", "the embeddings of the test set, from an embed stage"),
         one("dataset", "the test set whose embeddings they are: names and identities by row"),

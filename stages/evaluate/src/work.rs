@@ -6,24 +6,25 @@ mod pairs;
 mod search;
 mod watch;
 
+use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
 use crate::catalog::{self, Entry};
 use crate::definition::{Definition, Unit};
-use crate::interval::Interval;
-use crate::metrics::{Column, Metrics};
 use crate::params::Params;
 use crate::protocol::{Lists, Task};
+use crate::resample::Persons;
 use crate::rows::Rows;
 use crate::score::{Embeddings, Flip};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
 
 /// The data shared by all tasks.
-struct Desk<'a> {
+struct Job<'a> {
     params: &'a Params,
     entry: &'static Entry,
     rows: Rows,
+    persons: Persons,
     embeddings: Embeddings,
     flip: Flip,
     watch: Watch,
@@ -49,13 +50,14 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
         ))
         .help("the inputs `embeddings` and `dataset` must belong to the same node of the align stage"));
     }
-    let desk = Desk { params, entry, rows, embeddings, flip, watch: Watch::new(cx.threads())? };
+    let persons = Persons::new(catalog::family(params.set), rows.persons.iter().map(String::as_str));
+    let job = Job { params, entry, rows, persons, embeddings, flip, watch: Watch::new(cx.threads())? };
     let metrics = match task {
-        Task::Verification(read) => desk.verification(read(&lists)?, cx),
-        Task::Bundle(read) => desk.bundle(read(&lists)?, cx),
-        Task::Groups(read) => desk.groups(read(&lists)?, cx),
-        Task::Distractors(read) => desk.distractors(read(&lists, params.distractors)?, cx),
-        Task::AllPairs(read) => desk.all_pairs(read(&lists)?, cx),
+        Task::Verification(read) => job.verification(read(&lists)?, cx),
+        Task::Bundle(read) => job.bundle(read(&lists)?, cx),
+        Task::Groups(read) => job.groups(read(&lists)?, cx),
+        Task::Distractors(read) => job.distractors(read(&lists, params.distractors)?, cx),
+        Task::AllPairs(read) => job.all_pairs(read(&lists)?, cx),
     };
     let mut metrics = metrics?;
     metrics.details.selected_on = selected_on(cx.input("embeddings")?);
@@ -69,54 +71,63 @@ fn selected_on(embeddings: &std::path::Path) -> Option<String> {
     info.get("selected-on")?.as_str().map(str::to_owned)
 }
 
-impl Desk<'_> {
+impl Job<'_> {
     /// The requested FARs, else the paper's.
     fn fars(&self) -> Vec<f64> {
         let said = &self.params.fars;
         if said.is_empty() { self.entry.fars.to_vec() } else { said.clone() }
     }
 
-    /// A column without a spread, to be completed by the caller.
-    fn column(&self, name: String, definition: Definition) -> Column {
-        Column {
-            name,
-            definition,
-            flip: self.flip,
-            value: None,
-            resolved: true,
-            std: None,
-            stderr: None,
-            interval: None,
-            pairs: 0,
-            listed: 0,
-            positives: 0,
-            negatives: 0,
-            threshold: None,
-            unit: Unit::Cosine,
-            far: None,
+    /// The file out of columns with their replicates.
+    fn metrics(&self, columns: Vec<(Column, Draws)>, details: Details) -> Metrics {
+        let name = |(column, draws): &(Column, Draws)| (column.name.clone(), draws.clone());
+        Metrics {
+            protocol: self.entry.protocol.to_owned(),
+            set: self.entry.set.name().to_owned(),
+            confidence: self.params.confidence,
+            resampling: self.params.bootstrap().resampling(&self.persons),
+            draws: columns.iter().filter(|(_, draws)| !draws.is_empty()).map(name).collect(),
+            columns: columns.into_iter().map(|(column, _)| column).collect(),
+            details,
         }
     }
 
-    /// A column with a TPR at a FAR.
-    fn tpr_column(
-        &self,
-        name: String,
-        definition: Definition,
-        at: &TprAtFar,
-        interval: Option<Interval>,
-    ) -> Column {
-        let interval = interval.filter(|_| at.tpr.is_some());
+    /// A column without a number, to be completed.
+    fn column(&self, name: String, definition: Definition) -> Column {
+        Column {
+            name,
+            definition: definition.name().to_owned(),
+            flip: self.flip.name().to_owned(),
+            resolved: true,
+            unit: Some(Unit::Cosine.name().to_owned()),
+            ..Column::default()
+        }
+    }
+
+    /// The column of a TPR at a FAR, to be completed.
+    fn tpr_column(&self, name: String, definition: Definition, at: &TprAtFar) -> Column {
         Column {
             value: at.tpr,
             resolved: at.tpr.is_some(),
-            stderr: interval.map(|i| i.std),
-            interval: interval.map(|i| [i.low, i.high]),
             positives: at.positives,
             negatives: at.negatives,
             threshold: Some(at.threshold),
             far: Some(at.target),
             ..self.column(name, definition)
         }
+    }
+
+    /// A column with its standard error and intervals, as `draws` and the number of `trials` and persons have it.
+    fn spread(&self, column: Column, draws: Draws, trials: u64, persons: usize) -> (Column, Draws) {
+        let of = |value| self.params.bootstrap().spread(value, &draws, trials, persons);
+        let Some(spread) = column.value.and_then(of) else { return (column, Draws::default()) };
+        let column = Column {
+            standard_error: Some(spread.standard_error),
+            interval: Some(spread.interval),
+            bootstrap: Some(spread.bootstrap),
+            ..column
+        };
+        (column, draws)
     }
 
     /// Reports missing images: an error, or a warning if they are to be skipped.

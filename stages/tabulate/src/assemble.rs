@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lfs_metrics::student;
 use lfs_stage::{Failure, Result};
 
-use crate::findings;
-use crate::input::{self, Found};
+use crate::inference::{CONFIDENCE, Estimate, holm};
+use crate::input::Found;
 use crate::order;
 use crate::params::Params;
-use crate::significance::{cell, judge};
-use crate::table::{Cell, Column, Row, Source, Table};
-
-/// The definitions of accuracies; the average includes only these.
-const ACCURACIES: [&str; 4] = ["exact", "insightface", "facexzoo", "paper"];
+use crate::table::{Average, Cell, Column, Row, Source, Table, Verdict};
+use crate::{claims, findings};
 
 /// A row under construction: its labels, and for each column the results so far.
 type Gathered = (BTreeMap<String, String>, Vec<Vec<Source>>);
@@ -41,7 +39,8 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
             let (row, cells) = &mut rows[at];
             let sources = &mut cells[k];
             let new = source(f, c);
-            if let Some(twice) = sources.iter().find(|s| s.seed == new.seed) {
+            let same = |s: &&Source| (s.world(), s.training()) == (new.world(), new.training());
+            if let Some(twice) = sources.iter().find(same) {
                 return Err(Failure::new(format!(
                     "{} and {} are both results for {} of {}",
                     twice.from,
@@ -49,7 +48,7 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
                     c.name,
                     order::row_name(row)
                 ))
-                .help("take one of them out of the input `results`, or give them different `seed` labels"));
+                .help("take one of them out of the input `results`, or give them different labels `seed` or `world`"));
             }
             sources.push(new);
         }
@@ -75,12 +74,12 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
                 cell.difference = comparable.zip(reference).map(|(ours, theirs)| ours - theirs);
             }
         }
-        judge(&mut rows.iter_mut().filter_map(|r| r.cells[k].as_mut()).collect::<Vec<&mut Cell>>());
         notes.extend(unequal(column, &rows, k));
     }
     notes.extend(uncompared(&columns, &rows));
     notes.extend(selected(found));
     let averaged = average(&columns, &mut rows);
+    judge(&columns, &mut rows);
     if params.reference != crate::Reference::None && !params.reference.has_numbers() {
         notes.push(format!(
             "No source has the numbers of {}: none of the paper is shown.",
@@ -93,16 +92,19 @@ pub fn assemble(params: &Params, found: &[Found]) -> Result<Table> {
         columns,
         rows,
         averaged,
+        claims: Vec::new(),
         findings: Vec::new(),
         notes,
     };
+    let mut asked = params.claims.clone();
     if params.findings {
         table.findings = findings::findings(&table);
+        if asked.is_empty() {
+            asked = findings::of_the_paper(&table);
+        }
     }
-    for pair in &params.comparisons {
-        let said = findings::comparison(&table, pair)?;
-        table.findings.push(said);
-    }
+    table.claims = claims::judge(&asked, &table)?;
+    table.findings.extend(findings::comparisons(&table, &params.comparisons)?);
     Ok(table)
 }
 
@@ -171,15 +173,18 @@ fn selected(found: &[Found]) -> Option<String> {
     })
 }
 
-fn source(f: &Found, c: &input::Column) -> Source {
+fn source(f: &Found, c: &lfs_metrics::Column) -> Source {
+    // All intervals of a table are 95 % intervals; for another confidence, the standard error is used instead.
+    let interval = c.interval.filter(|_| f.metrics.confidence == CONFIDENCE);
+    let of_interval =
+        || interval.map(|[low, high]| (high - low) / 2.0 / student::quantile(CONFIDENCE, f64::INFINITY));
     Source {
         from: f.from.clone(),
         seed: f.labels.get("seed").cloned(),
         value: c.value.filter(|_| c.resolved),
-        stderr: c.stderr,
-        // All intervals of a table are 95 % intervals; for another confidence, the standard error is used
-        // instead.
-        interval: c.interval.filter(|_| f.metrics.confidence == 0.95),
+        world: f.labels.get("world").cloned(),
+        standard_error: c.standard_error.or_else(of_interval),
+        interval,
         pairs: c.pairs,
         listed: c.listed,
         positives: c.positives,
@@ -189,18 +194,19 @@ fn source(f: &Found, c: &input::Column) -> Source {
         official: f.metrics.details.official,
         selected_here: f.metrics.details.selected_on.as_ref() == Some(&f.metrics.set),
         counts: f.metrics.details.counts.clone(),
+        draws: f.metrics.draws.get(&c.name).cloned().unwrap_or_default(),
+        drawn: f.metrics.resampling.as_ref().map(|r| (r.seed, r.replicates)),
     }
 }
 
 /// Why a cell is not comparable with the paper's number. That number covers the whole official lists, without
 /// mirror images, and, if it is an accuracy, uses the definition `paper`.
 fn incomparable(column: &Column, sources: &[Source]) -> Option<&'static str> {
-    let accuracy = ACCURACIES.contains(&column.definition.as_str());
     if sources.iter().any(|s| !s.official) {
         Some("the lists are not of the official size")
     } else if sources.iter().any(|s| s.pairs != s.listed) {
         Some("images are missing")
-    } else if accuracy && column.definition != "paper" {
+    } else if column.is_accuracy() && column.definition != "paper" {
         Some("the definition is not the paper's")
     } else if column.flip != "none" {
         Some("mirror images were used, which the paper did not")
@@ -239,22 +245,103 @@ fn unequal(column: &Column, rows: &[Row], k: usize) -> Option<String> {
     ))
 }
 
+/// A cell out of the results of all worlds and trainings.
+fn cell(sources: Vec<Source>) -> Cell {
+    let mut cell = Cell { sources, ..Cell::default() };
+    let Some(estimate) = Estimate::of(&[(1.0, &cell)]) else {
+        // Not resolved in one of them.
+        let worlds: BTreeSet<&str> = cell.sources.iter().map(Source::world).collect();
+        (cell.worlds, cell.trainings) = (worlds.len(), cell.sources.len() / worlds.len().max(1));
+        return cell;
+    };
+    cell.value = Some(estimate.value);
+    (cell.worlds, cell.trainings) = (estimate.worlds, estimate.trainings);
+    cell.standard_error = estimate.error.map(|error| error.standard);
+    cell.over = estimate.error.map(|error| error.over);
+    cell.std = estimate.error.and_then(|error| match estimate.worlds {
+        1 => error.trainings.map(|e| e * (estimate.trainings as f64).sqrt()),
+        worlds => Some(error.standard * (worlds as f64).sqrt()),
+    });
+    // Of a single result the interval is as evaluated.
+    cell.interval = match cell.sources.as_slice() {
+        [only] if only.interval.is_some() => only.interval,
+        all => estimate.share(all.iter().map(|s| s.pairs).max().unwrap_or(0)),
+    };
+    cell
+}
+
 /// Sets the mean of each row over the accuracy columns, if every row has a value in all of them.
 fn average(columns: &[Column], rows: &mut [Row]) -> Vec<String> {
     // RFW's own average is the mean of columns that are included already.
-    let is_one = |c: &&Column| ACCURACIES.contains(&c.definition.as_str()) && !c.name.ends_with(" average");
+    let is_one = |c: &&Column| c.is_accuracy() && !c.name.ends_with(" average");
     let which: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| is_one(c)).map(|(k, _)| k).collect();
+    if which.len() < 2 {
+        return Vec::new();
+    }
+    let part = 1.0 / which.len() as f64;
     let mut means = Vec::with_capacity(rows.len());
     for row in rows.iter() {
-        let values: Option<Vec<f64>> =
-            which.iter().map(|&k| row.cells[k].as_ref().and_then(|c| c.value)).collect();
-        match values {
-            Some(v) if v.len() > 1 => means.push(v.iter().sum::<f64>() / v.len() as f64),
-            _ => return Vec::new(),
-        }
+        let cells: Option<Vec<(f64, &Cell)>> =
+            which.iter().map(|&k| row.cells[k].as_ref().map(|cell| (part, cell))).collect();
+        let Some(estimate) = cells.and_then(|cells| Estimate::of(&cells)) else { return Vec::new() };
+        means.push(Average { value: estimate.value, interval: estimate.interval(), verdict: None });
     }
     for (row, mean) in rows.iter_mut().zip(means) {
         row.average = Some(mean);
     }
     which.iter().map(|&k| columns[k].name.clone()).collect()
+}
+
+/// A place of the table: its row, and its column, or none for the average.
+type Place = (usize, Option<usize>);
+
+/// Marks the best of each column and of the averages. Of the others it says whether they are below it, after Holm's correction over
+/// all these comparisons.
+fn judge(columns: &[Column], rows: &mut [Row]) {
+    let value = |row: &Row, column: Option<usize>| match column {
+        Some(k) => row.cells[k].as_ref().and_then(|cell| cell.value),
+        None => row.average.map(|average| average.value),
+    };
+    let weights = |column: Option<usize>| -> Vec<(usize, f64)> {
+        let averaged = |k: &usize| columns[*k].is_accuracy() && !columns[*k].name.ends_with(" average");
+        let which: Vec<usize> = match column {
+            Some(k) => vec![k],
+            None => (0..columns.len()).filter(averaged).collect(),
+        };
+        which.iter().map(|k| (*k, 1.0 / which.len() as f64)).collect()
+    };
+    let mut verdicts: Vec<(Place, Option<f64>, Option<Verdict>)> = Vec::new();
+    for column in (0..columns.len()).map(Some).chain([None]) {
+        let there: Vec<(usize, f64)> =
+            rows.iter().enumerate().filter_map(|(i, row)| value(row, column).map(|v| (i, v))).collect();
+        let Some(best) = there.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a }) else { continue };
+        for (i, value) in there {
+            if value == best.1 {
+                verdicts.push(((i, column), None, Some(Verdict::Best)));
+                continue;
+            }
+            let parts = claims::difference(&weights(column), &rows[best.0], &rows[i]);
+            let p = Estimate::of(&parts).and_then(|difference| difference.p_value(0.0));
+            verdicts.push(((i, column), p, None));
+        }
+    }
+    let p_values: Vec<f64> = verdicts.iter().filter_map(|(_, p, _)| *p).collect();
+    let mut corrected = holm(&p_values).into_iter();
+    for ((i, column), p, verdict) in verdicts {
+        let p = p.and_then(|_| corrected.next());
+        let below = |p: f64| if p < 1.0 - CONFIDENCE { Verdict::Below } else { Verdict::NotSignificant };
+        let verdict = verdict.or(p.map(below));
+        match column {
+            Some(k) => {
+                if let Some(cell) = &mut rows[i].cells[k] {
+                    (cell.p, cell.verdict) = (p, verdict);
+                }
+            }
+            None => {
+                if let Some(average) = &mut rows[i].average {
+                    average.verdict = verdict;
+                }
+            }
+        }
+    }
 }

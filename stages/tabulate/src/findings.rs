@@ -1,85 +1,90 @@
 //! A few sentences derived from the numbers, each with its statistic.
 
-use lfs_stage::{Failure, Result};
+use lfs_stage::Result;
 
+use crate::claims::{self, Claim, Columns, Expect, difference, plus_minus, weights};
+use crate::inference::{Estimate, holm};
 use crate::render::{percent, signed};
-use crate::significance::{Z, error};
 use crate::table::{Row, Table, Verdict};
 
-/// At most five sentences.
+/// The paper's claims on the rows of a table, where there are these rows.
+pub fn of_the_paper(table: &Table) -> Vec<Claim> {
+    let claims = [
+        ("random-softmax", "softmax", Expect::Better, "Random-Softmax is better than Softmax"),
+        (
+            "search-softmax",
+            "am-softmax",
+            Expect::AtLeastAsGood,
+            "Search-Softmax is at least as good as AM-Softmax",
+        ),
+        ("search-softmax", "am-lfs", Expect::Better, "Search-Softmax is better than AM-LFS"),
+    ];
+    let there = |method: &str| claims::row(table, method).is_ok();
+    let some = claims.into_iter().filter(|(ours, other, ..)| there(ours) && there(other));
+    some.map(|(ours, other, expect, claim)| Claim {
+        claim: claim.to_owned(),
+        ours: ours.to_owned(),
+        other: other.to_owned(),
+        expect,
+        margin: 0.005,
+        columns: Columns::Both,
+        unfair: String::new(),
+    })
+    .collect()
+}
+
+/// The best row, and AM-Softmax over Softmax.
 pub fn findings(table: &Table) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(best(table));
-    let row = |method: &str| table.rows.iter().find(|r| r.labels.get("method").is_some_and(|m| m == method));
-    if let (Some(am), Some(softmax)) = (row("am-softmax"), row("softmax"))
-        && let Some(d) = Difference::of(table, am, softmax)
-    {
-        out.push(format!(
-            "{} over {}: {} points on average over {} columns (95 % interval {} to {}).",
-            am.name,
-            softmax.name,
-            signed(d.mean),
-            d.columns,
-            signed(d.mean - d.half),
-            signed(d.mean + d.half)
-        ));
-    }
-    let claims = [
-        ("random-softmax", "softmax", "Random-Softmax is better than Softmax"),
-        ("search-softmax", "am-softmax", "Search-Softmax is at least as good as AM-Softmax on average"),
-        ("search-softmax", "am-lfs", "Search-Softmax is better than AM-LFS"),
-    ];
-    for (ours, other, claim) in claims {
-        let (Some(a), Some(b)) = (row(ours), row(other)) else { continue };
-        let Some(d) = Difference::of(table, a, b) else { continue };
-        let Some(verdict) = d.verdict() else {
+    if let (Ok(am), Ok(softmax)) = (claims::row(table, "am-softmax"), claims::row(table, "softmax")) {
+        for (columns, weights) in weights(table, Columns::Both, am, softmax) {
+            let Some(d) = Estimate::of(&difference(&weights, am, softmax)) else { continue };
+            let interval = d.interval().zip(d.error).map(|([low, high], error)| {
+                format!(" (95 % interval {} to {}, over {})", signed(low), signed(high), error.over.words())
+            });
             out.push(format!(
-                "One training of each method: no verdict on the paper's claim that {claim}; these two differ by {} points.",
-                signed(d.mean)
+                "{} over {}: {} points on average over {columns}{}.",
+                am.name,
+                softmax.name,
+                signed(d.value),
+                interval.unwrap_or_default()
             ));
-            continue;
-        };
-        let verdict = match verdict {
-            Order::Better => "holds here",
-            Order::Worse => "does not hold here",
-            Order::NotResolved => "can neither be confirmed nor denied here",
-        };
-        out.push(format!(
-            "The paper's claim that {claim} {verdict}: {} ± {} points.",
-            signed(d.mean),
-            percent(d.half)
-        ));
+        }
     }
     out
 }
 
-/// Compares two rows that the user named: accuracies separately from rates at low FARs.
+/// A sentence for each pair of rows that the manifest compares, accuracies apart from rates at few false alarms. What is called
+/// significant is so after Holm's correction over these comparisons.
 ///
 /// # Errors
 /// If there is no such row.
-pub fn comparison(table: &Table, [ours, other]: &[String; 2]) -> Result<String> {
-    let row = |method: &String| {
-        table.rows.iter().find(|r| r.labels.get("method") == Some(method)).ok_or_else(|| {
-            let all: Vec<&str> =
-                table.rows.iter().filter_map(|r| r.labels.get("method").map(String::as_str)).collect();
-            Failure::new(format!("`comparisons` names `{method}`, of which there is no result"))
-                .help(format!("the rows are {}", all.join(", ")))
-        })
-    };
-    let (a, b) = (row(ours)?, row(other)?);
-    let accuracy = |name: &str| table.averaged.iter().any(|n| n == name);
-    let mut parts = Vec::new();
-    for (what, wanted) in [("accuracy", true), ("other", false)] {
-        if let Some(d) = Difference::over(table, a, b, &|name| accuracy(name) == wanted) {
-            let sure = if d.mean.abs() > d.half { "" } else { ", not significant" };
-            let (mean, half) = (signed(d.mean), percent(d.half));
-            parts.push(format!("{mean} ± {half} points over {} {what} columns{sure}", d.columns));
+pub fn comparisons(table: &Table, pairs: &[[String; 2]]) -> Result<Vec<String>> {
+    let mut all: Vec<(usize, String, Estimate)> = Vec::new();
+    let mut rows: Vec<[&Row; 2]> = Vec::new();
+    for (k, [ours, other]) in pairs.iter().enumerate() {
+        let (a, b) = (claims::row(table, ours)?, claims::row(table, other)?);
+        rows.push([a, b]);
+        for (columns, weights) in weights(table, Columns::Both, a, b) {
+            all.extend(Estimate::of(&difference(&weights, a, b)).map(|d| (k, columns, d)));
         }
     }
-    match parts.is_empty() {
-        true => Ok(format!("{} against {}: nothing to compare.", a.name, b.name)),
-        false => Ok(format!("{} against {}: {}.", a.name, b.name, parts.join("; "))),
+    let p_values: Vec<f64> = all.iter().map(|(_, _, d)| d.p_value(0.0).unwrap_or(1.0)).collect();
+    let mut parts: Vec<Vec<String>> = vec![Vec::new(); pairs.len()];
+    for ((k, columns, d), p) in all.iter().zip(holm(&p_values)) {
+        let sure = match d.error {
+            Some(error) if p < 0.05 => format!(", over {}", error.over.words()),
+            Some(error) => format!(", over {}, not significant", error.over.words()),
+            None => String::new(),
+        };
+        parts[*k].push(format!("{} over {columns}{sure}", plus_minus(d)));
     }
+    let sentence = |([a, b], parts): (&[&Row; 2], Vec<String>)| match parts.is_empty() {
+        true => format!("{} against {}: nothing to compare.", a.name, b.name),
+        false => format!("{} against {}: {}.", a.name, b.name, parts.join("; ")),
+    };
+    Ok(rows.iter().zip(parts).map(sentence).collect())
 }
 
 fn best(table: &Table) -> Option<String> {
@@ -87,90 +92,25 @@ fn best(table: &Table) -> Option<String> {
         return None;
     }
     if !table.averaged.is_empty() {
-        let top =
-            table.rows.iter().max_by(|a, b| a.average.unwrap_or(0.0).total_cmp(&b.average.unwrap_or(0.0)))?;
-        let n = table.averaged.len();
+        let with = table.rows.iter().filter_map(|row| row.average.map(|average| (row, average)));
+        let (top, average) = with.clone().max_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
+        let near: Vec<&str> = with
+            .filter(|(_, average)| average.verdict == Some(Verdict::NotSignificant))
+            .map(|(row, _)| row.name.as_str())
+            .collect();
+        let near = match near.as_slice() {
+            [] => String::new(),
+            [one] => format!(" {one} is not significantly below it."),
+            [all @ .., last] => format!(" {} and {last} are not significantly below it.", all.join(", ")),
+        };
         return Some(format!(
-            "{} is best on average over {n} accuracy columns: {} %.",
+            "{} is best on average over {} accuracy columns: {} %.{near}",
             top.name,
-            percent(top.average?)
+            table.averaged.len(),
+            percent(average.value)
         ));
     }
     let wins = |r: &Row| r.cells.iter().flatten().filter(|c| c.verdict == Some(Verdict::Best)).count();
     let top = table.rows.iter().rev().max_by_key(|r| wins(r)).filter(|r| wins(r) > 0)?;
     Some(format!("{} is best in {} of {} columns.", top.name, wins(top), table.columns.len()))
-}
-
-/// The order of two rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// It is better by more than the interval.
-    Better,
-    /// It is worse by more than the interval.
-    Worse,
-    /// The interval contains 0.
-    NotResolved,
-}
-
-impl Order {
-    /// The wording in a record.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::NotResolved => "not resolved",
-        }
-    }
-}
-
-/// The mean difference of two rows over their common columns.
-pub struct Difference {
-    mean: f64,
-    half: f64,
-    columns: usize,
-    /// The minimum number of trainings per cell.
-    trainings: usize,
-}
-
-impl Difference {
-    /// None if there is no common column, or a cell has no interval. Columns are treated as independent.
-    pub fn of(table: &Table, a: &Row, b: &Row) -> Option<Self> {
-        Self::over(table, a, b, &|_| true)
-    }
-
-    /// None for a single training: the variation between trainings of the same method is only known from
-    /// repeated ones.
-    pub fn verdict(&self) -> Option<Order> {
-        let verdict = if self.mean - self.half > 0.0 {
-            Order::Better
-        } else if self.mean + self.half < 0.0 {
-            Order::Worse
-        } else {
-            Order::NotResolved
-        };
-        (self.trainings > 1).then_some(verdict)
-    }
-
-    /// As above, over some of the columns.
-    fn over(table: &Table, a: &Row, b: &Row, wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let (mut sum, mut square, mut columns, mut trainings) = (0.0, 0.0, 0, usize::MAX);
-        for (k, column) in table.columns.iter().enumerate() {
-            let (Some(x), Some(y)) = (&a.cells[k], &b.cells[k]) else { continue };
-            let (Some(u), Some(v)) = (x.value, y.value) else { continue };
-            if column.name.ends_with(" average") || !wanted(&column.name) {
-                continue;
-            }
-            sum += u - v;
-            square += error(x)?.powi(2) + error(y)?.powi(2);
-            columns += 1;
-            trainings = trainings.min(x.seeds).min(y.seeds);
-        }
-        let n = f64::from(columns);
-        (columns > 0).then(|| Self {
-            mean: sum / n,
-            half: Z * square.sqrt() / n,
-            columns: columns as usize,
-            trainings,
-        })
-    }
 }

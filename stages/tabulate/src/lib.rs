@@ -6,17 +6,19 @@
 
 mod assemble;
 mod certificate;
+mod claims;
 mod findings;
+mod inference;
 mod input;
 mod order;
 mod params;
 mod reference;
 mod render;
-mod significance;
 mod stage;
 pub mod table;
 mod verdicts;
 
+pub use claims::{Claim, Columns, Expect};
 pub use params::Params;
 pub use reference::Reference;
 pub use stage::Tabulate;

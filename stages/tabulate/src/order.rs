@@ -20,7 +20,7 @@ const METHODS: [(&str, &str); 8] = [
 ];
 
 /// Labels that never make a row: they select the column, or are averaged over.
-const NOT_ROWS: [&str; 4] = ["set", "seed", "split", "definition"];
+const NOT_ROWS: [&str; 5] = ["set", "seed", "world", "split", "definition"];
 
 /// The sort key of a column: by set, frontal-profile first, then in the order of its file.
 pub fn column(set: &str, name: &str, place: usize) -> (usize, String, bool, usize) {
@@ -62,11 +62,15 @@ pub fn rows(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Order
         let name = labels.get("method").cloned().unwrap_or_default();
         (METHODS.iter().position(|m| m.0 == name).unwrap_or(METHODS.len()), name)
     };
-    let others = || {
-        a.iter().zip(b).map(|((_, x), (_, y))| match (x.parse::<f64>(), y.parse::<f64>()) {
-            (Ok(x), Ok(y)) => x.abs().total_cmp(&y.abs()),
-            _ => x.cmp(y),
-        })
+    // Numbers come before text, so that this is an order whatever the labels are.
+    let key = |text: &String| match text.parse::<f64>() {
+        Ok(number) => (0, number.abs(), text.clone()),
+        Err(_) => (1, 0.0, text.clone()),
     };
+    let compare = |x: &String, y: &String| {
+        let (x, y) = (key(x), key(y));
+        x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)).then_with(|| x.2.cmp(&y.2))
+    };
+    let others = || a.iter().zip(b).map(|((_, x), (_, y))| compare(x, y));
     method(a).cmp(&method(b)).then_with(|| others().find(|o| o.is_ne()).unwrap_or(Ordering::Equal))
 }

@@ -5,7 +5,9 @@ pub mod html;
 pub mod latex;
 pub mod markdown;
 
-use crate::table::{Cell, Table, Verdict};
+use std::collections::BTreeSet;
+
+use crate::table::{Average, Cell, Over, Table, Verdict};
 
 /// A fraction as a percentage with two decimals.
 pub fn percent(value: f64) -> String {
@@ -22,11 +24,18 @@ fn number(cell: &Cell) -> String {
     cell.value.map_or_else(|| "n.r.".to_owned(), percent)
 }
 
-/// The number after the plus-minus sign: the deviation over seeds if there are several, else the standard
-/// error.
+/// The number after the plus-minus sign: half of the 95 % interval.
 fn spread(cell: &Cell) -> Option<String> {
-    cell.value?;
-    cell.std.or(cell.stderr).map(percent)
+    half(cell.interval.filter(|_| cell.value.is_some()))
+}
+
+/// As [`spread`], of an average.
+fn average_spread(average: &Average) -> Option<String> {
+    half(average.interval)
+}
+
+fn half(interval: Option<[f64; 2]>) -> Option<String> {
+    interval.map(|[low, high]| percent((high - low) / 2.0))
 }
 
 fn is(cell: &Cell, verdict: Verdict) -> bool {
@@ -37,15 +46,24 @@ fn is(cell: &Cell, verdict: Verdict) -> bool {
 fn legend(table: &Table) -> Vec<String> {
     let cells = || table.rows.iter().flat_map(|r| &r.cells).flatten();
     let mut out = Vec::new();
-    let seeds = cells().map(|c| c.seeds).max().unwrap_or(0);
-    out.push(if seeds > 1 {
-        format!("Percent; mean and standard deviation over up to {seeds} seeds, the standard error over pairs where there is one seed.")
-    } else {
-        "Percent; after the sign the standard error.".to_owned()
+    let over: BTreeSet<Over> = cells().filter(|c| c.value.is_some()).filter_map(|c| c.over).collect();
+    let counts = |of: fn(&Cell) -> usize| cells().map(of).max().unwrap_or(0);
+    let (worlds, trainings) = (counts(|c| c.worlds), counts(|c| c.trainings));
+    let covers = |over: &Over| match over {
+        Over::Persons => "other persons (one training: it says nothing of another)".to_owned(),
+        Over::PersonsAndTrainings => {
+            format!("other persons and other trainings, of which there are {trainings}")
+        }
+        Over::Worlds => format!("other worlds, of which there are {worlds} with {trainings} trainings each"),
+    };
+    let covers: Vec<String> = over.iter().map(covers).collect();
+    out.push(match covers.is_empty() {
+        true => "Percent.".to_owned(),
+        false => format!("Percent; ±: half of the 95 % interval over {}.", covers.join(", or ")),
     });
     out.push("Bold: best of the column.".to_owned());
     if cells().any(|c| is(c, Verdict::NotSignificant)) {
-        out.push("~: not significant, the difference to the best lies within its 95 % interval.".to_owned());
+        out.push("~: not significantly below the best, in a comparison on the same persons, with Holm's correction over the table (5 %).".to_owned());
     }
     if cells().any(|c| c.value.is_none()) {
         out.push("n.r.: not resolved, fewer than 1 / FAR negatives.".to_owned());

@@ -11,9 +11,12 @@ pub struct Tabulate;
 impl Stage for Tabulate {
     const KIND: &'static str = "tabulate";
     const SUMMARY: &'static str = "Sets results side by side with the paper's";
-    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, crate::SOURCE];
+    const CODE: &'static [&'static [Source]] = &[lfs_faces::SOURCE, lfs_metrics::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
-        several("results", "metrics of evaluate stages; their labels `method` and `seed` make the rows"),
+        several(
+            "results",
+            "metrics of evaluate stages; their labels `method`, `seed` and `world` make the rows",
+        ),
         any("certificates", "matches of overlap stages: a finding says which persons were in both sets"),
     ];
     const OUTPUTS: &'static [Output] = &[
@@ -37,6 +40,9 @@ impl Stage for Tabulate {
         }
         for finding in &table.findings {
             cx.note(finding.clone());
+        }
+        for claim in &table.claims {
+            cx.note(claim.sentence());
         }
         verdicts::record(&table, cx);
         let mut json = serde_json::to_string_pretty(&table)

@@ -1,6 +1,6 @@
 //! `exact`: no grid; the threshold lies between two neighbouring training scores.
 
-use super::{Definition, Rule, Unit, population_spread};
+use super::{Cuts, Definition, Rule, Unit, population_spread};
 
 /// The threshold between neighbouring training-fold cosines that maximises the training accuracy; accept
 /// above it. The spread is the population standard deviation, the standard error the sample deviation over
@@ -9,6 +9,7 @@ pub const RULE: Rule = Rule {
     definition: Definition::Exact,
     unit: Unit::Cosine,
     threshold: best_cut,
+    cuts,
     correct: |score, threshold, same| (score > threshold) == same,
     spread: population_spread,
 };
@@ -41,6 +42,26 @@ pub fn best_cut(scores: &[f64], same: &[bool]) -> f64 {
         }
     }
     cut
+}
+
+/// The candidates, without those that are never the best: a cut below a negative, or above a positive, is improved by moving it.
+fn cuts(scores: &[f64], same: &[bool]) -> Cuts {
+    let n = scores.len();
+    let (mut accepted, mut preference) = (vec![0], vec![-1.0]);
+    let (mut start, mut before) = (0, false);
+    while start < n {
+        let ties = scores[start..].iter().take_while(|s| **s == scores[start]).count();
+        let tied = &same[start..start + ties];
+        if start > 0 && before && tied.contains(&false) {
+            accepted.push(start);
+            preference.push(scores[start - 1] - scores[start]);
+        }
+        before = tied.contains(&true);
+        start += ties;
+    }
+    accepted.push(n);
+    preference.push(-1.0);
+    Cuts { accepted, preference, balanced: false }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `facexzoo`: cosine, 1000 steps between the extremes of the training scores.
 
-use super::{Definition, Rule, Unit, mean_std};
+use super::weighted::Preferred;
+use super::{Cuts, Definition, Rule, Unit, mean_std};
 
 /// argmax(TPR - FPR) over `min + i (max - min) / 1000`, i = 1 .. 1000, the first of equals. A positive is
 /// correct if strictly above, a negative if strictly below, so a score equal to the threshold is always
@@ -10,6 +11,12 @@ pub const RULE: Rule = Rule {
     definition: Definition::Facexzoo,
     unit: Unit::Cosine,
     threshold,
+    cuts: |scores, _| {
+        let (min, max) = super::verify::extremes(scores);
+        let at = |i| min + (max - min) / f64::from(STEPS) * f64::from(i);
+        let accepted = |i| scores.partition_point(|s| *s > at(i));
+        Cuts::grid((1..=STEPS).map(accepted), Preferred::Lenient, true)
+    },
     correct: |score, threshold, same| if same { score > threshold } else { score < threshold },
     spread: |folds| {
         let std = mean_std(folds, 1).1;

@@ -1,6 +1,7 @@
 //! `insightface`: squared L2 distances of unit vectors on a grid of 400 thresholds.
 
-use super::{Definition, Rule, Unit, population_spread, squared_distance};
+use super::weighted::Preferred;
+use super::{Cuts, Definition, Rule, Unit, population_spread, squared_distance};
 
 /// Accept if the squared distance is < t; t = 0, 0.01 .. 3.99, the first that maximises the accuracy on the
 /// training folds; population standard deviation. The tool sums the embeddings of an image and its mirror
@@ -9,6 +10,10 @@ pub const RULE: Rule = Rule {
     definition: Definition::Insightface,
     unit: Unit::SquaredDistance,
     threshold,
+    cuts: |scores, _| {
+        let accepted = |step| scores.partition_point(|s| squared_distance(*s) < f64::from(step) / 100.0);
+        Cuts::grid((0..STEPS).map(accepted), Preferred::Strict, false)
+    },
     correct: |score, threshold, same| (squared_distance(score) < threshold) == same,
     spread: population_spread,
 };

@@ -1,6 +1,7 @@
 //! `paper`: the definition of the paper's own code, a histogram of the training scores.
 
-use super::{Definition, Rule, Unit, mean_std};
+use super::weighted::Preferred;
+use super::{Cuts, Definition, Rule, Unit, mean_std};
 
 /// A histogram of 1000 equal bins between the extremes of the training scores. The threshold is the lower
 /// edge of the first bin that maximises (TPR + 1 - FPR) / 2; accept if the score is >= it. No mirror image.
@@ -9,6 +10,12 @@ pub const RULE: Rule = Rule {
     definition: Definition::Paper,
     unit: Unit::Cosine,
     threshold,
+    cuts: |scores, _| {
+        let (min, max) = super::verify::extremes(scores);
+        let edge = |bin| min + (max - min) / BINS as f64 * bin as f64;
+        let accepted = |bin| scores.partition_point(|s| *s >= edge(bin));
+        Cuts::grid((0..BINS).map(accepted), Preferred::Lenient, true)
+    },
     correct: |score, threshold, same| (score >= threshold) == same,
     spread: |folds| {
         let std = mean_std(folds, 0).1;

@@ -106,6 +106,28 @@ fn names_are_the_ones_in_the_files() {
     for d in Verification::ALL {
         let name = serde_json::to_value(d).unwrap();
         assert_eq!(name, d.rule().definition.name());
-        assert_eq!(name, serde_json::to_value(d.rule().definition).unwrap());
+    }
+}
+
+/// The example of docs/evaluation.md.
+#[test]
+fn four_pairs_on_which_the_definitions_differ() {
+    let trials = Trials {
+        scores: vec![0.70, 0.15, 0.35, 0.55],
+        same: vec![true, false, true, false],
+        fold: vec![0, 0, 1, 1],
+    };
+    let expected = [
+        (Verification::Exact, [2.0, 0.425], [0.5, 0.0]),
+        (Verification::Insightface, [0.0, 0.61], [0.5, 0.5]),
+        (Verification::Facexzoo, [0.55, 0.15 + 0.000_55], [1.0, 0.5]),
+        (Verification::Paper, [0.35, 0.15 + 0.000_55], [1.0, 0.5]),
+    ];
+    for (definition, thresholds, accuracies) in expected {
+        let found = verify(definition.rule(), &trials).unwrap();
+        for (k, fold) in found.folds.iter().enumerate() {
+            assert!((fold.threshold - thresholds[k]).abs() < 1e-9, "{definition:?}: {}", fold.threshold);
+            assert_eq!(fold.accuracy, accuracies[k], "{definition:?}");
+        }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use lfs_metrics::{Details, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
-use super::Desk;
+use super::Job;
 use super::pairs::folds;
 use crate::catalog;
 use crate::definition::verify;
-use crate::metrics::{Details, Metrics};
 use crate::protocol::Group;
 
-impl Desk<'_> {
+impl Job<'_> {
     pub(super) fn bundle(&self, sets: Vec<Group>, cx: &Context<'_>) -> Result<Metrics> {
         let rule = self.params.definition.rule();
         let (mut columns, mut details) = (Vec::new(), Details { official: true, ..Details::default() });
@@ -35,13 +35,7 @@ impl Desk<'_> {
             ("missing-pairs".to_owned(), missing as u64),
         ]);
         // In the paper's order; sets that it lacks follow in the order of the list.
-        columns.sort_by_key(|c| catalog::place(&c.name));
-        Ok(Metrics {
-            protocol: self.entry.protocol.to_owned(),
-            set: self.entry.set,
-            confidence: self.params.confidence,
-            columns,
-            details,
-        })
+        columns.sort_by_key(|(c, _)| catalog::place(&c.name));
+        Ok(self.metrics(columns, details))
     }
 }

@@ -2,29 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use lfs_metrics::draws::quantiles;
+use lfs_metrics::{Column, Details, Draws, Figure, Metrics};
 use lfs_stage::{Context, Result};
 
-use super::Desk;
-use super::pairs::{Scored, folds, right_or_wrong};
-use crate::definition::verify;
+use super::Job;
+use super::pairs::{Scored, distinct, folds};
+use crate::definition::{mean_std, verify};
 use crate::group::{self, Member};
-use crate::interval::{Trial, present, share};
-use crate::metrics::{Column, Details, Figure, Metrics};
 use crate::protocol::Group;
 
-impl Desk<'_> {
+impl Job<'_> {
     pub(super) fn groups(&self, groups: Vec<Group>, cx: &Context<'_>) -> Result<Metrics> {
         let rule = self.params.definition.rule();
         let mut all: Vec<(String, Scored)> = Vec::new();
         let (mut columns, mut details) = (Vec::new(), Details { official: true, ..Details::default() });
-        let mut trials: Vec<Vec<Trial>> = Vec::new();
         for g in groups {
             let scored = self.score(&g.pairs, cx)?;
             let verified = verify(rule, &scored.trials)?;
             let name = format!("{} {}", self.entry.label, g.name);
             details.folds.push(folds(&name, &verified));
             details.official &= scored.official;
-            trials.push(right_or_wrong(&verified.correct, &scored.persons));
             columns.push(self.accuracy(name, &verified, &scored, cx));
             all.push((g.name, scored));
         }
@@ -33,53 +31,45 @@ impl Desk<'_> {
             ("images".to_owned(), self.rows.names.len() as u64),
             ("missing-pairs".to_owned(), missing as u64),
         ]);
-        let (average, std) = self.average(&columns, &trials, cx);
+        let persons = distinct(all.iter().flat_map(|g| &g.1.persons).flatten());
+        let (average, std) = self.average(&columns, persons);
         columns.push(average);
         details.group_std = Some(std);
         let members: Vec<Member<'_>> =
             all.iter().map(|(name, s)| Member { name, trials: &s.trials, persons: &s.persons }).collect();
         let bootstrap = self.params.bootstrap();
-        details.groups = self
-            .watch
-            .run(cx, "error rates by group", 0, |_| group::rates(&members, &self.fars(), &bootstrap));
-        Ok(Metrics {
-            protocol: self.entry.protocol.to_owned(),
-            set: self.entry.set,
-            confidence: self.params.confidence,
-            columns,
-            details,
-        })
+        details.groups = self.watch.run(cx, "error rates by group", 0, |_| {
+            group::rates(&members, &self.fars(), &self.persons, &bootstrap)
+        });
+        Ok(self.metrics(columns, details))
     }
 
     /// The mean over the groups, and the (population) standard deviation between them.
-    fn average(&self, columns: &[Column], trials: &[Vec<Trial>], cx: &Context<'_>) -> (Column, Figure) {
-        let values: Vec<f64> = columns.iter().filter_map(|c| c.value).collect();
-        let errors: f64 = columns.iter().filter_map(|c| c.stderr).map(|e| e * e).sum();
-        let (mean, std) = crate::definition::mean_std(&values, 0);
-        let persons = present(trials.iter().flatten().flat_map(|t| t.persons));
-        let bootstrap = self.params.bootstrap();
-        let intervals = self.watch.run(cx, "bootstrap", 0, |_| {
-            bootstrap.statistics(&persons, |weights| {
-                let shares: Option<Vec<f64>> = trials.iter().map(|t| share(weights, t)).collect();
-                match shares.map(|s| crate::definition::mean_std(&s, 0)) {
-                    Some((mean, std)) => vec![Some(mean), Some(std)],
-                    None => vec![None, None],
-                }
-            })
-        });
-        let interval = |k: usize| intervals.get(k).copied().flatten().map(|i| [i.low, i.high]);
-        let sum = |count: fn(&Column) -> u64| columns.iter().map(count).sum();
+    fn average(&self, columns: &[(Column, Draws)], persons: usize) -> ((Column, Draws), Figure) {
+        let values: Vec<f64> = columns.iter().filter_map(|(c, _)| c.value).collect();
+        let (mean, std) = mean_std(&values, 0);
+        let sum = |count: fn(&Column) -> u64| columns.iter().map(|(c, _)| count(c)).sum();
+        let rule = self.params.definition.rule();
+        let errors: Option<Vec<f64>> = columns.iter().map(|(c, _)| c.fold_error).collect();
+        let square = |errors: Vec<f64>| errors.iter().map(|e| e * e).sum::<f64>().sqrt();
         let column = Column {
             value: Some(mean),
-            stderr: Some(errors.sqrt() / columns.len() as f64),
-            interval: interval(0),
+            fold_error: errors.map(|errors| square(errors) / values.len() as f64),
             pairs: sum(|c| c.pairs),
             listed: sum(|c| c.listed),
             positives: sum(|c| c.positives),
             negatives: sum(|c| c.negatives),
-            unit: self.params.definition.rule().unit,
-            ..self.column(format!("{} average", self.entry.label), self.params.definition.rule().definition)
+            unit: Some(rule.unit.name().to_owned()),
+            ..self.column(format!("{} average", self.entry.label), rule.definition)
         };
-        (column, Figure { value: Some(std), interval: interval(1) })
+        let part = 1.0 / columns.len() as f64;
+        let draws = Draws::combined(columns.iter().map(|(_, draws)| (part, draws))).unwrap_or_default();
+        let each: Vec<Vec<f64>> =
+            columns.iter().zip(&values).map(|((_, draws), value)| draws.replicates(*value)).collect();
+        let between = |r: usize| mean_std(&each.iter().map(|group| group[r]).collect::<Vec<f64>>(), 0).1;
+        let stds = (0..draws.len()).map(between).collect();
+        let trials = column.pairs;
+        let interval = quantiles(stds, self.params.confidence);
+        (self.spread(column, draws, trials, persons), Figure { value: Some(std), interval })
     }
 }

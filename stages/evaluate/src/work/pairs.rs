@@ -1,16 +1,16 @@
 //! Verification sets: pairs in folds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use lfs_metrics::{Column, Details, Draws, Folds, Metrics};
 use lfs_stage::{Context, Result};
 
-use super::{Desk, tpr_name};
+use super::{Job, tpr_name};
 use crate::catalog::is_official;
 use crate::definition::{Definition, Trials, Verified, verify};
-use crate::interval::Trial;
-use crate::metrics::{Column, Details, Folds, Metrics};
+use crate::draws;
 use crate::protocol::Pair;
-use crate::tpr_at_far::{TprAtFar, tpr_at_far};
+use crate::tpr_at_far::tpr_at_far;
 
 /// Pairs with their scores and persons.
 pub struct Scored {
@@ -26,7 +26,7 @@ pub struct Scored {
     pub official: bool,
 }
 
-impl Desk<'_> {
+impl Job<'_> {
     pub(super) fn verification(&self, pairs: Vec<Pair>, cx: &Context<'_>) -> Result<Metrics> {
         let scored = self.score(&pairs, cx)?;
         let verified = verify(self.params.definition.rule(), &scored.trials)?;
@@ -34,21 +34,16 @@ impl Desk<'_> {
         for far in self.fars() {
             columns.push(self.pair_tpr(self.entry.label, far, &scored, cx));
         }
-        Ok(Metrics {
-            protocol: self.entry.protocol.to_owned(),
-            set: self.entry.set,
-            confidence: self.params.confidence,
-            columns,
-            details: Details {
-                official: scored.official,
-                counts: BTreeMap::from([
-                    ("images".to_owned(), self.rows.names.len() as u64),
-                    ("missing-pairs".to_owned(), scored.missing as u64),
-                ]),
-                folds: vec![folds(self.entry.label, &verified)],
-                ..Details::default()
-            },
-        })
+        let details = Details {
+            official: scored.official,
+            counts: BTreeMap::from([
+                ("images".to_owned(), self.rows.names.len() as u64),
+                ("missing-pairs".to_owned(), scored.missing as u64),
+            ]),
+            folds: vec![folds(self.entry.label, &verified)],
+            ..Details::default()
+        };
+        Ok(self.metrics(columns, details))
     }
 
     /// Finds the images of the pairs and scores them.
@@ -82,62 +77,66 @@ impl Desk<'_> {
         Ok(out)
     }
 
-    /// The column of a k-fold accuracy.
-    pub(super) fn accuracy(&self, name: String, v: &Verified, scored: &Scored, cx: &Context<'_>) -> Column {
-        let trials = right_or_wrong(&v.correct, &scored.persons);
-        let bootstrap = self.params.bootstrap();
-        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+    /// The column of a k-fold accuracy, with its replicates.
+    pub(super) fn accuracy(
+        &self,
+        name: String,
+        v: &Verified,
+        scored: &Scored,
+        cx: &Context<'_>,
+    ) -> (Column, Draws) {
+        let draws = self.watch.run(cx, "bootstrap", 0, |_| {
+            let (rule, bootstrap) = (self.params.definition.rule(), self.params.bootstrap());
+            draws::accuracy(rule, v, &scored.trials, &scored.persons, &self.persons, &bootstrap)
+        });
         let positives = scored.trials.same.iter().filter(|s| **s).count() as u64;
         let pairs = scored.trials.same.len() as u64;
-        Column {
+        let column = Column {
             value: Some(v.value),
             std: Some(v.std),
-            stderr: Some(v.stderr),
-            interval: interval.map(|i| [i.low, i.high]),
+            fold_error: Some(v.stderr),
             pairs,
             listed: scored.listed as u64,
             positives,
             negatives: pairs - positives,
             threshold: Some(v.threshold()),
-            unit: v.unit,
+            unit: Some(v.unit.name().to_owned()),
             ..self.column(name, v.definition)
-        }
+        };
+        self.spread(column, draws, pairs, distinct(scored.persons.iter().flatten()))
     }
 
-    /// The column of a TPR at a FAR over all folds together.
-    pub(super) fn pair_tpr(&self, label: &str, far: f64, scored: &Scored, cx: &Context<'_>) -> Column {
-        let (at, trials) = pair_tpr(far, scored);
-        let bootstrap = self.params.bootstrap();
-        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
-        Column {
+    /// The column of a TPR at a FAR over all folds together, with its replicates.
+    pub(super) fn pair_tpr(
+        &self,
+        label: &str,
+        far: f64,
+        scored: &Scored,
+        cx: &Context<'_>,
+    ) -> (Column, Draws) {
+        let of = |label: bool| {
+            let scores = scored.trials.scores.iter().zip(&scored.trials.same);
+            scores.filter(|(_, s)| **s == label).map(|(s, _)| *s as f32).collect::<Vec<f32>>()
+        };
+        let (positives, mut negatives) = (of(true), of(false));
+        negatives.sort_unstable_by(|a, b| b.total_cmp(a));
+        let at = tpr_at_far(far, &positives, &negatives, negatives.len() as u64);
+        let draws = self.watch.run(cx, "bootstrap", 0, |_| {
+            let bootstrap = self.params.bootstrap();
+            draws::pair_tpr(&at, &scored.trials, &scored.persons, &self.persons, &bootstrap)
+        });
+        let column = Column {
             pairs: scored.trials.same.len() as u64,
             listed: scored.listed as u64,
-            ..self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at, interval)
-        }
+            ..self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at)
+        };
+        self.spread(column, draws, at.positives, distinct(scored.persons.iter().flatten()))
     }
 }
 
-fn pair_tpr(far: f64, scored: &Scored) -> (TprAtFar, Vec<Trial>) {
-    let of = |label: bool| {
-        let scores = scored.trials.scores.iter().zip(&scored.trials.same);
-        scores.filter(|(_, s)| **s == label).map(|(s, _)| *s as f32).collect::<Vec<f32>>()
-    };
-    let (positives, mut negatives) = (of(true), of(false));
-    negatives.sort_unstable_by(|a, b| b.total_cmp(a));
-    let at = tpr_at_far(far, &positives, &negatives, negatives.len() as u64);
-    let same = scored.persons.iter().zip(&scored.trials.same).filter(|(_, s)| **s);
-    let trials = same.zip(&positives).map(|((persons, _), score)| Trial {
-        persons: *persons,
-        hits: f64::from(u8::from(f64::from(*score) > at.threshold)),
-        of: 1.0,
-    });
-    (at, trials.collect())
-}
-
-/// Trials for the bootstrap of an accuracy.
-pub fn right_or_wrong(correct: &[bool], persons: &[[u32; 2]]) -> Vec<Trial> {
-    let both = correct.iter().zip(persons);
-    both.map(|(c, p)| Trial { persons: *p, hits: f64::from(u8::from(*c)), of: 1.0 }).collect()
+/// How many different persons there are.
+pub fn distinct<'a>(persons: impl Iterator<Item = &'a u32>) -> usize {
+    persons.collect::<BTreeSet<&u32>>().len()
 }
 
 /// The folds of a column, for the details.

@@ -3,30 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
-use super::{Desk, tpr_name};
+use super::pairs::distinct;
+use super::{Job, tpr_name};
 use crate::definition::Definition;
-use crate::interval::Trial;
-use crate::metrics::{Column, Details, Metrics};
+use crate::draws::search::{BEYOND, Search as Drawn, rank_share};
 use crate::protocol::Search;
-use crate::rank::{hits, mates, open_set, tail_for, verification};
-use crate::scan::{Identities, Keep, Mate, Scan, scan};
+use crate::rank::{mates, open_set, tail_for, verification};
+use crate::scan::{Identities, Keep, Scan, scan};
 use crate::score::Embeddings;
 use lfs_faces::Official;
 
-/// The maximum number of scores in a tail: 1 GiB of float32.
-const LARGEST_TAIL: u64 = 1 << 28;
+/// The most pairs in a tail: 1 GiB.
+const LARGEST_TAIL: u64 = 1 << 26;
 
 /// Probes or gallery, without missing images.
 struct Side {
     embeddings: Embeddings,
     identities: Vec<i64>,
+    persons: Vec<u32>,
     listed: u64,
     missing: u64,
 }
 
-impl Desk<'_> {
+impl Job<'_> {
     pub(super) fn distractors(&self, search: Search, cx: &Context<'_>) -> Result<Metrics> {
         let probes = self.side(&search.probes, "probes", cx)?;
         let gallery = self.side(&search.gallery, "distractors", cx)?;
@@ -40,23 +42,22 @@ impl Desk<'_> {
         }
         let label = self.entry.label;
         let mut columns = Vec::new();
+        let drawn = Drawn { mates: &mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
         for &rank in ranks {
-            let hit = hits(&mates, &scan, rank as usize);
-            let share = hit.iter().filter(|h| **h).count() as f64 / hit.len() as f64;
-            let trials = by_person(&mates, &probes.identities, |i, _| hit[i]);
-            let bootstrap = self.params.bootstrap();
-            let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
-            columns.push(Column {
+            let share = rank_share(&mates, &scan, rank as usize);
+            let draws = self.watch.run(cx, "bootstrap", 0, |_| {
+                drawn.rank(rank as usize, share, &self.persons, &self.params.bootstrap())
+            });
+            let column = Column {
                 value: Some(share),
-                stderr: interval.map(|i| i.std),
-                interval: interval.map(|i| [i.low, i.high]),
                 positives: mates.len() as u64,
                 negatives: scan.pairs,
                 ..self.column(format!("{label} rank-{rank}"), Definition::MateRank)
-            });
+            };
+            columns.push(self.spread(column, draws, mates.len() as u64, distinct(probes.persons.iter())));
         }
         for far in fars {
-            columns.push(self.verification_column(label, far, &mates, &scan, &probes, cx));
+            columns.push(self.verification_column(label, far, drawn, cx));
         }
         let official = matches!(self.entry.set.official(), Official::Probes(p, d)
             if p == probes.listed + search.noisy_probes as u64 && d == gallery.listed + search.noisy_distractors as u64);
@@ -77,19 +78,18 @@ impl Desk<'_> {
         let asked = if said.is_empty() { self.entry.identification_fars } else { said };
         let label = self.entry.label;
         let mut columns = Vec::new();
+        let drawn = Drawn { mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
         for &far in asked {
             let at = open_set(mates, &scan, probes.embeddings.len(), far);
-            let trials = by_person(mates, &probes.identities, |_, m| {
-                m.score > scan.best(m.probe as usize, 1) && f64::from(m.score) > at.threshold
-            });
-            let bootstrap = self.params.bootstrap();
-            let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
+            let draws = self
+                .watch
+                .run(cx, "bootstrap", 0, |_| drawn.open_set(&at, &self.persons, &self.params.bootstrap()));
             let name = tpr_name(&format!("{label} identification"), far);
-            columns.push(self.tpr_column(name, Definition::OpenSet, &at, interval));
+            let column = self.tpr_column(name, Definition::OpenSet, &at);
+            columns.push(self.spread(column, draws, at.positives, distinct(probes.persons.iter())));
         }
         for far in fars {
-            let name = format!("{label} verification");
-            columns.push(self.verification_column(&name, far, mates, &scan, &probes, cx));
+            columns.push(self.verification_column(&format!("{label} verification"), far, drawn, cx));
         }
         Ok(self.search_metrics(columns, false, &search, &probes, &gallery, mates.len()))
     }
@@ -98,21 +98,20 @@ impl Desk<'_> {
         &self,
         label: &str,
         far: f64,
-        mates: &[Mate],
-        scan: &Scan,
-        probes: &Side,
+        drawn: Drawn<'_>,
         cx: &Context<'_>,
-    ) -> Column {
-        let at = verification(mates, scan, far);
-        let trials = by_person(mates, &probes.identities, |_, m| f64::from(m.score) > at.threshold);
-        let bootstrap = self.params.bootstrap();
-        let interval = self.watch.run(cx, "bootstrap", 0, |_| bootstrap.ratio(&trials));
-        self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at, interval)
+    ) -> (Column, Draws) {
+        let at = verification(drawn.mates, drawn.scan, far);
+        let draws = self
+            .watch
+            .run(cx, "bootstrap", 0, |_| drawn.verification(&at, &self.persons, &self.params.bootstrap()));
+        let column = self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at);
+        self.spread(column, draws, at.positives, distinct(drawn.probes.iter()))
     }
 
     fn search_metrics(
         &self,
-        columns: Vec<Column>,
+        mut columns: Vec<(Column, Draws)>,
         official: bool,
         search: &Search,
         probes: &Side,
@@ -130,14 +129,11 @@ impl Desk<'_> {
             count("mate-pairs", mates as u64),
         ]);
         // No list gives the number of mate pairs; missing images are counted instead.
-        let columns = columns.into_iter().map(|c| Column { pairs: mates as u64, listed: mates as u64, ..c });
-        Metrics {
-            protocol: self.entry.protocol.to_owned(),
-            set: self.entry.set,
-            confidence: self.params.confidence,
-            columns: columns.collect(),
-            details: Details { official, counts, ..Details::default() },
+        for (column, _) in &mut columns {
+            (column.pairs, column.listed) = (mates as u64, mates as u64);
         }
+        let official = official && probes.missing == 0 && gallery.missing == 0;
+        self.metrics(columns, Details { official, counts, ..Details::default() })
     }
 
     fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
@@ -152,6 +148,7 @@ impl Desk<'_> {
         Ok(Side {
             embeddings: self.embeddings.rows(&rows),
             identities: there.iter().map(|t| t.1).collect(),
+            persons: rows.iter().map(|row| self.rows.identities[*row]).collect(),
             listed: names.len() as u64,
             missing: missing as u64,
         })
@@ -174,7 +171,7 @@ impl Desk<'_> {
             ))
             .help("ask for smaller FARs in `fars`"));
         }
-        let keep = Keep { per_probe, tail: tail as usize };
+        let keep = Keep { per_probe: per_probe + BEYOND, tail: tail as usize };
         Ok(self.watch.run(cx, "scoring", pairs, |count| {
             let done = |n: u64| {
                 count.fetch_max(n, Ordering::Relaxed);
@@ -187,17 +184,4 @@ impl Desk<'_> {
 fn no_mates(why: &str) -> Failure {
     Failure::new(format!("there is no mate pair: {why}"))
         .help("check the overlap and clean reports of this test set")
-}
-
-/// The hits of each person's probes, for the bootstrap.
-fn by_person(mates: &[Mate], identities: &[i64], hit: impl Fn(usize, &Mate) -> bool) -> Vec<Trial> {
-    let mut sums: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
-    for (i, mate) in mates.iter().enumerate() {
-        let sum = sums.entry(identities[mate.probe as usize]).or_default();
-        sum.0 += f64::from(u8::from(hit(i, mate)));
-        sum.1 += 1.0;
-    }
-    // Renumbered, since the bootstrap needs small numbers.
-    let numbered = sums.values().enumerate();
-    numbered.map(|(k, (hits, of))| Trial { persons: [k as u32; 2], hits: *hits, of: *of }).collect()
 }

@@ -2,10 +2,14 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{definition, explain, is, legend, number, percent, signed, spread};
-use crate::table::{Cell, Column, Row, Source, Table, Verdict};
+use super::{average_spread, definition, explain, is, legend, number, percent, signed, spread};
+use crate::table::{Cell, Column, Judged, Row, Source, Table, Verdict};
 
 const STYLE: &str = include_str!("style.css");
+
+/// The mark of what is not significantly below the best.
+const NEAR: PreEscaped<&str> =
+    PreEscaped("<span class=\"near\" title=\"not significantly below the best\">~</span>");
 
 /// The table as a page. Every cell links to its details.
 pub fn render(table: &Table) -> String {
@@ -27,6 +31,9 @@ pub fn render(table: &Table) -> String {
                     }
                     div.scroll { (overview(table)) }
                     p.legend { @for line in legend(table) { (line) " " } "A cell leads to its details." }
+                    @if !table.claims.is_empty() {
+                        section { h2 { "Claims" } div.scroll { (claims(&table.claims)) } }
+                    }
                     @if !table.notes.is_empty() {
                         section.notes { h2 { "Notes" } ul { @for n in &table.notes { li { (n) } } } }
                     }
@@ -40,7 +47,6 @@ pub fn render(table: &Table) -> String {
 
 fn overview(table: &Table) -> Markup {
     let average = !table.averaged.is_empty();
-    let top = table.rows.iter().filter_map(|r| r.average).fold(f64::NEG_INFINITY, f64::max);
     html! {
         table.overview {
             thead { tr {
@@ -53,10 +59,42 @@ fn overview(table: &Table) -> Markup {
             tbody { @for (i, row) in table.rows.iter().enumerate() { tr {
                 th scope="row" { (row.name) }
                 @for (k, cell) in row.cells.iter().enumerate() { td { @if let Some(c) = cell { (short(c, i, k)) } } }
-                @if average { td { @if let Some(a) = row.average {
-                    span.best[a == top] { (percent(a)) }
+                @if average { td { @if let Some(a) = &row.average {
+                    span.best[a.verdict == Some(Verdict::Best)] { (percent(a.value)) }
+                    @if a.verdict == Some(Verdict::NotSignificant) { (NEAR) }
+                    @if let Some(s) = average_spread(a) { span.spread { "± " (s) } }
                 } } }
             } } }
+        }
+    }
+}
+
+fn claims(all: &[Judged]) -> Markup {
+    let points = |interval: Option<[f64; 2]>| interval.map(|[low, high]| [signed(low), signed(high)]);
+    html! {
+        table {
+            thead { tr {
+                th.words scope="col" { "Claim" }
+                th scope="col" { "Ruling" }
+                th.words scope="col" { "Columns" }
+                th scope="col" { "Difference, points" }
+                th scope="col" { "95 % interval" }
+                th scope="col" { "p after Holm" }
+                th.words scope="col" { "To resolve one point" }
+            } }
+            tbody { @for judged in all { @for (i, part) in judged.parts.iter().enumerate() { tr {
+                @if i == 0 {
+                    th.words scope="row" rowspan=(judged.parts.len()) { (judged.claim) }
+                    td rowspan=(judged.parts.len()) {
+                        b { (judged.ruling.words()) } @if !judged.why.is_empty() { ": " (judged.why) }
+                    }
+                }
+                td.words { (part.columns) }
+                td.whole { (signed(part.difference)) }
+                td.whole { @if let Some([low, high]) = points(part.interval) { (low) " to " (high) } }
+                td.whole { @if let Some(p) = part.p { (format!("{p:.2e}")) } }
+                td.words { (part.wanted.as_deref().unwrap_or_default()) }
+            } } } }
         }
     }
 }
@@ -64,7 +102,7 @@ fn overview(table: &Table) -> Markup {
 fn short(cell: &Cell, i: usize, k: usize) -> Markup {
     html! {
         a.best[is(cell, Verdict::Best)] href={ "#r" (i) "c" (k) } { (number(cell)) }
-        @if is(cell, Verdict::NotSignificant) { span.near title="not significantly below the best" { "~" } }
+        @if is(cell, Verdict::NotSignificant) { (NEAR) }
         @if let Some(s) = spread(cell) { span.spread { "± " (s) } }
         @if let Some(paper) = cell.reference {
             span.paper { "paper " (percent(paper)) @if let Some(d) = cell.difference { " (" (signed(d)) ")" } }
@@ -109,7 +147,7 @@ fn detail(row: &Row, cell: &Cell, i: usize, k: usize) -> Markup {
             td.whole { @if let Some([low, high]) = cell.interval.filter(|_| cell.value.is_some()) {
                 (percent(low)) " to " (percent(high))
             } }
-            td.words { (verdict) }
+            td.words { (verdict) @if let Some(p) = cell.p { (format!(" (p = {p:.2e})")) } }
             td.whole { @if let Some(paper) = cell.reference {
                 (percent(paper)) @if let Some(d) = cell.difference { " (" (signed(d)) ")" }
                 @if let Some(why) = &cell.incomparable { " (not comparable: " (why) ")" }

@@ -1,7 +1,7 @@
 //! LaTeX: a `tabular` with rules from the package `booktabs`.
 
-use super::{is, legend, number, percent, signed, spread};
-use crate::table::{Cell, Table, Verdict};
+use super::{average_spread, is, legend, number, percent, signed, spread};
+use crate::table::{Average, Cell, Table, Verdict};
 
 /// The table as LaTeX.
 pub fn render(table: &Table) -> String {
@@ -16,16 +16,26 @@ pub fn render(table: &Table) -> String {
     head.extend(table.columns.iter().map(|c| escape(&c.name)));
     head.extend(average.then(|| "Average".to_owned()));
     out += &format!("{} \\\\\n\\midrule\n", head.join(" & "));
-    let top = table.rows.iter().filter_map(|r| r.average).fold(f64::NEG_INFINITY, f64::max);
     for row in &table.rows {
         let mut fields = vec![escape(&row.name)];
         fields.extend(row.cells.iter().map(|c| c.as_ref().map(text).unwrap_or_default()));
         if average {
-            fields.push(row.average.map(|a| bold(&percent(a), a == top)).unwrap_or_default());
+            fields.push(row.average.as_ref().map(mean).unwrap_or_default());
         }
         out += &format!("{} \\\\\n", fields.join(" & "));
     }
     out + "\\bottomrule\n\\end{tabular}\n"
+}
+
+fn mean(average: &Average) -> String {
+    let mut out = bold(&percent(average.value), average.verdict == Some(Verdict::Best));
+    if let Some(spread) = average_spread(average) {
+        out += &format!("\\,{{\\scriptsize$\\pm${spread}}}");
+    }
+    if average.verdict == Some(Verdict::NotSignificant) {
+        out += "$^{\\sim}$";
+    }
+    out
 }
 
 fn text(cell: &Cell) -> String {

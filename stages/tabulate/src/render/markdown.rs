@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{definition, explain, is, legend, number, percent, signed, spread};
-use crate::table::{Cell, Column, Table, Verdict};
+use super::{average_spread, definition, explain, is, legend, number, percent, signed, spread};
+use crate::table::{Average, Cell, Column, Table, Verdict};
 
 /// The table as Markdown.
 pub fn render(table: &Table) -> String {
@@ -23,20 +23,20 @@ fn write(out: &mut String, table: &Table) -> std::fmt::Result {
     head.extend(average.then_some("Average"));
     writeln!(out, "| {} |", head.join(" | "))?;
     writeln!(out, "|---|{}", "---:|".repeat(head.len() - 1))?;
-    let top = table.rows.iter().filter_map(|r| r.average).fold(f64::NEG_INFINITY, f64::max);
     for row in &table.rows {
         write!(out, "| {} |", row.name.replace('|', "\\|"))?;
         for cell in &row.cells {
             write!(out, " {} |", cell.as_ref().map(text).unwrap_or_default())?;
         }
-        if let (true, Some(mean)) = (average, row.average) {
-            let mark = if mean == top { "**" } else { "" };
-            write!(out, " {mark}{}{mark} |", percent(mean))?;
+        if let (true, Some(average)) = (average, &row.average) {
+            write!(out, " {} |", mean(average))?;
         }
         writeln!(out)?;
     }
     writeln!(out, "\n{}", legend(table).join(" "))?;
+    let claims: Vec<String> = table.claims.iter().map(|claim| claim.sentence()).collect();
     section(out, "Findings", &table.findings)?;
+    section(out, "Claims", &claims)?;
     section(out, "Notes", &table.notes)?;
     let definitions = grouped(&table.columns, |c| format!("{}: {}", definition(c), explain(&c.definition)));
     section(out, "Definitions", &definitions)?;
@@ -54,6 +54,13 @@ fn grouped(columns: &[Column], say: impl Fn(&Column) -> String) -> Vec<String> {
         }
     }
     lines.into_iter().map(|(line, names)| format!("{line} ({}).", names.join(", "))).collect()
+}
+
+fn mean(average: &Average) -> String {
+    let mark = if average.verdict == Some(Verdict::Best) { "**" } else { "" };
+    let spread = average_spread(average).map(|spread| format!(" ± {spread}")).unwrap_or_default();
+    let near = if average.verdict == Some(Verdict::NotSignificant) { " ~" } else { "" };
+    format!("{mark}{}{mark}{spread}{near}", percent(average.value))
 }
 
 fn text(cell: &Cell) -> String {
