@@ -1,6 +1,6 @@
 //! How often the 95 % intervals cover the truth, over many made worlds.
 //!
-//!     cargo run --release -p lfs-evaluate --example coverage -- [WORLDS]
+//!     cargo run --release -p lfs-evaluate --example coverage -- [WORLDS [KIND]]
 //!
 //! A world is a number of persons with embeddings of their images: a centre for each person, some of them nearer to all others than
 //! the rest (so that errors depend on persons), and noise for each image. All pairs are compared. The truth is the mean over
@@ -190,11 +190,12 @@ fn report(name: &str, truth: f64, results: Vec<(f64, Draws, u64)>, persons: usiz
 
 fn main() {
     let worlds: u64 = std::env::args().nth(1).and_then(|w| w.parse().ok()).unwrap_or(1000);
+    let wanted = std::env::args().nth(2).unwrap_or_default();
     println!(
         "coverage of 95 % intervals over {worlds} worlds: covered (truth above / truth below); the last column is the mean"
     );
     println!("standard error that was computed over the true one");
-    for kind in &KINDS {
+    for kind in KINDS.iter().filter(|kind| kind.name.contains(&wanted)) {
         println!("\n{}: {} persons x {} images", kind.name, kind.persons, kind.images);
         println!(
             "  {:<14} {:<9}  {:<8}  {:<24} {:<24} {:<24} error",
