@@ -28,12 +28,12 @@ const LARGE_TEXTS: usize = 2;
 const STRIKES: usize = 3;
 
 /// An answer, and what is released once it is sent.
-pub type Said = (Answer, Option<OwnedSemaphorePermit>);
+pub type Sent = (Answer, Option<OwnedSemaphorePermit>);
 
 /// Does jobs.
 pub struct Doer {
     pub(crate) store: Store,
-    answers: UnboundedSender<Said>,
+    answers: UnboundedSender<Sent>,
     /// Why the store was given up: if it does not answer one job, it answers no other.
     down: Mutex<Option<String>>,
     /// How many bad answers it gave.
@@ -58,7 +58,7 @@ pub(crate) struct End(pub Outcome);
 pub type Text = (Outcome, Option<OwnedSemaphorePermit>);
 
 impl Doer {
-    pub fn new(store: Store, answers: UnboundedSender<Said>) -> Self {
+    pub fn new(store: Store, answers: UnboundedSender<Sent>) -> Self {
         Self {
             store,
             answers,

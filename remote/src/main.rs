@@ -15,7 +15,7 @@ use futures::FutureExt;
 use lfs_core::messages::{Answer, Asked, Greeting, Outcome};
 use tokio::sync::{Semaphore, mpsc};
 
-use jobs::{Doer, Said};
+use jobs::{Doer, Sent};
 
 // The messages of the runner and the answers of a store have the same bound.
 const _: () = assert!(lfs_store::MOST_TEXT == lfs_core::messages::MOST_TEXT);
@@ -43,9 +43,9 @@ fn main() -> ExitCode {
         }
     };
     line(&Greeting::Ready);
-    let (answers, mut to_say) = mpsc::unbounded_channel::<Said>();
+    let (answers, mut to_send) = mpsc::unbounded_channel::<Sent>();
     let saying = std::thread::spawn(move || {
-        while let Some((answer, held)) = to_say.blocking_recv() {
+        while let Some((answer, held)) = to_send.blocking_recv() {
             line(&answer);
             drop(held);
         }

@@ -14,11 +14,11 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 /// A test set in a temporary folder: images with an identity and an angle in the plane.
-struct Desk {
+struct Setting {
     dir: tempfile::TempDir,
 }
 
-impl Desk {
+impl Setting {
     fn new(images: &[(&str, u32, f64)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(&dir.path().join("dataset")).unwrap();
@@ -84,8 +84,8 @@ impl Desk {
 }
 
 /// Two folds; persons at 0, 60, 120, 180 degrees; their two images 10 degrees apart, but one pair 50.
-fn lfw() -> Desk {
-    Desk::new(&[
+fn lfw() -> Setting {
+    Setting::new(&[
         ("lfw/A/A_0001.jpg", 0, 0.0),
         ("lfw/A/A_0002.jpg", 0, 10.0),
         ("lfw/B/B_0001.jpg", 1, 60.0),
@@ -126,9 +126,9 @@ fn a_verification_set_gives_one_column_with_all_that_belongs_to_it() {
 
 #[test]
 fn the_definition_and_the_mirror_image_go_with_the_number() {
-    let desk = lfw();
+    let setting = lfw();
     let names = ["exact", "insightface", "facexzoo", "paper"].map(|definition| {
-        let metrics = desk.metrics(json!({"set": "lfw", "definition": definition}));
+        let metrics = setting.metrics(json!({"set": "lfw", "definition": definition}));
         (metrics.columns[0].definition.clone(), metrics.columns[0].flip.clone())
     });
     let expected = [("exact", "none"), ("insightface", "sum"), ("facexzoo", "none"), ("paper", "none")];
@@ -137,25 +137,25 @@ fn the_definition_and_the_mirror_image_go_with_the_number() {
 
 #[test]
 fn the_result_is_the_same_bytes_on_any_number_of_threads() {
-    let desk = lfw();
-    let on = |threads| desk.run(json!({"set": "lfw"}), threads).0.unwrap();
+    let setting = lfw();
+    let on = |threads| setting.run(json!({"set": "lfw"}), threads).0.unwrap();
     assert_eq!(on(1), on(3));
 }
 
 #[test]
 fn a_missing_image_fails_or_is_counted() {
-    let mut desk = lfw();
-    desk = desk.list(
+    let mut setting = lfw();
+    setting = setting.list(
         "pairs.txt",
         "2\t2\nA\t1\t2\nB\t1\t2\nA\t1\tB\t1\nA\t1\tB\t2\nC\t1\t2\nD\t1\t9\nC\t1\tD\t1\nC\t2\tD\t1\n",
     );
-    let why = desk.run(json!({"set": "lfw"}), 1).0.unwrap_err();
+    let why = setting.run(json!({"set": "lfw"}), 1).0.unwrap_err();
     assert!(
         why.message.contains("1 of 8 pairs need images") && why.message.contains("D/D_0009.jpg"),
         "{why}"
     );
     assert!(why.help.unwrap().contains("missing = \"skip\""));
-    let (result, said) = desk.run(json!({"set": "lfw", "missing": "skip"}), 1);
+    let (result, said) = setting.run(json!({"set": "lfw", "missing": "skip"}), 1);
     let metrics: Metrics = serde_json::from_str(&result.unwrap()).unwrap();
     assert_eq!((metrics.columns[0].pairs, metrics.columns[0].listed), (7, 8));
     assert!(said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("1 of 8"))));
@@ -179,7 +179,7 @@ fn rfw_gives_every_group_the_average_and_rates_at_one_threshold() {
         })
         .collect();
     let refs: Vec<(&str, u32, f64)> = images.iter().map(|(n, i, d)| (n.as_str(), *i, *d)).collect();
-    let mut desk = Desk::new(&refs);
+    let mut setting = Setting::new(&refs);
     let text: String = (0..10)
         .map(|f| {
             let (a, b) = (2 * f, 2 * f + 1);
@@ -187,9 +187,9 @@ fn rfw_gives_every_group_the_average_and_rates_at_one_threshold() {
         })
         .collect();
     for group in groups {
-        desk = desk.list(&format!("txts/{group}/{group}_pairs.txt"), &text);
+        setting = setting.list(&format!("txts/{group}/{group}_pairs.txt"), &text);
     }
-    let metrics = desk.metrics(json!({"set": "rfw", "fars": [0.1]}));
+    let metrics = setting.metrics(json!({"set": "rfw", "fars": [0.1]}));
     let names: Vec<&str> = metrics.columns.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["RFW Caucasian", "RFW Indian", "RFW Asian", "RFW African", "RFW average"]);
     let values: Vec<f64> = metrics.columns.iter().map(|c| c.value.unwrap()).collect();
@@ -202,7 +202,7 @@ fn rfw_gives_every_group_the_average_and_rates_at_one_threshold() {
 #[test]
 fn megaface_ranks_mates_against_clean_distractors_only() {
     // The mate of A is 20 degrees away; the noisy distractor 5, the clean ones 30 and more.
-    let desk = Desk::new(&[
+    let setting = Setting::new(&[
         ("facescrub/A/A_1.jpg", 0, 0.0),
         ("facescrub/A/A_2.jpg", 0, 20.0),
         ("facescrub/A/A_3.jpg", 0, 200.0),
@@ -222,7 +222,7 @@ fn megaface_ranks_mates_against_clean_distractors_only() {
     )
     .list("facescrub_noises.txt", "# noisy\nA_3.jpg\n")
     .list("megaface_noises.txt", "# noisy\nis A\t0/x@N00/1_0.jpg\n");
-    let metrics = desk.metrics(json!({"set": "megaface", "ranks": [1, 2], "fars": [0.25, 1e-6]}));
+    let metrics = setting.metrics(json!({"set": "megaface", "ranks": [1, 2], "fars": [0.25, 1e-6]}));
     let found: Vec<(&str, Option<f64>)> =
         metrics.columns.iter().map(|c| (c.name.as_str(), c.value)).collect();
     // A's two mate pairs hit; B's mates are 40 away, z 20: both miss at rank 1 and hit at rank 2.
@@ -240,7 +240,7 @@ fn megaface_ranks_mates_against_clean_distractors_only() {
 
 #[test]
 fn trillion_pairs_gives_both_rates() {
-    let desk = Desk::new(&[
+    let setting = Setting::new(&[
         ("elfw/1/1.jpg", 0, 0.0),
         ("elfw/1/2.jpg", 0, 10.0),
         ("elfw/2/1.jpg", 1, 90.0),
@@ -253,7 +253,7 @@ fn trillion_pairs_gives_both_rates() {
         "elfw/1/1.jpg\tprobe\t1\nelfw/1/2.jpg\tgallery\t1\nelfw/2/1.jpg\tprobe\t2\nelfw/2/2.jpg\tgallery\t2\n\
          delfw/0/1.jpg\tgallery\t-1\ndelfw/0/2.jpg\tgallery\t-1\n",
     );
-    let metrics = desk.metrics(json!({
+    let metrics = setting.metrics(json!({
         "set": "trillion-pairs", "fars": [0.2], "identification-fars": [0.5]
     }));
     let found: Vec<(&str, Option<f64>)> =
