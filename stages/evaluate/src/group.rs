@@ -5,11 +5,11 @@
 //! (largest minus smallest), the ratio (largest over smallest) and bootstrap intervals over identities.
 
 use lfs_metrics::draws::quantiles;
-use lfs_metrics::{Draws, Figure, GroupRates, OneGroup, student, wilson};
+use lfs_metrics::{Draws, Figure, GroupRates, OneGroup};
 
 use crate::definition::{Definition, Trials};
 use crate::draws::without_second_order;
-use crate::resample::{Bootstrap, Persons, deviations, second_order, weight};
+use crate::resample::{Bootstrap, Persons, deviations, distinct, second_order, weight};
 
 /// A group's scored pairs.
 #[derive(Debug, Clone, Copy)]
@@ -160,13 +160,12 @@ impl Pairs {
         };
         let draws: Vec<Draws> = (0..2 * n).map(draws).collect();
         let figure = |k: usize| {
-            let freedom = distinct(groups[k % n].persons).saturating_sub(1).max(1) as f64;
-            let t = student::quantile(bootstrap.confidence, freedom);
-            let interval = |variance| wilson::interval(value[k], variance, counts[k] as f64, t);
             let there = counts[k] > 0;
+            let persons = distinct(groups[k % n].persons.iter().flatten());
+            let spread = bootstrap.spread(value[k], &draws[k], counts[k], persons);
             Figure {
                 value: there.then_some(value[k]),
-                interval: draws[k].variance().filter(|_| there).map(interval),
+                interval: spread.filter(|_| there).map(|spread| spread.interval),
             }
         };
         let ends = |kind: usize, of: fn(&[f64]) -> Option<f64>| {
@@ -212,10 +211,6 @@ impl Pairs {
             false_non_match_ratio: ends(1, ratio),
         }
     }
-}
-
-fn distinct(persons: &[[u32; 2]]) -> usize {
-    persons.iter().flatten().collect::<std::collections::BTreeSet<_>>().len()
 }
 
 fn extremes(rates: &[f64]) -> (f64, f64) {

@@ -5,6 +5,8 @@
 //! person `w_i`. Thresholds are chosen again. A weight follows from the seed, r and the person's name alone, so that the replicates
 //! of two evaluations on the same persons belong together ([`Draws`]), whatever the number of threads.
 
+use std::collections::BTreeSet;
+
 use lfs_metrics::{Draws, Resampling, student, wilson};
 use rayon::prelude::*;
 
@@ -103,6 +105,11 @@ pub struct Spread {
     pub interval: [f64; 2],
     /// The bootstrap's interval.
     pub bootstrap: [f64; 2],
+}
+
+/// How many different persons there are.
+pub fn distinct<'a>(persons: impl Iterator<Item = &'a u32>) -> usize {
+    persons.collect::<BTreeSet<&u32>>().len()
 }
 
 /// The weight of a comparison of these persons: twice the same for a comparison of one person.

@@ -3,7 +3,7 @@
 
 use lfs_metrics::Draws;
 
-use super::{TprDraw, Weighed, threshold, tpr, without_second_order};
+use super::{TprDraw, Weighed, threshold, tpr};
 use crate::rank;
 use crate::resample::{Bootstrap, Persons, deviations};
 use crate::scan::{Mate, Near, Scan};
@@ -102,7 +102,7 @@ impl Search<'_> {
 
     fn plain(&self, found: &[Vec<f64>], value: f64) -> Draws {
         match found {
-            [values] => without_second_order(deviations(values, value), vec![0.0; values.len()]),
+            [values] => Draws { first: deviations(values, value), second: Vec::new() },
             _ => Draws::default(),
         }
     }

@@ -7,10 +7,11 @@ use lfs_metrics::{Column, Details, Draws, Figure, Metrics};
 use lfs_stage::{Context, Result};
 
 use super::Job;
-use super::pairs::{Scored, distinct, folds};
+use super::pairs::{Scored, folds};
 use crate::definition::{mean_std, verify};
 use crate::group::{self, Member};
 use crate::protocol::Group;
+use crate::resample::distinct;
 
 impl Job<'_> {
     pub(super) fn groups(&self, groups: Vec<Group>, cx: &Context<'_>) -> Result<Metrics> {

@@ -1,6 +1,6 @@
 //! Verification sets: pairs in folds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lfs_metrics::{Column, Details, Draws, Folds, Metrics};
 use lfs_stage::{Context, Result};
@@ -10,6 +10,7 @@ use crate::catalog::is_official;
 use crate::definition::{Definition, Trials, Verified, verify};
 use crate::draws;
 use crate::protocol::Pair;
+use crate::resample::distinct;
 use crate::tpr_at_far::tpr_at_far;
 
 /// Pairs with their scores and persons.
@@ -132,11 +133,6 @@ impl Job<'_> {
         };
         self.spread(column, draws, at.positives, distinct(scored.persons.iter().flatten()))
     }
-}
-
-/// How many different persons there are.
-pub fn distinct<'a>(persons: impl Iterator<Item = &'a u32>) -> usize {
-    persons.collect::<BTreeSet<&u32>>().len()
 }
 
 /// The folds of a column, for the details.

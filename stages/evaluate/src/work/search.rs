@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
-use super::pairs::distinct;
 use super::{Job, tpr_name};
 use crate::definition::Definition;
 use crate::draws::search::{BEYOND, Search as Drawn, rank_share};
 use crate::protocol::Search;
 use crate::rank::{mates, open_set, tail_for, verification};
+use crate::resample::distinct;
 use crate::scan::{Identities, Keep, Scan, scan};
 use crate::score::Embeddings;
 use lfs_faces::Official;
