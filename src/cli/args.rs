@@ -1,6 +1,6 @@
 //! The command line, as it is typed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 /// From raw photographs to the tables of a paper: a pipeline runner that knows of every result which bytes, which
 /// code and which parameters it came from, and computes nothing twice.
 #[derive(Debug, Parser)]
-#[command(name = "lfs-pipe", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "lfs-pipe", version, max_term_width = 100, after_help = AFTER)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -21,7 +21,10 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or manifest, 3 results differ, \
+const AFTER: &str =
+    "Any kind also runs by itself, outside of a pipeline: lfs-pipe KIND --help; `lfs-pipe kinds` lists them.
+
+Exit codes: 0 done, 1 a stage failed, 2 wrong usage or manifest, 3 results differ, \
 4 the cache or the machine failed, 130 interrupted.";
 
 /// Options of every command.
@@ -123,6 +126,9 @@ pub enum Command {
         /// The folder; it is created.
         folder: PathBuf,
     },
+    /// A kind that runs by itself.
+    #[command(external_subcommand)]
+    Alone(Vec<OsString>),
 }
 
 /// Options of `init`.

@@ -10,8 +10,8 @@ use crate::manifest::{Manifest, nearest_or_all};
 use crate::plan::{COMMAND, describe_parameters};
 use crate::worker::Workers;
 
-pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
-    // Without a manifest there are still the worker's own kinds.
+/// The workers of the project, or without a manifest the worker of this program.
+pub(super) fn workers(common: &Common) -> Result<Workers> {
     let manifest =
         if common.file.is_file() { Some(Manifest::load(&common.file, &common.sets)?) } else { None };
     // Without a manifest no cache is created in the current folder.
@@ -21,7 +21,11 @@ pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
         (None, None) => room.path().to_owned(),
         _ => cache_folder(common, manifest.as_ref()),
     };
-    let workers = Workers::all(manifest.as_ref(), &cache)?;
+    Workers::all(manifest.as_ref(), &cache)
+}
+
+pub(super) fn kinds(common: &Common, args: &KindsArgs) -> Result<()> {
+    let workers = workers(common)?;
     let Some(name) = &args.kind else {
         if args.json {
             let all: Vec<_> = workers.kinds.values().map(|k| k.info.as_ref()).collect();

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod alone;
 mod args;
 mod cache;
 mod clean;
@@ -94,6 +95,7 @@ fn dispatch(mut cli: Cli) -> Result<()> {
         Command::Describe(args) => describe::describe(args),
         Command::Cache(command) => cache::cache(common, command),
         Command::Clean(args) => clean::clean(common, args),
+        Command::Alone(words) => alone::command(common, words),
         Command::Completions { shell } => completions(&shell.to_string()),
         Command::Man { folder } => man(folder),
     }

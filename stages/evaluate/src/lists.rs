@@ -1,4 +1,4 @@
-//! The folder of a test set's own list files.
+//! A test set's own list files: a folder, or one file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,23 +6,29 @@ use std::path::{Path, PathBuf};
 use lfs_formats::names::is_litter;
 use lfs_stage::{Failure, IoContext, Result};
 
-/// The folder of a test set's own list files.
+/// A test set's own list files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lists {
     root: PathBuf,
     files: Vec<String>,
+    /// Whether one file was given, rather than a folder.
+    one: bool,
 }
 
 impl Lists {
-    /// Lists the folder recursively, ignoring the files of file managers.
+    /// Lists the folder recursively, ignoring the files of file managers; a file is a folder with this file alone.
     ///
     /// # Errors
     /// If it cannot be listed.
     pub fn open(root: &Path) -> Result<Self> {
+        if let (false, Some(name), Some(folder)) = (root.is_dir(), root.file_name(), root.parent()) {
+            let files = vec![name.to_string_lossy().into_owned()];
+            return Ok(Self { root: folder.to_owned(), files, one: true });
+        }
         let mut files = Vec::new();
         walk(root, "", &mut files)?;
         files.sort();
-        Ok(Self { root: root.to_owned(), files })
+        Ok(Self { root: root.to_owned(), files, one: false })
     }
 
     /// All files, relative to the root, sorted.
@@ -46,24 +52,47 @@ impl Lists {
         })
     }
 
+    /// The one file of a protocol that has no other: that of this name, or the file that was given.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find_only(&self, name: &str) -> Result<&str> {
+        match self.files.as_slice() {
+            [given] if self.one => Ok(given),
+            _ => self.find(name),
+        }
+    }
+
     /// The text of the file found by [`Lists::find`].
     ///
     /// # Errors
     /// If it does not exist or is not text.
     pub fn read(&self, name: &str) -> Result<Text> {
-        let file = self.find(name)?.to_owned();
+        self.text(self.find(name)?)
+    }
+
+    /// The text of the file found by [`Lists::find_only`].
+    ///
+    /// # Errors
+    /// If it does not exist or is not text.
+    pub fn read_only(&self, name: &str) -> Result<Text> {
+        self.text(self.find_only(name)?)
+    }
+
+    fn text(&self, file: &str) -> Result<Text> {
+        let file = file.to_owned();
         let path = self.root.join(&file);
         let text = lfs_formats::text::decode(&fs::read(&path).doing("read", &path)?)
             .map_err(|e| Failure::new(format!("{file}: {e}")))?;
         Ok(Text { file, text })
     }
 
-    /// The bytes of the file found by [`Lists::find`].
+    /// The bytes of a file found by [`Lists::find`] or [`Lists::find_only`].
     ///
     /// # Errors
-    /// If it does not exist or cannot be read.
-    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let path = self.root.join(self.find(name)?);
+    /// If it cannot be read.
+    pub fn bytes(&self, file: &str) -> Result<Vec<u8>> {
+        let path = self.root.join(file);
         fs::read(&path).doing("read", &path)
     }
 }
@@ -99,7 +128,7 @@ pub struct Line<'a> {
     pub text: &'a str,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// An error about this line.
     pub fn fault(&self, expected: impl std::fmt::Display) -> Failure {
         let Self { file, number, text } = self;
@@ -107,7 +136,7 @@ impl Line<'_> {
     }
 
     /// Its fields.
-    pub fn fields(&self) -> Vec<&str> {
+    pub fn fields(&self) -> Vec<&'a str> {
         lfs_formats::lists::fields(self.text)
     }
 

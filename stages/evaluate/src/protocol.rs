@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::lists::Lists;
+use crate::rows;
 
 /// A pair of a verification protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,15 @@ pub enum Task {
     AllPairs(fn(&Lists) -> Result<Search>),
 }
 
+/// The person of an image of a set, by its name, for embeddings that come without a data set.
+pub fn person(set: TestSet, image: &str) -> String {
+    match set {
+        TestSet::Agedb => agedb::person(image),
+        TestSet::Cfp => cfp::person(image),
+        _ => rows::person(image),
+    }
+}
+
 /// The pairs of CFP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Split {
@@ -99,6 +109,18 @@ pub fn task(set: TestSet, split: Split) -> Task {
         (TestSet::Megaface, _) => Task::Distractors(megaface::read),
         (TestSet::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
         (TestSet::Pairs, _) => Task::Bundle(pairs::read),
+    }
+}
+
+/// Puts the k-th part of the pairs of one person, and the k-th of the others, in the order of the list, into fold k.
+fn in_folds(pairs: &mut [Pair], folds: usize) {
+    let total = |same| pairs.iter().filter(|p| p.same == same).count();
+    let totals = [total(false), total(true)];
+    let mut seen = [0; 2];
+    for pair in pairs {
+        let label = usize::from(pair.same);
+        pair.fold = (seen[label] * folds / totals[label]) as u32;
+        seen[label] += 1;
     }
 }
 

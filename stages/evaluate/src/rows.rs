@@ -1,12 +1,15 @@
-//! The rows of the data set, and the lookup of images of a list.
+//! The images behind the rows of embeddings.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use lfs_faces::dataset::Dataset;
+use lfs_formats::lookup;
+use lfs_formats::names::{parts, stem};
+use lfs_formats::vectors::Name;
 use lfs_stage::{Failure, Result};
 
-/// Names and identities of a data set, by row.
+/// Names and identities of images, by row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Paths relative to the root of the set.
@@ -32,82 +35,69 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The row of each name; none if the data set has no such image.
-    ///
-    /// Lists and data sets are often rooted at different folders, so names are compared by their last c
-    /// parts. The same c is used for all names: the largest at which any name is found, starting at the
-    /// number of parts of the list's names and ending at two (a file and its folder). A file name alone never
-    /// matches a longer name.
+    /// The images of these names. Where the person of an image is not given, `person` reads it from the name.
+    pub fn named(names: Vec<Name>, person: impl Fn(&str) -> String) -> Self {
+        let mut out = Self::default();
+        let mut known: HashMap<String, u32> = HashMap::new();
+        for Name { image, person: given } in names {
+            let who = given.unwrap_or_else(|| person(&image));
+            let next = known.len() as u32;
+            let identity = *known.entry(who.clone()).or_insert(next);
+            if identity == next {
+                out.persons.push(who);
+            }
+            out.identities.push(identity);
+            out.names.push(image);
+        }
+        out
+    }
+
+    /// The row of each name; none if there is no such image ([`lookup`]).
     ///
     /// # Errors
-    /// If two images of the data set have the same last c parts and one of them is requested.
+    /// If a name could be several images.
     pub fn find(&self, names: &[&str]) -> Result<Vec<Option<usize>>> {
-        let depth = names.iter().map(|n| parts(n).count()).min().unwrap_or(0);
-        for c in (depth.min(2)..=depth).rev() {
-            let mut rows: HashMap<String, Option<usize>> = HashMap::with_capacity(self.names.len());
-            for (row, name) in self.names.iter().enumerate() {
-                rows.entry(tail(name, c)).and_modify(|r| *r = None).or_insert(Some(row));
-            }
-            let mut found = Vec::with_capacity(names.len());
-            for name in names {
-                found.push(match rows.get(&tail(name, c)) {
-                    None => None,
-                    Some(Some(row)) => Some(*row),
-                    Some(None) => {
-                        return Err(Failure::new(format!(
-                            "the list's image `{name}` could be several images of the data set: all that end \
-                             in `{}`",
-                            tail(name, c)
-                        ))
-                        .help("acquire the test set from its own root, so that each image is there once"));
-                    }
-                });
-            }
-            if found.iter().any(Option::is_some) {
-                return Ok(found);
-            }
-        }
-        Ok(vec![None; names.len()])
+        let own: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        lookup::find(&own, names).map_err(|e| {
+            Failure::new(e.to_string())
+                .help("acquire the test set from its own root, so that each image is there once")
+        })
     }
 }
 
-fn parts(name: &str) -> impl DoubleEndedIterator<Item = &str> {
-    name.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..")
-}
-
-fn tail(name: &str, c: usize) -> String {
-    let mut last: Vec<&str> = parts(name).rev().take(c).collect();
-    last.reverse();
-    last.join("/")
+/// The person of an image, by most sets' rule: the folder, else the file name without a number at its end.
+pub fn person(image: &str) -> String {
+    let mut last = parts(image).rev();
+    let file = stem(last.next().unwrap_or_default());
+    if let Some(folder) = last.next() {
+        return folder.to_owned();
+    }
+    let name = file.trim_end_matches(|c: char| c.is_ascii_digit());
+    match name.strip_suffix(['_', '-']) {
+        Some(name) if !name.is_empty() && name.len() + 1 < file.len() => name.to_owned(),
+        _ => file.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rows(names: &[&str]) -> Rows {
-        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        Rows { identities: vec![0; names.len()], names, persons: vec!["one".to_owned()] }
-    }
-
     #[test]
-    fn roots_above_and_below_the_lists_own_are_found() {
-        let set = rows(&["001/frontal/01.jpg", "001/frontal/02.jpg"]);
-        assert_eq!(set.find(&["../Data/Images/001/frontal/02.jpg"]).unwrap(), [Some(1)]);
-        let set = rows(&["images/A_0001.jpg", "images/B_0001.jpg"]);
-        assert_eq!(set.find(&["B_0001.jpg"]).unwrap(), [Some(1)]);
-    }
-
-    #[test]
-    fn a_missing_image_is_not_replaced_by_one_of_the_same_file_name() {
-        let set = rows(&["Ann/01.jpg", "Bob/02.jpg"]);
-        assert_eq!(set.find(&["Ann/01.jpg", "Ann/02.jpg"]).unwrap(), [Some(0), None]);
-        assert_eq!(set.find(&["Cid/01.jpg"]).unwrap(), [None]);
-    }
-
-    #[test]
-    fn two_candidates_are_an_error_that_names_the_image() {
-        let set = rows(&["a/Ann/01.jpg", "b/Ann/01.jpg"]);
-        assert!(set.find(&["Ann/01.jpg"]).unwrap_err().message.contains("`Ann/01.jpg`"));
+    fn persons_are_read_from_names_where_they_are_not_given() {
+        for (image, who) in [
+            ("lfw/Ann_Lee/Ann_Lee_0001.jpg", "Ann_Lee"),
+            ("Ann_Lee_0001.jpg", "Ann_Lee"),
+            ("Ann-12.png", "Ann"),
+            ("0001.jpg", "0001"),
+            ("_1.jpg", "_1"),
+            ("Ann.jpg", "Ann"),
+            ("Ann_.jpg", "Ann_"),
+        ] {
+            assert_eq!(person(image), who, "{image}");
+        }
+        let given = Name { person: Some("Bo".to_owned()), ..Name::new("Ann/1.jpg") };
+        let set = Rows::named(vec![Name::new("Ann/0.jpg"), given, Name::new("Bo/2.jpg")], person);
+        assert_eq!((set.identities, set.persons), (vec![0, 1, 1], vec!["Ann".to_owned(), "Bo".to_owned()]));
     }
 }

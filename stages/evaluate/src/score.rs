@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use lfs_faces::DataError;
+use lfs_formats::vectors::{Name, Vectors};
 use lfs_products::Matrix;
-use lfs_stage::{Failure, IoContext, Result};
-use safetensors::{Dtype, SafeTensors};
+use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,54 +45,79 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Reads `embeddings.safetensors` in `folder`: tensor `embeddings` float32 [n, d], not normalised, and
-    /// `flipped` of the same shape if `flip` needs it. Every row is normalised to length 1.
+    /// Reads the embeddings of a file or folder ([`Vectors::open`]), and those of the mirror images if `flip` needs them. Rows
+    /// are added in float64, and normalised to length 1 before they are rounded to float32. The second value has the names of the
+    /// rows, if they are in the file.
     ///
     /// # Errors
-    /// If a tensor is missing or has another type or shape, or a row is zero or not finite.
-    pub fn read(folder: &Path, flip: Flip) -> Result<Self> {
-        let path = folder.join("embeddings.safetensors");
-        let bytes = std::fs::read(&path).doing("read", &path)?;
-        let file = SafeTensors::deserialize(&bytes).doing("read", &path)?;
-        let (plain, width) = tensor(&file, "embeddings", &path)?;
-        let mirrored = match flip {
-            Flip::None | Flip::ByDefinition => None,
-            Flip::Sum | Flip::Concatenate => Some(tensor(&file, "flipped", &path)?),
-        };
-        match mirrored {
-            None => Self::new(plain, width),
-            Some((other, w)) if w != width || other.len() != plain.len() => {
-                Err(Failure::new(format!("{}: `embeddings` and `flipped` differ in shape", path.display())))
-            }
-            Some((other, _)) if flip == Flip::Sum => {
-                Self::new(plain.iter().zip(&other).map(|(a, b)| a + b).collect(), width)
-            }
-            Some((other, _)) => {
-                let rows = plain.chunks_exact(width).zip(other.chunks_exact(width));
-                Self::new(rows.flat_map(|(a, b)| a.iter().chain(b)).copied().collect(), 2 * width)
-            }
+    /// If they cannot be read, or a row is zero or not finite.
+    pub fn read(path: &Path, flip: Flip) -> Result<(Self, Option<Vec<Name>>)> {
+        let failure = |e: DataError| Failure::new(e.to_string());
+        let plain = Vectors::open(path).map_err(failure)?;
+        let names = plain.names().map(<[Name]>::to_vec);
+        let (n, width) = (plain.len(), plain.width());
+        let mut values = Vec::new();
+        if matches!(flip, Flip::None | Flip::ByDefinition) {
+            plain.unit_rows(0, n, &mut values);
+            return Ok((Self { values, width }, names));
         }
+        let mirrored = Vectors::open_flipped(path).map_err(failure)?.ok_or_else(|| {
+            let what = "there are no embeddings of mirror images, called `flipped`";
+            Failure::new(format!("{}: {what}", path.display())).help(
+                "set `flip = true` in the embed stage, or `flip = \"none\"` here to score the images alone",
+            )
+        })?;
+        if (mirrored.len(), mirrored.width()) != (n, width) {
+            let shapes = format!("[{n}, {width}] and [{}, {}]", mirrored.len(), mirrored.width());
+            return Err(Failure::new(format!(
+                "{}: `embeddings` and `flipped` differ in shape: {shapes}",
+                path.display()
+            )));
+        }
+        let (mut a, mut b) = (vec![0.0; width], vec![0.0; width]);
+        let mut directionless = Vec::new();
+        for i in 0..n {
+            plain.raw(i, &mut a);
+            mirrored.raw(i, &mut b);
+            match flip {
+                Flip::Sum => a.iter_mut().zip(&b).for_each(|(x, y)| *x += y),
+                _ => a.extend_from_slice(&b),
+            }
+            if !unit(&a, &mut values) {
+                directionless.push(i.to_string());
+            }
+            a.truncate(width);
+        }
+        if !directionless.is_empty() {
+            return Err(Failure::new(format!(
+                "{}: {} rows are opposite to those of their mirror images, and cancel: rows {}",
+                path.display(),
+                directionless.len(),
+                first_ten(&directionless)
+            )));
+        }
+        let width = if flip == Flip::Sum { width } else { 2 * width };
+        Ok((Self { values, width }, names))
     }
 
     /// Normalises rows of `width` numbers to length 1.
     ///
     /// # Errors
     /// If a row is zero or not finite.
-    pub fn new(mut values: Vec<f32>, width: usize) -> Result<Self> {
+    pub fn new(values: Vec<f32>, width: usize) -> Result<Self> {
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(Failure::new(format!("{} numbers are no rows of {width}", values.len())));
         }
-        for (i, row) in values.chunks_exact_mut(width).enumerate() {
-            let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-            if !norm.is_finite() || norm == 0.0 {
+        let mut out = Vec::with_capacity(values.len());
+        for (i, row) in values.chunks_exact(width).enumerate() {
+            let row: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
+            if !unit(&row, &mut out) {
                 return Err(Failure::new(format!(
-                    "the embedding of row {i} has length {norm}: it has no direction"
-                ))
-                .help("the training diverged or the image was not read; check the train and embed logs"));
+                    "the embedding of row {i} is zero or not finite: it has no direction"
+                )));
             }
-            row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
         }
-        Ok(Self { values, width })
+        Ok(Self { values: out, width })
     }
 
     /// The number of rows.
@@ -133,31 +159,22 @@ impl Embeddings {
     }
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str, path: &Path) -> Result<(Vec<f32>, usize)> {
-    let found = file.tensor(name).map_err(|_| {
-        let failure = Failure::new(format!("{} has no tensor `{name}`", path.display()));
-        match name {
-            "flipped" => failure.help(
-                "set `flip = true` in the embed stage, or `flip = \"none\"` here to score the images alone",
-            ),
-            _ => failure.help("is the input `embeddings` the output of an embed stage?"),
-        }
-    })?;
-    match (found.dtype(), found.shape()) {
-        (Dtype::F32, &[_, width]) if width > 0 => {
-            let values = found.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            Ok((values.collect(), width))
-        }
-        (dtype, shape) => Err(Failure::new(format!(
-            "{}: `{name}` is {dtype:?} {shape:?}, expected F32 [n, d]",
-            path.display()
-        ))),
-    }
+/// Appends a row, normalised to length 1; false if it has no direction.
+fn unit(row: &[f64], out: &mut Vec<f32>) -> bool {
+    let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+    out.extend(row.iter().map(|x| (x / norm) as f32));
+    norm.is_finite() && norm > 0.0
+}
+
+/// The first ten of a list, for a message.
+pub(crate) fn first_ten(all: &[String]) -> String {
+    let more = if all.len() > 10 { " .." } else { "" };
+    format!("{}{more}", all[..all.len().min(10)].join(", "))
 }
 
 #[cfg(test)]
 mod tests {
-    use safetensors::tensor::TensorView;
+    use safetensors::tensor::{Dtype, TensorView};
 
     use super::*;
 
@@ -179,7 +196,8 @@ mod tests {
     #[test]
     fn rows_are_brought_to_length_one() {
         let dir = folder(&[3.0, 4.0, 0.0, 5.0], None);
-        let e = Embeddings::read(dir.path(), Flip::None).unwrap();
+        let (e, names) = Embeddings::read(dir.path(), Flip::None).unwrap();
+        assert_eq!(names, None);
         assert_eq!(e.row(0), [0.6, 0.8]);
         assert!((e.cosine(0, 1) - 0.8).abs() < 1e-7);
         assert_eq!((e.len(), e.width()), (2, 2));
@@ -188,9 +206,9 @@ mod tests {
     #[test]
     fn a_mirrored_embedding_is_added_before_the_norm_or_put_beside() {
         let dir = folder(&[1.0, 0.0], Some(&[0.0, 1.0]));
-        let sum = Embeddings::read(dir.path(), Flip::Sum).unwrap();
+        let (sum, _) = Embeddings::read(dir.path(), Flip::Sum).unwrap();
         assert!((sum.row(0)[0] - 0.5_f32.sqrt()).abs() < 1e-7);
-        let both = Embeddings::read(dir.path(), Flip::Concatenate).unwrap();
+        let (both, _) = Embeddings::read(dir.path(), Flip::Concatenate).unwrap();
         assert_eq!(both.width(), 4);
         assert!((both.row(0)[3] - 0.5_f32.sqrt()).abs() < 1e-7);
     }
@@ -199,8 +217,16 @@ mod tests {
     fn a_missing_mirror_says_where_to_ask_for_it() {
         let dir = folder(&[1.0, 0.0], None);
         let e = Embeddings::read(dir.path(), Flip::Sum).unwrap_err();
-        assert!(e.message.contains("no tensor `flipped`"));
+        assert!(e.message.contains("no embeddings of mirror images"), "{e}");
         assert!(e.help.unwrap().contains("flip = true"));
+    }
+
+    #[test]
+    fn rows_that_cancel_with_their_mirror_images_are_named() {
+        let dir = folder(&[1.0, 0.0, 1.0, 1.0], Some(&[-1.0, 0.0, 1.0, 1.0]));
+        let e = Embeddings::read(dir.path(), Flip::Sum).unwrap_err();
+        assert!(e.message.contains("1 rows are opposite") && e.message.ends_with("rows 0"), "{e}");
+        assert_eq!(Embeddings::read(dir.path(), Flip::Concatenate).unwrap().0.width(), 4);
     }
 
     #[test]

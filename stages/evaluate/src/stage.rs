@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lfs_stage::{
-    Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Source, Stage, choice, one,
+    Choice, Context, Cpu, Failure, Input, IoContext, Output, Result, Source, Stage, choice, one, optional,
 };
 
 use lfs_faces::TestSet;
@@ -29,15 +29,24 @@ impl Stage for Evaluate {
     const CODE: &'static [&'static [Source]] =
         &[lfs_faces::SOURCE, lfs_formats::SOURCE, lfs_metrics::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[
-        one("embeddings", "the embeddings of the test set, from an embed stage"),
-        one("dataset", "the test set whose embeddings they are: names and identities by row"),
-        one("lists", "the test set's own lists, from the acquire stage"),
+        one("embeddings", "the embeddings of the test set, from an embed stage or another program"),
+        optional("dataset", "the test set whose embeddings they are: names and identities by row"),
+        optional(
+            "names",
+            "without a data set: the name of each row, an image and optionally its person a line",
+        ),
+        one(
+            "lists",
+            "the test set's own lists, from the acquire stage; a protocol of one file may be that file",
+        ),
     ];
     const OUTPUTS: &'static [Output] = &[Output {
         name: "metrics",
         path: "metrics.json",
         about: "the numbers, with definition and interval",
     }];
+    const OPTIONS: &'static [[&'static str; 2]] =
+        &[["protocol", "set"], ["pairs", "lists"], ["gallery", "lists"], ["lists", "lists"], ["far", "fars"]];
     type Params = Params;
 
     fn cpu() -> Cpu {

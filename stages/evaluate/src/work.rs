@@ -6,16 +6,17 @@ mod pairs;
 mod search;
 mod watch;
 
+use lfs_formats::vectors::{self, Name, Vectors};
 use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
 use crate::catalog::{self, Entry};
 use crate::definition::{Definition, Unit};
 use crate::params::Params;
-use crate::protocol::{Lists, Task};
+use crate::protocol::{self, Lists, Task};
 use crate::resample::Persons;
 use crate::rows::Rows;
-use crate::score::{Embeddings, Flip};
+use crate::score::{Embeddings, Flip, first_ten};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
 
@@ -35,21 +36,13 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     let entry = catalog::entry(params.set, params.split);
     let task = entry.task();
     let lists = Lists::open(cx.input("lists")?)?;
-    let rows = Rows::open(cx.input("dataset")?)?;
     let definition = match task {
         Task::Verification(_) | Task::Groups(_) | Task::Bundle(_) => params.definition.rule().definition,
         Task::Distractors(_) | Task::AllPairs(_) => Definition::MateRank,
     };
-    let flip = params.flip(definition);
-    let embeddings = Embeddings::read(cx.input("embeddings")?, flip)?;
-    if embeddings.len() != rows.names.len() {
-        return Err(Failure::new(format!(
-            "{} embeddings for a data set of {} images",
-            embeddings.len(),
-            rows.names.len()
-        ))
-        .help("the inputs `embeddings` and `dataset` must belong to the same node of the align stage"));
-    }
+    let flip = flip(params, definition, cx)?;
+    let (embeddings, names) = Embeddings::read(cx.input("embeddings")?, flip)?;
+    let rows = rows(params, cx, embeddings.len(), names)?;
     let persons = Persons::new(catalog::family(params.set), rows.persons.iter().map(String::as_str));
     let job = Job { params, entry, rows, persons, embeddings, flip, watch: Watch::new(cx.threads())? };
     let metrics = match task {
@@ -62,6 +55,54 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     let mut metrics = metrics?;
     metrics.details.selected_on = selected_on(cx.input("embeddings")?);
     Ok(metrics)
+}
+
+/// The treatment of mirror images. Another program's embeddings often lack them; the definition's own treatment is left out then,
+/// with a warning.
+fn flip(params: &Params, definition: Definition, cx: &Context<'_>) -> Result<Flip> {
+    let flip = params.flip(definition);
+    let path = cx.input("embeddings")?;
+    let own = params.flip == Flip::ByDefinition && flip != Flip::None && cx.input_opt("dataset")?.is_none();
+    if own && Vectors::open_flipped(path).map_err(|e| Failure::new(e.to_string()))?.is_none() {
+        cx.warn(format!(
+            "the definition `{}` adds the embeddings of mirror images, and there are none, called `flipped`: the images \
+             alone are scored",
+            definition.name()
+        ));
+        return Ok(Flip::None);
+    }
+    Ok(flip)
+}
+
+/// The images behind the rows: those of the data set, else the names that are given or that are in the file.
+fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) -> Result<Rows> {
+    let (dataset, list) = (cx.input_opt("dataset")?, cx.input_opt("names")?);
+    let names = match (dataset, list) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::new("the inputs `dataset` and `names` both name the images; give one of them"));
+        }
+        (Some(dataset), None) => {
+            let rows = Rows::open(dataset)?;
+            if rows.names.len() == n {
+                return Ok(rows);
+            }
+            return Err(Failure::new(format!("{n} embeddings for a data set of {} images", rows.names.len()))
+                .help("the inputs `embeddings` and `dataset` must belong to the same node of the align stage"));
+        }
+        (None, Some(list)) => vectors::names::read(list, n).map_err(|e| Failure::new(e.to_string()))?,
+        (None, None) => inside.ok_or_else(|| {
+            Failure::new("the embeddings have no names, so that no image of the protocol can be found")
+                .help("give the input `names`, a file with the name of each row, or `dataset`, the set that was embedded")
+        })?,
+    };
+    let rows = Rows::named(names, |image| protocol::person(params.set, image));
+    if rows.persons.len() == n && n > 1 {
+        cx.warn(
+            "every image counts as a person of its own, by its name: intervals are too narrow if persons have several \
+             images; give the person after each name, separated by a tab",
+        );
+    }
+    Ok(rows)
 }
 
 /// The test set on which the network behind the embeddings was selected, if recorded next to them.
@@ -130,22 +171,17 @@ impl Job<'_> {
         (column, draws)
     }
 
-    /// Reports missing images: an error, or a warning if they are to be skipped.
-    fn missing(
-        &self,
-        cx: &Context<'_>,
-        missing: usize,
-        listed: usize,
-        what: &str,
-        first: &str,
-    ) -> Result<()> {
-        if missing == 0 {
+    /// Reports images of the list that are not there: an error, or a warning if they are to be skipped.
+    fn missing(&self, cx: &Context<'_>, missing: &[&str], listed: usize, what: &str) -> Result<()> {
+        if missing.is_empty() {
             return Ok(());
         }
-        let text = format!("{missing} of {listed} {what} are not in the data set (first: `{first}`)");
-        if missing == listed {
-            return Err(Failure::new(text).help(
-                "do the inputs `lists` and `dataset` come from the same acquire stage, and is `set` right?",
+        let names: Vec<String> = missing.iter().take(11).map(|n| format!("`{n}`")).collect();
+        let text = format!("{} of {listed} {what} have no embedding: {}", missing.len(), first_ten(&names));
+        if missing.len() == listed {
+            let there: Vec<String> = self.rows.names.iter().take(3).map(|n| format!("`{n}`")).collect();
+            return Err(Failure::new(format!("{text}; there are {}", there.join(", "))).help(
+                "do the lists and the images belong together, and is `set` right? Names are compared from their ends",
             ));
         }
         match self.params.missing {

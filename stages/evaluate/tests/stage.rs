@@ -60,7 +60,10 @@ impl Setting {
     }
 
     fn run(&self, parameters: Value, threads: usize) -> (Result<String, Failure>, Vec<Reply>) {
-        let one = |name: &str| (name.to_owned(), Binding::One(self.path(name)));
+        // A test that removes the data set gives names.
+        let there =
+            ["embeddings", "dataset", "names", "lists"].map(|name| (name.to_owned(), self.path(name)));
+        let there = there.into_iter().filter(|(_, path)| path.exists());
         let out = self.path(&format!("metrics-{threads}.json"));
         let scratch = self.path("scratch");
         fs::create_dir_all(&scratch).unwrap();
@@ -68,7 +71,7 @@ impl Setting {
             node: "evaluate".into(),
             kind: "evaluate".into(),
             parameters,
-            inputs: BTreeMap::from(["embeddings", "dataset", "lists"].map(one)),
+            inputs: there.map(|(name, path)| (name, Binding::One(path))).collect(),
             outputs: BTreeMap::from([("metrics".to_owned(), out.clone())]),
             scratch,
             threads,
@@ -150,16 +153,141 @@ fn a_missing_image_fails_or_is_counted() {
         "2\t2\nA\t1\t2\nB\t1\t2\nA\t1\tB\t1\nA\t1\tB\t2\nC\t1\t2\nD\t1\t9\nC\t1\tD\t1\nC\t2\tD\t1\n",
     );
     let why = setting.run(json!({"set": "lfw"}), 1).0.unwrap_err();
-    assert!(
-        why.message.contains("1 of 8 pairs need images") && why.message.contains("D/D_0009.jpg"),
-        "{why}"
-    );
+    assert!(why.message.contains("1 of 8 images of the pairs have no embedding: `D/D_0009.jpg`"), "{why}");
     assert!(why.help.unwrap().contains("missing = \"skip\""));
     let (result, said) = setting.run(json!({"set": "lfw", "missing": "skip"}), 1);
     let metrics: Metrics = serde_json::from_str(&result.unwrap()).unwrap();
     assert_eq!((metrics.columns[0].pairs, metrics.columns[0].listed), (7, 8));
     assert!(said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("1 of 8"))));
     assert!(said.iter().any(|r| matches!(r, Reply::Metric { name, .. } if name == "LFW")));
+}
+
+/// The same embeddings with a list of names in place of the data set.
+fn named(setting: Setting, names: &str) -> Setting {
+    fs::remove_dir_all(setting.path("dataset")).unwrap();
+    fs::write(setting.path("names"), names).unwrap();
+    setting
+}
+
+const LFW_NAMES: &str =
+    "A_0001.png\nA_0002.png\nB_0001.png\nB_0002.png\nC_0001.png\nC_0002.png\nD_0001.png\nD_0002.png\n";
+
+#[test]
+fn embeddings_with_names_give_the_same_numbers_as_with_their_data_set() {
+    let parameters = json!({"set": "lfw", "fars": [0.25]});
+    let with_set = lfw().metrics(parameters.clone());
+    let with_names = named(lfw(), LFW_NAMES).metrics(parameters.clone());
+    assert_eq!(
+        with_names.columns,
+        with_set
+            .columns
+            .iter()
+            .map(|c| lfs_metrics::Column {
+                standard_error: None,
+                interval: None,
+                bootstrap: None,
+                ..c.clone()
+            })
+            .zip(&with_names.columns)
+            .map(|(c, n)| lfs_metrics::Column {
+                standard_error: n.standard_error,
+                interval: n.interval,
+                bootstrap: n.bootstrap,
+                ..c
+            })
+            .collect::<Vec<_>>()
+    );
+    // One list file, of any name, is enough; with the persons of the data set the intervals are the same, too.
+    let setting = named(
+        lfw(),
+        &LFW_NAMES
+            .replace(".png", "")
+            .lines()
+            .zip("00112233".chars())
+            .map(|(n, p)| format!("{n}\t{p}\n"))
+            .collect::<String>(),
+    );
+    let text = fs::read(setting.path("lists/pairs.txt")).unwrap();
+    fs::remove_dir_all(setting.path("lists")).unwrap();
+    fs::write(setting.path("lists"), text).unwrap();
+    assert_eq!(setting.metrics(parameters), with_set);
+}
+
+#[test]
+fn without_mirror_images_a_definition_scores_the_images_alone_and_says_so() {
+    let setting = named(lfw(), LFW_NAMES);
+    let file = setting.path("embeddings/embeddings.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let all = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let one = safetensors::serialize([("embeddings", all.tensor("embeddings").unwrap())], None).unwrap();
+    fs::write(&file, one).unwrap();
+    let (result, said) = setting.run(json!({"set": "lfw", "definition": "insightface"}), 1);
+    let metrics: Metrics = serde_json::from_str(&result.unwrap()).unwrap();
+    assert_eq!(metrics.columns[0].flip, "none");
+    assert!(said.iter().any(|r| matches!(r, Reply::Warning { text } if text.contains("images alone"))));
+    let asked = setting.run(json!({"set": "lfw", "flip": "sum"}), 1).0.unwrap_err();
+    assert!(asked.message.contains("no embeddings of mirror images"), "{asked}");
+}
+
+#[test]
+fn names_that_do_not_fit_are_errors_with_what_to_do() {
+    let says = |names: &str| named(lfw(), names).run(json!({"set": "lfw"}), 1).0.unwrap_err();
+    assert!(says("A_0001.png\n").message.contains("1 names for 8 rows"));
+    assert!(says(&LFW_NAMES.replace("B_0002", "B_0001")).message.contains("`B_0001.png` (rows 2, 3)"));
+    assert!(
+        says(&LFW_NAMES.replace("B_0002", "B_0003"))
+            .message
+            .contains("1 of 8 images of the pairs have no embedding: `B/B_0002.jpg`")
+    );
+    let other = says(&LFW_NAMES.replace('_', "-"));
+    assert!(
+        other.message.contains("8 of 8 images")
+            && other.message.contains("there are `A-0001.png`, `A-0002.png`"),
+        "{other}"
+    );
+    let setting = lfw();
+    fs::write(setting.path("names"), LFW_NAMES).unwrap();
+    assert!(setting.run(json!({"set": "lfw"}), 1).0.unwrap_err().message.contains("give one of them"));
+    fs::remove_dir_all(setting.path("dataset")).unwrap();
+    fs::remove_file(setting.path("names")).unwrap();
+    let none = setting.run(json!({"set": "lfw"}), 1).0.unwrap_err();
+    assert!(none.message.contains("no names") && none.help.unwrap().contains("input `names`"));
+}
+
+#[test]
+fn pairs_of_ones_own_have_any_folds_or_none() {
+    let list = |text: &str| {
+        let setting = named(lfw(), &LFW_NAMES.replace(".png", ".jpg"));
+        fs::remove_dir_all(setting.path("lists")).unwrap();
+        fs::write(setting.path("lists"), text).unwrap();
+        setting.run(json!({"set": "pairs"}), 1).0.map(|text| serde_json::from_str::<Metrics>(&text).unwrap())
+    };
+    let pairs = [
+        "A_0001.jpg A_0002.jpg 1",
+        "B_0001.jpg B_0002.jpg 1",
+        "A_0001.jpg B_0001.jpg 0",
+        "A_0001.jpg B_0002.jpg 0",
+        "C_0001.jpg C_0002.jpg 1",
+        "D_0001.jpg D_0002.jpg 1",
+        "C_0001.jpg D_0001.jpg 0",
+        "C_0002.jpg D_0001.jpg 0",
+    ];
+    let folds: String = pairs
+        .iter()
+        .enumerate()
+        .map(|(k, p)| format!("{p} {}\n", if k < 4 { "east" } else { "west" }))
+        .collect();
+    let found = list(&folds).unwrap();
+    assert_eq!((found.columns[0].name.as_str(), found.columns[0].value), ("Pairs", Some(0.75)));
+    let four = list(&format!("a,b,label\n{}", pairs.map(|p| p.replace(' ', ",")).join("\n"))).unwrap();
+    assert_eq!(four.details.folds[0].pairs, [2, 2, 2, 2]);
+    let says = |text: &str| list(text).unwrap_err().message;
+    assert!(says("A_0001.jpg A_0002.jpg 1\n").contains("all pairs have the same label"));
+    assert!(says("A_0001.jpg A_0002.jpg 2\n").contains("1 for one person or 0 for two"));
+    assert!(
+        says("A_0001.jpg A_0002.jpg 1\nA_0001.jpg B_0001.jpg 0 3\n").contains("line 2: expected no fold")
+    );
+    assert!(says("A_0001.jpg A_0002.jpg 1\nA_0001.jpg B_0001.jpg 0\n").contains("fold"));
 }
 
 #[test]

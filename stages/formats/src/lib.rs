@@ -2,7 +2,7 @@
 //!
 //! - [`container`]: images with their identities, in all common containers.
 //! - [`landmarks`]: the formats in which data sets store five landmarks of a face.
-//! - [`lists`]: lines of the protocols' lists.
+//! - [`lists`]: lines of the protocols' lists; [`lookup`]: the images that they name.
 //! - [`mat`]: MATLAB files, in which AgeDB stores its pairs.
 //! - [`matrix`]: matrices of embeddings.
 //! - [`pack`]: writers of containers.
@@ -17,6 +17,7 @@
 pub mod container;
 pub mod landmarks;
 pub mod lists;
+pub mod lookup;
 pub mod mat;
 pub mod matrix;
 pub mod names;

@@ -47,7 +47,7 @@ pub fn look(path: &Path) -> Result<Option<Matrix>, DataError> {
     features(&start, length).map_err(|e| e.within(path.display()))
 }
 
-fn features(start: &[u8; 16], length: u64) -> Result<Option<Matrix>, DataError> {
+pub(crate) fn features(start: &[u8; 16], length: u64) -> Result<Option<Matrix>, DataError> {
     let word = |at: usize| i32::from_le_bytes([start[at], start[at + 1], start[at + 2], start[at + 3]]);
     let wide = match word(12) {
         5 => 4,

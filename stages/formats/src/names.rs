@@ -59,6 +59,11 @@ pub fn tidy(path: &str) -> String {
     path.to_owned()
 }
 
+/// The parts of a path, without `.` and `..`.
+pub fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..")
+}
+
 /// The folder that a test set of this name is written to: what is neither letter, digit nor `-_.` becomes `-`; `test` if
 /// nothing else is left.
 pub fn set_folder(name: &str) -> String {

@@ -50,6 +50,10 @@ pub struct KindInfo {
     /// The process setting that this kind needs for all parameters; see [`Choice::process`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
+    /// Options of the command line on which the kind runs by itself, where they differ from the names of inputs and parameters:
+    /// option -> name. The first option of a name replaces it, the others are synonyms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<[String; 2]>,
 }
 
 /// What one value of a parameter selects.

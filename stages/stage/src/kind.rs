@@ -35,6 +35,8 @@ pub trait Stage: Send + Sync + 'static {
     /// The inputs that it processes row by row. It may get an earlier result that differs in these inputs alone, and reuses the
     /// results of unchanged rows ([`Context::earlier`]).
     const BY_ROW: &'static [&'static str] = &[];
+    /// Options of a command line, where they differ from the names of inputs and parameters ([`crate::KindInfo::options`]).
+    const OPTIONS: &'static [[&'static str; 2]] = &[];
     /// The parameters.
     type Params: Serialize + DeserializeOwned + JsonSchema;
 
@@ -199,6 +201,7 @@ impl<S: Stage> Kind for S {
             choices,
             cpu: S::cpu(),
             process: S::PROCESS.map(str::to_owned),
+            options: S::OPTIONS.iter().map(|pair| pair.map(str::to_owned)).collect(),
             by_row: S::BY_ROW.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

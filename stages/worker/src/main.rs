@@ -8,7 +8,7 @@ use lfs_stage::{Kind, worker_main};
 use tracing_subscriber::EnvFilter;
 
 /// The kinds, in the order of a pipeline.
-static KINDS: [&dyn Kind; 16] = [
+static KINDS: [&dyn Kind; 17] = [
     &lfs_synthesize::Synthesize,
     &lfs_fetch::Fetch,
     &lfs_acquire::Acquire,
@@ -21,6 +21,7 @@ static KINDS: [&dyn Kind; 16] = [
     &lfs_sheet::Sheet,
     &lfs_train::Train,
     &lfs_embed::Embed,
+    &lfs_embeddings::Embeddings,
     &lfs_evaluate::Evaluate,
     &lfs_export::Export,
     &lfs_publish::Publish,

@@ -24,6 +24,7 @@ macro_rules! for_each_kind {
         $check::<lfs_sheet::Sheet>();
         $check::<lfs_train::Train>();
         $check::<lfs_embed::Embed>();
+        $check::<lfs_embeddings::Embeddings>();
         $check::<lfs_evaluate::Evaluate>();
         $check::<lfs_export::Export>();
         $check::<lfs_publish::Publish>();
@@ -400,7 +401,7 @@ fn unknown_parameters_are_refused() {
 
 #[test]
 fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
-    let wanted: [Promise; 16] = [
+    let wanted: [Promise; 17] = [
         (
             "synthesize",
             &[],
@@ -465,8 +466,18 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
         ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
         (
+            "embeddings",
+            &[("source", Shape::One), ("names", Shape::Optional), ("dataset", Shape::Optional)],
+            &["embeddings"],
+        ),
+        (
             "evaluate",
-            &[("embeddings", Shape::One), ("dataset", Shape::One), ("lists", Shape::One)],
+            &[
+                ("embeddings", Shape::One),
+                ("dataset", Shape::Optional),
+                ("names", Shape::Optional),
+                ("lists", Shape::One),
+            ],
             &["metrics"],
         ),
         ("export", &[("model", Shape::One)], &["exported"]),

@@ -8,13 +8,29 @@ use lfs_formats::names;
 use lfs_stage::{Failure, Result};
 
 use super::{Lists, Pair, balanced};
+use crate::rows;
 
 const FILE: &str = "splits.mat";
 
 /// Reads `splits.mat`.
 pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
-    let pairs = parse(&lists.bytes(FILE)?).map_err(|e| Failure::new(format!("{FILE}: {e}")))?;
-    balanced(FILE, pairs)
+    let file = lists.find_only(FILE)?;
+    let pairs = parse(&lists.bytes(file)?).map_err(|e| Failure::new(format!("{file}: {e}")))?;
+    balanced(file, pairs)
+}
+
+/// The person of an image: files are called `1234_AnnLee_35_f.jpg`, number, name, age and sex.
+pub fn person(image: &str) -> String {
+    let file = names::stem(image.rsplit('/').next().unwrap_or(image));
+    let parts: Vec<&str> = file.split('_').collect();
+    match parts.as_slice() {
+        [number, name @ .., age, "f" | "m"]
+            if !name.is_empty() && [number, age].iter().all(|n| n.parse::<u32>().is_ok()) =>
+        {
+            name.join("_")
+        }
+        _ => rows::person(image),
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<Pair>, DataError> {

@@ -9,6 +9,7 @@ use lfs_formats::{lists, names};
 use lfs_stage::Result;
 
 use super::{Lists, Pair, balanced};
+use crate::rows;
 
 /// Frontal against profile.
 pub fn read_fp(lists: &Lists) -> Result<Vec<Pair>> {
@@ -18,6 +19,14 @@ pub fn read_fp(lists: &Lists) -> Result<Vec<Pair>> {
 /// Frontal against frontal.
 pub fn read_ff(lists: &Lists) -> Result<Vec<Pair>> {
     read(lists, "FF", ["Pair_list_F.txt", "Pair_list_F.txt"])
+}
+
+/// The person of an image: `001/frontal/01.jpg`.
+pub fn person(image: &str) -> String {
+    match image.rsplit('/').collect::<Vec<_>>().as_slice() {
+        [_, "frontal" | "profile", person, ..] => (*person).to_owned(),
+        _ => rows::person(image),
+    }
 }
 
 fn read(lists: &Lists, split: &str, sides: [&str; 2]) -> Result<Vec<Pair>> {

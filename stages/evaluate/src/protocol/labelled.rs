@@ -6,13 +6,13 @@
 use lfs_formats::{lists, names};
 use lfs_stage::Result;
 
-use super::{Lists, Pair, balanced};
+use super::{Lists, Pair, balanced, in_folds};
 
 const FOLDS: usize = 10;
 
 /// Reads a list of this kind.
 pub fn read(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
-    let text = lists.read(name)?;
+    let text = lists.read_only(name)?;
     let lines: Vec<_> = text.lines().collect();
     let mut pairs = Vec::with_capacity(lines.len() / 2);
     for two in lines.chunks(2) {
@@ -40,11 +40,6 @@ pub fn read(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
             totals[1], totals[0]
         )));
     }
-    let mut seen = [0; 2];
-    for pair in &mut pairs {
-        let label = usize::from(pair.same);
-        pair.fold = (seen[label] * FOLDS / totals[label]) as u32;
-        seen[label] += 1;
-    }
+    in_folds(&mut pairs, FOLDS);
     balanced(&text.file, pairs)
 }

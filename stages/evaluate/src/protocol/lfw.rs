@@ -9,7 +9,7 @@ use super::{Lists, Pair, balanced, named};
 
 /// Reads `pairs.txt`.
 pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
-    let text = lists.read("pairs.txt")?;
+    let text = lists.read_only("pairs.txt")?;
     let mut lines = text.lines();
     let header = lines.next().ok_or_else(|| text.fault("the file is empty"))?;
     let numbers: Vec<usize> =

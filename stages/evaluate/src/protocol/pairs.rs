@@ -1,37 +1,101 @@
-//! Sets of pairs in one list: `pairs.tsv`, lines `set<tab>fold<tab>image<tab>image<tab>same`, as the kind
-//! `acquire` writes it for containers of pairs. Folds start at 1; same is 1 for one person and 0 for two.
-//! Lines starting with `#` are ignored.
+//! Pairs in one list, separated by tabs, commas or blanks. Lines starting with `#` and a line of titles are ignored.
+//!
+//! - `image image same [fold]`: a list of one's own. Folds are any words. Without them there are ten: the k-th tenth of the pairs
+//!   of one person and the k-th of the others, in the order of the list, are fold k.
+//! - `set<tab>fold<tab>image<tab>image<tab>same`: `pairs.tsv`, as the kind `acquire` writes it for containers of pairs. Folds
+//!   start at 1.
+//!
+//! `same` is 1 for one person and 0 for two; `true`, `false` and -1 work, too.
 
-use lfs_stage::{Failure, Result};
+use lfs_formats::names;
+use lfs_stage::Result;
 
-use super::{Group, Lists, Pair};
+use super::{Group, Lists, Pair, in_folds};
+use crate::lists::Line;
 
-/// Reads `pairs.tsv` into a group for each set, in the order of the list.
+/// The number of folds of a list that has none.
+const FOLDS: usize = 10;
+/// What a list of one's own is called in a table.
+const OWN: &str = "Pairs";
+
+/// Reads the list into a group for each set, in the order of the list.
 pub fn read(lists: &Lists) -> Result<Vec<Group>> {
-    let text = lists.read("pairs.tsv")?;
+    let text = lists.read_only("pairs.tsv")?;
     let mut sets: Vec<Group> = Vec::new();
-    for line in text.lines().filter(|l| !l.text.starts_with('#')) {
+    let (mut folds, mut foldless): (Vec<&str>, usize) = (Vec::new(), 0);
+    for (k, line) in text.lines().filter(|l| !l.text.starts_with('#')).enumerate() {
         let fields = line.fields();
-        let [set, fold, a, b, same] = fields.as_slice() else {
-            return Err(line.fault("`set<tab>fold<tab>image<tab>image<tab>same`"));
+        let (set, a, b, label, fold) = match fields[..] {
+            [a, b, same] => (OWN, a, b, same, None),
+            [a, b, same, fold] => (OWN, a, b, same, Some(fold)),
+            [set, fold, a, b, same] => (set, a, b, same, Some(fold)),
+            _ => {
+                return Err(
+                    line.fault("`image image same [fold]`, or `set<tab>fold<tab>image<tab>image<tab>same`")
+                );
+            }
         };
-        let fold: u32 = line.number(fold, "a fold")?;
-        if fold == 0 {
-            return Err(line.fault("folds that count from 1"));
+        if k == 0 && is_title(label) {
+            continue;
         }
-        let same = match *same {
-            "1" => true,
-            "0" => false,
-            _ => return Err(line.fault("1 for one person or 0 for two at its end")),
+        let fold = match fold {
+            None => {
+                foldless += 1;
+                0
+            }
+            Some(fold) if fields.len() == 5 => number(&line, fold)?,
+            Some(fold) => match folds.iter().position(|f| *f == fold) {
+                Some(known) => known as u32,
+                None => {
+                    folds.push(fold);
+                    folds.len() as u32 - 1
+                }
+            },
         };
-        let pair = Pair { a: (*a).to_owned(), b: (*b).to_owned(), same, fold: fold - 1 };
-        match sets.iter_mut().find(|s| s.name == *set) {
+        if foldless > 0 && fields.len() != 3 {
+            return Err(line.fault("no fold, as on the lines before"));
+        }
+        let pair = Pair { a: names::tidy(a), b: names::tidy(b), same: same(&line, label)?, fold };
+        match sets.iter_mut().find(|s| s.name == set) {
             Some(known) => known.pairs.push(pair),
-            None => sets.push(Group { name: (*set).to_owned(), pairs: vec![pair] }),
+            None => sets.push(Group { name: set.to_owned(), pairs: vec![pair] }),
         }
     }
     if sets.is_empty() {
-        return Err(Failure::new("pairs.tsv: no pairs"));
+        return Err(text.fault("no pairs"));
+    }
+    if let (1.., [set]) = (foldless, sets.as_mut_slice()) {
+        let total = |same| set.pairs.iter().filter(|p| p.same == same).count();
+        let least = total(true).min(total(false));
+        in_folds(&mut set.pairs, FOLDS.min(least).max(1));
+    }
+    for set in &sets {
+        let first = set.pairs.first().map(|p| p.same);
+        if set.pairs.iter().all(|p| Some(p.same) == first) {
+            return Err(text.fault(format!(
+                "{}: all pairs have the same label; expected pairs of one person and of two",
+                set.name
+            )));
+        }
     }
     Ok(sets)
+}
+
+fn is_title(label: &str) -> bool {
+    ["same", "is_same", "issame", "label", "target", "match"].contains(&label.to_lowercase().as_str())
+}
+
+fn number(line: &Line<'_>, fold: &str) -> Result<u32> {
+    match line.number(fold, "a fold")? {
+        0 => Err(line.fault("folds that count from 1")),
+        fold => Ok(fold - 1_u32),
+    }
+}
+
+fn same(line: &Line<'_>, label: &str) -> Result<bool> {
+    match label.to_lowercase().as_str() {
+        "1" | "true" | "1.0" => Ok(true),
+        "0" | "false" | "0.0" | "-1" => Ok(false),
+        _ => Err(line.fault("1 for one person or 0 for two as its label")),
+    }
 }

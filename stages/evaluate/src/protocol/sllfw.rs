@@ -12,7 +12,7 @@ const FOLDS: usize = 10;
 
 /// Reads `pair_SLLFW.txt`.
 pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
-    let text = lists.read("pair_SLLFW.txt")?;
+    let text = lists.read_only("pair_SLLFW.txt")?;
     let lines: Vec<_> = text.lines().collect();
     if !lines.len().is_multiple_of(4 * FOLDS) {
         return Err(text.fault(format!(

@@ -11,7 +11,7 @@ use super::{Lists, Search};
 
 /// Reads `labels.tsv`.
 pub fn read(lists: &Lists) -> Result<Search> {
-    let text = lists.read("labels.tsv")?;
+    let text = lists.read_only("labels.tsv")?;
     let mut out = Search::default();
     for line in text.lines().filter(|l| !l.text.starts_with('#')) {
         let fields = line.fields();

@@ -1,9 +1,10 @@
 //! Verification sets: pairs in folds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lfs_metrics::{Column, Details, Draws, Folds, Metrics};
 use lfs_stage::{Context, Result};
+use petgraph::unionfind::UnionFind;
 
 use super::{Job, tpr_name};
 use crate::catalog::is_official;
@@ -58,23 +59,22 @@ impl Job<'_> {
             missing: 0,
             official: is_official(self.entry.set.official(), pairs),
         };
-        let mut first = "";
+        let mut missing = BTreeSet::new();
         for ((pair, rows), names) in pairs.iter().zip(found.chunks_exact(2)).zip(names.chunks_exact(2)) {
             let (Some(a), Some(b)) = (rows[0], rows[1]) else {
-                if out.missing == 0 {
-                    first = if rows[0].is_none() { names[0] } else { names[1] };
-                }
+                missing
+                    .extend(rows.iter().zip(names).filter(|(row, _)| row.is_none()).map(|(_, name)| *name));
                 out.missing += 1;
                 continue;
             };
             out.trials.scores.push(self.embeddings.cosine(a, b));
             out.trials.same.push(pair.same);
             out.trials.fold.push(pair.fold);
-            let persons = [self.rows.identities[a], self.rows.identities[b]];
-            // The list decides which images show one person; a data set may have one person under two names.
-            out.persons.push(if pair.same { [persons[0]; 2] } else { persons });
+            out.persons.push([self.rows.identities[a], self.rows.identities[b]]);
         }
-        self.missing(cx, out.missing, pairs.len(), "pairs need images that", first)?;
+        let listed = names.iter().collect::<BTreeSet<_>>().len();
+        self.missing(cx, &missing.into_iter().collect::<Vec<_>>(), listed, "images of the pairs")?;
+        one_person(&out.trials.same, &mut out.persons);
         Ok(out)
     }
 
@@ -135,6 +135,19 @@ impl Job<'_> {
     }
 }
 
+/// Gives one number to the persons of each pair of one person: the list decides which images show one person, whatever they are
+/// called. The first of the names that belong together is theirs.
+fn one_person(same: &[bool], persons: &mut [[u32; 2]]) {
+    let mut sets = UnionFind::<u32>::new(persons.iter().flatten().max().map_or(0, |p| *p as usize + 1));
+    let mut first: Vec<u32> = (0..sets.len() as u32).collect();
+    for ([a, b], _) in persons.iter().zip(same).filter(|(_, same)| **same) {
+        let least = first[sets.find(*a) as usize].min(first[sets.find(*b) as usize]);
+        sets.union(*a, *b);
+        first[sets.find(*a) as usize] = least;
+    }
+    persons.iter_mut().flatten().for_each(|p| *p = first[sets.find(*p) as usize]);
+}
+
 /// The folds of a column, for the details.
 pub fn folds(column: &str, v: &Verified) -> Folds {
     Folds {
@@ -142,5 +155,18 @@ pub fn folds(column: &str, v: &Verified) -> Folds {
         accuracy: v.folds.iter().map(|f| f.accuracy).collect(),
         threshold: v.folds.iter().map(|f| f.threshold).collect(),
         pairs: v.folds.iter().map(|f| f.pairs as u64).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_person;
+
+    #[test]
+    fn the_list_decides_who_is_one_person() {
+        let mut persons = [[3, 1], [1, 4], [2, 0], [0, 4]];
+        one_person(&[true, true, false, false], &mut persons);
+        assert_eq!(persons, [[1, 1], [1, 1], [2, 0], [0, 1]]);
+        one_person(&[], &mut []);
     }
 }

@@ -139,9 +139,9 @@ impl Job<'_> {
     fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
         let names: Vec<&str> = images.iter().map(|i| i.0.as_str()).collect();
         let found = self.rows.find(&names)?;
-        let missing = found.iter().filter(|r| r.is_none()).count();
-        let first = found.iter().position(Option::is_none).map_or("", |i| names[i]);
-        self.missing(cx, missing, names.len(), what, first)?;
+        let missing: Vec<&str> =
+            found.iter().zip(&names).filter(|(row, _)| row.is_none()).map(|(_, name)| *name).collect();
+        self.missing(cx, &missing, names.len(), what)?;
         let there: Vec<(usize, i64)> =
             found.iter().zip(images).filter_map(|(row, image)| row.map(|r| (r, image.1))).collect();
         let rows: Vec<usize> = there.iter().map(|t| t.0).collect();
@@ -150,7 +150,7 @@ impl Job<'_> {
             identities: there.iter().map(|t| t.1).collect(),
             persons: rows.iter().map(|row| self.rows.identities[*row]).collect(),
             listed: names.len() as u64,
-            missing: missing as u64,
+            missing: missing.len() as u64,
         })
     }
 

@@ -20,7 +20,8 @@ pub(super) fn is(look: &Look) -> bool {
     look.begins(MAGIC) || super::pack::is_zip(look) && holds_arrays(&look.path)
 }
 
-fn holds_arrays(path: &Path) -> bool {
+/// Whether a file is a zip archive of arrays.
+pub(crate) fn holds_arrays(path: &Path) -> bool {
     let archive = File::open(path).ok().and_then(|f| zip::ZipArchive::new(BufReader::new(f)).ok());
     archive.is_some_and(|a| !a.is_empty() && a.file_names().all(|n| n.ends_with(".npy")))
 }
@@ -129,9 +130,25 @@ struct Npz {
 
 /// The location of an array.
 #[derive(Debug, Clone)]
-enum Source {
+pub(crate) enum Source {
     File,
     Entry(String),
+}
+
+/// The arrays of an archive, in the order of their names without `.npy`.
+pub(crate) fn arrays(path: &Path) -> Result<Vec<(String, Header)>, DataError> {
+    let file = File::open(path).map_err(|e| DataError::new(format!("cannot be read: {e}")))?;
+    let archive = zip::ZipArchive::new(BufReader::new(file))
+        .map_err(|e| DataError::new(format!("the archive is damaged: {e}")))?;
+    let mut names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    names.sort();
+    let mut out = Vec::with_capacity(names.len());
+    for name in names {
+        let found =
+            with(path, &Source::Entry(name.clone()), |from| header(from)).map_err(|e| e.within(&name))?;
+        out.push((name.strip_suffix(".npy").unwrap_or(&name).to_owned(), found));
+    }
+    Ok(out)
 }
 
 pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
@@ -141,23 +158,14 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
         let header = with(path, &Source::File, |from| header(from)).map_err(within)?;
         return npz(path, Source::File, header, None).map_err(within);
     }
-    let archive = File::open(path).map_err(|e| DataError::new(e.to_string())).and_then(|f| {
-        zip::ZipArchive::new(BufReader::new(f))
-            .map_err(|e| DataError::new(format!("the archive is damaged: {e}")))
-    });
-    let archive = archive.map_err(within)?;
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for name in names {
-        let source = Source::Entry(name.clone());
-        let found = with(path, &source, |from| header(from)).map_err(|e| within(e.within(&name)))?;
+    for (name, found) in arrays(path).map_err(within)? {
         if is_images(&found) {
             images.push((name, found));
         } else if found.shape.len() == 1 {
             labels.push((name, found));
         }
     }
-    images.sort_by(|a, b| a.0.cmp(&b.0));
     let [(name, found)] = images.as_slice() else {
         return Err(within(DataError::new(format!(
             "expected one array of uint8 [n, height, width] or [n, height, width, 3], found {}",
@@ -165,19 +173,20 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Container>, DataError> {
         ))));
     };
     labels.retain(|(_, l)| l.shape[0] == found.shape[0]);
-    let called = |name: &str| {
-        ["y", "label", "labels", "target", "targets", "identity", "ids", "id"]
-            .contains(&name.trim_end_matches(".npy"))
-    };
+    let called =
+        |name: &str| ["y", "label", "labels", "target", "targets", "identity", "ids", "id"].contains(&name);
     let chosen =
         labels.iter().find(|(n, _)| called(n)).or(if labels.len() == 1 { labels.first() } else { None });
     let labels = match chosen {
-        Some((name, _)) => {
-            Some(with(path, &Source::Entry(name.clone()), texts).map_err(|e| within(e.within(name)))?)
-        }
+        Some((name, _)) => Some(with(path, &entry(name), texts).map_err(|e| within(e.within(name)))?),
         None => None,
     };
-    npz(path, Source::Entry(name.clone()), found.clone(), labels).map_err(within)
+    npz(path, entry(name), found.clone(), labels).map_err(within)
+}
+
+/// The entry of an array of [`arrays`].
+pub(crate) fn entry(name: &str) -> Source {
+    Source::Entry(format!("{name}.npy"))
 }
 
 fn is_images(h: &Header) -> bool {
@@ -205,7 +214,7 @@ fn npz(
 }
 
 /// Opens an array and passes it to `take`.
-fn with<T>(
+pub(crate) fn with<T>(
     path: &Path,
     source: &Source,
     take: impl FnOnce(&mut dyn Read) -> Result<T, DataError>,
@@ -223,7 +232,7 @@ fn with<T>(
 }
 
 /// The elements of a one-dimensional array of numbers or texts, as texts.
-fn texts(from: &mut dyn Read) -> Result<Vec<String>, DataError> {
+pub(crate) fn texts(from: &mut dyn Read) -> Result<Vec<String>, DataError> {
     let header = header(from)?;
     let (wide, all) = (header.wide()?, header.bytes()?);
     let mut bytes = Vec::new();

@@ -33,7 +33,7 @@ fn holds(folder: &Path) -> bool {
         })
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let walk = WalkDir::new(folder).follow_links(true).max_depth(4).sort_by_file_name();
     let walk = walk
         .into_iter()
@@ -79,13 +79,13 @@ struct Parquet {
     columns: Columns,
 }
 
-fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
+pub(crate) fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
     let file = File::open(path).map_err(|e| DataError::new(e.to_string()))?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| DataError::new(format!("it is damaged: {e}")))
 }
 
 /// Catches panics: the library checks its input, but slices by lengths from a damaged file.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(DataError::new("it is damaged: a length in it points outside of it")))
         .map_err(|e| e.within(path.display()))

@@ -30,6 +30,20 @@ fn targets() -> Vec<Target> {
         drop(vectors::Vectors::open(path));
         drop(matrix::look(path));
     }));
+    let floats = super::npz::npy("<f2", "(2, 2)", &[0x3c; 8]);
+    let names = super::npz::npy("<U1", "(2,)", &[65, 0, 0, 0, 66, 0, 0, 0]);
+    all.push(("vectors.npz", super::npz::npz(&[("embeddings", floats), ("names", names)]), |path| {
+        drop(vectors::Vectors::open(path));
+        drop(vectors::Vectors::open_flipped(path));
+    }));
+    let matrix: Vec<u8> = [2_i32, 2, 8, 5].iter().flat_map(|w| w.to_le_bytes()).chain([0x3f; 16]).collect();
+    all.push(("a.jpg_net.bin", matrix, |path| {
+        drop(vectors::Vectors::open(path));
+        drop(path.parent().map(vectors::Vectors::open));
+    }));
+    all.push(("names.txt", b"a/1.jpg Ann\nb/2.jpg\tBo\n".to_vec(), |path| {
+        drop(vectors::names::read(path, 2));
+    }));
     let splits = vec![
         ("splits".to_owned(), mat::Value::row(vec![1.0, 2.0])),
         ("who".to_owned(), mat::Value::text("Ann")),
