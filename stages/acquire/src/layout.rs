@@ -4,8 +4,11 @@ mod agedb;
 mod cfp;
 mod flat;
 mod folders;
+mod gallery;
+mod ijb;
 mod megaface;
 mod rfw;
+mod tinyface;
 mod trillion;
 
 use std::borrow::Cow;
@@ -46,6 +49,11 @@ pub(crate) fn plan(layout: Layout, tree: &Tree, own_landmarks: bool, nested: boo
         Layout::Rfw => rfw::plan(tree, own_landmarks),
         Layout::Megaface => megaface::plan(tree, own_landmarks),
         Layout::TrillionPairs => trillion::plan(tree, own_landmarks),
+        Layout::Xqlfw => folders::plan(tree, Some(folders::XQLFW), own_landmarks, nested),
+        Layout::IjbB => ijb::plan(tree, &ijb::IJB_B, own_landmarks),
+        Layout::IjbC => ijb::plan(tree, &ijb::IJB_C, own_landmarks),
+        Layout::Tinyface => tinyface::plan(tree),
+        Layout::Gallery => gallery::plan(tree, own_landmarks),
         // Read elsewhere, in one pass.
         Layout::Container | Layout::Pairs => Ok(Plan::default()),
     }?;

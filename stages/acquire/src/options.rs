@@ -72,6 +72,16 @@ pub enum Layout {
     Megaface,
     /// Trillion-Pairs: `testdata/`, `testdata_lmk.txt`, perhaps `labels.tsv`.
     TrillionPairs,
+    /// XQLFW: as LFW, `xqlfw_pairs.txt`.
+    Xqlfw,
+    /// IJB-B as InsightFace hands it out: `loose_crop/1.jpg`, `meta/ijbb_*`.
+    IjbB,
+    /// IJB-C as InsightFace hands it out: `loose_crop/1.jpg`, `meta/ijbc_*`.
+    IjbC,
+    /// TinyFace: `Testing_Set/` with `Probe/`, `Gallery_Match/`, `Gallery_Distractor/` and two `.mat` lists.
+    Tinyface,
+    /// A gallery and probes of one's own: images, and `labels.tsv` with lines `image role person`.
+    Gallery,
     /// A container of images with their identities: RecordIO as InsightFace packs it, Parquet, WebDataset, LMDB, NumPy, zip, tar,
     /// folders; the format is detected from the content.
     Container,

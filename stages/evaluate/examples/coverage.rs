@@ -131,7 +131,7 @@ fn tpr(world: &World, far: f64, persons: &Persons) -> (f64, Draws, u64) {
         same: world.same.clone(),
         fold: vec![0; world.same.len()],
     };
-    let draws = draws::pair_tpr(&at, &trials, &world.pairs, persons, &HOW);
+    let draws = draws::pair_tprs(&[at], &trials, &world.pairs, persons, &HOW).remove(0);
     (at.tpr.unwrap_or(f64::NAN), draws, at.positives)
 }
 

@@ -22,12 +22,16 @@ pub struct Entry {
     pub fars: &'static [f64],
     /// The FARs for which the paper prints an identification TPR.
     pub identification_fars: &'static [f64],
+    /// The ranks that are usually printed.
+    pub ranks: &'static [u32],
 }
 
 /// The set whose persons a set has: those made from LFW's images share its names.
 pub fn family(set: TestSet) -> &'static str {
     match set {
-        TestSet::Lfw | TestSet::Sllfw | TestSet::Calfw | TestSet::Cplfw => TestSet::Lfw.name(),
+        TestSet::Lfw | TestSet::Sllfw | TestSet::Calfw | TestSet::Cplfw | TestSet::Xqlfw => {
+            TestSet::Lfw.name()
+        }
         other => other.name(),
     }
 }
@@ -38,7 +42,15 @@ pub fn is_official(official: Official, pairs: &[Pair]) -> bool {
     pairs.len() as u64 == 20 * each && pairs.iter().map(|p| p.fold).max() == Some(9)
 }
 
+/// Whether a list of pairs without folds has the official number of them.
+pub fn is_official_count(official: Official, pairs: usize) -> bool {
+    official == Official::Pairs(pairs as u64)
+}
+
 const VERIFICATION: Verification = Verification::Exact;
+
+/// The FARs of IJB's 1:1 protocols.
+const IJB: &[f64] = &[1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1];
 
 const fn row(set: TestSet, protocol: &'static str) -> Entry {
     Entry {
@@ -49,6 +61,7 @@ const fn row(set: TestSet, protocol: &'static str) -> Entry {
         definition: VERIFICATION,
         fars: &[],
         identification_fars: &[],
+        ranks: &[1],
     }
 }
 
@@ -71,7 +84,29 @@ pub const CATALOG: &[Entry] = &[
         identification_fars: &[1e-3],
         ..row(TestSet::TrillionPairs, "Trillion-Pairs, all probe x gallery pairs")
     },
+    row(TestSet::Xqlfw, "XQLFW, ten folds"),
+    Entry {
+        fars: IJB,
+        identification_fars: &[1e-2, 1e-1],
+        ranks: &[1, 5, 10],
+        ..row(TestSet::IjbB, "IJB-B, 1:1 and 1:N mixed")
+    },
+    Entry {
+        fars: IJB,
+        identification_fars: &[1e-2, 1e-1],
+        ranks: &[1, 5, 10],
+        ..row(TestSet::IjbC, "IJB-C, 1:1 and 1:N mixed")
+    },
+    Entry {
+        ranks: &[1, 5, 20],
+        ..row(TestSet::Tinyface, "TinyFace, probes against gallery and distractors")
+    },
     row(TestSet::Pairs, "pairs in one list, folds as it has them"),
+    Entry {
+        identification_fars: &[1e-2],
+        ranks: &[1, 5, 10],
+        ..row(TestSet::Gallery, "own probes against an own gallery")
+    },
 ];
 
 /// The names of files of pairs, and the set whose pairs they contain.

@@ -25,7 +25,7 @@ pub use weighted::{Cuts, Weighted};
 pub enum Definition {
     /// Ten-fold accuracy at the cosine threshold that is best on the training folds.
     Exact,
-    /// Ten-fold accuracy as the InsightFace tools compute it.
+    /// As the InsightFace tools compute it: ten-fold accuracy, and the numbers of IJB.
     Insightface,
     /// Ten-fold accuracy as FaceX-Zoo computes it.
     Facexzoo,
@@ -35,6 +35,8 @@ pub enum Definition {
     OrderStatistics,
     /// Share of ordered mate pairs whose score reaches the probe's k-th best distractor.
     MateRank,
+    /// Share of probes whose best mate reaches their k-th best other gallery image.
+    ClosedSet,
     /// Share of mate pairs above every distractor of the probe and above a threshold; FAR counts probes.
     OpenSet,
     /// Error rates at one cosine threshold common to all groups.
@@ -51,6 +53,7 @@ impl Definition {
             Self::Paper => "paper",
             Self::OrderStatistics => "order-statistics",
             Self::MateRank => "mate-rank",
+            Self::ClosedSet => "closed-set",
             Self::OpenSet => "open-set",
             Self::GlobalThreshold => "global-threshold",
         }

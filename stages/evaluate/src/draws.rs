@@ -6,7 +6,7 @@ use lfs_metrics::Draws;
 
 use crate::definition::{Rule, Trials, Verified, Weighted};
 use crate::resample::{Bootstrap, Persons, deviations, second_order, weight};
-use crate::tpr_at_far::TprAtFar;
+use crate::tpr_at_far::{TprAtFar, allowed};
 
 /// Replicates of a k-fold accuracy. `persons` are those of each pair: twice the same for a pair of one person.
 pub fn accuracy(
@@ -89,14 +89,14 @@ impl TprDraw {
     }
 }
 
-/// Replicates of a TPR at a FAR of pairs.
-pub fn pair_tpr(
-    at: &TprAtFar,
+/// Replicates of TPRs at FARs of pairs.
+pub fn pair_tprs(
+    ats: &[TprAtFar],
     trials: &Trials,
     pairs: &[[u32; 2]],
     persons: &Persons,
     bootstrap: &Bootstrap,
-) -> Draws {
+) -> Vec<Draws> {
     let of = |label: bool| {
         let all = trials.scores.iter().zip(&trials.same).zip(pairs);
         let some = all.filter(|((_, same), _)| **same == label);
@@ -104,29 +104,43 @@ pub fn pair_tpr(
         some.sort_by(|a, b| b.0.total_cmp(&a.0));
         some
     };
-    let (positives, negatives) = (of(true), of(false));
-    let cut = at.threshold as f32;
+    let (positives, mut negatives) = (of(true), of(false));
+    let counts = counts(negatives.iter().map(|n| n.1));
+    // A replicate accepts few more than the sample.
+    let most = ats.iter().map(|at| search::tail_for(allowed(at.target, at.negatives))).max().unwrap_or(0);
+    negatives.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let found = bootstrap.sample(persons, |weights| {
-        let all: f64 = negatives.iter().map(|n| weight(weights, n.1)).sum();
-        let drawn = negatives.iter().map(|n| Weighed { score: n.0, weight: weight(weights, n.1) });
-        let again = threshold(drawn, at.target * all);
-        let (mut hits, mut there, mut of) = (0.0, 0.0, 0.0);
-        for (score, pair) in &positives {
-            let weight = weight(weights, *pair);
-            of += weight;
-            hits += if *score > again { weight } else { 0.0 };
-            there += if *score > cut { weight } else { 0.0 };
-        }
-        let accepted = || negatives.iter().take_while(|n| n.0 > cut);
-        TprDraw {
-            tpr: hits / of,
-            tpr_there: there / of,
-            far_there: accepted().map(|n| weight(weights, n.1)).sum::<f64>() / all,
-            far_second: accepted().map(|n| second_order(weights, n.1)).sum::<f64>() / at.negatives as f64,
-        }
-        .values()
+        let all: f64 = counts.iter().map(|(pair, count)| count * weight(weights, *pair)).sum();
+        let draw = |at: &TprAtFar| {
+            let cut = at.threshold as f32;
+            let drawn = negatives.iter().map(|n| Weighed { score: n.0, weight: weight(weights, n.1) });
+            let again = threshold(drawn, at.target * all);
+            let (mut hits, mut there, mut of) = (0.0, 0.0, 0.0);
+            for (score, pair) in &positives {
+                let weight = weight(weights, *pair);
+                of += weight;
+                hits += if *score > again { weight } else { 0.0 };
+                there += if *score > cut { weight } else { 0.0 };
+            }
+            let accepted = || negatives.iter().take_while(|n| n.0 > cut);
+            TprDraw {
+                tpr: hits / of,
+                tpr_there: there / of,
+                far_there: accepted().map(|n| weight(weights, n.1)).sum::<f64>() / all,
+                far_second: accepted().map(|n| second_order(weights, n.1)).sum::<f64>() / at.negatives as f64,
+            }
+        };
+        ats.iter().flat_map(|at| draw(at).values()).collect()
     });
-    tpr(&found, at.tpr.unwrap_or(0.0), at.far)
+    let of = |k: usize| found.get(4 * k..4 * k + 4).unwrap_or_default();
+    ats.iter().enumerate().map(|(k, at)| tpr(of(k), at.tpr.unwrap_or(0.0), at.far)).collect()
+}
+
+/// How often each pair of persons occurs.
+fn counts(pairs: impl Iterator<Item = [u32; 2]>) -> Vec<([u32; 2], f64)> {
+    let mut all: Vec<[u32; 2]> = pairs.map(|[a, b]| [a.min(b), a.max(b)]).collect();
+    all.sort_unstable();
+    all.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f64)).collect()
 }
 
 /// Replicates of a TPR at a FAR, out of the values of [`TprDraw`]. The TPR follows the FAR of the sample's threshold by the slope

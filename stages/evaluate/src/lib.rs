@@ -1,10 +1,10 @@
 //! Scores embeddings by the protocol of a test set and a named definition.
 //!
-//! - [`protocol`]: from a set's own lists to pairs and folds, or to probes and gallery. Nine sets, a file
-//!   each.
+//! - [`protocol`]: from a set's own lists to pairs and folds, to templates, or to probes and galleries. A file each.
+//! - [`templates`]: one embedding for a set of images.
 //! - [`score`]: from embeddings to cosines, once for all definitions.
 //! - [`definition`]: from scores, labels and folds to an accuracy. Four definitions, a file each.
-//! - [`tpr_at_far`], [`rank`], [`scan`]: TPR at a FAR, rank with distractors, blocked products.
+//! - [`tpr_at_far`], [`nearest`], [`rank`], [`scan`]: TPR at a FAR, ranks, blocked products.
 //! - [`group`]: error rates by group. [`resample`], [`draws`]: bootstrap replicates over persons.
 //! - [`catalog`]: the table that combines them.
 
@@ -13,6 +13,7 @@ pub mod definition;
 pub mod draws;
 pub mod group;
 mod lists;
+mod nearest;
 mod params;
 pub mod protocol;
 pub mod rank;
@@ -21,6 +22,7 @@ pub mod rows;
 pub mod scan;
 pub mod score;
 mod stage;
+pub mod templates;
 pub mod tpr_at_far;
 mod work;
 

@@ -20,24 +20,25 @@ pub struct Params {
     #[serde(default)]
     #[schemars(extend("x-when" = {"set": ["cfp"]}))]
     pub split: Split,
-    /// How a verification accuracy is computed. It is printed with every number.
+    /// How a number is computed. It is printed with every number. Galleries and templates have `exact` and `insightface`.
     #[serde(default)]
-    #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "pairs"]}))]
+    #[schemars(extend("x-when" = {"set": ["lfw", "sllfw", "calfw", "cplfw", "agedb", "cfp", "rfw", "xqlfw", "ijb-b", "ijb-c", "tinyface", "pairs", "gallery"]}))]
     pub definition: Verification,
     /// The treatment of the embeddings of mirror images.
     #[serde(default)]
     pub flip: Flip,
-    /// FARs of a verification TPR; if empty, the paper's (MegaFace 1e-6, Trillion-Pairs 1e-9, none for other
-    /// sets).
+    /// FARs of a verification TPR; if empty, the protocol's (MegaFace 1e-6, Trillion-Pairs 1e-9, IJB 1e-6 .. 1e-1, none
+    /// for other sets).
     #[serde(default)]
     pub fars: Vec<f64>,
-    /// FARs of the open-set identification TPR; if empty, the paper's 1e-3.
+    /// FARs of the open-set identification TPR, over searches without a mate; if empty, the protocol's (Trillion-Pairs 1e-3,
+    /// IJB 1e-2 and 1e-1, own galleries 1e-2).
     #[serde(default)]
-    #[schemars(extend("x-when" = {"set": ["trillion-pairs"]}))]
+    #[schemars(extend("x-when" = {"set": ["trillion-pairs", "ijb-b", "ijb-c", "tinyface", "gallery"]}))]
     pub identification_fars: Vec<f64>,
-    /// The ranks to report.
-    #[serde(default = "ranks")]
-    #[schemars(extend("x-when" = {"set": ["megaface"]}))]
+    /// The ranks to report; if empty, the protocol's (MegaFace 1, TinyFace 1, 5, 20, IJB and own galleries 1, 5, 10).
+    #[serde(default)]
+    #[schemars(extend("x-when" = {"set": ["megaface", "ijb-b", "ijb-c", "tinyface", "gallery"]}))]
     pub ranks: Vec<u32>,
     /// The number of distractors: the list of that size; 0 for the largest.
     #[serde(default)]
@@ -70,10 +71,6 @@ pub enum Missing {
     Skip,
 }
 
-fn ranks() -> Vec<u32> {
-    vec![1]
-}
-
 fn replicates() -> u32 {
     1000
 }
@@ -92,7 +89,7 @@ impl Params {
                 )));
             }
         }
-        if self.ranks.is_empty() || self.ranks.iter().any(|r| *r == 0 || *r > 1000) {
+        if self.ranks.iter().any(|r| *r == 0 || *r > 1000) {
             return Err(Failure::new(format!("`ranks` is {:?}; expected ranks from 1 to 1000", self.ranks)));
         }
         if !(0.5..1.0).contains(&self.confidence) {

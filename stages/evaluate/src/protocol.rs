@@ -1,11 +1,12 @@
-//! The protocols of the nine test sets, and of pairs in one list: from a set's own list files to pairs and
-//! folds, or to probes, gallery and distractors. Each has its own file, whose documentation describes the
-//! format.
+//! The protocols of the test sets, and of lists of one's own: from a set's own list files to pairs and folds, to templates, or to
+//! probes, gallery and distractors. Each has its own file, whose documentation describes the format.
 
 mod agedb;
 mod calfw;
 mod cfp;
 mod cplfw;
+mod gallery;
+mod ijb;
 mod labelled;
 mod lfw;
 mod megaface;
@@ -13,7 +14,9 @@ mod named;
 mod pairs;
 mod rfw;
 mod sllfw;
+mod tinyface;
 mod trillion_pairs;
+mod xqlfw;
 
 use lfs_faces::TestSet;
 use lfs_stage::{Failure, Result};
@@ -21,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::lists::Lists;
-use crate::rows;
+use crate::rows::{self, Rows};
 
 /// A pair of a verification protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,52 @@ pub struct Search {
     pub noisy_distractors: usize,
 }
 
+/// Probes, and galleries that are searched one by one: images with their identity, -1 for a distractor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Searches {
+    /// The probes.
+    pub probes: Vec<(String, i64)>,
+    /// The galleries.
+    pub galleries: Vec<Vec<(String, i64)>>,
+}
+
+/// An image of a template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// The image.
+    pub image: String,
+    /// The index of its template in [`Templates::names`].
+    pub template: u32,
+    /// The photograph or video that it is from.
+    pub media: i64,
+    /// The score of the face detector; 1 if there is no list of scores.
+    pub score: f64,
+}
+
+/// Templates, each a set of images of one person, with the pairs and searches that are made with them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Templates {
+    /// The numbers of the templates in the lists.
+    pub names: Vec<i64>,
+    /// Their images.
+    pub members: Vec<Member>,
+    /// Whether there is a list of detector scores.
+    pub scored: bool,
+    /// Pairs of templates, by index, and whether they show one person.
+    pub pairs: Vec<(u32, u32, bool)>,
+    /// Searches, if there are lists of them.
+    pub searches: Option<TemplateSearches>,
+}
+
+/// Searches with templates: by index, with the subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TemplateSearches {
+    /// The probes.
+    pub probes: Vec<(u32, i64)>,
+    /// The galleries.
+    pub galleries: Vec<Vec<(u32, i64)>>,
+}
+
 /// The task of a set, with the reader of its lists.
 #[derive(Clone, Copy)]
 pub enum Task {
@@ -72,6 +121,10 @@ pub enum Task {
     Distractors(fn(&Lists, u64) -> Result<Search>),
     /// All probe x gallery pairs: open-set identification and verification.
     AllPairs(fn(&Lists) -> Result<Search>),
+    /// Probes against galleries: ranks and open-set identification. The rows are the images that were embedded.
+    Identification(fn(&Lists, &Rows) -> Result<Searches>),
+    /// Pairs of templates, and searches with them.
+    Templates(fn(&Lists) -> Result<Templates>),
 }
 
 /// The person of an image of a set, by its name, for embeddings that come without a data set.
@@ -79,6 +132,7 @@ pub fn person(set: TestSet, image: &str) -> String {
     match set {
         TestSet::Agedb => agedb::person(image),
         TestSet::Cfp => cfp::person(image),
+        TestSet::Tinyface => tinyface::person(image),
         _ => rows::person(image),
     }
 }
@@ -108,7 +162,12 @@ pub fn task(set: TestSet, split: Split) -> Task {
         (TestSet::Rfw, _) => Task::Groups(rfw::read),
         (TestSet::Megaface, _) => Task::Distractors(megaface::read),
         (TestSet::TrillionPairs, _) => Task::AllPairs(trillion_pairs::read),
+        (TestSet::Xqlfw, _) => Task::Verification(xqlfw::read),
+        (TestSet::IjbB, _) => Task::Templates(ijb::read_b),
+        (TestSet::IjbC, _) => Task::Templates(ijb::read_c),
+        (TestSet::Tinyface, _) => Task::Identification(tinyface::read),
         (TestSet::Pairs, _) => Task::Bundle(pairs::read),
+        (TestSet::Gallery, _) => Task::Identification(gallery::read),
     }
 }
 

@@ -48,16 +48,16 @@ pub fn verification(mates: &[Mate], scan: &Scan, far: f64) -> TprAtFar {
     tpr_at_far(far, &positives, &tail, scan.pairs)
 }
 
-/// Open-set TPR at a FAR over probes; `negatives` of the result is the number of probes.
-pub fn open_set(mates: &[Mate], scan: &Scan, probes: usize, far: f64) -> TprAtFar {
-    let mut best: Vec<f32> = (0..probes).map(|p| scan.best(p, 1)).collect();
+/// Open-set TPR at a FAR over the searches of the probes `impostors`; `negatives` of the result is their number.
+pub fn open_set(mates: &[Mate], scan: &Scan, impostors: &[u32], far: f64) -> TprAtFar {
+    let mut best: Vec<f32> = impostors.iter().map(|p| scan.best(*p as usize, 1)).collect();
     best.sort_unstable_by(|a, b| b.total_cmp(a));
     // A mate that does not beat its probe's distractors is not a hit at any threshold.
     let positives: Vec<f32> = mates
         .iter()
         .map(|m| if m.score > scan.best(m.probe as usize, 1) { m.score } else { f32::NEG_INFINITY })
         .collect();
-    tpr_at_far(far, &positives, &best, probes as u64)
+    tpr_at_far(far, &positives, &best, impostors.len() as u64)
 }
 
 /// The number of largest scores of `pairs` that must be kept for these FARs, in the sample and in its replicates.
@@ -141,7 +141,7 @@ mod tests {
         // Best distractors, in degrees: 20, 10, 70, 100. One of four probes may give a false alarm (FAR 1/4),
         // so the threshold is cos 20. (0,10) beats 20 and is above; (10,0) only ties at 10; (90,150) beats 70
         // but is below cos 20.
-        let got = open_set(&found, &scan, 4, 0.25);
+        let got = open_set(&found, &scan, &[0, 1, 2, 3], 0.25);
         assert_eq!(got.negatives, 4);
         let above = found.iter().filter(|m| m.score > scan.best(m.probe as usize, 1)).count();
         assert!(above >= 3);

@@ -42,6 +42,8 @@ impl Flip {
 pub struct Embeddings {
     values: Vec<f32>,
     width: usize,
+    /// The lengths before normalisation; empty if they are not known.
+    norms: Vec<f64>,
 }
 
 impl Embeddings {
@@ -59,7 +61,8 @@ impl Embeddings {
         let mut values = Vec::new();
         if matches!(flip, Flip::None | Flip::ByDefinition) {
             plain.unit_rows(0, n, &mut values);
-            return Ok((Self { values, width }, names));
+            let norms = (0..n).map(|i| plain.norm(i)).collect();
+            return Ok((Self { values, width, norms }, names));
         }
         let mirrored = Vectors::open_flipped(path).map_err(failure)?.ok_or_else(|| {
             let what = "there are no embeddings of mirror images, called `flipped`";
@@ -75,7 +78,7 @@ impl Embeddings {
             )));
         }
         let (mut a, mut b) = (vec![0.0; width], vec![0.0; width]);
-        let mut directionless = Vec::new();
+        let (mut norms, mut directionless) = (Vec::with_capacity(n), Vec::new());
         for i in 0..n {
             plain.raw(i, &mut a);
             mirrored.raw(i, &mut b);
@@ -83,8 +86,9 @@ impl Embeddings {
                 Flip::Sum => a.iter_mut().zip(&b).for_each(|(x, y)| *x += y),
                 _ => a.extend_from_slice(&b),
             }
-            if !unit(&a, &mut values) {
-                directionless.push(i.to_string());
+            match unit(&a, &mut values) {
+                Some(norm) => norms.push(norm),
+                None => directionless.push(i.to_string()),
             }
             a.truncate(width);
         }
@@ -97,7 +101,7 @@ impl Embeddings {
             )));
         }
         let width = if flip == Flip::Sum { width } else { 2 * width };
-        Ok((Self { values, width }, names))
+        Ok((Self { values, width, norms }, names))
     }
 
     /// Normalises rows of `width` numbers to length 1.
@@ -109,15 +113,31 @@ impl Embeddings {
             return Err(Failure::new(format!("{} numbers are no rows of {width}", values.len())));
         }
         let mut out = Vec::with_capacity(values.len());
+        let mut norms = Vec::new();
         for (i, row) in values.chunks_exact(width).enumerate() {
             let row: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
-            if !unit(&row, &mut out) {
-                return Err(Failure::new(format!(
-                    "the embedding of row {i} is zero or not finite: it has no direction"
-                )));
-            }
+            norms.push(unit(&row, &mut out).ok_or_else(|| {
+                Failure::new(format!("the embedding of row {i} is zero or not finite: it has no direction"))
+            })?);
         }
-        Ok(Self { values: out, width })
+        Ok(Self { values: out, width, norms })
+    }
+
+    /// Rows of length 1 as they are.
+    pub(crate) fn of_units(values: Vec<f32>, width: usize) -> Self {
+        Self { values, width, norms: Vec::new() }
+    }
+
+    /// These rows, and then those of others of the same width.
+    pub(crate) fn followed_by(mut self, other: &Self) -> Self {
+        self.values.extend_from_slice(&other.values);
+        self.norms.extend_from_slice(&other.norms);
+        self
+    }
+
+    /// The length of a row before normalisation; 1 if it is not known.
+    pub fn norm(&self, i: usize) -> f64 {
+        self.norms.get(i).copied().unwrap_or(1.0)
     }
 
     /// The number of rows.
@@ -143,7 +163,8 @@ impl Embeddings {
     /// The given rows, in that order.
     pub fn rows(&self, which: &[usize]) -> Self {
         let values = which.iter().flat_map(|&i| self.row(i)).copied().collect();
-        Self { values, width: self.width }
+        let norms = which.iter().filter_map(|&i| self.norms.get(i)).copied().collect();
+        Self { values, width: self.width, norms }
     }
 
     /// A range of rows as a matrix [n, d].
@@ -159,11 +180,11 @@ impl Embeddings {
     }
 }
 
-/// Appends a row, normalised to length 1; false if it has no direction.
-fn unit(row: &[f64], out: &mut Vec<f32>) -> bool {
+/// Appends a row, normalised to length 1, and gives its length; none if it has no direction.
+fn unit(row: &[f64], out: &mut Vec<f32>) -> Option<f64> {
     let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
     out.extend(row.iter().map(|x| (x / norm) as f32));
-    norm.is_finite() && norm > 0.0
+    (norm.is_finite() && norm > 0.0).then_some(norm)
 }
 
 /// The first ten of a list, for a message.

@@ -14,12 +14,13 @@ use crate::work;
 /// The kind `evaluate`: from the embeddings and the lists of a test set to `metrics.json`.
 pub struct Evaluate;
 
-/// The module that a protocol's file depends on, besides its own code.
-const fn shared(set: TestSet) -> Option<&'static str> {
+/// The modules that a protocol's file depends on, besides its own code.
+const fn shared(set: TestSet) -> &'static [&'static str] {
     match set {
-        TestSet::Lfw | TestSet::Rfw => Some("named"),
-        TestSet::Calfw | TestSet::Cplfw => Some("labelled"),
-        _ => None,
+        TestSet::Lfw | TestSet::Rfw => &["named"],
+        TestSet::Xqlfw => &["lfw", "named"],
+        TestSet::Calfw | TestSet::Cplfw => &["labelled"],
+        _ => &[],
     }
 }
 
@@ -55,8 +56,11 @@ impl Stage for Evaluate {
 
     fn choices() -> BTreeMap<String, BTreeMap<String, Choice>> {
         let sets = TestSet::ALL.iter().map(|set| {
-            let own = set.name().replace('-', "_");
-            let files = [Some(own.as_str()), shared(*set)].into_iter().flatten();
+            let own = match set {
+                TestSet::IjbB | TestSet::IjbC => "ijb".to_owned(),
+                _ => set.name().replace('-', "_"),
+            };
+            let files = std::iter::once(own.as_str()).chain(shared(*set).iter().copied());
             let files: Vec<String> = files.map(|f| format!("evaluate/src/protocol/{f}.rs")).collect();
             (set.name().to_owned(), choice(&files.iter().map(String::as_str).collect::<Vec<_>>()))
         });

@@ -2,8 +2,10 @@
 
 mod bundle;
 mod groups;
+mod identify;
 mod pairs;
 mod search;
+mod templates;
 mod watch;
 
 use lfs_formats::vectors::{self, Name, Vectors};
@@ -11,7 +13,7 @@ use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
 use crate::catalog::{self, Entry};
-use crate::definition::{Definition, Unit};
+use crate::definition::{Definition, Unit, Verification};
 use crate::params::Params;
 use crate::protocol::{self, Lists, Task};
 use crate::resample::Persons;
@@ -19,6 +21,9 @@ use crate::rows::Rows;
 use crate::score::{Embeddings, Flip, first_ten};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
+
+/// Columns with their replicates.
+type Columns = Vec<(Column, Draws)>;
 
 /// The data shared by all tasks.
 struct Job<'a> {
@@ -38,6 +43,13 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     let lists = Lists::open(cx.input("lists")?)?;
     let definition = match task {
         Task::Verification(_) | Task::Groups(_) | Task::Bundle(_) => params.definition.rule().definition,
+        Task::Identification(_) | Task::Templates(_) => match params.definition {
+            Verification::Exact | Verification::Insightface => params.definition.rule().definition,
+            other => {
+                return Err(Failure::new(format!("`definition` is {}", other.rule().definition))
+                    .help("identification and templates have `exact` and `insightface`"));
+            }
+        },
         Task::Distractors(_) | Task::AllPairs(_) => Definition::MateRank,
     };
     let flip = flip(params, definition, cx)?;
@@ -51,6 +63,8 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
         Task::Groups(read) => job.groups(read(&lists)?, cx),
         Task::Distractors(read) => job.distractors(read(&lists, params.distractors)?, cx),
         Task::AllPairs(read) => job.all_pairs(read(&lists)?, cx),
+        Task::Identification(read) => job.identification(read(&lists, &job.rows)?, cx),
+        Task::Templates(read) => job.templates(read(&lists)?, cx),
     };
     let mut metrics = metrics?;
     metrics.details.selected_on = selected_on(cx.input("embeddings")?);
@@ -96,7 +110,12 @@ fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) 
         })?,
     };
     let rows = Rows::named(names, |image| protocol::person(params.set, image));
-    if rows.persons.len() == n && n > 1 {
+    // Galleries and templates have persons in their lists.
+    let known = matches!(
+        catalog::entry(params.set, params.split).task(),
+        Task::Identification(_) | Task::Templates(_)
+    );
+    if rows.persons.len() == n && n > 1 && !known {
         cx.warn(
             "every image counts as a person of its own, by its name: intervals are too narrow if persons have several \
              images; give the person after each name, separated by a tab",
@@ -120,7 +139,7 @@ impl Job<'_> {
     }
 
     /// The file out of columns with their replicates.
-    fn metrics(&self, columns: Vec<(Column, Draws)>, details: Details) -> Metrics {
+    fn metrics(&self, columns: Columns, details: Details) -> Metrics {
         let name = |(column, draws): &(Column, Draws)| (column.name.clone(), draws.clone());
         Metrics {
             protocol: self.entry.protocol.to_owned(),

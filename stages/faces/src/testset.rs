@@ -10,6 +10,8 @@ pub enum Official {
     PairsPerFold(u64),
     /// The numbers of probes and distractors before noise is removed.
     Probes(u64, u64),
+    /// This many pairs, without folds.
+    Pairs(u64),
     /// The exact counts are not published.
     Unknown,
 }
@@ -63,8 +65,18 @@ test_sets! {
     Megaface, "megaface", "MegaFace", Official::Probes(3530, 1_000_000);
     /// Trillion-Pairs: celebrities against a large gallery.
     TrillionPairs, "trillion-pairs", "Trillion-Pairs", Official::Unknown;
+    /// Cross-quality LFW.
+    Xqlfw, "xqlfw", "XQLFW", Official::PairsPerFold(300);
+    /// IJB-B: pairs of templates, and searches with them.
+    IjbB, "ijb-b", "IJB-B", Official::Pairs(8_010_270);
+    /// IJB-C: as IJB-B, more persons.
+    IjbC, "ijb-c", "IJB-C", Official::Pairs(15_658_489);
+    /// TinyFace: low-resolution probes against a gallery with distractors.
+    Tinyface, "tinyface", "TinyFace", Official::Unknown;
     /// Sets of pairs in one list, as `acquire` reads them from `lfw.bin` and similar files.
     Pairs, "pairs", "Pairs", Official::Unknown;
+    /// A gallery and probes of one's own.
+    Gallery, "gallery", "Gallery", Official::Unknown;
 }
 
 impl TestSet {

@@ -16,9 +16,11 @@ use crate::write::Press;
 mod agedb;
 mod calfw;
 mod cfp;
+mod ijb;
 mod lfw;
 mod megaface;
 mod rfw;
+mod tinyface;
 mod train;
 mod trillion;
 
@@ -40,6 +42,10 @@ pub fn write(press: &mut Press<'_, '_>, cx: &Context<'_>, set: Set, root: &Path)
         Set::Rfw => rfw::write(press, cx, root),
         Set::Megaface => megaface::write(press, cx, root),
         Set::TrillionPairs => trillion::write(press, cx, root),
+        Set::Xqlfw => lfw::xqlfw(press, cx, root),
+        Set::IjbB => ijb::write(press, cx, root, &ijb::IJB_B),
+        Set::IjbC => ijb::write(press, cx, root, &ijb::IJB_C),
+        Set::Tinyface => tinyface::write(press, cx, root),
     }
 }
 
@@ -49,12 +55,14 @@ pub fn estimate(world: &crate::world::World) -> u64 {
     let t = p.test_identities;
     let of = |set: Set| match set {
         Set::Train => (p.identities as f64 * p.images_per_identity) as u64,
-        Set::Lfw | Set::Sllfw => t * lfw::IMAGES as u64,
+        Set::Lfw | Set::Sllfw | Set::Xqlfw => t * lfw::IMAGES as u64,
         Set::Calfw | Set::Cplfw => t * calfw::IMAGES as u64,
         Set::Agedb => t * agedb::IMAGES as u64,
         Set::Cfp => t * 14,
         Set::Rfw => 4 * world.rfw_people() * rfw::IMAGES as u64,
         Set::Megaface | Set::TrillionPairs => world.gallery_people() * megaface::IMAGES + p.distractors,
+        Set::IjbB | Set::IjbC => world.gallery_people() * ijb::IMAGES,
+        Set::Tinyface => world.gallery_people() * tinyface::IMAGES + p.distractors,
     };
     Set::ALL.into_iter().filter(|s| p.writes(*s)).map(of).sum()
 }

@@ -30,11 +30,19 @@ pub enum Set {
     Megaface,
     /// Trillion-Pairs.
     TrillionPairs,
+    /// XQLFW.
+    Xqlfw,
+    /// IJB-B.
+    IjbB,
+    /// IJB-C.
+    IjbC,
+    /// TinyFace.
+    Tinyface,
 }
 
 impl Set {
-    /// All ten, in the order in which they are written.
-    pub const ALL: [Set; 10] = [
+    /// All, in the order in which they are written.
+    pub const ALL: [Set; 14] = [
         Set::Train,
         Set::Lfw,
         Set::Sllfw,
@@ -45,7 +53,16 @@ impl Set {
         Set::Rfw,
         Set::Megaface,
         Set::TrillionPairs,
+        Set::Xqlfw,
+        Set::IjbB,
+        Set::IjbC,
+        Set::Tinyface,
     ];
+
+    /// The training set and the nine test sets of the paper: the first ten.
+    pub fn of_the_paper() -> Vec<Set> {
+        Self::ALL.into_iter().take_while(|set| *set != Set::Xqlfw).collect()
+    }
 
     /// The name of the output.
     pub const fn name(self) -> &'static str {
@@ -60,6 +77,10 @@ impl Set {
             Set::Rfw => "rfw",
             Set::Megaface => "megaface",
             Set::TrillionPairs => "trillion-pairs",
+            Set::Xqlfw => "xqlfw",
+            Set::IjbB => "ijb-b",
+            Set::IjbC => "ijb-c",
+            Set::Tinyface => "tinyface",
         }
     }
 }
@@ -82,13 +103,13 @@ pub struct Params {
     /// Width and height of an image in pixels; each side varies by some percent.
     #[schemars(range(min = 48, max = 512))]
     pub size: u32,
-    /// Identities of each test set (RFW: half of them in each group, 20 at least; MegaFace, Trillion-Pairs: two thirds).
+    /// Identities of each test set (RFW: half of them in each group, 20 at least; sets with a gallery: two thirds).
     #[schemars(range(min = 20, max = 999))]
     pub test_identities: u64,
     /// Same pairs, and different pairs, in a fold; fewer where a fold's identities do not give so many.
     #[schemars(range(min = 1, max = 600))]
     pub pairs_per_fold: usize,
-    /// Distractors of MegaFace and of Trillion-Pairs.
+    /// Distractors of MegaFace, of Trillion-Pairs and of TinyFace.
     #[schemars(range(min = 10, max = 1_000_000))]
     pub distractors: u64,
     /// Shares of the groups African, Asian, Caucasian, Indian in the training set, and in test sets without groups.
@@ -162,7 +183,7 @@ impl Default for Params {
             pairs_per_fold: 50,
             distractors: 400,
             group_shares: [0.14, 0.22, 0.50, 0.14],
-            sets: Set::ALL.to_vec(),
+            sets: Set::of_the_paper(),
             identity_spread: usual.identity_spread,
             pose: usual.pose,
             light: usual.light,
@@ -220,7 +241,9 @@ impl Params {
                 .help("an image has one fault at most: keep the sum of the rates at 0.9 or below"));
         }
         if self.sets.is_empty() {
-            return Err(Failure::new("`sets` names no set").help("leave it out to write all sets"));
+            return Err(
+                Failure::new("`sets` names no set").help("leave it out to write the sets of the paper")
+            );
         }
         Ok(())
     }

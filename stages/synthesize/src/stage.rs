@@ -32,6 +32,10 @@ impl Stage for Synthesize {
         output("rfw", "RFW's layout: four groups"),
         output("megaface", "MegaFace's layout: probes and distractors"),
         output("trillion-pairs", "the layout of Trillion-Pairs, with labels"),
+        output("xqlfw", "XQLFW's layout: pairs of unequal quality"),
+        output("ijb-b", "the layout of IJB-B: templates, two galleries"),
+        output("ijb-c", "the layout of IJB-C"),
+        output("tinyface", "TinyFace's layout: small probes, gallery and distractors"),
         output("truth", "who is shown, how, and what was planted where"),
     ];
     type Params = Params;

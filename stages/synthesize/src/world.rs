@@ -27,6 +27,10 @@ pub enum Block {
     Trillion = 6,
     /// People with a single image: strangers and distractors.
     Once = 7,
+    /// IJB-B and IJB-C, which share their people. They have no names.
+    Ijb = 8,
+    /// TinyFace. They have no names.
+    Tinyface = 9,
 }
 
 /// The number of people in the block `Once` for each purpose.

@@ -284,8 +284,90 @@ fn trillion_pairs_labels_and_landmarks_have_one_order() {
 }
 
 #[test]
-fn every_test_set_is_drawn_but_pairs_in_one_list() {
-    for set in lfs_faces::TestSet::ALL.iter().filter(|s| **s != lfs_faces::TestSet::Pairs) {
+fn xqlfw_is_lfws_list_with_every_other_image_of_low_quality() {
+    let made = make(&small(&[Set::Xqlfw]), 2);
+    let lines = made.lines("xqlfw/xqlfw_pairs.txt");
+    assert_eq!(lines[0], format!("10\t{N}"));
+    let pairs = names(&lines[1..], |n, i| format!("{n}/{n}_{:04}.jpg", i.parse::<u32>().unwrap()));
+    assert_eq!(check(&made.truth(), "xqlfw", &pairs), 10 * N);
+    let size = |odd: u64| {
+        let paths: Vec<String> = made.truth().keys().map(|k| k.1.clone()).collect();
+        let some = paths.iter().filter(|p| p.ends_with(&format!("_000{}.jpg", 1 + odd)));
+        some.map(|p| std::fs::metadata(made.folder.path().join("xqlfw").join(p)).unwrap().len()).sum::<u64>()
+    };
+    assert!(3 * size(1) < 2 * size(0), "{} {}", size(1), size(0));
+}
+
+#[test]
+fn ijb_has_templates_of_photographs_and_videos_and_two_galleries() {
+    let made = make(&small(&[Set::IjbC]), 2);
+    let truth = made.truth();
+    let at = |name: &str| made.lines(&format!("ijb-c/meta/ijbc_{name}"));
+    let mut persons: BTreeMap<String, BTreeSet<Option<u64>>> = BTreeMap::new();
+    let mut media: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for line in at("face_tid_mid.txt") {
+        let f: Vec<&str> = line.split(' ').collect();
+        let row = &truth[&("ijb-c".to_owned(), format!("loose_crop/{}", f[0]))];
+        persons.entry(f[1].to_owned()).or_default().insert(row.identity);
+        *media.entry((f[1].to_owned(), f[2].to_owned())).or_default() += 1;
+    }
+    assert!(persons.values().all(|p| p.len() == 1) && persons.len() == 14 * 3);
+    assert_eq!(media.values().filter(|n| **n == 3).count(), persons.len());
+    let pairs = at("template_pair_label.txt");
+    for line in &pairs {
+        let f: Vec<&str> = line.split(' ').collect();
+        assert_eq!(persons[f[0]] == persons[f[1]], f[2] == "1", "{line}");
+    }
+    assert_eq!(pairs.len(), 14 * 28);
+    let subjects = |name: &str| {
+        let rows: Vec<(String, String)> = at(name)[1..]
+            .iter()
+            .map(|l| l.split_once(',').unwrap())
+            .map(|(t, rest)| (t.to_owned(), rest.split(',').next().unwrap().to_owned()))
+            .collect();
+        rows
+    };
+    let (g1, g2, probes) =
+        (subjects("1N_gallery_G1.csv"), subjects("1N_gallery_G2.csv"), subjects("1N_probe_mixed.csv"));
+    assert_eq!((g1.len(), g2.len(), probes.len()), (7, 7, 28));
+    let ids = |of: &[(String, String)]| of.iter().map(|r| r.1.clone()).collect::<BTreeSet<_>>();
+    assert!(ids(&g1).is_disjoint(&ids(&g2)));
+    assert_eq!(ids(&g1).union(&ids(&g2)).cloned().collect::<BTreeSet<_>>(), ids(&probes));
+    assert_eq!(at("name_5pts_score.txt").len(), truth.len());
+    // IJB-B has the same people on other photographs, under its own names.
+    let other = make(&small(&[Set::IjbB]), 2);
+    assert_eq!(other.lines("ijb-b/meta/ijbb_1N_gallery_S1.csv").len(), 8);
+}
+
+#[test]
+fn tinyface_has_small_pictures_and_lists_of_its_own() {
+    let made = make(&small(&[Set::Tinyface]), 2);
+    let truth = made.truth();
+    let root = made.folder.path().join("tinyface/Testing_Set");
+    for (file, what, folder, count) in [
+        ("probe_img_ID_pairs.mat", "probe", "Probe", 14 * 3),
+        ("gallery_match_img_ID_pairs.mat", "gallery", "Gallery_Match", 14 * 2),
+    ] {
+        let variables = mat::read(&std::fs::read(root.join(file)).unwrap()).unwrap();
+        let ids = mat::variable(&variables, &format!("{what}_ids")).unwrap().numbers().unwrap().to_vec();
+        let (_, set) = mat::variable(&variables, &format!("{what}_set")).unwrap().cells().unwrap();
+        assert_eq!((ids.len(), set.len()), (count, count));
+        for (id, name) in ids.iter().zip(set) {
+            let name = name.line().unwrap();
+            assert!(name.starts_with(&format!("{id}_")));
+            assert!(truth.contains_key(&("tinyface".to_owned(), format!("Testing_Set/{folder}/{name}"))));
+        }
+    }
+    let distractors = truth.keys().filter(|k| k.1.contains("Gallery_Distractor")).count();
+    assert_eq!(distractors, 25);
+    let small = std::fs::metadata(root.join("Probe/1_3.jpg")).unwrap().len();
+    assert!(small < 2500, "{small}");
+}
+
+#[test]
+fn every_test_set_is_drawn_but_lists_of_ones_own() {
+    use lfs_faces::TestSet;
+    for set in TestSet::ALL.iter().filter(|s| ![TestSet::Pairs, TestSet::Gallery].contains(s)) {
         let drawn = serde_json::from_value::<lfs_synthesize::Set>(serde_json::json!(set.name()));
         assert_eq!(drawn.unwrap().name(), set.name());
     }

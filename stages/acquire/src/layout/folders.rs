@@ -18,8 +18,17 @@ pub(super) struct Protocol {
 pub(super) const LFW: Protocol = Protocol { list: "pairs.txt", check: check_pairs };
 pub(super) const SLLFW: Protocol = Protocol { list: "pair_SLLFW.txt", check: check_two_lines };
 
-/// The names of the image folder in the archives of LFW.
-const FOLDERS: [&str; 4] = ["lfw-deepfunneled", "lfw_funneled", "lfw", "images"];
+pub(super) const XQLFW: Protocol = Protocol { list: "xqlfw_pairs.txt", check: check_pairs };
+
+/// The names of the image folder in the archives of LFW and XQLFW.
+const FOLDERS: [&str; 6] = [
+    "lfw-deepfunneled",
+    "lfw_funneled",
+    "lfw",
+    "images",
+    "lfw_original_imgs_min_qual0.85variant11",
+    "xqlfw_aligned_112",
+];
 
 pub(super) fn plan(
     tree: &Tree,

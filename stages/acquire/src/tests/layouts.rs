@@ -259,6 +259,109 @@ proptest! {
 }
 
 #[test]
+fn xqlfw_is_lfw_with_a_list_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let images = "lfw_original_imgs_min_qual0.85variant11";
+    put(
+        &src,
+        &[
+            (&format!("{images}/A/A_0001.jpg"), "1"),
+            (&format!("{images}/A/A_0002.jpg"), "2"),
+            (&format!("{images}/C/C_0001.jpg"), "3"),
+            ("xqlfw_pairs.txt", "1\t1\nA\t1\t2\nA\t2\tC\t1\n"),
+            ("xqlfw_scores.txt", "A_0001.jpg 0.5"),
+        ],
+    );
+    acquire(&src, None, &out, json!({"layout": "xqlfw"})).unwrap();
+    assert_eq!(rows(&out), ["A/A_0001.jpg|A|-|-", "A/A_0002.jpg|A|-|-", "C/C_0001.jpg|C|-|-"]);
+    assert_eq!(lists(&out), ["xqlfw_pairs.txt"]);
+}
+
+#[test]
+fn ijb_has_templates_landmarks_and_subjects_in_its_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let points = TEN.replace('\t', " ");
+    put(
+        &src,
+        &[
+            ("loose_crop/1.jpg", "1"),
+            ("loose_crop/2.jpg", "2"),
+            ("loose_crop/10.jpg", "3"),
+            ("meta/ijbc_face_tid_mid.txt", "1.jpg 7 1\n2.jpg 7 2\n10.jpg 8 3\n"),
+            ("meta/ijbc_template_pair_label.txt", "7 8 0\n"),
+            ("meta/ijbc_name_5pts_score.txt", &format!("1.jpg {points} 0.9\n2.jpg {points} 0.8\n")),
+            ("meta/ijbc_1N_probe_mixed.csv", "TEMPLATE_ID,SUBJECT_ID\n7,42\n"),
+        ],
+    );
+    acquire(&src, None, &out, json!({"layout": "ijb-c"})).unwrap();
+    assert_eq!(rows(&out), ["1.jpg|42|-|5", "10.jpg|template-8|-|-", "2.jpg|42|-|5"]);
+    assert_eq!(lists(&out).len(), 4);
+    let says = |parameters| acquire(&src, None, &dir.path().join("o"), parameters).unwrap_err().to_string();
+    assert!(says(json!({"layout": "ijb-b"})).contains("ijbb_face_tid_mid.txt"));
+    put(&src, &[("meta/ijbc_face_tid_mid.txt", "1.jpg 7 1\n11.jpg 7 2\n")]);
+    let text = says(json!({"layout": "ijb-c"}));
+    assert!(text.contains("the image `11.jpg` is missing"), "{text}");
+}
+
+#[test]
+fn tinyface_has_probes_mates_and_distractors() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    put(
+        &src,
+        &[
+            ("Testing_Set/Probe/3_1.jpg", "1"),
+            ("Testing_Set/Gallery_Match/3_2.jpg", "2"),
+            ("Testing_Set/Gallery_Distractor/a.jpg", "3"),
+            ("Testing_Set/readme.txt", ""),
+        ],
+    );
+    let list = |what: &str, image: &str| {
+        let set = Mat::Cells { dims: vec![1, 1], items: vec![Mat::text(image)] };
+        mat::write(&[(format!("{what}_ids"), Mat::row(vec![3.0])), (format!("{what}_set"), set)]).unwrap()
+    };
+    let write =
+        |name: &str, bytes: Vec<u8>| std::fs::write(src.join("Testing_Set").join(name), bytes).unwrap();
+    write("probe_img_ID_pairs.mat", list("probe", "3_1.jpg"));
+    write("gallery_match_img_ID_pairs.mat", list("gallery", "3_2.jpg"));
+    acquire(&src, None, &out, json!({"layout": "tinyface"})).unwrap();
+    let wanted = [
+        "Gallery_Distractor/a.jpg|distractor:a.jpg|-|-",
+        "Gallery_Match/3_2.jpg|3|-|-",
+        "Probe/3_1.jpg|3|-|-",
+    ];
+    assert_eq!(rows(&out), wanted);
+    assert_eq!(lists(&out).len(), 2);
+    write("gallery_match_img_ID_pairs.mat", list("gallery", "3_9.jpg"));
+    let text =
+        acquire(&src, None, &dir.path().join("o"), json!({"layout": "tinyface"})).unwrap_err().to_string();
+    assert!(text.contains("`Gallery_Match/3_9.jpg` is missing"), "{text}");
+}
+
+#[test]
+fn an_own_gallery_has_images_in_any_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    let (src, out) = (dir.path().join("src"), dir.path().join("out"));
+    let list = "image\trole\tperson\nx/1.jpg\tgallery\tAnn\n2.jpg\tprobe\tAnn\nx/y/3.jpg\tgallery\t-\n";
+    put(
+        &src,
+        &[("x/1.jpg", "1"), ("2.jpg", "2"), ("x/y/3.jpg", "3"), ("x/4.jpg", "4"), ("labels.tsv", list)],
+    );
+    acquire(&src, None, &out, json!({"layout": "gallery"})).unwrap();
+    assert_eq!(rows(&out), ["2.jpg|Ann|-|-", "x/1.jpg|Ann|-|-", "x/y/3.jpg|distractor:x/y/3.jpg|-|-"]);
+    assert_eq!(lists(&out), ["labels.tsv"]);
+    let says = |list: &str| {
+        put(&src, &[("labels.tsv", list)]);
+        acquire(&src, None, &dir.path().join("o"), json!({"layout": "gallery"})).unwrap_err().to_string()
+    };
+    assert!(says("x/9.jpg\tprobe\tAnn\n").contains("labels.tsv, line 1: the image `x/9.jpg` is missing"));
+    assert!(says("2.jpg\tprobe\tAnn\n2.jpg\tprobe\tBo\n").contains("one person for each image"));
+    assert!(says("2.jpg\tboth\tAnn\n").contains("`probe` or `gallery`"));
+}
+
+#[test]
 fn every_test_set_has_a_layout() {
     for set in lfs_faces::TestSet::ALL {
         let layout = serde_json::from_value::<crate::options::Layout>(serde_json::json!(set.name()));

@@ -16,6 +16,19 @@ pub struct Trials {
     pub fold: Vec<u32>,
 }
 
+impl Trials {
+    /// The scores of the pairs of one person and of two, each in descending order.
+    pub fn split(&self) -> (Vec<f32>, Vec<f32>) {
+        let of = |label: bool| {
+            let some = self.scores.iter().zip(&self.same).filter(|(_, same)| **same == label);
+            let mut some: Vec<f32> = some.map(|(score, _)| *score as f32).collect();
+            some.sort_unstable_by(|a, b| b.total_cmp(a));
+            some
+        };
+        (of(true), of(false))
+    }
+}
+
 /// One fold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fold {

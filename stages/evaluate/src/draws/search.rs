@@ -76,14 +76,20 @@ impl Search<'_> {
         tpr(&found, at.tpr.unwrap_or(0.0), at.far)
     }
 
-    /// Replicates of an open-set TPR at a FAR over probes.
-    pub fn open_set(&self, at: &TprAtFar, persons: &Persons, bootstrap: &Bootstrap) -> Draws {
+    /// Replicates of an open-set TPR at a FAR over the searches of the probes `impostors`.
+    pub fn open_set(
+        &self,
+        at: &TprAtFar,
+        impostors: &[u32],
+        persons: &Persons,
+        bootstrap: &Bootstrap,
+    ) -> Draws {
         // A replicate lowers the best distractor of a probe: only those that are high are candidates.
-        let mut high: Vec<usize> = (0..self.probes.len()).collect();
+        let mut high: Vec<usize> = impostors.iter().map(|p| *p as usize).collect();
         high.sort_by(|a, b| self.scan.best(*b, 1).total_cmp(&self.scan.best(*a, 1)));
         let allowed = at.target * at.negatives as f64;
         high.truncate((6.0 * allowed) as usize + 1000);
-        let floor = match high.len() < self.probes.len() {
+        let floor = match high.len() < impostors.len() {
             true => high.last().map_or(f32::NEG_INFINITY, |p| self.scan.best(*p, 1)),
             false => f32::NEG_INFINITY,
         };
@@ -93,7 +99,7 @@ impl Search<'_> {
             let mut drawn: Vec<Weighed> =
                 high.iter().map(|p| Weighed { score: best[*p], weight: weight(*p) }).collect();
             drawn.sort_by(|a, b| b.score.total_cmp(&a.score));
-            let all: f64 = (0..self.probes.len()).map(weight).sum();
+            let all: f64 = impostors.iter().map(|p| weight(*p as usize)).sum();
             let cut = threshold(drawn.into_iter(), at.target * all).max(floor);
             vec![self.share(weights, |m| m.score > best[m.probe as usize] && m.score > cut)]
         });
@@ -196,8 +202,9 @@ mod tests {
         let rank = search.rank(1, share, &persons(72), &HOW);
         let at = verification(&mates, &scan, 0.02);
         let far = search.verification(&at, &persons(72), &HOW);
-        let open = open_set(&mates, &scan, 36, 0.3);
-        let set = search.open_set(&open, &persons(72), &HOW);
+        let impostors: Vec<u32> = (0..36).collect();
+        let open = open_set(&mates, &scan, &impostors, 0.3);
+        let set = search.open_set(&open, &impostors, &persons(72), &HOW);
         for (name, draws) in [("rank", rank), ("verification", far), ("open set", set)] {
             let n = draws.len() as f64;
             let mean = draws.first.iter().sum::<f64>() / n;

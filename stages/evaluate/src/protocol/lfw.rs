@@ -9,7 +9,12 @@ use super::{Lists, Pair, balanced, named};
 
 /// Reads `pairs.txt`.
 pub fn read(lists: &Lists) -> Result<Vec<Pair>> {
-    let text = lists.read_only("pairs.txt")?;
+    read_list(lists, "pairs.txt")
+}
+
+/// Reads a list of this kind.
+pub fn read_list(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
+    let text = lists.read_only(name)?;
     let mut lines = text.lines();
     let header = lines.next().ok_or_else(|| text.fault("the file is empty"))?;
     let numbers: Vec<usize> =

@@ -115,17 +115,13 @@ impl Job<'_> {
         scored: &Scored,
         cx: &Context<'_>,
     ) -> (Column, Draws) {
-        let of = |label: bool| {
-            let scores = scored.trials.scores.iter().zip(&scored.trials.same);
-            scores.filter(|(_, s)| **s == label).map(|(s, _)| *s as f32).collect::<Vec<f32>>()
-        };
-        let (positives, mut negatives) = (of(true), of(false));
-        negatives.sort_unstable_by(|a, b| b.total_cmp(a));
+        let (positives, negatives) = scored.trials.split();
         let at = tpr_at_far(far, &positives, &negatives, negatives.len() as u64);
         let draws = self.watch.run(cx, "bootstrap", 0, |_| {
             let bootstrap = self.params.bootstrap();
-            draws::pair_tpr(&at, &scored.trials, &scored.persons, &self.persons, &bootstrap)
+            draws::pair_tprs(&[at], &scored.trials, &scored.persons, &self.persons, &bootstrap)
         });
+        let draws = draws.into_iter().next().unwrap_or_default();
         let column = Column {
             pairs: scored.trials.same.len() as u64,
             listed: scored.listed as u64,

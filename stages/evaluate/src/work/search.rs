@@ -1,4 +1,4 @@
-//! MegaFace and Trillion-Pairs: probes against a gallery.
+//! MegaFace and Trillion-Pairs: probes against a gallery, means over mate pairs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -20,19 +20,34 @@ use lfs_faces::Official;
 const LARGEST_TAIL: u64 = 1 << 26;
 
 /// Probes or gallery, without missing images.
-struct Side {
-    embeddings: Embeddings,
-    identities: Vec<i64>,
-    persons: Vec<u32>,
-    listed: u64,
-    missing: u64,
+pub(super) struct Side {
+    pub(super) embeddings: Embeddings,
+    pub(super) identities: Vec<i64>,
+    pub(super) persons: Vec<u32>,
+    pub(super) listed: u64,
+    pub(super) missing: u64,
+}
+
+impl Side {
+    /// Several galleries as one.
+    pub(super) fn merged(all: &[Self]) -> Self {
+        let width = all.first().map_or(1, |s| s.embeddings.width());
+        let none = Embeddings::of_units(Vec::new(), width);
+        Self {
+            embeddings: all.iter().fold(none, |before, s| before.followed_by(&s.embeddings)),
+            identities: all.iter().flat_map(|s| &s.identities).copied().collect(),
+            persons: all.iter().flat_map(|s| &s.persons).copied().collect(),
+            listed: all.iter().map(|s| s.listed).sum(),
+            missing: all.iter().map(|s| s.missing).sum(),
+        }
+    }
 }
 
 impl Job<'_> {
     pub(super) fn distractors(&self, search: Search, cx: &Context<'_>) -> Result<Metrics> {
         let probes = self.side(&search.probes, "probes", cx)?;
         let gallery = self.side(&search.gallery, "distractors", cx)?;
-        let ranks = &self.params.ranks;
+        let ranks = self.ranks();
         let deepest = ranks.iter().copied().max().unwrap_or(1) as usize;
         let fars = self.fars();
         let scan = self.scan(&probes, &gallery, Identities::default(), deepest, &fars, cx)?;
@@ -43,7 +58,7 @@ impl Job<'_> {
         let label = self.entry.label;
         let mut columns = Vec::new();
         let drawn = Drawn { mates: &mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
-        for &rank in ranks {
+        for rank in ranks {
             let share = rank_share(&mates, &scan, rank as usize);
             let draws = self.watch.run(cx, "bootstrap", 0, |_| {
                 drawn.rank(rank as usize, share, &self.persons, &self.params.bootstrap())
@@ -79,11 +94,12 @@ impl Job<'_> {
         let label = self.entry.label;
         let mut columns = Vec::new();
         let drawn = Drawn { mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
+        let impostors: Vec<u32> = (0..probes.embeddings.len() as u32).collect();
         for &far in asked {
-            let at = open_set(mates, &scan, probes.embeddings.len(), far);
-            let draws = self
-                .watch
-                .run(cx, "bootstrap", 0, |_| drawn.open_set(&at, &self.persons, &self.params.bootstrap()));
+            let at = open_set(mates, &scan, &impostors, far);
+            let draws = self.watch.run(cx, "bootstrap", 0, |_| {
+                drawn.open_set(&at, &impostors, &self.persons, &self.params.bootstrap())
+            });
             let name = tpr_name(&format!("{label} identification"), far);
             let column = self.tpr_column(name, Definition::OpenSet, &at);
             columns.push(self.spread(column, draws, at.positives, distinct(probes.persons.iter())));
@@ -136,7 +152,7 @@ impl Job<'_> {
         self.metrics(columns, Details { official, counts, ..Details::default() })
     }
 
-    fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
+    pub(super) fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
         let names: Vec<&str> = images.iter().map(|i| i.0.as_str()).collect();
         let found = self.rows.find(&names)?;
         let missing: Vec<&str> =
@@ -154,7 +170,7 @@ impl Job<'_> {
         })
     }
 
-    fn scan(
+    pub(super) fn scan(
         &self,
         probes: &Side,
         gallery: &Side,
@@ -181,7 +197,7 @@ impl Job<'_> {
     }
 }
 
-fn no_mates(why: &str) -> Failure {
+pub(super) fn no_mates(why: &str) -> Failure {
     Failure::new(format!("there is no mate pair: {why}"))
         .help("check the overlap and clean reports of this test set")
 }

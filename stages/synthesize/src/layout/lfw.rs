@@ -1,6 +1,7 @@
-//! LFW and SLLFW: `<Name>/<Name>_0001.jpg` and `landmarks.tsv`.
+//! LFW, SLLFW and XQLFW: `<Name>/<Name>_0001.jpg` and `landmarks.tsv`.
 //!
 //! - LFW: `pairs.txt` with the header `10\tN`, then in each fold N lines `Name\ti\tj` and N lines `NameA\ti\tNameB\tj`.
+//! - XQLFW: `xqlfw_pairs.txt` in the same form; every other image of a person is of low quality.
 //! - SLLFW: `pair_SLLFW.txt` without a header; a pair is two lines, each `Name/Name_0001.jpg`; a fold is N genuine pairs, with both
 //!   images in one folder, then N impostor pairs of people who look alike.
 
@@ -25,9 +26,19 @@ pub(super) const IMAGES: usize = 6;
 
 pub(super) fn lfw(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {
     let names = images(press, cx, root, Set::Lfw)?;
+    pairs(press, &names, "lfw pairs", &root.join("pairs.txt"))
+}
+
+pub(super) fn xqlfw(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {
+    let names = images(press, cx, root, Set::Xqlfw)?;
+    pairs(press, &names, "xqlfw pairs", &root.join("xqlfw_pairs.txt"))
+}
+
+/// Writes a list of LFW's form.
+fn pairs(press: &Press<'_, '_>, names: &[String], what: &str, path: &Path) -> Result<()> {
     let p = &press.world().params;
     let pairing = pairing(names.len(), p.pairs_per_fold, None);
-    let folds = pairing.folds(&mut stream(p.seed, "lfw pairs", &[]));
+    let folds = pairing.folds(&mut stream(p.seed, what, &[]));
     let mut out = format!("10\t{}\n", folds.first().map_or(0, |f| f.same.len()));
     for fold in &folds {
         for ((a, i), (_, j)) in &fold.same {
@@ -37,7 +48,7 @@ pub(super) fn lfw(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> R
             let _ = writeln!(out, "{}\t{}\t{}\t{}", names[*a], i + 1, names[*b], j + 1);
         }
     }
-    truth::write(&root.join("pairs.txt"), out.as_bytes())
+    truth::write(path, out.as_bytes())
 }
 
 pub(super) fn sllfw(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path) -> Result<()> {
@@ -72,15 +83,14 @@ fn images(press: &mut Press<'_, '_>, cx: &Context<'_>, root: &Path, set: Set) ->
     for person in people(Block::Lfw, world.params.test_identities) {
         let name = world.name(person).folder();
         for j in 0..IMAGES {
-            items.push(Item::new(
-                world,
-                set.name(),
-                person,
-                j as u64,
-                Recipe::Press,
-                file(&name, j),
-                name.clone(),
-            ));
+            let path = file(&name, j);
+            let mut item = Item::new(world, set.name(), person, j as u64, Recipe::Press, path, name.clone());
+            if set == Set::Xqlfw && j % 2 == 1 {
+                let factors = &mut item.factors;
+                (factors.blur, factors.noise) = (2.0 + 2.0 * factors.blur, 6.0 + 2.0 * factors.noise);
+                factors.quality = factors.quality.min(30);
+            }
+            items.push(item);
         }
         names.push(name);
     }
