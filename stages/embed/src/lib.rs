@@ -1,4 +1,8 @@
 //! Computes embeddings of aligned crops.
+//!
+//! [`foreign`]: networks of other programs.
+
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +11,7 @@ use lfs_network::arithmetic::Arithmetic;
 use lfs_network::crops::Crops;
 use lfs_network::device::{self, Device};
 use lfs_network::gpu;
-use lfs_network::model::{Model, ModelInfo};
+use lfs_network::model::{INFO_FILE as MODEL_INFO, Model, ModelInfo};
 use lfs_network::weights::{self, Tensors};
 use lfs_stage::{
     Choice, Context, Cpu, Failure, Input, IoContext, Output, Progress, Result, Source, Stage, one,
@@ -26,12 +30,15 @@ pub const EMBEDDINGS_FILE: &str = "embeddings.safetensors";
 /// The file that describes the embeddings.
 pub const INFO_FILE: &str = "embeddings.json";
 
+pub use foreign::Channels;
+use foreign::{Foreign, Pixels};
+
 /// The kind `embed`.
 #[derive(Debug, Clone, Copy)]
 pub struct Embed;
 
 /// The parameters of kind `embed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Params {
     /// Whether to give the embeddings of the flipped crops too, as the tensor `flipped`.
@@ -48,11 +55,31 @@ pub struct Params {
     /// that libraries choose for this one.
     #[schemars(extend("x-when" = {"device": ["auto", "cpu"]}))]
     pub arithmetic: Arithmetic,
+    /// For an ONNX or TorchScript network: a pixel value v in 0 .. 255 becomes (v - mean) / std. Usually 127.5; of an exported network,
+    /// what its description says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 255.0))]
+    pub mean: Option<f64>,
+    /// For an ONNX or TorchScript network: see `mean`. Usually 127.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.001, max = 255.0))]
+    pub std: Option<f64>,
+    /// For an ONNX or TorchScript network: the order of the colour channels.
+    pub channels: Channels,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { flip: false, batch: 128, threads: 1, device: Device::Auto, arithmetic: Arithmetic::Portable }
+        Self {
+            flip: false,
+            batch: 128,
+            threads: 1,
+            device: Device::Auto,
+            arithmetic: Arithmetic::Portable,
+            mean: None,
+            std: None,
+            channels: Channels::Rgb,
+        }
     }
 }
 
@@ -82,9 +109,11 @@ impl Stage for Embed {
     const KIND: &'static str = "embed";
     const SUMMARY: &'static str = "Turns aligned crops into embeddings";
     const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_products::SOURCE, crate::SOURCE];
-    const INPUTS: &'static [Input] =
-        &[one("model", "the network: a model folder of kind train"), one("dataset", "aligned crops")];
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_onnx::SOURCE, lfs_products::SOURCE, crate::SOURCE];
+    const INPUTS: &'static [Input] = &[
+        one("model", "the network: a folder of kind train or export, an ONNX file or TorchScript"),
+        one("dataset", "aligned crops"),
+    ];
     const OUTPUTS: &'static [Output] = &[Output {
         name: "embeddings",
         path: "embeddings",
@@ -112,25 +141,30 @@ impl Stage for Embed {
                 return Err(Failure::new(format!("{name} is {value}, but must be from 1 to {most}")));
             }
         }
+        if params.std.is_some_and(|std| !(std > 0.0 && std.is_finite())) {
+            return Err(Failure::new("std must be above 0"));
+        }
         Ok(())
     }
 
     fn run(params: &Self::Params, cx: &mut Context<'_>) -> Result<()> {
         let device = device::prepare(params.device, params.threads, params.arithmetic)?;
-        let (model, info) = Model::open(cx.input("model")?, device)?;
+        let path = cx.input("model")?;
         let crops = Crops::open(cx.input("dataset")?, cx.threads())?;
-        fits(&info, &crops)?;
-        let rows: Vec<usize> = (0..crops.len()).collect();
+        let network = match Foreign::file(path).filter(|_| !path.join(MODEL_INFO).is_file()) {
+            Some(file) => Network::Foreign(Foreign::open(&file, device)?),
+            None => Network::own(path, device, params, &crops)?,
+        };
         let passes = if params.flip { 2 } else { 1 };
         let mut tensors = Tensors::new();
         for (pass, (name, flip)) in
             [("embeddings", false), ("flipped", true)].into_iter().take(passes).enumerate()
         {
-            let embeddings = model.embed(&crops, &rows, flip, params.batch as usize, |done| {
+            let embeddings = network.embed(params, &crops, flip, |done| {
                 cx.progress(Progress {
                     doing: "embedding".to_owned(),
-                    done: (pass * rows.len() + done) as u64,
-                    total: Some((passes * rows.len()) as u64),
+                    done: (pass * crops.len() + done) as u64,
+                    total: Some((passes * crops.len()) as u64),
                     unit: "images".to_owned(),
                     figures: BTreeMap::new(),
                 });
@@ -141,17 +175,68 @@ impl Stage for Embed {
             }
             tensors.insert(name.to_owned(), embeddings);
         }
-        drop(model);
+        let (method, selected_on) = network.described();
+        drop(network);
         gpu::empty_cache(device)?;
         let beside = EmbeddingsInfo {
-            n: rows.len(),
-            d: info.network.embedding,
+            n: crops.len(),
+            d: tensors.get("embeddings").and_then(|e| e.size().last().copied()).unwrap_or_default() as u32,
             crop: crops.crop.clone(),
             flip: params.flip,
-            method: info.method,
-            selected_on: info.selected_on,
+            method,
+            selected_on,
         };
         write(cx.output("embeddings")?, &tensors, &beside)
+    }
+}
+
+/// A network of this program or of another one.
+enum Network {
+    Own(Model, Box<ModelInfo>),
+    Foreign(Foreign),
+}
+
+impl Network {
+    fn own(path: &Path, device: tch::Device, params: &Params, crops: &Crops) -> Result<Self> {
+        if params.mean.is_some() || params.std.is_some() || params.channels != Channels::Rgb {
+            return Err(Failure::new("`mean`, `std` and `channels` are for networks of other programs")
+                .help("leave them out: a network of kind `train` knows what it takes"));
+        }
+        let (model, info) = Model::open(path, device)?;
+        fits(&info, crops)?;
+        Ok(Self::Own(model, Box::new(info)))
+    }
+
+    fn embed(
+        &self,
+        params: &Params,
+        crops: &Crops,
+        flip: bool,
+        done: impl FnMut(usize),
+    ) -> Result<tch::Tensor> {
+        match self {
+            Self::Own(model, _) => {
+                let rows: Vec<usize> = (0..crops.len()).collect();
+                model.embed(crops, &rows, flip, params.batch as usize, done)
+            }
+            Self::Foreign(network) => {
+                let usual = network.pixels.unwrap_or(Pixels::USUAL);
+                let pixels = Pixels {
+                    mean: params.mean.unwrap_or(usual.mean),
+                    std: params.std.unwrap_or(usual.std),
+                    channels: params.channels,
+                };
+                network.embed(crops, flip, params.batch as usize, pixels, done)
+            }
+        }
+    }
+
+    /// The method that trained it, and the test set on which it was selected.
+    fn described(&self) -> (String, Option<String>) {
+        match self {
+            Self::Own(_, info) => (info.method.clone(), info.selected_on.clone()),
+            Self::Foreign(network) => (network.name.clone(), None),
+        }
     }
 }
 

@@ -17,7 +17,6 @@ pub fn accuracy(
     persons: &Persons,
     bootstrap: &Bootstrap,
 ) -> Draws {
-    let weighted = Weighted::new(trials, rule.cuts);
     // What a pair adds to the mean over folds; the choice of the threshold has no first-order part at its optimum.
     let folds = verified.folds.len() as f64;
     let residual: Vec<f64> = verified
@@ -29,13 +28,13 @@ pub fn accuracy(
             (f64::from(u8::from(*correct)) - fold.accuracy) / (folds * fold.pairs as f64)
         })
         .collect();
+    let weighted = Weighted::new(trials, pairs, &residual, rule.cuts);
     let found = bootstrap.sample(persons, |weights| {
-        let of: Vec<f64> = pairs.iter().map(|pair| weight(weights, *pair)).collect();
-        let second = pairs.iter().zip(&residual).map(|(pair, r)| second_order(weights, *pair) * r).sum();
-        vec![weighted.accuracy(&of), second]
+        let (accuracy, second) = weighted.accuracy(weights);
+        vec![accuracy, second]
     });
     let [values, second] = &found[..] else { return Draws::default() };
-    let value = weighted.accuracy(&vec![1.0; pairs.len()]);
+    let (value, _) = weighted.accuracy(&vec![1.0; persons.len()]);
     without_second_order(deviations(values, value), second.clone())
 }
 

@@ -140,7 +140,40 @@ fn mix(key: u64) -> u64 {
 fn poisson(bits: u64) -> f64 {
     // P(w <= k) 2^64, rounded; beyond 9 there is less than one in a million.
     const BELOW: [u64; 10] = below();
-    BELOW.iter().take_while(|limit| bits >= **limit).count() as f64
+    const FIRST: [u8; 1 << FIRST_BITS] = first(&BELOW);
+    // The first bits decide but for the few values of them within which a limit lies.
+    match FIRST[(bits >> (64 - FIRST_BITS)) as usize] {
+        UNDECIDED => BELOW.iter().take_while(|limit| bits >= **limit).count() as f64,
+        weight => f64::from(weight),
+    }
+}
+
+const FIRST_BITS: u32 = 12;
+const UNDECIDED: u8 = u8::MAX;
+
+/// The weight for each value of the first bits.
+const fn first(below: &[u64; 10]) -> [u8; 1 << FIRST_BITS] {
+    let mut out = [UNDECIDED; 1 << FIRST_BITS];
+    let mut at = 0;
+    while at < out.len() {
+        let from = (at as u64) << (64 - FIRST_BITS);
+        let to = from | (u64::MAX >> FIRST_BITS);
+        let (mut low, mut high, mut k) = (0, 0, 0);
+        while k < below.len() {
+            if from >= below[k] {
+                low += 1;
+            }
+            if to >= below[k] {
+                high += 1;
+            }
+            k += 1;
+        }
+        if low == high {
+            out[at] = low;
+        }
+        at += 1;
+    }
+    out
 }
 
 const fn below() -> [u64; 10] {

@@ -1,9 +1,10 @@
-//! Writes a trained network as TorchScript: one file that PyTorch and libtorch load without any of this project's code.
+//! Writes a trained network for other programs: as TorchScript, which PyTorch and libtorch load, and as ONNX.
 
 use std::path::Path;
 
 use lfs_network::arithmetic::Arithmetic;
 use lfs_network::device;
+use lfs_network::functions;
 use lfs_network::model::{Model, ModelInfo};
 use lfs_stage::{Context, Failure, Input, IoContext, Output, Result, Source, Stage, one};
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub use source::SOURCE;
 
 /// The network.
 pub const SCRIPT_FILE: &str = "model.pt";
+/// The network as ONNX.
+pub const ONNX_FILE: &str = "model.onnx";
 /// How to use it.
 pub const INFO_FILE: &str = "export.json";
 
@@ -52,14 +55,14 @@ pub struct ExportInfo {
 
 impl Stage for Export {
     const KIND: &'static str = "export";
-    const SUMMARY: &'static str = "Writes a trained network as TorchScript, for programs in Python and C++";
+    const SUMMARY: &'static str = "Writes a trained network as TorchScript and ONNX, for other programs";
     const CODE: &'static [&'static [Source]] =
-        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_products::SOURCE, crate::SOURCE];
+        &[lfs_faces::SOURCE, lfs_network::SOURCE, lfs_onnx::SOURCE, lfs_products::SOURCE, crate::SOURCE];
     const INPUTS: &'static [Input] = &[one("model", "the network: a model folder of kind train")];
     const OUTPUTS: &'static [Output] = &[Output {
         name: "exported",
         path: "exported",
-        about: "model.pt, for torch.jit.load; export.json: the shapes of input and output",
+        about: "model.pt, for torch.jit.load; model.onnx; export.json: the shapes of input and output",
     }];
     const PROCESS: Option<&'static str> = Some("portable");
     type Params = Params;
@@ -88,11 +91,14 @@ pub fn write(model: &Model, info: &ModelInfo, folder: &Path) -> Result<()> {
     let side = i64::from(info.network.size);
     let image = Tensor::zeros([2, 3, side, side], (Kind::Float, tch::Device::Cpu));
     let mut forward = |inputs: &[Tensor]| inputs.iter().map(|x| model.forward(x, false)).collect();
-    let script = tch::no_grad(|| CModule::create_by_tracing("Network", "forward", &[image], &mut forward));
+    let trace = || tch::no_grad(|| CModule::create_by_tracing("Network", "forward", &[image], &mut forward));
+    let script = functions::traced(trace);
     let path = folder.join(SCRIPT_FILE);
     script
         .and_then(|script| script.save(&path))
         .map_err(|e| Failure::new(format!("libtorch cannot write {}: {e}", path.display())))?;
+    let path = folder.join(ONNX_FILE);
+    std::fs::write(&path, lfs_onnx::write(model, &info.network)?).doing("write", &path)?;
     let info = ExportInfo {
         input: [-1, 3, side, side],
         less: 127.5,

@@ -4,6 +4,8 @@
 //! here instead: products by `lfs-products`, functions by the pure Rust `libm` in float64, rounded once. On a
 //! GPU all of them are libtorch's own.
 
+use std::cell::Cell;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::arithmetic::Arithmetic;
@@ -76,8 +78,21 @@ fn share(x: f64) -> f64 {
     if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
+thread_local! {
+    /// Whether libtorch records what is computed on this thread.
+    static TRACED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` with libtorch's own functions, since libtorch can only record those: the results of others would become constants.
+pub fn traced<T>(f: impl FnOnce() -> T) -> T {
+    TRACED.set(true);
+    let result = f();
+    TRACED.set(false);
+    result
+}
+
 fn is_here(x: &Tensor) -> bool {
-    x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::Double)
+    x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::Double) && !TRACED.get()
 }
 
 /// An elementwise function with its derivative, given as a function of x and y. None on a GPU and for other

@@ -1,6 +1,7 @@
 //! Networks, devices, and the parts of libtorch that the bindings lack.
 //!
-//! - [`backbone`]: the network architectures; [`model`]: a network with its weights, in memory and on disk.
+//! - [`backbone`]: the network architectures; [`model`]: a network with its weights, in memory and on disk; [`steps`]: for other
+//!   formats.
 //! - [`crops`]: aligned crops, and batches of them.
 //! - [`arithmetic`]: the same bits on every processor, or the fastest kernels; [`functions`]: products and
 //!   functions for the former.
@@ -18,6 +19,7 @@ pub mod model;
 pub mod random;
 pub mod sgd;
 pub mod shim;
+pub mod steps;
 pub mod weights;
 
 #[allow(missing_docs)]

@@ -11,6 +11,7 @@ use tch::Tensor;
 use crate::backbone::{Architecture, Network};
 use crate::builder::Builder;
 use crate::crops::Crops;
+use crate::steps::{Map, Steps};
 use crate::weights::{self, Tensors};
 
 /// The file of the weights in a model folder.
@@ -99,6 +100,11 @@ impl Model {
     /// Computes embeddings `[n, size]`, not normalised, of `[n, 3, side, side]`.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         self.network.forward(x, train)
+    }
+
+    /// Says which steps lead from crops `[n, 3, side, side]` to embeddings, for other formats.
+    pub fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        self.network.steps(to, x)
     }
 
     /// Embeddings `[rows.len(), size]` of some crops, all flipped left to right or none, `batch` at a time.

@@ -2,6 +2,8 @@
 //!
 //! A [`Model`] is read once and checked: an operator, version or attribute that cannot be computed as the ONNX specification
 //! defines it is refused by name. It can then be computed for inputs of any shape that its operators allow.
+//!
+//! [`write`] writes networks of this program in that format.
 
 mod attributes;
 mod graph;
@@ -11,6 +13,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod windows;
+mod write;
 
 #[allow(missing_docs)]
 mod source {
@@ -19,3 +22,4 @@ mod source {
 pub use graph::{Model, Value};
 pub use operators::names as operators;
 pub use source::SOURCE;
+pub use write::write;

@@ -5,6 +5,10 @@ use prost::Message;
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Model {
+    #[prost(int64, tag = "1")]
+    pub(crate) version: i64,
+    #[prost(string, tag = "2")]
+    pub(crate) producer: String,
     #[prost(message, optional, tag = "7")]
     pub(crate) graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
@@ -25,6 +29,8 @@ pub(crate) struct Opset {
 pub(crate) struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub(crate) nodes: Vec<Node>,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
     pub(crate) initializers: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
@@ -67,6 +73,9 @@ pub(crate) struct Attribute {
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(crate) ints: Vec<i64>,
+    /// Which of these it is.
+    #[prost(int32, tag = "20")]
+    pub(crate) kind: i32,
 }
 
 /// An array with a shape.
@@ -110,6 +119,8 @@ pub(crate) struct ValueType {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub(crate) kind: i32,
     #[prost(message, optional, tag = "2")]
     pub(crate) shape: Option<Shape>,
 }
@@ -125,4 +136,6 @@ pub(crate) struct Shape {
 pub(crate) struct Side {
     #[prost(int64, tag = "1")]
     pub(crate) length: i64,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
 }

@@ -158,7 +158,11 @@ fn step(operator: &str, attributes: Vec<proto::Attribute>, inputs: usize) -> Mod
         ..proto::Graph::default()
     };
     let opsets = vec![proto::Opset { version: 18, ..proto::Opset::default() }];
-    Model::read(&proto::Model { graph: Some(graph), opsets }.encode_to_vec(), Device::Cpu).unwrap()
+    Model::read(
+        &proto::Model { graph: Some(graph), opsets, ..proto::Model::default() }.encode_to_vec(),
+        Device::Cpu,
+    )
+    .unwrap()
 }
 
 #[test]

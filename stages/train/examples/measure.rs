@@ -50,6 +50,7 @@ fn main() {
         spec: &spec,
         dataset: dir.path(),
         validation: None,
+        start: None,
         after: &[],
         folder: &folder,
         threads: threads as usize,

@@ -38,7 +38,10 @@ pub fn run(p: &Params, cx: &mut Context<'_>) -> Result<()> {
             "the result is chosen by accuracy on {set}, a test set: numbers on it are no fair ones; give `validation` other persons"
         ));
     }
-    let mut race = Race::of(p, validation);
+    let start = cx.input_opt("start")?;
+    let selected_on =
+        selected_on.or(start.map(ModelInfo::read).transpose()?.and_then(|info| info.selected_on));
+    let mut race = Race::of(p, validation, start.is_some());
     for epoch in 0..p.epochs {
         race.epoch(epoch, cx)?;
     }
@@ -66,6 +69,8 @@ impl Member {
 struct Race<'p> {
     p: &'p Params,
     validation: bool,
+    /// Whether the first epoch starts from a given network.
+    start: bool,
     history: Vec<Past>,
     epochs: Vec<Epoch>,
     members: Vec<Member>,
@@ -76,10 +81,11 @@ struct Race<'p> {
 }
 
 impl<'p> Race<'p> {
-    fn of(p: &'p Params, validation: bool) -> Self {
+    fn of(p: &'p Params, validation: bool, start: bool) -> Self {
         Self {
             p,
             validation,
+            start,
             history: Vec::new(),
             epochs: Vec::new(),
             members: Vec::new(),
@@ -95,7 +101,12 @@ impl<'p> Race<'p> {
         specs: &[EpochSpec],
     ) -> Result<(Vec<StepSpec<'p>>, Vec<Option<usize>>)> {
         let p = self.p;
-        let inputs: &[&str] = if self.validation { &["dataset", "validation"] } else { &["dataset"] };
+        let inputs: &[&str] = match (self.validation, self.start && self.members.is_empty()) {
+            (false, false) => &["dataset"],
+            (true, false) => &["dataset", "validation"],
+            (false, true) => &["dataset", "start"],
+            (true, true) => &["dataset", "validation", "start"],
+        };
         let parents = self.history.last().and_then(|past| p.method.parents(p, past));
         let whole = |i: usize| self.members.get(i).filter(|member| member.is_whole());
         let (mut steps, mut places): (Vec<StepSpec<'p>>, _) = (Vec::new(), Vec::new());
@@ -205,6 +216,7 @@ pub fn step(
         spec: &spec,
         dataset: cx.input("dataset")?,
         validation: cx.input_opt("validation")?,
+        start: cx.input_opt("start")?,
         after,
         folder,
         threads: cx.threads(),

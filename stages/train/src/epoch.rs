@@ -110,6 +110,8 @@ pub struct EpochIn<'a> {
     /// The checkpoint to continue from, and optionally another one whose momentum replaces it. Empty at the
     /// beginning.
     pub after: &'a [&'a Path],
+    /// The network to start the first epoch from, if it is not a new one.
+    pub start: Option<&'a Path>,
     /// The folder to write the checkpoint to.
     pub folder: &'a Path,
     /// Threads for decoding, which the result does not depend on.
@@ -153,7 +155,7 @@ pub fn run(input: &EpochIn<'_>, say: &mut dyn FnMut(Progress)) -> Result<State> 
     };
     let doing = format!("training epoch {}", spec.epoch);
     let (trainee, trained) = memory::within_memory(&doing, LOWER, || {
-        let mut trainee = Trainee::begin(spec, &crops, training.classes, input.after, &devices)?;
+        let mut trainee = Trainee::begin(input, &crops, training.classes, &devices)?;
         let trained = trainee.train(spec, &crops, &training, say)?;
         Ok((trainee, trained))
     })?;
@@ -197,14 +199,9 @@ struct Trainee {
 }
 
 impl Trainee {
-    fn begin(
-        spec: &EpochSpec,
-        crops: &Crops,
-        classes: usize,
-        after: &[&Path],
-        devices: &[tch::Device],
-    ) -> Result<Self> {
-        let iterations = match after.first() {
+    fn begin(input: &EpochIn<'_>, crops: &Crops, classes: usize, devices: &[tch::Device]) -> Result<Self> {
+        let spec = input.spec;
+        let iterations = match input.after.first() {
             None => 0,
             Some(winner) => {
                 let state = checkpoint::state(winner)?;
@@ -212,7 +209,7 @@ impl Trainee {
                 state.iterations
             }
         };
-        let replicas = devices.iter().map(|device| replica(spec, crops, classes, after, *device));
+        let replicas = devices.iter().map(|device| replica(input, crops, classes, *device));
         Ok(Self { replicas: replicas.collect::<Result<_>>()?, iterations })
     }
 
@@ -330,18 +327,16 @@ impl Trainee {
 }
 
 /// A replica at the beginning of an epoch.
-fn replica(
-    spec: &EpochSpec,
-    crops: &Crops,
-    classes: usize,
-    after: &[&Path],
-    device: tch::Device,
-) -> Result<Replica> {
+fn replica(input: &EpochIn<'_>, crops: &Crops, classes: usize, device: tch::Device) -> Result<Replica> {
+    let spec = input.spec;
     let plan = plan(spec, crops);
-    let (model, mut head, momentum, memory) = match after {
+    let (model, mut head, momentum, memory) = match input.after {
         [] => {
-            let head = Builder::seeded(spec.seed, device);
-            (Model::seeded(&plan, spec.seed, device)?, head, Tensors::new(), Memory::new())
+            let model = match input.start {
+                None => Model::seeded(&plan, spec.seed, device)?,
+                Some(start) => started(start, &plan, device)?,
+            };
+            (model, Builder::seeded(spec.seed, device), Tensors::new(), Memory::new())
         }
         [winner, own @ ..] => {
             let from = checkpoint::read(winner, device)?;
@@ -360,6 +355,26 @@ fn replica(
     let trained = checkpoint::trained(model.weights(), &head);
     let sgd = Sgd::new(&trained, &momentum, spec.momentum, spec.weight_decay)?;
     Ok(Replica::new(model, head, classes, sgd, memory))
+}
+
+/// The network of another training, which must be of the same plan.
+fn started(start: &Path, plan: &Plan, device: tch::Device) -> Result<Model> {
+    let (model, info) = Model::open(start, device)?;
+    let theirs = &info.network;
+    let differs = [
+        ("backbone", theirs.backbone == plan.backbone),
+        ("size", theirs.size == plan.size),
+        ("embedding", theirs.embedding == plan.embedding),
+    ];
+    let differs: Vec<&str> = differs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
+    if differs.is_empty() {
+        return Ok(model);
+    }
+    Err(Failure::new(format!(
+        "the network to start from has another {}: {theirs:?}, not {plan:?}",
+        differs.join(" and ")
+    ))
+    .help("set the same backbone with its settings, `embedding`, and `size` in the align stage as in its training"))
 }
 
 /// The batch size: at most what was requested and what there is, equal for all replicas, with whole groups of

@@ -58,6 +58,10 @@ impl Stage for Train {
     const INPUTS: &'static [Input] = &[
         one("dataset", "aligned crops to train on"),
         optional("validation", "aligned crops of other identities, for the reward of a search"),
+        optional(
+            "start",
+            "a network of kind train to start from: the same backbone, embedding and size; the head is new",
+        ),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output { name: "model", path: "model", about: "the network: model.safetensors, model.json" },

@@ -86,13 +86,24 @@ fn train(folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done 
 }
 
 fn train_as(kind: &'static dyn Kind, folder: &Path, data: &Path, parameters: Value, threads: usize) -> Done {
+    train_with(kind, folder, &[("dataset", data)], parameters, threads)
+}
+
+fn train_with(
+    kind: &'static dyn Kind,
+    folder: &Path,
+    inputs: &[(&str, &Path)],
+    parameters: Value,
+    threads: usize,
+) -> Done {
+    let inputs = inputs.iter().map(|(name, path)| ((*name).to_owned(), Binding::One(path.to_path_buf())));
     let scratch = folder.join("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let job = Job {
         node: "train".into(),
         kind: "train".into(),
         parameters,
-        inputs: BTreeMap::from([("dataset".into(), Binding::One(data.to_owned()))]),
+        inputs: inputs.collect(),
         outputs: BTreeMap::from([("model".into(), folder.join("model")), ("log".into(), folder.join("log"))]),
         scratch,
         threads,
@@ -100,6 +111,40 @@ fn train_as(kind: &'static dyn Kind, folder: &Path, data: &Path, parameters: Val
     };
     let (result, said) = run_in_place(kind, &job);
     Done { said, result, folder: folder.to_owned() }
+}
+
+#[test]
+fn a_training_starts_from_the_network_of_another_with_a_head_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    dataset(&first, 12, 8);
+    dataset(&second, 5, 8);
+    let before = train(&dir.path().join("before"), &first, params("softmax", json!({})), 1);
+    before.result.clone().unwrap();
+    let start = before.folder.join("model");
+    // A learning rate that moves no weight.
+    let still = params("am-softmax", json!({"lr": 1e-20, "weight-decay": 0.0}));
+    let inputs = [("dataset", second.as_path()), ("start", start.as_path())];
+    let after = train_with(&Train, &dir.path().join("after"), &inputs, still.clone(), 1);
+    after.result.clone().unwrap();
+    let weights = |folder: &Path| {
+        let file = folder.join("model.safetensors");
+        lfs_network::weights::read(&file, tch::Device::Cpu).unwrap()
+    };
+    let (theirs, own) = (weights(&start), weights(&after.folder.join("model")));
+    let same: Vec<&String> = theirs.keys().filter(|name| theirs[*name].equal(&own[*name])).collect();
+    // Running statistics follow the new images.
+    assert!(same.iter().any(|name| name.ends_with("weight")) && same.len() < theirs.len(), "{same:?}");
+    let scratch = train(&dir.path().join("scratch"), &second, still, 1);
+    let new = weights(&scratch.folder.join("model"));
+    assert!(theirs.iter().any(|(name, tensor)| name.ends_with("weight") && !tensor.equal(&new[name])));
+    // The network is part of the first step's key; later steps have it through the checkpoint.
+    let inputs: Vec<Vec<String>> = after.steps().iter().map(|s| s[0].inputs.clone()).collect();
+    assert_eq!(inputs, [vec!["dataset", "start"], vec!["dataset"]]);
+    let wider = params("softmax", json!({"embedding": 24}));
+    let inputs = [("dataset", second.as_path()), ("start", start.as_path())];
+    let refused = train_with(&Train, &dir.path().join("wider"), &inputs, wider, 1).result.unwrap_err();
+    assert!(refused.message.contains("has another embedding"), "{}", refused.message);
 }
 
 const FILES: [&str; 2] = ["checkpoint.safetensors", "note.json"];
@@ -138,8 +183,15 @@ fn one_epoch_for_another_process() {
     let (data, after) = (path("ONE_EPOCH_DATA").unwrap(), path("ONE_EPOCH_AFTER").unwrap());
     let folder = path("ONE_EPOCH_FOLDER").unwrap();
     let after = [after.as_path()];
-    let input =
-        EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 2 };
+    let input = EpochIn {
+        spec: &spec,
+        dataset: &data,
+        validation: None,
+        start: None,
+        after: &after,
+        folder: &folder,
+        threads: 2,
+    };
     epoch::run(&input, &mut |_| {}).unwrap();
 }
 
@@ -353,8 +405,15 @@ fn a_loss_that_is_no_number_stops(method: &str) {
     let spec: EpochSpec = serde_json::from_value(done.steps()[1][0].spec.clone()).unwrap();
     let (after, folder) = (done.folder.join("scratch/steps/0"), dir.path().join("broken"));
     let after = [after.as_path()];
-    let input =
-        EpochIn { spec: &spec, dataset: &data, validation: None, after: &after, folder: &folder, threads: 1 };
+    let input = EpochIn {
+        spec: &spec,
+        dataset: &data,
+        validation: None,
+        start: None,
+        after: &after,
+        folder: &folder,
+        threads: 1,
+    };
     let state = epoch::run(&input, &mut |_| {}).unwrap();
     let diverged = state.diverged.clone().unwrap();
     let message = format!("{} {}", diverged.message, diverged.help);

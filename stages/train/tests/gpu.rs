@@ -56,8 +56,15 @@ fn epoch(dir: &Path, name: &str, more: Value) -> (State, PathBuf, Option<f64>) {
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let spec: EpochSpec = serde_json::from_value(spec).unwrap();
     let folder = dir.join(name);
-    let input =
-        EpochIn { spec: &spec, dataset: &data, validation: None, after: &[], folder: &folder, threads: 2 };
+    let input = EpochIn {
+        spec: &spec,
+        dataset: &data,
+        validation: None,
+        start: None,
+        after: &[],
+        folder: &folder,
+        threads: 2,
+    };
     let mut recorded = None;
     let state = epoch::run(&input, &mut |now| recorded = now.figures.get("recorded").copied()).unwrap();
     // What the last step was.

@@ -25,7 +25,7 @@ fn run(kind: &'static dyn Kind, at: &Path, inputs: &[(&str, PathBuf)], parameter
     };
     std::fs::create_dir_all(&job.scratch).unwrap();
     let (result, said) = run_in_place(kind, &job);
-    result.unwrap_or_else(|e| std::panic::resume_unwind(Box::new(format!("{}: {e}", info.name))));
+    result.map_err(|e| format!("{}: {e}", info.name)).unwrap();
     said
 }
 

@@ -467,7 +467,11 @@ fn inputs_and_outputs_are_those_that_pipelines_rely_on() {
             ],
             &["page"],
         ),
-        ("train", &[("dataset", Shape::One), ("validation", Shape::Optional)], &["model", "log"]),
+        (
+            "train",
+            &[("dataset", Shape::One), ("validation", Shape::Optional), ("start", Shape::Optional)],
+            &["model", "log"],
+        ),
         ("embed", &[("model", Shape::One), ("dataset", Shape::One)], &["embeddings"]),
         (
             "embeddings",

@@ -1,9 +1,11 @@
 //! A k-fold accuracy of weighted pairs, with the thresholds chosen again: what a bootstrap needs in every replicate.
 //!
-//! The pairs are sorted once. A threshold is then a number of accepted pairs, and one pass over the pairs of a replicate gives the
-//! best threshold of all folds. The thresholds of a grid are those of all pairs, whatever a replicate draws.
+//! The pairs are sorted once. A threshold is then a number of accepted pairs, and pairs between the same two thresholds of one fold
+//! and label are a group. A replicate sums the weights of each group, and one pass over the sums gives the best threshold of all
+//! folds. The thresholds of a grid are those of all pairs, whatever a replicate draws.
 
 use super::Trials;
+use crate::resample::{second_order, weight};
 
 /// The thresholds from which a definition chooses.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,92 +45,174 @@ pub(super) enum Preferred {
 /// Pairs, ready to be weighted.
 #[derive(Debug)]
 pub struct Weighted {
-    /// Pairs by descending score.
-    order: Vec<u32>,
-    same: Vec<bool>,
-    fold: Vec<u32>,
+    /// The persons of each pair, by group.
+    pairs: Vec<[u32; 2]>,
+    /// What each pair adds to the accuracy in the first order.
+    residuals: Vec<f64>,
+    /// Sorted by cut.
+    groups: Vec<Group>,
     folds: usize,
     cuts: Cuts,
 }
 
-/// The weights of a fold's pairs: those of one person and of two, of all and of the accepted ones.
+/// Pairs of one fold and one label that no cut separates.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    /// The index of the first cut that accepts them; the number of cuts if none does.
+    cut: usize,
+    fold: usize,
+    same: bool,
+    /// Whether each pair is of one person.
+    single: bool,
+    /// The index after its last pair.
+    end: usize,
+}
+
+/// Weights of pairs of one person and of two.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     positives: f64,
     negatives: f64,
-    accepted_positives: f64,
-    accepted_negatives: f64,
 }
 
 impl Sums {
-    fn right(&self) -> f64 {
-        self.accepted_positives + self.negatives - self.accepted_negatives
+    fn add(&mut self, same: bool, weight: f64) {
+        *if same { &mut self.positives } else { &mut self.negatives } += weight;
     }
 
     fn all(&self) -> f64 {
         self.positives + self.negatives
     }
+}
 
-    /// How good the threshold is for all pairs but those of a fold.
-    fn without(&self, fold: &Self, balanced: bool) -> f64 {
-        if !balanced {
-            return self.right() - fold.right();
+/// Of each fold: the best threshold of the others. Arrays, so that a processor compares several folds at once.
+struct Best {
+    /// How good it is.
+    good: Vec<f64>,
+    preference: Vec<f64>,
+    /// The accepted pairs of one person less those of two, in the fold.
+    net: Vec<f64>,
+}
+
+impl Best {
+    fn none(folds: usize) -> Self {
+        let lowest = vec![f64::NEG_INFINITY; folds];
+        Self { good: lowest.clone(), preference: lowest, net: vec![0.0; folds] }
+    }
+
+    /// Takes a threshold where it is better.
+    fn consider(&mut self, good: &[f64], preference: f64, net: &[f64]) {
+        let own = self.good.iter_mut().zip(&mut self.preference).zip(&mut self.net);
+        for (((best, before), chosen), (&good, &net)) in own.zip(good.iter().zip(net)) {
+            let better = (good > *best) | ((good == *best) & (preference > *before));
+            *best = if better { good } else { *best };
+            *before = if better { preference } else { *before };
+            *chosen = if better { net } else { *chosen };
         }
-        let share = |above: f64, of: f64| if of > 0.0 { above / of } else { 0.0 };
-        share(self.accepted_positives - fold.accepted_positives, self.positives - fold.positives)
-            - share(self.accepted_negatives - fold.accepted_negatives, self.negatives - fold.negatives)
     }
 }
 
 impl Weighted {
-    /// Sorts the pairs; `cuts` gets the scores and labels in descending order of scores.
-    pub fn new(trials: &Trials, cuts: fn(&[f64], &[bool]) -> Cuts) -> Self {
-        let mut order: Vec<u32> = (0..trials.scores.len() as u32).collect();
-        order.sort_by(|&i, &j| trials.scores[j as usize].total_cmp(&trials.scores[i as usize]));
-        let scores: Vec<f64> = order.iter().map(|&i| trials.scores[i as usize]).collect();
-        let same: Vec<bool> = order.iter().map(|&i| trials.same[i as usize]).collect();
-        let fold: Vec<u32> = order.iter().map(|&i| trials.fold[i as usize]).collect();
-        let folds = fold.iter().max().map_or(0, |f| *f as usize + 1);
-        Self { cuts: cuts(&scores, &same), order, same, fold, folds }
+    /// Sorts the pairs. `persons` has those of each pair, `residuals` what each adds to the accuracy in the first order; `cuts` gets
+    /// the scores and labels in descending order of scores.
+    pub fn new(
+        trials: &Trials,
+        persons: &[[u32; 2]],
+        residuals: &[f64],
+        cuts: fn(&[f64], &[bool]) -> Cuts,
+    ) -> Self {
+        let mut order: Vec<usize> = (0..trials.scores.len()).collect();
+        order.sort_by(|&i, &j| trials.scores[j].total_cmp(&trials.scores[i]));
+        let scores: Vec<f64> = order.iter().map(|&i| trials.scores[i]).collect();
+        let same: Vec<bool> = order.iter().map(|&i| trials.same[i]).collect();
+        let cuts = cuts(&scores, &same);
+        // Cuts are numbers of accepted pairs, ascending: a pair is accepted from the first cut on that is beyond its place.
+        let mut placed: Vec<(usize, u32, bool, bool, usize)> = order
+            .iter()
+            .enumerate()
+            .map(|(place, &i)| {
+                let cut = cuts.accepted.partition_point(|accepted| *accepted <= place);
+                (cut, trials.fold[i], trials.same[i], persons[i][0] == persons[i][1], i)
+            })
+            .collect();
+        placed.sort_unstable();
+        let mut groups: Vec<Group> = Vec::new();
+        for (at, &(cut, fold, same, single, _)) in placed.iter().enumerate() {
+            let fold = fold as usize;
+            let here = |g: &&mut Group| (g.cut, g.fold, g.same, g.single) == (cut, fold, same, single);
+            match groups.last_mut().filter(here) {
+                Some(group) => group.end = at + 1,
+                None => groups.push(Group { cut, fold, same, single, end: at + 1 }),
+            }
+        }
+        Self {
+            pairs: placed.iter().map(|p| persons[p.4]).collect(),
+            residuals: placed.iter().map(|p| residuals[p.4]).collect(),
+            groups,
+            folds: trials.fold.iter().max().map_or(0, |f| *f as usize + 1),
+            cuts,
+        }
     }
 
-    /// The mean accuracy of the folds that have any weight; NaN where none has. `weights` has one number a pair.
-    pub fn accuracy(&self, weights: &[f64]) -> f64 {
+    /// The mean accuracy of the folds that have any weight, NaN where none has, and the second-order part of the accuracy.
+    /// `weights` has one number a person.
+    pub fn accuracy(&self, weights: &[f64]) -> (f64, f64) {
+        let mut second = 0.0;
+        let mut sums = Vec::with_capacity(self.groups.len());
         let mut folds = vec![Sums::default(); self.folds];
-        for (place, &i) in self.order.iter().enumerate() {
-            let sums = &mut folds[self.fold[place] as usize];
-            *if self.same[place] { &mut sums.positives } else { &mut sums.negatives } += weights[i as usize];
-        }
         let mut total = Sums::default();
-        for sums in &folds {
-            total.positives += sums.positives;
-            total.negatives += sums.negatives;
-        }
-        // Of each fold: how good the best threshold of the others is, its preference, and what it decides rightly.
-        let mut best = vec![(f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0); self.folds];
-        let mut next = 0;
-        for (&accepted, &preference) in self.cuts.accepted.iter().zip(&self.cuts.preference) {
-            for place in next..accepted {
-                let weight = weights[self.order[place] as usize];
-                let sums = &mut folds[self.fold[place] as usize];
-                if self.same[place] {
-                    sums.accepted_positives += weight;
-                    total.accepted_positives += weight;
-                } else {
-                    sums.accepted_negatives += weight;
-                    total.accepted_negatives += weight;
+        let mut from = 0;
+        for group in &self.groups {
+            let pairs = &self.pairs[from..group.end];
+            let sum = if group.single {
+                pairs.iter().map(|pair| weights[pair[0] as usize]).sum()
+            } else {
+                let mut sum = 0.0;
+                for (pair, residual) in pairs.iter().zip(&self.residuals[from..group.end]) {
+                    sum += weight(weights, *pair);
+                    second += second_order(weights, *pair) * residual;
                 }
-            }
-            next = accepted;
-            for (best, fold) in best.iter_mut().zip(&folds) {
-                let good = total.without(fold, self.cuts.balanced);
-                if good > best.0 || (good == best.0 && preference > best.1) {
-                    *best = (good, preference, fold.right());
-                }
-            }
+                sum
+            };
+            folds[group.fold].add(group.same, sum);
+            total.add(group.same, sum);
+            sums.push(sum);
+            from = group.end;
         }
-        let weighed = || best.iter().zip(&folds).filter(|(_, fold)| fold.all() > 0.0);
-        weighed().map(|(best, fold)| best.2 / fold.all()).sum::<f64>() / weighed().count() as f64
+        let accuracy = self.best(&sums, &folds, total);
+        (accuracy, second)
+    }
+
+    /// The mean accuracy with the best threshold of the other folds, out of the weights of the groups.
+    fn best(&self, sums: &[f64], folds: &[Sums], total: Sums) -> f64 {
+        let mut best = Best::none(self.folds);
+        let mut accepted = vec![Sums::default(); self.folds];
+        let (mut net, mut good) = (vec![0.0; self.folds], vec![0.0; self.folds]);
+        let mut all = Sums::default();
+        let mut groups = self.groups.iter().zip(sums).peekable();
+        for (cut, &preference) in self.cuts.preference.iter().enumerate() {
+            while let Some((group, sum)) = groups.next_if(|(group, _)| group.cut == cut) {
+                let here = &mut accepted[group.fold];
+                here.add(group.same, *sum);
+                net[group.fold] = here.positives - here.negatives;
+                all.add(group.same, *sum);
+            }
+            if self.cuts.balanced {
+                let share = |above: f64, of: f64| if of > 0.0 { above / of } else { 0.0 };
+                for ((good, here), fold) in good.iter_mut().zip(&accepted).zip(folds) {
+                    *good = share(all.positives - here.positives, total.positives - fold.positives)
+                        - share(all.negatives - here.negatives, total.negatives - fold.negatives);
+                }
+            } else {
+                // The right decisions of the other folds, but for the number of all their negatives.
+                let all = all.positives - all.negatives;
+                good.iter_mut().zip(&net).for_each(|(good, net)| *good = all - net);
+            }
+            best.consider(&good, preference, &net);
+        }
+        let weighed = || best.net.iter().zip(folds).filter(|(_, fold)| fold.all() > 0.0);
+        weighed().map(|(net, fold)| (net + fold.negatives) / fold.all()).sum::<f64>()
+            / weighed().count() as f64
     }
 }
 
@@ -154,13 +238,21 @@ mod tests {
         trials
     }
 
+    /// The accuracy with a weight for each pair.
+    fn accuracy(trials: &Trials, definition: Verification, weights: &[f64]) -> f64 {
+        let n = trials.scores.len() as u32;
+        let alone: Vec<[u32; 2]> = (0..n).map(|i| [i, i]).collect();
+        let residuals = vec![0.0; n as usize];
+        Weighted::new(trials, &alone, &residuals, definition.rule().cuts).accuracy(weights).0
+    }
+
     #[test]
     fn with_equal_weights_it_is_the_definitions_number_but_for_single_pairs() {
         let trials = overlapping(2000, 1);
         for definition in Verification::ALL {
             let rule = definition.rule();
             let printed = verify(rule, &trials).unwrap().value;
-            let got = Weighted::new(&trials, rule.cuts).accuracy(&vec![1.0; 2000]);
+            let got = accuracy(&trials, definition, &vec![1.0; 2000]);
             // The cuts of all pairs are not those of nine folds alone.
             assert!((got - printed).abs() < 2.5 / 2000.0, "{definition:?}: {got} {printed}");
         }
@@ -181,9 +273,24 @@ mod tests {
             fewer.same.push(trials.same[i]);
             fewer.fold.push(trials.fold[i]);
         }
-        let got = Weighted::new(&trials, rule.cuts).accuracy(&weights);
+        let got = accuracy(&trials, Verification::Exact, &weights);
         let expected = verify(rule, &fewer).unwrap().value;
         assert!((got - expected).abs() < 2.5 / 343.0, "{got} {expected}");
+    }
+
+    #[test]
+    fn the_second_order_part_is_that_of_pairs_of_two_persons() {
+        let trials = Trials {
+            scores: vec![0.9, 0.1, 0.8, 0.2],
+            same: vec![true, false, true, false],
+            fold: vec![0, 0, 1, 1],
+        };
+        let persons = [[0, 0], [0, 1], [1, 1], [1, 2]];
+        let weighted =
+            Weighted::new(&trials, &persons, &[0.5, 0.25, 0.5, -0.125], Verification::Exact.rule().cuts);
+        let (accuracy, second) = weighted.accuracy(&[3.0, 0.0, 2.0]);
+        // Weights 3 and 0, 0 and 0: fold 1 has none. Second order: (3 - 1)(0 - 1) / 4 - (0 - 1)(2 - 1) / 8.
+        assert_eq!((accuracy, second), (1.0, -0.375));
     }
 
     proptest! {
@@ -192,7 +299,7 @@ mod tests {
             let weights: Vec<f64> = weights.iter().map(|w| f64::from(*w)).collect();
             let trials = overlapping(40, seed);
             for definition in Verification::ALL {
-                let got = Weighted::new(&trials, definition.rule().cuts).accuracy(&weights);
+                let got = accuracy(&trials, definition, &weights);
                 prop_assert!(got.is_nan() || (0.0..=1.0).contains(&got));
             }
         }

@@ -9,6 +9,7 @@ use super::layers::{Conv, Embedding, Norm, Prelu, halved};
 use super::{Network, Settings};
 use crate::builder::{Builder, Init};
 use crate::functions;
+use crate::steps::{Map, Op, Steps};
 
 /// IResNet (Duta et al. 2020, as used with ArcFace). A unit is normalisation, 3 x 3, normalisation, PReLU, 3
 /// x 3, normalisation, plus a shortcut, without activation after the sum. With squeeze-excitation (Hu et al.
@@ -142,6 +143,36 @@ impl Unit {
         let narrow = functions::linear(&means, squeeze).relu();
         y * functions::sigmoid(&functions::linear(&narrow, excite)).unsqueeze(-1).unsqueeze(-1) + short
     }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let y = self.before.steps(to, x, None, None);
+        let y = self.first.steps(to, y);
+        let y = self.between.steps(to, y, None, Some(&self.prelu));
+        let y = self.second.steps(to, y);
+        let short = match &self.shortcut {
+            Some((conv, norm)) => {
+                let short = conv.steps(to, x);
+                norm.steps(to, short, None, None)
+            }
+            None => x,
+        };
+        let Some((squeeze, excite)) = &self.weigh else {
+            return self.after.steps(to, y, Some(short), None);
+        };
+        let y = self.after.steps(to, y, None, None);
+        let means = to.step(&Op::Mean, &[y]);
+        let narrow = pointwise(to, squeeze, means, &Op::Relu);
+        let weights = pointwise(to, excite, narrow, &Op::Sigmoid);
+        let y = to.step(&Op::Scale, &[y, weights]);
+        to.step(&Op::Add, &[y, short])
+    }
+}
+
+/// A linear layer on maps of one place, which is a convolution, and what follows it.
+fn pointwise(to: &mut dyn Steps, weight: &Tensor, x: Map, then: &Op<'_>) -> Map {
+    let weight = &weight.unsqueeze(-1).unsqueeze(-1);
+    let y = to.step(&Op::Conv { weight, stride: 1, padding: 0, groups: 1 }, &[x]);
+    to.step(then, &[y])
 }
 
 #[derive(Debug)]
@@ -159,5 +190,13 @@ impl Network for Built {
         let stem = self.norm.with(&self.stem.forward(x), train, None, Some(&self.prelu));
         let map = self.units.iter().fold(stem, |map, unit| unit.forward(&map, train));
         self.embedding.forward(&self.last.forward(&map, train), train)
+    }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let stem = self.stem.steps(to, x);
+        let stem = self.norm.steps(to, stem, None, Some(&self.prelu));
+        let map = self.units.iter().fold(stem, |map, unit| unit.steps(to, map));
+        let map = self.last.steps(to, map, None, None);
+        self.embedding.steps(to, map)
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 use crate::builder::{Builder, Init};
 use crate::functions::{linear, pointwise};
 use crate::shim::{Normalise, norm_prelu};
+use crate::steps::{Map, Op, Steps};
 
 /// The weight of a batch in the running statistics.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -50,6 +51,12 @@ impl Conv {
         let (s, p) = (self.stride, self.padding);
         x.conv2d(&self.weight, None::<Tensor>, [s, s], [p, p], [1, 1], self.groups)
     }
+
+    /// The same as a step.
+    pub fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let Self { weight, stride, padding, groups } = self;
+        to.step(&Op::Conv { weight, stride: *stride, padding: *padding, groups: *groups }, &[x])
+    }
 }
 
 /// Batch normalisation over all axes except the second.
@@ -93,6 +100,24 @@ impl Norm {
         // Panics on an error, as the bindings do for every other layer. `memory::within_memory` catches it.
         norm_prelu(x, &how, train).unwrap_or_else(|e| std::panic::resume_unwind(Box::new(e.message)))
     }
+
+    /// [`Norm::with`] as steps.
+    pub fn steps(&self, to: &mut dyn Steps, x: Map, beside: Option<Map>, prelu: Option<&Prelu>) -> Map {
+        let op = Op::Norm {
+            affine: self.affine.as_ref().map(|(scale, shift)| (scale, shift)),
+            mean: &self.mean,
+            variance: &self.variance,
+            floor: VARIANCE_FLOOR,
+        };
+        let mut y = to.step(&op, &[x]);
+        if let Some(beside) = beside {
+            y = to.step(&Op::Add, &[y, beside]);
+        }
+        match prelu {
+            Some(prelu) => to.step(&Op::Prelu(&prelu.slope), &[y]),
+            None => y,
+        }
+    }
 }
 
 /// `max(x, 0) + slope min(x, 0)`, with one learned slope per channel.
@@ -134,6 +159,15 @@ impl Block {
     pub fn beside(&self, x: &Tensor, train: bool, beside: &Tensor, prelu: Option<&Prelu>) -> Tensor {
         self.norm.with(&self.conv.forward(x), train, Some(beside), prelu)
     }
+
+    /// [`Block::forward`], or with `beside` [`Block::beside`], as steps.
+    pub fn steps(&self, to: &mut dyn Steps, x: Map, beside: Option<(Map, Option<&Prelu>)>) -> Map {
+        let y = self.conv.steps(to, x);
+        match beside {
+            None => self.norm.steps(to, y, None, self.prelu.as_ref()),
+            Some((beside, prelu)) => self.norm.steps(to, y, Some(beside), prelu),
+        }
+    }
 }
 
 /// The last layers: a linear layer from the flattened map to the embedding, and batch normalisation of the
@@ -156,6 +190,12 @@ impl Embedding {
     /// `[n, channels, side, side]` to `[n, size]`.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         self.norm.forward(&linear(&x.flatten(1, -1), &self.weight), train)
+    }
+
+    /// The same as steps.
+    pub fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let y = to.step(&Op::Linear(&self.weight), &[x]);
+        self.norm.steps(to, y, None, None)
     }
 }
 

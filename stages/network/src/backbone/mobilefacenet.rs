@@ -8,6 +8,7 @@ use tch::Tensor;
 use super::layers::{Block, Conv, Embedding, halved};
 use super::{Network, Settings};
 use crate::builder::Builder;
+use crate::steps::{Map, Steps};
 
 /// MobileFaceNet (Chen et al. 2018, Table 1): inverted residuals, and a global depthwise convolution instead
 /// of pooling.
@@ -99,6 +100,12 @@ impl Bottleneck {
             false => self.project.forward(&inner, train),
         }
     }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let inner = self.expand.steps(to, x, None);
+        let inner = self.depthwise.steps(to, inner, None);
+        self.project.steps(to, inner, self.shortcut.then_some((x, None)))
+    }
 }
 
 #[derive(Debug)]
@@ -120,5 +127,13 @@ impl Network for Built {
             Layer::Bottleneck(bottleneck) => bottleneck.forward(&map, train),
         });
         self.embedding.forward(&map, train)
+    }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let map = self.layers.iter().fold(x, |map, layer| match layer {
+            Layer::Block(block) => block.steps(to, map, None),
+            Layer::Bottleneck(bottleneck) => bottleneck.steps(to, map),
+        });
+        self.embedding.steps(to, map)
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::Network;
 use super::layers::{Block, Conv, Embedding, Prelu, halved};
 use crate::builder::Builder;
+use crate::steps::{Map, Steps};
 
 /// A residual unit of two 3 x 3 convolutions (He et al. 2016).
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl Unit {
         let y = self.first.forward(x, train);
         let short = self.shortcut.as_ref().map(|shortcut| shortcut.forward(x, train));
         self.second.beside(&y, train, short.as_ref().unwrap_or(x), Some(&self.prelu))
+    }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let y = self.first.steps(to, x, None);
+        let short = self.shortcut.as_ref().map_or(x, |shortcut| shortcut.steps(to, x, None));
+        self.second.steps(to, y, Some((short, Some(&self.prelu))))
     }
 }
 
@@ -69,5 +76,11 @@ impl Network for Residual {
         let stem = self.stem.forward(x, train);
         let map = self.units.iter().fold(stem, |map, unit| unit.forward(&map, train));
         self.embedding.forward(&map, train)
+    }
+
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map {
+        let stem = self.stem.steps(to, x, None);
+        let map = self.units.iter().fold(stem, |map, unit| unit.steps(to, map));
+        self.embedding.steps(to, map)
     }
 }

@@ -4,11 +4,15 @@ use lfs_stage::{Failure, Result};
 use tch::Tensor;
 
 use crate::builder::Builder;
+use crate::steps::{Map, Steps};
 
 /// A network.
 pub trait Network {
     /// Computes embeddings `[n, size]`, not normalised, of `[n, 3, side, side]` with values in about [-1, 1].
     fn forward(&self, x: &Tensor, train: bool) -> Tensor;
+
+    /// Says which steps lead from `x` to the embeddings outside of training, for other formats.
+    fn steps(&self, to: &mut dyn Steps, x: Map) -> Map;
 }
 
 /// The settings of a network.
