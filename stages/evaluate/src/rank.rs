@@ -9,7 +9,7 @@
 //! - open-set identification TPR at FAR (Trillion-Pairs): a hit if the mate is above every distractor of the
 //!   probe and above a threshold; the FAR is the share of probes with a distractor above that threshold.
 
-use lfs_products::product;
+use lfs_products::{Matrix, product};
 
 use crate::scan::{Mate, Scan};
 use crate::score::Embeddings;
@@ -23,7 +23,8 @@ pub fn mates(probes: &Embeddings, identities: &[i64]) -> Vec<Mate> {
     let mut out = Vec::new();
     for group in order.chunk_by(|&a, &b| identities[a] == identities[b]) {
         let rows = probes.rows(group);
-        let all = rows.matrix(0..group.len());
+        let mut buffer = Vec::new();
+        let all = Matrix::new(rows.units(0..group.len(), &mut buffer), group.len(), rows.width());
         let mut scores = vec![0.0; group.len() * group.len()];
         product(all, all.turned(), &mut scores);
         for (i, &probe) in group.iter().enumerate() {

@@ -3,18 +3,20 @@
 //!
 //! A block of 256 probes times 4096 gallery images is multiplied at once (4 MiB of float32) and processed
 //! while it is in the CPU cache. The result does not depend on the order of blocks, so it is the same for any
-//! number of threads.
+//! number of threads. Of a gallery in a file only the blocks in work are in memory.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use lfs_products::product;
+use lfs_products::{Matrix, product};
 use rayon::prelude::*;
 
 use crate::score::Embeddings;
 
 const PROBES: usize = 256;
+/// Probes per task: a gallery in a file is normalised once for all of them.
+const GROUP: usize = 4 * PROBES;
 const GALLERY: usize = 4096;
 /// Gallery images per task, so that few probes still keep many threads busy.
 const SLAB: usize = 4 * GALLERY;
@@ -141,27 +143,33 @@ pub fn scan(
 ) -> Scan {
     let (n, m) = (probes.len(), gallery.len());
     let tasks: Vec<(usize, usize)> =
-        (0..m).step_by(SLAB).flat_map(|g| (0..n).step_by(PROBES).map(move |p| (p, g))).collect();
+        (0..m).step_by(SLAB).flat_map(|g| (0..n).step_by(GROUP).map(move |p| (p, g))).collect();
     let floor = Floor(AtomicU32::new(0));
     let count = AtomicU64::new(0);
     let places = Places::new(identities);
+    let width = probes.width();
+    let probes = probes.held();
     let empty = || Part::new(n, keep);
     let part = tasks
         .into_par_iter()
         .fold(empty, |mut part, (p, g)| {
-            let rows = p..(p + PROBES).min(n);
-            let a = probes.matrix(rows.clone());
-            let mut block = vec![0.0; rows.len() * GALLERY.min(m - g)];
+            let (mut block, mut buffer, mut own) = (Vec::new(), Vec::new(), Vec::new());
             for start in (g..(g + SLAB).min(m)).step_by(GALLERY) {
                 let columns = start..(start + GALLERY).min(m);
-                let block = &mut block[..rows.len() * columns.len()];
-                product(a, gallery.matrix(columns.clone()).turned(), block);
-                for (i, row) in rows.clone().zip(block.chunks_exact_mut(columns.len())) {
-                    part.set_mates_aside(i, columns.start, row, &places);
-                    part.take(i, columns.start, row, &floor);
+                let b =
+                    Matrix::new(gallery.units(columns.clone(), &mut buffer), columns.len(), width).turned();
+                for first in (p..(p + GROUP).min(n)).step_by(PROBES) {
+                    let rows = first..(first + PROBES).min(n);
+                    let a = Matrix::new(probes.units(rows.clone(), &mut own), rows.len(), width);
+                    block.resize(rows.len() * columns.len(), 0.0);
+                    product(a, b, &mut block);
+                    for (i, row) in rows.clone().zip(block.chunks_exact_mut(columns.len())) {
+                        part.set_mates_aside(i, columns.start, row, &places);
+                        part.take(i, columns.start, row, &floor);
+                    }
+                    let scored = (rows.len() * columns.len()) as u64;
+                    done(count.fetch_add(scored, Ordering::Relaxed) + scored);
                 }
-                let scored = (rows.len() * columns.len()) as u64;
-                done(count.fetch_add(scored, Ordering::Relaxed) + scored);
             }
             part
         })
@@ -341,7 +349,9 @@ mod tests {
         let keep = Keep { per_probe: 3, tail: 1500 };
         let got = scan(&probes, &gallery, NONE, keep, &|_| {});
         let mut whole = vec![0.0; 300 * 5000];
-        product(probes.matrix(0..300), gallery.matrix(0..5000).turned(), &mut whole);
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let a = Matrix::new(probes.units(0..300, &mut a), 300, 24);
+        product(a, Matrix::new(gallery.units(0..5000, &mut b), 5000, 24).turned(), &mut whole);
         for (i, row) in whole.chunks_exact(5000).enumerate() {
             let mut row = row.to_vec();
             row.sort_unstable_by(|a, b| b.total_cmp(a));

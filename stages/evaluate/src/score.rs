@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use lfs_faces::DataError;
 use lfs_formats::vectors::{Name, Vectors};
-use lfs_products::Matrix;
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,12 +38,18 @@ impl Flip {
 }
 
 /// Unit vectors, one per row of the data set: float32 [n, d].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Embeddings {
-    values: Vec<f32>,
+    rows: Rows,
     width: usize,
-    /// The lengths before normalisation; empty if they are not known.
-    norms: Vec<f64>,
+}
+
+#[derive(Clone)]
+enum Rows {
+    /// In memory, with their lengths before normalisation; these are empty if they are not known.
+    Held { values: Vec<f32>, norms: Vec<f64> },
+    /// In a file that may be larger than memory: they are normalised when they are used.
+    Filed { file: Arc<Vectors>, which: Vec<u32> },
 }
 
 impl Embeddings {
@@ -58,12 +64,12 @@ impl Embeddings {
         let plain = Vectors::open(path).map_err(failure)?;
         let names = plain.names().map(<[Name]>::to_vec);
         let (n, width) = (plain.len(), plain.width());
-        let mut values = Vec::new();
         if matches!(flip, Flip::None | Flip::ByDefinition) {
-            plain.unit_rows(0, n, &mut values);
-            let norms = (0..n).map(|i| plain.norm(i)).collect();
-            return Ok((Self { values, width, norms }, names));
+            let which = (0..n).map(|i| u32::try_from(i).ok()).collect::<Option<_>>();
+            let which = which.ok_or_else(|| Failure::new(format!("{n} embeddings are more than 2^32")))?;
+            return Ok((Self { rows: Rows::Filed { file: Arc::new(plain), which }, width }, names));
         }
+        let mut values = Vec::new();
         let mirrored = Vectors::open_flipped(path).map_err(failure)?.ok_or_else(|| {
             let what = "there are no embeddings of mirror images, called `flipped`";
             Failure::new(format!("{}: {what}", path.display())).help(
@@ -101,7 +107,7 @@ impl Embeddings {
             )));
         }
         let width = if flip == Flip::Sum { width } else { 2 * width };
-        Ok((Self { values, width, norms }, names))
+        Ok((Self { rows: Rows::Held { values, norms }, width }, names))
     }
 
     /// Normalises rows of `width` numbers to length 1.
@@ -120,34 +126,33 @@ impl Embeddings {
                 Failure::new(format!("the embedding of row {i} is zero or not finite: it has no direction"))
             })?);
         }
-        Ok(Self { values: out, width, norms })
+        Ok(Self { rows: Rows::Held { values: out, norms }, width })
     }
 
     /// Rows of length 1 as they are.
     pub(crate) fn of_units(values: Vec<f32>, width: usize) -> Self {
-        Self { values, width, norms: Vec::new() }
-    }
-
-    /// These rows, and then those of others of the same width.
-    pub(crate) fn followed_by(mut self, other: &Self) -> Self {
-        self.values.extend_from_slice(&other.values);
-        self.norms.extend_from_slice(&other.norms);
-        self
+        Self { rows: Rows::Held { values, norms: Vec::new() }, width }
     }
 
     /// The length of a row before normalisation; 1 if it is not known.
     pub fn norm(&self, i: usize) -> f64 {
-        self.norms.get(i).copied().unwrap_or(1.0)
+        match &self.rows {
+            Rows::Held { norms, .. } => norms.get(i).copied().unwrap_or(1.0),
+            Rows::Filed { file, which } => file.norm(which[i] as usize),
+        }
     }
 
     /// The number of rows.
     pub fn len(&self) -> usize {
-        self.values.len() / self.width
+        match &self.rows {
+            Rows::Held { values, .. } => values.len() / self.width,
+            Rows::Filed { which, .. } => which.len(),
+        }
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.len() == 0
     }
 
     /// The number of components of a row.
@@ -155,27 +160,60 @@ impl Embeddings {
         self.width
     }
 
-    /// A row, of length 1.
-    pub fn row(&self, i: usize) -> &[f32] {
-        &self.values[i * self.width..(i + 1) * self.width]
+    /// The numbers of some rows, one after the other. `buffer` has room for those that are not in memory.
+    pub fn units<'a>(&'a self, rows: Range<usize>, buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        match &self.rows {
+            Rows::Held { values, .. } => &values[rows.start * self.width..rows.end * self.width],
+            Rows::Filed { file, which } => {
+                buffer.clear();
+                let mut row = vec![0.0; self.width];
+                for i in rows {
+                    file.unit(which[i] as usize, &mut row);
+                    buffer.extend(row.iter().map(|x| *x as f32));
+                }
+                buffer
+            }
+        }
     }
 
     /// The given rows, in that order.
     pub fn rows(&self, which: &[usize]) -> Self {
-        let values = which.iter().flat_map(|&i| self.row(i)).copied().collect();
-        let norms = which.iter().filter_map(|&i| self.norms.get(i)).copied().collect();
-        Self { values, width: self.width, norms }
+        let rows = match &self.rows {
+            Rows::Held { values, norms } => Rows::Held {
+                values: which
+                    .iter()
+                    .flat_map(|&i| &values[i * self.width..(i + 1) * self.width])
+                    .copied()
+                    .collect(),
+                norms: which.iter().filter_map(|&i| norms.get(i)).copied().collect(),
+            },
+            Rows::Filed { file, which: own } => {
+                Rows::Filed { file: file.clone(), which: which.iter().map(|&i| own[i]).collect() }
+            }
+        };
+        Self { rows, width: self.width }
     }
 
-    /// A range of rows as a matrix [n, d].
-    pub fn matrix(&self, rows: Range<usize>) -> Matrix<'_> {
-        let values = &self.values[rows.start * self.width..rows.end * self.width];
-        Matrix::new(values, rows.len(), self.width)
+    /// The same rows in memory.
+    pub fn held(&self) -> Self {
+        let mut buffer = Vec::new();
+        let values = self.units(0..self.len(), &mut buffer).to_vec();
+        let norms = (0..self.len()).map(|i| self.norm(i)).collect();
+        Self { rows: Rows::Held { values, norms }, width: self.width }
+    }
+
+    /// All rows, and then those of others of the same width, in memory.
+    pub(crate) fn followed_by(&self, other: &Self) -> Self {
+        let (mut own, mut theirs) = (Vec::new(), Vec::new());
+        let own = self.units(0..self.len(), &mut own);
+        Self::of_units([own, other.units(0..other.len(), &mut theirs)].concat(), self.width)
     }
 
     /// The cosine of two rows, summed in float64: bit-identical on every machine.
     pub fn cosine(&self, a: usize, b: usize) -> f64 {
-        let dot: f64 = self.row(a).iter().zip(self.row(b)).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let (a, b) = (self.units(a..a + 1, &mut first), self.units(b..b + 1, &mut second));
+        let dot: f64 = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
         dot.clamp(-1.0, 1.0)
     }
 }
@@ -219,25 +257,37 @@ mod tests {
         let dir = folder(&[3.0, 4.0, 0.0, 5.0], None);
         let (e, names) = Embeddings::read(dir.path(), Flip::None).unwrap();
         assert_eq!(names, None);
-        assert_eq!(e.row(0), [0.6, 0.8]);
+        assert_eq!(e.units(0..1, &mut Vec::new()), [0.6, 0.8]);
         assert!((e.cosine(0, 1) - 0.8).abs() < 1e-7);
         assert_eq!((e.len(), e.width()), (2, 2));
+    }
+
+    #[test]
+    fn rows_of_a_file_are_those_in_memory() {
+        let dir = folder(&[3.0, 4.0, 0.0, 5.0, -1.0, 2.0], None);
+        let (filed, _) = Embeddings::read(dir.path(), Flip::None).unwrap();
+        let (some, held) = (filed.rows(&[2, 0]), filed.held().rows(&[2, 0]));
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        assert_eq!(some.units(0..2, &mut a), held.units(0..2, &mut b));
+        assert_eq!((some.len(), some.norm(1), held.norm(1)), (2, 5.0, 5.0));
+        assert_eq!(some.cosine(0, 1), held.cosine(0, 1));
+        assert_eq!(some.followed_by(&held).len(), 4);
     }
 
     #[test]
     fn a_mirrored_embedding_is_added_before_the_norm_or_put_beside() {
         let dir = folder(&[1.0, 0.0], Some(&[0.0, 1.0]));
         let (sum, _) = Embeddings::read(dir.path(), Flip::Sum).unwrap();
-        assert!((sum.row(0)[0] - 0.5_f32.sqrt()).abs() < 1e-7);
+        assert!((sum.units(0..1, &mut Vec::new())[0] - 0.5_f32.sqrt()).abs() < 1e-7);
         let (both, _) = Embeddings::read(dir.path(), Flip::Concatenate).unwrap();
         assert_eq!(both.width(), 4);
-        assert!((both.row(0)[3] - 0.5_f32.sqrt()).abs() < 1e-7);
+        assert!((both.units(0..1, &mut Vec::new())[3] - 0.5_f32.sqrt()).abs() < 1e-7);
     }
 
     #[test]
     fn a_missing_mirror_says_where_to_ask_for_it() {
         let dir = folder(&[1.0, 0.0], None);
-        let e = Embeddings::read(dir.path(), Flip::Sum).unwrap_err();
+        let e = Embeddings::read(dir.path(), Flip::Sum).err().unwrap();
         assert!(e.message.contains("no embeddings of mirror images"), "{e}");
         assert!(e.help.unwrap().contains("flip = true"));
     }
@@ -245,7 +295,7 @@ mod tests {
     #[test]
     fn rows_that_cancel_with_their_mirror_images_are_named() {
         let dir = folder(&[1.0, 0.0, 1.0, 1.0], Some(&[-1.0, 0.0, 1.0, 1.0]));
-        let e = Embeddings::read(dir.path(), Flip::Sum).unwrap_err();
+        let e = Embeddings::read(dir.path(), Flip::Sum).err().unwrap();
         assert!(e.message.contains("1 rows are opposite") && e.message.ends_with("rows 0"), "{e}");
         assert_eq!(Embeddings::read(dir.path(), Flip::Concatenate).unwrap().0.width(), 4);
     }
@@ -253,7 +303,7 @@ mod tests {
     #[test]
     fn an_embedding_without_direction_is_refused() {
         for bad in [[0.0, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
-            let e = Embeddings::read(folder(&bad, None).path(), Flip::None).unwrap_err();
+            let e = Embeddings::read(folder(&bad, None).path(), Flip::None).err().unwrap();
             assert!(e.message.contains("row 0"), "{e}");
         }
     }

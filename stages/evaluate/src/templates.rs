@@ -33,6 +33,7 @@ pub fn pool(
     // Members of a template and of a media in the order of the list, so that sums do not depend on anything else.
     order.sort_by_key(|&i| (members[i].template, members[i].media, i));
     let mut sums = vec![0.0; templates * width];
+    let mut buffer = Vec::new();
     for media in order
         .chunk_by(|&a, &b| (members[a].template, members[a].media) == (members[b].template, members[b].media))
     {
@@ -45,7 +46,8 @@ pub fn pool(
                 Pooling::Insightface => embeddings.norm(row) * members[i].score,
             };
             let weight = weight / media.len() as f64;
-            into.iter_mut().zip(embeddings.row(row)).for_each(|(s, x)| *s += weight * f64::from(*x));
+            let unit = embeddings.units(row..row + 1, &mut buffer);
+            into.iter_mut().zip(unit).for_each(|(s, x)| *s += weight * f64::from(*x));
         }
     }
     let mut values = Vec::with_capacity(sums.len());
@@ -78,11 +80,11 @@ mod tests {
         let rows = [Some(0), Some(1), Some(2), None];
         let (unit, without) = pool(&e, &members, &rows, 2, Pooling::Unit);
         let half = 0.5_f32.sqrt();
-        assert_eq!((unit.row(0), without), (&[half, half][..], vec![1]));
+        assert_eq!((unit.units(0..1, &mut Vec::new()), without), (&[half, half][..], vec![1]));
         // Lengths and scores: 2 * 0.5 along x, (1 + 4) / 2 along y.
         let (theirs, _) = pool(&e, &members, &rows, 2, Pooling::Insightface);
         let norm = (1.0_f64 + 2.5 * 2.5).sqrt();
-        assert!((f64::from(theirs.row(0)[0]) - 1.0 / norm).abs() < 1e-7);
+        assert!((f64::from(theirs.units(0..1, &mut Vec::new())[0]) - 1.0 / norm).abs() < 1e-7);
         // Opposite images cancel.
         let (_, without) =
             pool(&e, &[member(0, 1, 1.0), member(0, 2, 1.0)], &[Some(0), Some(3)], 1, Pooling::Unit);

@@ -34,7 +34,7 @@ impl Side {
         let width = all.first().map_or(1, |s| s.embeddings.width());
         let none = Embeddings::of_units(Vec::new(), width);
         Self {
-            embeddings: all.iter().fold(none, |before, s| before.followed_by(&s.embeddings)),
+            embeddings: all.iter().fold(none, |before, side| before.followed_by(&side.embeddings)),
             identities: all.iter().flat_map(|s| &s.identities).copied().collect(),
             persons: all.iter().flat_map(|s| &s.persons).copied().collect(),
             listed: all.iter().map(|s| s.listed).sum(),
