@@ -54,6 +54,9 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     };
     let flip = flip(params, definition, cx)?;
     let (embeddings, names) = Embeddings::read(cx.input("embeddings")?, flip)?;
+    if embeddings.is_empty() {
+        return Err(Failure::new("there are no embeddings: the file has no rows"));
+    }
     let rows = rows(params, cx, embeddings.len(), names)?;
     let persons = Persons::new(catalog::family(params.set), rows.persons.iter().map(String::as_str));
     let job = Job { params, entry, rows, persons, embeddings, flip, watch: Watch::new(cx.threads())? };
@@ -105,8 +108,10 @@ fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) 
         }
         (None, Some(list)) => vectors::names::read(list, n).map_err(|e| Failure::new(e.to_string()))?,
         (None, None) => inside.ok_or_else(|| {
-            Failure::new("the embeddings have no names, so that no image of the protocol can be found")
-                .help("give the input `names`, a file with the name of each row, or `dataset`, the set that was embedded")
+            Failure::new("the embeddings have no names, so that no image of the protocol can be found").help(
+                "give the input `names`, a file with the name of each row, or `dataset`, the set that was embedded; names in \
+                 an .npz must be texts (`dtype=str`), not objects",
+            )
         })?,
     };
     let rows = Rows::named(names, |image| protocol::person(params.set, image));

@@ -100,6 +100,14 @@ fn an_own_gallery_gives_ranks_and_a_rate_over_searches_without_a_mate() {
     assert!(says("a1 gallery A\na2 probe -\n").contains("line 2: expected the person of a probe"));
     assert!(says("a1 gallery A\na2 gallery A\n").contains("0 probes and 2 gallery images"));
     assert!(says("a1 gallery A\nb2 probe B\n").contains("no mate pair"));
+    let none = setting(&[], &[("labels.tsv", list.into())]);
+    let head = String::from_utf8_lossy(&npy(&[at(0.0)])[10..]).replace("(1, 2)", "(0, 2)");
+    let head = head.split_once('\n').unwrap().0.to_owned() + "\n";
+    let empty =
+        [b"\x93NUMPY\x01\x00".as_slice(), &(head.len() as u16).to_le_bytes(), head.as_bytes()].concat();
+    fs::write(none.path().join("E.npy"), empty).unwrap();
+    let why = run(none.path(), json!({"set": "gallery"})).0.unwrap_err().message;
+    assert!(why.contains("there are no embeddings"), "{why}");
     let other = run(dir.path(), json!({"set": "gallery", "definition": "paper"})).0.unwrap_err();
     assert!(other.help.unwrap().contains("`exact` and `insightface`"));
 }

@@ -90,18 +90,19 @@ impl Vectors {
             }
             norms.push(norm);
         }
-        if let [first, ..] = faulty.as_slice() {
-            let called = |i: &usize| match source.names().and_then(|names| names.get(*i)) {
-                Some(name) => format!("{i} ({})", name.image),
-                None => i.to_string(),
+        if !faulty.is_empty() {
+            let called = |i: &usize| {
+                let found = if norms[*i] == 0.0 { "zero" } else { "not finite" };
+                match source.names().and_then(|names| names.get(*i)) {
+                    Some(name) => format!("row {i} ({}) is {found}", name.image),
+                    None => format!("row {i} is {found}"),
+                }
             };
-            let named: Vec<String> = faulty.iter().take(NAMED).map(called).collect();
-            let found = if norms[*first] == 0.0 { "all its numbers are 0" } else { "it is not finite" };
+            let named: Vec<String> = faulty.iter().take(NAMED + 1).map(called).collect();
             return Err(DataError::new(format!(
-                "{} of {n} rows have no direction (row {first}: {found}): rows {}{}; did the training diverge, or were images not read?",
+                "{} of {n} rows have no direction: {}; did the training diverge, or were images not read?",
                 faulty.len(),
-                named.join(", "),
-                if faulty.len() > NAMED { " .." } else { "" }
+                first_ten(&named)
             )));
         }
         Ok(Self { source, norms })
