@@ -1,7 +1,7 @@
 //! `lfs-pipe KIND`: one kind by itself, outside of any pipeline. Its inputs and parameters are options; nothing is kept but what
 //! `--to` names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,10 @@ use crate::fault::{At, Fault, Result};
 use crate::plan::describe_parameters;
 use crate::worker::{Heard, Worker, Workers};
 
+/// The options that every kind has.
 const JSON: &str = "json";
 const TO: &str = "to";
+const COMMON: [&str; 3] = [JSON, TO, "help"];
 
 pub(super) fn command(common: &Common, words: &[OsString]) -> Result<()> {
     let Some(name) = words.first().map(|n| n.to_string_lossy().into_owned()) else { return Ok(()) };
@@ -67,23 +69,37 @@ fn neither(word: &str, workers: &Workers) -> Fault {
     }
 }
 
-/// The options of an input or a parameter: the first is its name on the command line.
-fn names<'a>(info: &'a KindInfo, name: &'a str) -> Vec<&'a str> {
+/// The options of an input or a parameter: the first is its name on the command line. One that is taken begins with `kind-`.
+fn names(info: &KindInfo, name: &str, taken: &mut BTreeSet<String>) -> Vec<String> {
     let mut all: Vec<&str> =
         info.options.iter().filter(|[_, of]| of == name).map(|[option, _]| option.as_str()).collect();
     if all.is_empty() {
         all.push(name);
     }
-    all
+    let free = |name: &str| {
+        let mut name = name.to_owned();
+        while !taken.insert(name.clone()) {
+            name.insert_str(0, "kind-");
+        }
+        name
+    };
+    all.into_iter().map(free).collect()
+}
+
+/// What the arguments of inputs and parameters are called among clap's own.
+fn input_id(name: &str) -> String {
+    format!("input.{name}")
+}
+
+fn parameter_id(name: &str) -> String {
+    format!("parameter.{name}")
 }
 
 fn options(info: &KindInfo) -> clap::Command {
-    let option = |name: &str, about: String| {
-        let names = names(info, name);
-        Arg::new(name.to_owned())
-            .long(names[0].to_owned())
-            .visible_aliases(names[1..].iter().map(|n| (*n).to_owned()))
-            .help(about)
+    let mut taken: BTreeSet<String> = COMMON.map(str::to_owned).into();
+    let mut option = |id: String, name: &str, about: String| {
+        let mut names = names(info, name, &mut taken).into_iter();
+        Arg::new(id).long(names.next().unwrap_or_default()).visible_aliases(names).help(about)
     };
     let mut command = clap::Command::new(info.name.clone())
         .bin_name(format!("lfs-pipe {}", info.name))
@@ -99,7 +115,7 @@ fn options(info: &KindInfo) -> clap::Command {
         );
     for input in &info.inputs {
         let many = matches!(input.shape, Shape::Several | Shape::Any);
-        let arg = option(&input.name, input.about.clone())
+        let arg = option(input_id(&input.name), &input.name, input.about.clone())
             .value_name("PATH")
             .value_parser(value_parser!(PathBuf))
             .required(matches!(input.shape, Shape::One | Shape::Several))
@@ -115,7 +131,7 @@ fn options(info: &KindInfo) -> clap::Command {
             "" | "required" | "optional" => format!("{about} ({takes})"),
             value => format!("{about} ({takes}; default {value})"),
         };
-        let arg = option(&name, note)
+        let arg = option(parameter_id(&name), &name, note)
             .value_name("VALUE")
             .required(default == "required")
             .action(ArgAction::Append)
@@ -128,7 +144,7 @@ fn options(info: &KindInfo) -> clap::Command {
 fn inputs(info: &KindInfo, matches: &ArgMatches) -> Result<BTreeMap<String, Binding>> {
     let mut all = BTreeMap::new();
     for i in &info.inputs {
-        let paths: Vec<&PathBuf> = matches.get_many(&i.name).into_iter().flatten().collect();
+        let paths: Vec<&PathBuf> = matches.get_many(&input_id(&i.name)).into_iter().flatten().collect();
         let binding = match (i.shape, paths.as_slice()) {
             (_, []) => continue,
             (Shape::One | Shape::Optional, [path, ..]) => Binding::One(input(path)?),
@@ -149,7 +165,7 @@ fn parameters(info: &KindInfo, matches: &ArgMatches) -> Map<String, Value> {
     let mut all = Map::new();
     let properties = info.parameters.get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
-        let Ok(Some(texts)) = matches.try_get_many::<String>(name) else { continue };
+        let Ok(Some(texts)) = matches.try_get_many::<String>(&parameter_id(name)) else { continue };
         let texts: Vec<&str> = texts.map(String::as_str).collect();
         if let Some(value) = value(schema, &texts) {
             all.insert(name.clone(), value);

@@ -9,6 +9,7 @@ kind = {"name": "echo", "summary": "Repeats a text", "code": {},
         "inputs": [{"name": "lines", "about": "the text", "shape": "one"}, {"name": "more", "about": "more text", "shape": "any"}],
         "outputs": [{"name": "o", "path": "o.json", "about": ""}], "options": [["text", "lines"], ["lines", "lines"]],
         "parameters": {"type": "object", "additionalProperties": False, "properties": {
+            "to": {"type": "string", "default": "", "description": "At the end."},
             "times": {"type": "integer", "default": 1, "description": "How often."},
             "marks": {"type": "array", "default": [], "description": "What follows."}}}}
 steps = dict(kind, name="steps", options=[], inputs=[])
@@ -26,7 +27,7 @@ for line in sys.stdin:
     for member in job["inputs"].get("more", {}).get("several", []):
         text += open(member["path"]).read().strip()
     if not text: say(event="warning", text="there is nothing to repeat")
-    text = text * given.get("times", 1) + "".join(str(m) for m in given.get("marks", []))
+    text = given.get("to", "") + text * given.get("times", 1) + "".join(str(m) for m in given.get("marks", []))
     json.dump({"text": text}, open(job["outputs"]["o"], "w"))
     say(event="note", text="wrote " + text)
     say(event="done")
@@ -49,6 +50,9 @@ fn inputs_and_parameters_are_options_and_nothing_is_kept_unasked() {
     assert!(!p.path("out").exists() && !p.path("cache/records").exists());
     let ran = p.call(&["echo", "--lines", "a.txt", "--more", "a.txt", "--more", "a.txt", "--json"]);
     assert_eq!(ran.out, "{\"text\": \"aaa\"}");
+    // A name that every kind has as an option.
+    let ran = p.call(&["echo", "--text", "a.txt", "--kind-to", ">"]);
+    assert_eq!(ran.out, "wrote >a\n");
     let ran = p.call(&["echo", "--text", "empty.txt", "--to", "kept.json"]);
     assert!(ran.err.contains("warning: there is nothing to repeat"), "{}", ran.err);
     assert_eq!(p.read("kept.json"), "{\"text\": \"\"}");

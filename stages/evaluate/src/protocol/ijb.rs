@@ -104,11 +104,15 @@ fn subjects(lists: &Lists, name: &str, known: &HashMap<i64, u32>) -> Result<Vec<
     let text = lists.read(name)?;
     let mut all = Vec::new();
     let mut seen = BTreeSet::new();
-    for line in text.lines().skip(1) {
+    for (k, line) in text.lines().enumerate() {
         let mut fields = line.text.split(',');
         let (Some(template), Some(subject)) = (fields.next(), fields.next()) else {
             return Err(line.fault("`template,subject,..`"));
         };
+        // A line of titles.
+        if k == 0 && template.trim().parse::<i64>().is_err() {
+            continue;
+        }
         let template: i64 = line.number(template, "a template")?;
         let Some(index) = known.get(&template) else {
             return Err(line.fault(format!("a template with images; {template} has none")));

@@ -145,6 +145,9 @@ fn json(text: &str) -> Result<Vec<Name>, DataError> {
     }
     let images = value.get("path").and_then(texts).ok_or_else(expected)?;
     let persons = value.get("id").map(|ids| texts(ids).ok_or_else(expected)).transpose()?;
+    if let Some(persons) = persons.as_ref().filter(|p| p.len() != images.len()) {
+        return Err(DataError::new(format!("{} paths and {} ids", images.len(), persons.len())));
+    }
     Ok(Name::all(images, persons))
 }
 
@@ -231,6 +234,7 @@ mod tests {
             "{says}"
         );
         assert!(says.contains("`9.jpg`") && says.ends_with(" .."), "{says}");
+        assert!(of("{\"path\": [\"a\", \"b\"], \"id\": [1]}", 2).unwrap_err().contains("2 paths and 1 ids"));
         assert!(of("{\"path\": 3}", 1).unwrap_err().contains("expected a list of paths"));
     }
 }

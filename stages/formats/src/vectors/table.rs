@@ -110,13 +110,16 @@ struct Rows {
 pub fn open(path: &Path, part: Part) -> Result<Option<Source>, DataError> {
     let shards: Vec<PathBuf> = if path.is_dir() { files(path) } else { vec![path.to_owned()] };
     let mut rows = Rows::default();
-    let mut kind = Number::F32;
+    let mut kind: Option<Number> = None;
     let mut named = true;
     for shard in &shards {
         let there = guarded(shard, || {
             let reader = reader(shard)?;
             let Some(columns) = Columns::of(reader.schema(), part)? else { return Ok(false) };
-            kind = columns.number;
+            let first = *kind.get_or_insert(columns.number);
+            if first != columns.number {
+                return Err(DataError::new("its numbers are of another type than those of the first file"));
+            }
             named &= columns.images.is_some();
             let wanted = [Some(&columns.vectors), columns.images.as_ref(), columns.persons.as_ref()];
             let mask = ProjectionMask::columns(
@@ -143,7 +146,7 @@ pub fn open(path: &Path, part: Part) -> Result<Option<Source>, DataError> {
             first_ten(&rows.faulty)
         )));
     }
-    let wide = if kind == Number::F64 { Number::F64 } else { Number::F32 };
+    let wide = if kind == Some(Number::F64) { Number::F64 } else { Number::F32 };
     let layout = Layout::plain(0, rows.count, rows.width.unwrap_or_default(), wide);
     let persons = Some(rows.persons).filter(|p| p.len() == rows.count);
     let names = named.then(|| Name::all(rows.images, persons));

@@ -169,6 +169,9 @@ fn every_form_that_the_original_libraries_write_holds_the_same_rows() {
         count += 1;
     }
     assert_eq!(count, 12 + 2 + 9 + 1 + 2 + 2);
+    std::fs::copy(dir.path().join("list2.parquet"), dir.path().join("shards/part-2.parquet")).unwrap();
+    let says = Vectors::open(&dir.path().join("shards")).err().unwrap().to_string();
+    assert!(says.contains("part-2.parquet") && says.contains("of another type"), "{says}");
 }
 
 #[test]
