@@ -40,6 +40,9 @@ pub(super) fn command(common: &Common, words: &[OsString]) -> Result<()> {
     if let Some(to) = to.filter(|to| std::fs::symlink_metadata(to).is_ok()) {
         return Err(Fault::usage(format!("{} is there already; name a path that is not", to.display())));
     }
+    if let Some(folder) = to.and_then(|to| to.parent()).filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+        return Err(Fault::usage(format!("there is no folder {}: create it first", folder.display())));
+    }
     let left = run(&workers, &name, parameters(info, &matches), inputs(info, &matches)?)?;
     for warning in &left.warnings {
         crate::say!("warning: {warning}");
@@ -50,7 +53,12 @@ pub(super) fn command(common: &Common, words: &[OsString]) -> Result<()> {
     if matches.get_flag(JSON) {
         let path = info.outputs.first().map(|o| left.room.path().join(&o.name)).unwrap_or_default();
         if path.is_dir() {
-            return Err(Fault::usage(format!("the kind `{name}` gives a folder; `--{TO} PATH` keeps it")));
+            let kept = left.room.keep();
+            return Err(Fault::usage(format!(
+                "the kind `{name}` gives a folder, not JSON; it is in {}",
+                kept.display()
+            ))
+            .with_help(format!("`--{TO} PATH` keeps it elsewhere")));
         }
         return print(&std::fs::read_to_string(&path).at("read", &path)?);
     }
@@ -181,11 +189,18 @@ fn value(schema: &Value, texts: &[&str]) -> Option<Value> {
         let read = read.ok().filter(|t| t.len() == 1).and_then(|mut t| t.remove("value"));
         read.unwrap_or_else(|| text.into())
     };
-    let of = |kind: &str| schema.get("type").is_some_and(|t| t == kind);
+    let is = |schema: &Value, kind: &str| match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(|k| k == kind),
+        Some(only) => only == kind,
+        None => false,
+    };
+    let of = |kind: &str| is(schema, kind);
+    let texts_only = schema.get("items").is_some_and(|items| is(items, "string"));
+    let item = |text: &str| if texts_only { Value::from(text) } else { one(text) };
     if of("array") {
         let all = texts.iter().flat_map(|text| match one(text) {
             Value::Array(items) => items,
-            _ => text.split(',').map(|part| one(part.trim())).collect(),
+            _ => text.split(',').map(|part| item(part.trim())).collect(),
         });
         return Some(Value::Array(all.collect()));
     }

@@ -132,6 +132,7 @@ pub fn person(set: TestSet, image: &str) -> String {
     match set {
         TestSet::Agedb => agedb::person(image),
         TestSet::Cfp => cfp::person(image),
+        TestSet::Calfw | TestSet::Cplfw => rows::by_file(image),
         TestSet::Tinyface => tinyface::person(image),
         _ => rows::person(image),
     }

@@ -68,10 +68,16 @@ impl Rows {
 /// The person of an image, by most sets' rule: the folder, else the file name without a number at its end.
 pub fn person(image: &str) -> String {
     let mut last = parts(image).rev();
-    let file = stem(last.next().unwrap_or_default());
+    last.next();
     if let Some(folder) = last.next() {
         return folder.to_owned();
     }
+    by_file(image)
+}
+
+/// The person of an image by its file name without a number at its end.
+pub fn by_file(image: &str) -> String {
+    let file = stem(parts(image).next_back().unwrap_or_default());
     let name = file.trim_end_matches(|c: char| c.is_ascii_digit());
     match name.strip_suffix(['_', '-']) {
         Some(name) if !name.is_empty() && name.len() + 1 < file.len() => name.to_owned(),

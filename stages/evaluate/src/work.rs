@@ -17,7 +17,7 @@ use crate::definition::{Definition, Unit, Verification};
 use crate::params::Params;
 use crate::protocol::{self, Lists, Task};
 use crate::resample::Persons;
-use crate::rows::Rows;
+use crate::rows::{self, Rows};
 use crate::score::{Embeddings, Flip, first_ten};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
@@ -114,7 +114,11 @@ fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) 
             )
         })?,
     };
-    let rows = Rows::named(names, |image| protocol::person(params.set, image));
+    let mut rows = Rows::named(names.clone(), |image| protocol::person(params.set, image));
+    if rows.persons.len() < 2 {
+        // All images lie in one folder.
+        rows = Rows::named(names, rows::by_file);
+    }
     // Galleries and templates have persons in their lists.
     let known = matches!(
         catalog::entry(params.set, params.split).task(),

@@ -292,13 +292,13 @@ fn ijb_gives_the_numbers_of_a_plain_implementation_by_both_definitions() {
         );
         let names = ["TPR@FAR=1e-3", "TPR@FAR=1e-2", "TPR@FAR=1e-1", "rank-1", "rank-5", "TPIR@FPIR=1e-1"];
         let is: Vec<(&str, Option<f64>)> = values(&found);
-        assert_eq!(is.iter().map(|v| v.0).take(6).collect::<Vec<_>>(), names.map(|n| format!("IJB-C {n}")));
+        assert_eq!(is.iter().map(|v| v.0).collect::<Vec<_>>(), names.map(|n| format!("IJB-C {n}")));
         for ((name, value), wanted) in is.iter().zip(&wanted) {
             assert!((value.unwrap() - wanted).abs() < 1e-12, "{definition}, {name}: {value:?}, not {wanted}");
         }
         // The case is not trivial.
         assert!(wanted.iter().all(|w| (0.05..1.0).contains(w)), "{wanted:?}");
-        for column in found.columns.iter().take(6) {
+        for column in &found.columns {
             let [low, high] = column.interval.unwrap();
             assert!(low < column.value.unwrap() && column.value.unwrap() < high, "{column:?}");
         }

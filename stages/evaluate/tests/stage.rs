@@ -285,7 +285,8 @@ fn pairs_of_ones_own_have_any_folds_or_none() {
     assert!(says("A_0001.jpg A_0002.jpg 1\n").contains("all pairs have the same label"));
     assert!(says("A_0001.jpg A_0002.jpg 2\n").contains("1 for one person or 0 for two"));
     assert!(
-        says("A_0001.jpg A_0002.jpg 1\nA_0001.jpg B_0001.jpg 0 3\n").contains("line 2: expected no fold")
+        says("A_0001.jpg A_0002.jpg 1\nA_0001.jpg B_0001.jpg 0 3\n")
+            .contains("line 2: expected a fold on every line, or on none")
     );
     assert!(says("A_0001.jpg A_0002.jpg 1\nA_0001.jpg B_0001.jpg 0\n").contains("fold"));
 }

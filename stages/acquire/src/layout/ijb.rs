@@ -90,7 +90,9 @@ fn subjects(text: &str, list: &str) -> Result<Vec<(String, String)>> {
         [template, subject, ..] => Ok(((*template).to_owned(), (*subject).to_owned())),
         _ => Err(off(list, at, "`template,subject,..`", line)),
     };
-    lines(text).skip(1).map(row).collect()
+    // A line of titles has no numbers.
+    let rows = lines(text).filter(|(at, line)| *at > 1 || line.starts_with(|c: char| c.is_ascii_digit()));
+    rows.map(row).collect()
 }
 
 /// The landmarks of each image: ten coordinates, and the detector's score.

@@ -72,6 +72,9 @@ fn read(lists: &Lists, set: &str, galleries: [&str; 2]) -> Result<Templates> {
         };
         out.pairs.push((find(a)?, find(b)?, same));
     }
+    if out.pairs.iter().all(|p| p.2) || !out.pairs.iter().any(|p| p.2) {
+        return Err(text.fault("expected pairs of one person and of two"));
+    }
     let probes = format!("{set}_1N_probe_mixed.csv");
     if lists.find(&probes).is_ok() {
         let probes = subjects(lists, &probes, &known)?;
@@ -94,7 +97,11 @@ fn scores(lists: &Lists, name: &str) -> Result<Option<HashMap<String, f64>>> {
         let (Some(image), Some(score)) = (fields.next(), fields.next_back()) else {
             return Err(line.fault("`image x1 y1 .. x5 y5 score`"));
         };
-        all.insert(image.to_owned(), line.number(score, "a score")?);
+        let score: f64 = line.number(score, "a score")?;
+        if !(score >= 0.0 && score.is_finite()) {
+            return Err(line.fault("a score of 0 or more"));
+        }
+        all.insert(image.to_owned(), score);
     }
     Ok(Some(all))
 }

@@ -25,19 +25,22 @@ pub fn read_list(lists: &Lists, name: &str) -> Result<Vec<Pair>> {
     if folds == 0 || each == 0 {
         return Err(header.fault("two numbers above 0"));
     }
-    let mut pairs = Vec::with_capacity(2 * folds * each);
+    let Some(wanted) = folds.checked_mul(each).and_then(|n| n.checked_mul(2)) else {
+        return Err(header.fault("numbers of folds and pairs that a list can have"));
+    };
+    let mut pairs = Vec::new();
     for line in lines {
         let k = pairs.len();
         let pair = named::pair(&line, "", (k / (2 * each)) as u32)?;
-        let wanted = (k / each).is_multiple_of(2);
-        if pair.same != wanted {
-            let what = if wanted { "one person" } else { "two persons" };
+        let one_person = (k / each).is_multiple_of(2);
+        if pair.same != one_person {
+            let what = if one_person { "one person" } else { "two persons" };
             return Err(line.fault(format!("a pair of {what} (pair {} of its fold)", k % (2 * each) + 1)));
         }
         pairs.push(pair);
     }
-    if pairs.len() != 2 * folds * each {
-        let (is, want) = (pairs.len(), 2 * folds * each);
+    if pairs.len() != wanted {
+        let (is, want) = (pairs.len(), wanted);
         return Err(text.fault(format!(
             "the header announces {folds} folds of {each} + {each}, {want} pairs; {is} follow"
         )));

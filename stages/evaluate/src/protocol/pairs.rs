@@ -52,8 +52,12 @@ pub fn read(lists: &Lists) -> Result<Vec<Group>> {
                 }
             },
         };
-        if foldless > 0 && fields.len() != 3 {
-            return Err(line.fault("no fold, as on the lines before"));
+        if foldless > 0
+            && (fields.len() != 3
+                || !sets.iter().all(|s| s.pairs.iter().all(|p| p.fold == 0))
+                || !folds.is_empty())
+        {
+            return Err(line.fault("a fold on every line, or on none"));
         }
         let pair = Pair { a: names::tidy(a), b: names::tidy(b), same: same(&line, label)?, fold };
         match sets.iter_mut().find(|s| s.name == set) {

@@ -52,5 +52,9 @@ fn parse(bytes: &[u8], what: &str, folder: &str) -> std::result::Result<Vec<(Str
         let name = names::tidy(line.trim());
         Ok(if name.contains('/') { name } else { format!("{folder}/{name}") })
     };
-    ids.iter().zip(set).map(|(id, value)| Ok((image(value)?, *id as i64))).collect()
+    let person = |id: f64| match id {
+        id if id >= 0.0 && id.fract() == 0.0 && id < 1e15 => Ok(id as i64),
+        _ => Err(DataError::new(format!("expected whole numbers of 0 or more as persons, found {id}"))),
+    };
+    ids.iter().zip(set).map(|(id, value)| Ok((image(value)?, person(*id)?))).collect()
 }

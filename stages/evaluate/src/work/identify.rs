@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use lfs_faces::TestSet;
 use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Result};
 
 use super::search::{Side, no_mates};
 use super::{Columns, Job};
+use crate::catalog;
 use crate::definition::{Definition, Verification};
 use crate::draws::search::{Search as Drawn, rank_share};
 use crate::protocol::Searches;
@@ -29,9 +31,35 @@ impl Job<'_> {
         let mut probes = self.side(&searches.probes, "probes", cx)?;
         let galleries = searches.galleries.iter().map(|g| self.side(g, "gallery images", cx));
         let mut galleries: Vec<Side> = galleries.collect::<Result<_>>()?;
-        one_person(&mut probes, &mut galleries);
-        let (columns, counts) = self.identify(&probes, &galleries, &self.persons, cx)?;
+        let persons = self.one_person(&mut probes, &mut galleries);
+        let distractors = galleries.iter().flat_map(|g| &g.identities).filter(|id| **id < 0).count();
+        if distractors == 0 && self.entry.set == TestSet::Tinyface {
+            cx.warn("there is no image in `Gallery_Distractor/`: ranks are among the mates alone");
+        }
+        let (columns, mut counts) = self.identify(&probes, &galleries, &self.params.fars, &persons, cx)?;
+        counts.insert("distractors".to_owned(), distractors as u64);
         Ok(self.metrics(columns, Details { counts, ..Details::default() }))
+    }
+
+    /// Gives one number to each person of the list, whatever the names of the images say; a distractor is who its name says.
+    fn one_person(&self, probes: &mut Side, galleries: &mut [Side]) -> Persons {
+        let (mut numbers, mut names) = (BTreeMap::new(), Vec::new());
+        for side in std::iter::once(probes).chain(galleries) {
+            for (identity, person) in side.identities.iter().zip(&mut side.persons) {
+                let listed = (*identity >= 0).then_some(*identity);
+                let key = (listed, if listed.is_some() { 0 } else { *person });
+                let next = names.len() as u32;
+                let number = *numbers.entry(key).or_insert(next);
+                if number == next {
+                    names.push(match listed {
+                        Some(identity) => format!("person {identity}"),
+                        None => self.rows.persons[*person as usize].clone(),
+                    });
+                }
+                *person = number;
+            }
+        }
+        Persons::new(catalog::family(self.entry.set), names.iter().map(String::as_str))
     }
 
     /// The columns and counts of searches. Over several galleries, they are means.
@@ -39,11 +67,12 @@ impl Job<'_> {
         &self,
         probes: &Side,
         galleries: &[Side],
+        fars: &[f64],
         persons: &Persons,
         cx: &Context<'_>,
     ) -> Result<(Columns, BTreeMap<String, u64>)> {
         let ranks = self.ranks();
-        let fars = if self.params.fars.is_empty() { Vec::new() } else { self.params.fars.clone() };
+        let fars = if self.params.definition == Verification::Insightface { &[] } else { fars };
         let said = &self.params.identification_fars;
         let fpirs = if said.is_empty() { self.entry.identification_fars } else { said };
         let deepest = ranks.iter().copied().max().unwrap_or(1) as usize;
@@ -51,9 +80,10 @@ impl Job<'_> {
         // Their FPIR is a number of pairs, see `theirs`.
         let pairs = |fpir: &f64| {
             let all: usize = galleries.iter().map(|g| g.embeddings.len()).sum();
-            their_far(*fpir, probes.embeddings.len(), all)
+            (their_number(*fpir, probes) as f64 + 0.5)
+                / (probes.embeddings.len() as f64 * all as f64).max(1.0)
         };
-        let kept: Vec<f64> = if theirs { fpirs.iter().map(pairs).collect() } else { fars.clone() };
+        let kept: Vec<f64> = if theirs { fpirs.iter().map(pairs).collect() } else { fars.to_vec() };
         let merged = if theirs && galleries.len() > 1 { vec![Side::merged(galleries)] } else { Vec::new() };
         let galleries = if merged.is_empty() { galleries } else { &merged };
         let mut searched = Vec::new();
@@ -81,7 +111,7 @@ impl Job<'_> {
         for &fpir in fpirs {
             let one = |s| {
                 if theirs {
-                    self.theirs(s, probes, pairs(&fpir), persons, cx)
+                    self.theirs(s, probes, fpir, persons, cx)
                 } else {
                     self.open(s, probes, fpir, persons, cx)
                 }
@@ -163,19 +193,28 @@ impl Job<'_> {
         (self.tpr_column(String::new(), Definition::OpenSet, &at), draws)
     }
 
-    /// InsightFace's TPIR: the threshold is that of a number of pairs, and the rank does not count.
+    /// InsightFace's TPIR: the threshold is the score of the n-th best pair of different persons, with n the share of probes, rounded
+    /// up, and the rank does not count.
     fn theirs(
         &self,
         s: &Searched<'_>,
         probes: &Side,
-        far: f64,
+        fpir: f64,
         persons: &Persons,
         cx: &Context<'_>,
     ) -> (Column, Draws) {
-        let at = verification(&s.best, &s.scan, far);
+        let n = their_number(fpir, probes);
+        let at = verification(&s.best, &s.scan, (n as f64 - 0.5) / s.scan.pairs.max(1) as f64);
         let drawn = drawn(s, &s.best, probes);
-        let draws = self.drawn(cx, |b| drawn.verification(&at, persons, b));
-        (self.tpr_column(String::new(), Definition::Insightface, &at), draws)
+        // With no pair to accept, replicates have nothing to vary.
+        let draws = match at.tpr {
+            Some(_) => self.drawn(cx, |b| drawn.verification(&at, persons, b)),
+            None => Draws::default(),
+        };
+        let column = self.tpr_column(String::new(), Definition::Insightface, &at);
+        let above = s.best.iter().filter(|m| f64::from(m.score) > at.threshold).count();
+        let value = (s.scan.pairs > 0).then(|| above as f64 / s.best.len() as f64);
+        (Column { value, resolved: value.is_some(), ..column }, draws)
     }
 
     fn definition(&self, own: Definition) -> Definition {
@@ -209,25 +248,13 @@ fn drawn<'a>(s: &'a Searched<'_>, mates: &'a [Mate], probes: &'a Side) -> Drawn<
     Drawn { mates, scan: &s.scan, probes: &probes.persons, gallery: &s.gallery.persons }
 }
 
-/// The FAR over pairs at which as many are accepted as InsightFace's evaluation accepts at a FPIR: all that are above the n-th best
-/// pair of different persons, with n the share of probes, rounded up. Every probe has one mate there.
-fn their_far(fpir: f64, probes: usize, gallery: usize) -> f64 {
-    let n = (fpir * probes as f64).ceil().max(1.0);
-    (n - 0.5) / (probes as f64 * gallery as f64 - probes as f64).max(1.0)
+/// The number of pairs whose least score is InsightFace's threshold of a FPIR.
+fn their_number(fpir: f64, probes: &Side) -> u64 {
+    (fpir * probes.embeddings.len() as f64).ceil().max(1.0) as u64
 }
 
 /// The best mate of each probe, by probe.
 fn best_mates(mates: &[Mate]) -> Vec<Mate> {
     let best = |of: &[Mate]| of.iter().copied().reduce(|a, b| if b.score > a.score { b } else { a });
     mates.chunk_by(|a, b| a.probe == b.probe).filter_map(best).collect()
-}
-
-/// Gives one number to the persons of one identity, whatever the names of their images say.
-fn one_person(probes: &mut Side, galleries: &mut [Side]) {
-    let mut first: BTreeMap<i64, u32> = BTreeMap::new();
-    for side in std::iter::once(probes).chain(galleries) {
-        for (identity, person) in side.identities.iter().zip(&mut side.persons).filter(|(id, _)| **id >= 0) {
-            *person = *first.entry(*identity).or_insert(*person);
-        }
-    }
 }

@@ -69,7 +69,7 @@ impl Job<'_> {
                 }
             };
             let galleries: Vec<Side> = galleries.iter().map(|g| side(g)).collect();
-            let (more, of) = self.identify(&side(probes), &galleries, &persons, cx)?;
+            let (more, of) = self.identify(&side(probes), &galleries, &[], &persons, cx)?;
             columns.extend(more);
             counts.extend(of);
         }

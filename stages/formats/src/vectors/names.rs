@@ -94,8 +94,13 @@ fn tab(line: &str) -> (&str, &str) {
 }
 
 fn parse(text: &str, rows: usize, split: fn(&str) -> (&str, &str)) -> Result<Vec<Name>, DataError> {
-    let is_json = text.trim_start().starts_with(['{', '[']);
-    let mut all = if is_json { json(text)? } else { lines(text, split)? };
+    // Names may begin like JSON, too.
+    let value =
+        text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str::<Value>(text).ok()).flatten();
+    let mut all = match &value {
+        Some(value) => json(value)?,
+        None => lines(text, split)?,
+    };
     let is_header = |n: &Name| {
         let first = lists::fields(&n.image).first().copied().unwrap_or_default();
         IMAGES.iter().any(|w| first.eq_ignore_ascii_case(w))
@@ -128,10 +133,8 @@ fn lines(text: &str, split: fn(&str) -> (&str, &str)) -> Result<Vec<Name>, DataE
     Ok(all)
 }
 
-fn json(text: &str) -> Result<Vec<Name>, DataError> {
+fn json(value: &Value) -> Result<Vec<Name>, DataError> {
     let expected = || DataError::new("expected a list of paths, or {\"path\": [..], \"id\": [..]}");
-    let value: Value =
-        serde_json::from_str(text).map_err(|e| DataError::new(format!("{}: {e}", expected().message())))?;
     let texts = |value: &Value| -> Option<Vec<String>> {
         let one = |v: &Value| match v {
             Value::String(text) => Some(text.clone()),

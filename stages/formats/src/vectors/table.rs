@@ -164,7 +164,10 @@ fn take(batch: &RecordBatch, columns: &Columns, rows: &mut Rows) -> Result<(), D
             row(lists, i).filter(|v| v.null_count() == 0).map(|v| cast(&v, &DataType::Float64)).transpose();
         let numbers = numbers.map_err(fail)?;
         let width = numbers.as_ref().map_or(0, |n| n.len());
-        let first = *rows.width.get_or_insert(width);
+        let first = match (rows.width, &numbers) {
+            (None, Some(_)) => *rows.width.insert(width),
+            (known, _) => known.unwrap_or_default(),
+        };
         match &numbers {
             Some(numbers) if width == first => {
                 for x in numbers.as_primitive::<Float64Type>().values() {
