@@ -144,7 +144,7 @@ fn json(value: &Value) -> Result<Vec<Name>, DataError> {
         value.as_array()?.iter().map(one).collect()
     };
     if value.is_array() {
-        return Ok(Name::all(texts(&value).ok_or_else(expected)?, None));
+        return Ok(Name::all(texts(value).ok_or_else(expected)?, None));
     }
     let images = value.get("path").and_then(texts).ok_or_else(expected)?;
     let persons = value.get("id").map(|ids| texts(ids).ok_or_else(expected)).transpose()?;
