@@ -21,8 +21,6 @@ pub use source::SOURCE;
 
 /// The file that describes the embeddings.
 pub const INFO_FILE: &str = "embeddings.json";
-/// The number of images that an error lists.
-const NAMED: usize = 10;
 
 /// The kind `embeddings`.
 pub struct Embeddings;
@@ -135,12 +133,11 @@ fn order(dataset: &Path, rows: usize, names: Option<&[Name]>, cx: &Context<'_>) 
         .map(|(_, name)| format!("`{name}`"))
         .collect();
     if !missing.is_empty() {
-        let more = if missing.len() > NAMED { " .." } else { "" };
         return Err(Failure::new(format!(
-            "{} of {} images of the data set have no embedding: {}{more}",
+            "{} of {} images of the data set have no embedding: {}",
             missing.len(),
             wanted.len(),
-            missing[..missing.len().min(NAMED)].join(", ")
+            vectors::first_ten(&missing)
         ))
         .help("embed all of its images, or leave `dataset` out"));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lfs_faces::DataError;
-use lfs_formats::vectors::{Name, Vectors};
+use lfs_formats::vectors::{Name, Vectors, first_ten};
 use lfs_stage::{Failure, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -223,12 +223,6 @@ fn unit(row: &[f64], out: &mut Vec<f32>) -> Option<f64> {
     let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
     out.extend(row.iter().map(|x| (x / norm) as f32));
     (norm.is_finite() && norm > 0.0).then_some(norm)
-}
-
-/// The first ten of a list, for a message.
-pub(crate) fn first_ten(all: &[String]) -> String {
-    let more = if all.len() > 10 { " .." } else { "" };
-    format!("{}{more}", all[..all.len().min(10)].join(", "))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod search;
 mod templates;
 mod watch;
 
-use lfs_formats::vectors::{self, Name, Vectors};
+use lfs_formats::vectors::{self, Name, Vectors, first_ten};
 use lfs_metrics::{Column, Details, Draws, Metrics};
 use lfs_stage::{Context, Failure, Result};
 
@@ -16,9 +16,10 @@ use crate::catalog::{self, Entry};
 use crate::definition::{Definition, Unit, Verification};
 use crate::params::Params;
 use crate::protocol::{self, Lists, Task};
+use crate::resample::Bootstrap;
 use crate::resample::Persons;
 use crate::rows::{self, Rows};
-use crate::score::{Embeddings, Flip, first_ten};
+use crate::score::{Embeddings, Flip};
 use crate::tpr_at_far::TprAtFar;
 use watch::Watch;
 
@@ -57,7 +58,9 @@ pub fn evaluate(params: &Params, cx: &Context<'_>) -> Result<Metrics> {
     if embeddings.is_empty() {
         return Err(Failure::new("there are no embeddings: the file has no rows"));
     }
-    let rows = rows(params, cx, embeddings.len(), names)?;
+    // Galleries and templates have persons in their lists.
+    let listed = matches!(task, Task::Identification(_) | Task::Templates(_));
+    let rows = rows(params, cx, embeddings.len(), names, listed)?;
     let persons = Persons::new(catalog::family(params.set), rows.persons.iter().map(String::as_str));
     let job = Job { params, entry, rows, persons, embeddings, flip, watch: Watch::new(cx.threads())? };
     let metrics = match task {
@@ -91,8 +94,15 @@ fn flip(params: &Params, definition: Definition, cx: &Context<'_>) -> Result<Fli
     Ok(flip)
 }
 
-/// The images behind the rows: those of the data set, else the names that are given or that are in the file.
-fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) -> Result<Rows> {
+/// The images behind the rows: those of the data set, else the names that are given or that are in the file. `listed`: whether the
+/// lists of the protocol say who is in an image.
+fn rows(
+    params: &Params,
+    cx: &Context<'_>,
+    n: usize,
+    inside: Option<Vec<Name>>,
+    listed: bool,
+) -> Result<Rows> {
     let (dataset, list) = (cx.input_opt("dataset")?, cx.input_opt("names")?);
     let names = match (dataset, list) {
         (Some(_), Some(_)) => {
@@ -119,12 +129,7 @@ fn rows(params: &Params, cx: &Context<'_>, n: usize, inside: Option<Vec<Name>>) 
         // All images lie in one folder.
         rows = Rows::named(names, rows::by_file);
     }
-    // Galleries and templates have persons in their lists.
-    let known = matches!(
-        catalog::entry(params.set, params.split).task(),
-        Task::Identification(_) | Task::Templates(_)
-    );
-    if rows.persons.len() == n && n > 1 && !known {
+    if rows.persons.len() == n && n > 1 && !listed {
         cx.warn(
             "every image counts as a person of its own, by its name: intervals are too narrow if persons have several \
              images; give the person after each name, separated by a tab",
@@ -145,6 +150,32 @@ impl Job<'_> {
     fn fars(&self) -> Vec<f64> {
         let said = &self.params.fars;
         if said.is_empty() { self.entry.fars.to_vec() } else { said.clone() }
+    }
+
+    /// The requested ranks, else the protocol's.
+    fn ranks(&self) -> Vec<u32> {
+        let said = &self.params.ranks;
+        if said.is_empty() { self.entry.ranks.to_vec() } else { said.clone() }
+    }
+
+    /// The requested FARs of an open-set TPR, else the protocol's.
+    fn identification_fars(&self) -> Vec<f64> {
+        let said = &self.params.identification_fars;
+        if said.is_empty() { self.entry.identification_fars.to_vec() } else { said.clone() }
+    }
+
+    /// Draws replicates on the thread pool of the job.
+    fn drawn<T: Send>(&self, cx: &Context<'_>, draw: impl FnOnce(&Bootstrap) -> T + Send) -> T {
+        self.watch.run(cx, "bootstrap", 0, |_| draw(&self.params.bootstrap()))
+    }
+
+    /// The row of each image of a list, and how many have none.
+    fn find(&self, names: &[&str], what: &str, cx: &Context<'_>) -> Result<(Vec<Option<usize>>, u64)> {
+        let found = self.rows.find(names)?;
+        let missing: Vec<&str> =
+            found.iter().zip(names).filter(|(row, _)| row.is_none()).map(|(_, name)| *name).collect();
+        self.missing(cx, &missing, names.len(), what)?;
+        Ok((found, missing.len() as u64))
     }
 
     /// The file out of columns with their replicates.

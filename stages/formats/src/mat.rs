@@ -91,6 +91,17 @@ impl Value {
         }
     }
 
+    /// A single line of text, or a cell that contains only one: some writers put names into cells of their own.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn name(&self) -> Result<&str, DataError> {
+        match self {
+            Self::Cells { items, .. } if items.len() == 1 => items[0].line(),
+            other => other.line(),
+        }
+    }
+
     /// Dimensions and items (column-major) of a cell array.
     ///
     /// # Errors

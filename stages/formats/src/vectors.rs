@@ -182,7 +182,7 @@ impl Vectors {
 }
 
 /// The first ten of a list, for a message.
-fn first_ten(all: &[String]) -> String {
+pub fn first_ten(all: &[String]) -> String {
     let more = if all.len() > NAMED { " .." } else { "" };
     format!("{}{more}", all[..all.len().min(NAMED)].join(", "))
 }

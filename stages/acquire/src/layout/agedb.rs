@@ -59,19 +59,11 @@ fn check(bytes: &[u8], known: &Known) -> Result<()> {
             )));
         }
         for (k, item) in items.iter().enumerate() {
-            let name = names::tidy(text(item).map_err(failed)?.trim());
+            let name = names::tidy(item.name().map_err(failed)?.trim());
             // Some copies have no extensions.
             let name = if names::is_any_image(&name) { name } else { format!("{name}.jpg") };
             known.need(&name, LIST, format_args!("split {}, pair {}", fold + 1, k / 2 + 1))?;
         }
     }
     Ok(())
-}
-
-/// A text, or a cell that contains only a text.
-fn text(value: &Value) -> Result<&str, lfs_faces::DataError> {
-    match value {
-        Value::Cells { items, .. } if items.len() == 1 => items[0].line(),
-        other => other.line(),
-    }
 }

@@ -48,11 +48,7 @@ fn check(bytes: &[u8], variable: &str, folder: &str, list: &str, known: &Known) 
     let variables = mat::read(bytes).map_err(failed)?;
     let (_, items) = mat::variable(&variables, variable).and_then(Value::cells).map_err(failed)?;
     for (k, item) in items.iter().enumerate() {
-        let line = match item.cells() {
-            Ok((_, [only])) => only.line(),
-            _ => item.line(),
-        };
-        let name = format!("{folder}/{}", names::tidy(line.map_err(failed)?.trim()));
+        let name = format!("{folder}/{}", names::tidy(item.name().map_err(failed)?.trim()));
         known.need(&name, list, format_args!("image {}", k + 1))?;
     }
     Ok(())

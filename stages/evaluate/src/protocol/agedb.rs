@@ -78,10 +78,6 @@ fn fold(structs: &Value, index: usize, fold: u32, out: &mut Vec<Pair>) -> Result
 
 /// A name, with or without its own cell and its extension.
 fn name(value: &Value) -> Result<String, DataError> {
-    let line = match value.cells() {
-        Ok((_, [only])) => only.line()?,
-        _ => value.line()?,
-    };
-    let line = names::tidy(line.trim());
+    let line = names::tidy(value.name()?.trim());
     Ok(if names::is_any_image(&line) { line } else { format!("{line}.jpg") })
 }

@@ -45,11 +45,7 @@ fn parse(bytes: &[u8], what: &str, folder: &str) -> std::result::Result<Vec<(Str
         return Err(DataError::new(format!("{} persons and {} images", ids.len(), set.len())));
     }
     let image = |value: &Value| -> std::result::Result<String, DataError> {
-        let line = match value.cells() {
-            Ok((_, [only])) => only.line()?,
-            _ => value.line()?,
-        };
-        let name = names::tidy(line.trim());
+        let name = names::tidy(value.name()?.trim());
         Ok(if name.contains('/') { name } else { format!("{folder}/{name}") })
     };
     let person = |id: f64| match id {

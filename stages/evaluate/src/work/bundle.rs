@@ -26,9 +26,7 @@ impl Job<'_> {
             details.folds.push(folds(&label, &verified));
             missing += scored.missing;
             columns.push(self.accuracy(label.clone(), &verified, &scored, cx));
-            for far in self.fars() {
-                columns.push(self.pair_tpr(&label, far, &scored, cx));
-            }
+            columns.extend(self.tprs(&label, &scored, &self.persons, false, cx));
         }
         details.counts = BTreeMap::from([
             ("images".to_owned(), self.rows.names.len() as u64),

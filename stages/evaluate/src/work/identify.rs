@@ -71,12 +71,10 @@ impl Job<'_> {
         persons: &Persons,
         cx: &Context<'_>,
     ) -> Result<(Columns, BTreeMap<String, u64>)> {
-        let ranks = self.ranks();
-        let fars = if self.params.definition == Verification::Insightface { &[] } else { fars };
-        let said = &self.params.identification_fars;
-        let fpirs = if said.is_empty() { self.entry.identification_fars } else { said };
+        let (ranks, fpirs) = (self.ranks(), self.identification_fars());
         let deepest = ranks.iter().copied().max().unwrap_or(1) as usize;
         let theirs = self.params.definition == Verification::Insightface;
+        let fars = if theirs { &[] } else { fars };
         // Their FPIR is a number of pairs, see `theirs`.
         let pairs = |fpir: &f64| {
             let all: usize = galleries.iter().map(|g| g.embeddings.len()).sum();
@@ -108,7 +106,7 @@ impl Job<'_> {
             let parts = searched.iter().map(|s| self.closed_set(s, probes, rank, persons, cx)).collect();
             columns.push(self.mean(format!("{label} rank-{rank}"), parts, probes));
         }
-        for &fpir in fpirs {
+        for fpir in fpirs {
             let one = |s| {
                 if theirs {
                     self.theirs(s, probes, fpir, persons, cx)
@@ -120,7 +118,7 @@ impl Job<'_> {
             let (column, draws) = self.mean(format!("{label} TPIR@FPIR={fpir:e}"), parts, probes);
             columns.push((Column { far: Some(fpir), ..column }, draws));
         }
-        for &far in fars.iter().filter(|_| !theirs) {
+        for &far in fars {
             let one = |s: &Searched<'_>| {
                 let at = verification(&s.scan.mates, &s.scan, far);
                 let drawn = drawn(s, &s.scan.mates, probes);
@@ -143,20 +141,6 @@ impl Job<'_> {
         Ok((columns, counts))
     }
 
-    /// The requested ranks, else the protocol's.
-    pub(super) fn ranks(&self) -> Vec<u32> {
-        let said = &self.params.ranks;
-        if said.is_empty() { self.entry.ranks.to_vec() } else { said.clone() }
-    }
-
-    fn drawn(
-        &self,
-        cx: &Context<'_>,
-        draw: impl FnOnce(&crate::resample::Bootstrap) -> Draws + Send,
-    ) -> Draws {
-        self.watch.run(cx, "bootstrap", 0, |_| draw(&self.params.bootstrap()))
-    }
-
     /// The share of probes whose best mate reaches their k-th best other image.
     fn closed_set(
         &self,
@@ -169,11 +153,15 @@ impl Job<'_> {
         let share = rank_share(&s.best, &s.scan, rank as usize);
         let drawn = drawn(s, &s.best, probes);
         let draws = self.drawn(cx, |b| drawn.rank(rank as usize, share, persons, b));
+        let definition = match self.params.definition {
+            Verification::Insightface => Definition::Insightface,
+            _ => Definition::ClosedSet,
+        };
         let column = Column {
             value: Some(share),
             positives: s.best.len() as u64,
             negatives: s.scan.pairs,
-            ..self.column(String::new(), self.definition(Definition::ClosedSet))
+            ..self.column(String::new(), definition)
         };
         (column, draws)
     }
@@ -215,10 +203,6 @@ impl Job<'_> {
         let above = s.best.iter().filter(|m| f64::from(m.score) > at.threshold).count();
         let value = (s.scan.pairs > 0).then(|| above as f64 / s.best.len() as f64);
         (Column { value, resolved: value.is_some(), ..column }, draws)
-    }
-
-    fn definition(&self, own: Definition) -> Definition {
-        if self.params.definition == Verification::Insightface { Definition::Insightface } else { own }
     }
 
     /// The mean of a number over the galleries.

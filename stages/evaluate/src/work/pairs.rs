@@ -6,13 +6,14 @@ use lfs_metrics::{Column, Details, Draws, Folds, Metrics};
 use lfs_stage::{Context, Result};
 use petgraph::unionfind::UnionFind;
 
-use super::{Job, tpr_name};
+use super::{Columns, Job, tpr_name};
 use crate::catalog::is_official;
 use crate::definition::{Definition, Trials, Verified, verify};
 use crate::draws;
+use crate::nearest::nearest;
 use crate::protocol::Pair;
-use crate::resample::distinct;
-use crate::tpr_at_far::tpr_at_far;
+use crate::resample::{Persons, distinct};
+use crate::tpr_at_far::{TprAtFar, tpr_at_far};
 
 /// Pairs with their scores and persons.
 pub struct Scored {
@@ -33,9 +34,7 @@ impl Job<'_> {
         let scored = self.score(&pairs, cx)?;
         let verified = verify(self.params.definition.rule(), &scored.trials)?;
         let mut columns = vec![self.accuracy(self.entry.label.to_owned(), &verified, &scored, cx)];
-        for far in self.fars() {
-            columns.push(self.pair_tpr(self.entry.label, far, &scored, cx));
-        }
+        columns.extend(self.tprs(self.entry.label, &scored, &self.persons, false, cx));
         let details = Details {
             official: scored.official,
             counts: BTreeMap::from([
@@ -86,10 +85,9 @@ impl Job<'_> {
         scored: &Scored,
         cx: &Context<'_>,
     ) -> (Column, Draws) {
-        let draws = self.watch.run(cx, "bootstrap", 0, |_| {
-            let (rule, bootstrap) = (self.params.definition.rule(), self.params.bootstrap());
-            draws::accuracy(rule, v, &scored.trials, &scored.persons, &self.persons, &bootstrap)
-        });
+        let rule = self.params.definition.rule();
+        let draws =
+            self.drawn(cx, |b| draws::accuracy(rule, v, &scored.trials, &scored.persons, &self.persons, b));
         let positives = scored.trials.same.iter().filter(|s| **s).count() as u64;
         let pairs = scored.trials.same.len() as u64;
         let column = Column {
@@ -107,27 +105,41 @@ impl Job<'_> {
         self.spread(column, draws, pairs, distinct(scored.persons.iter().flatten()))
     }
 
-    /// The column of a TPR at a FAR over all folds together, with its replicates.
-    pub(super) fn pair_tpr(
+    /// The columns of TPRs at the FARs over all folds together, with one bootstrap for all; `theirs`: by InsightFace's definition.
+    pub(super) fn tprs(
         &self,
         label: &str,
-        far: f64,
         scored: &Scored,
+        persons: &Persons,
+        theirs: bool,
         cx: &Context<'_>,
-    ) -> (Column, Draws) {
-        let (positives, negatives) = scored.trials.split();
-        let at = tpr_at_far(far, &positives, &negatives, negatives.len() as u64);
-        let draws = self.watch.run(cx, "bootstrap", 0, |_| {
-            let bootstrap = self.params.bootstrap();
-            draws::pair_tprs(&[at], &scored.trials, &scored.persons, &self.persons, &bootstrap)
-        });
-        let draws = draws.into_iter().next().unwrap_or_default();
-        let column = Column {
-            pairs: scored.trials.same.len() as u64,
-            listed: scored.listed as u64,
-            ..self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at)
+    ) -> Columns {
+        let fars = self.fars();
+        if fars.is_empty() {
+            return Columns::new();
+        }
+        let (positives, negatives) = self.watch.run(cx, "sorting", 0, |_| scored.trials.split());
+        let at = |far: &f64| tpr_at_far(*far, &positives, &negatives, negatives.len() as u64);
+        let ats: Vec<TprAtFar> = fars.iter().map(at).collect();
+        let draws = self.drawn(cx, |b| draws::pair_tprs(&ats, &scored.trials, &scored.persons, persons, b));
+        let people = distinct(scored.persons.iter().flatten());
+        let column = |(at, draws): (&TprAtFar, Draws)| {
+            let mut column = Column {
+                pairs: scored.trials.same.len() as u64,
+                listed: scored.listed as u64,
+                ..self.tpr_column(tpr_name(label, at.target), Definition::OrderStatistics, at)
+            };
+            if theirs {
+                let found = nearest(at.target, &positives, &negatives);
+                (column.value, column.threshold) = (Some(found.tpr), Some(found.threshold));
+                column.resolved = true;
+                column.definition = Definition::Insightface.name().to_owned();
+            }
+            // Without a resolved number of their own, the replicates say nothing.
+            let draws = if at.tpr.is_some() { draws } else { Draws::default() };
+            self.spread(column, draws, at.positives, people)
         };
-        self.spread(column, draws, at.positives, distinct(scored.persons.iter().flatten()))
+        ats.iter().zip(draws).map(column).collect()
     }
 }
 

@@ -60,9 +60,7 @@ impl Job<'_> {
         let drawn = Drawn { mates: &mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
         for rank in ranks {
             let share = rank_share(&mates, &scan, rank as usize);
-            let draws = self.watch.run(cx, "bootstrap", 0, |_| {
-                drawn.rank(rank as usize, share, &self.persons, &self.params.bootstrap())
-            });
+            let draws = self.drawn(cx, |b| drawn.rank(rank as usize, share, &self.persons, b));
             let column = Column {
                 value: Some(share),
                 positives: mates.len() as u64,
@@ -89,17 +87,13 @@ impl Job<'_> {
         if mates.is_empty() {
             return Err(no_mates("no gallery image has the identity of a probe"));
         }
-        let said = &self.params.identification_fars;
-        let asked = if said.is_empty() { self.entry.identification_fars } else { said };
         let label = self.entry.label;
         let mut columns = Vec::new();
         let drawn = Drawn { mates, scan: &scan, probes: &probes.persons, gallery: &gallery.persons };
         let impostors: Vec<u32> = (0..probes.embeddings.len() as u32).collect();
-        for &far in asked {
+        for far in self.identification_fars() {
             let at = open_set(mates, &scan, &impostors, far);
-            let draws = self.watch.run(cx, "bootstrap", 0, |_| {
-                drawn.open_set(&at, &impostors, &self.persons, &self.params.bootstrap())
-            });
+            let draws = self.drawn(cx, |b| drawn.open_set(&at, &impostors, &self.persons, b));
             let name = tpr_name(&format!("{label} identification"), far);
             let column = self.tpr_column(name, Definition::OpenSet, &at);
             columns.push(self.spread(column, draws, at.positives, distinct(probes.persons.iter())));
@@ -118,9 +112,7 @@ impl Job<'_> {
         cx: &Context<'_>,
     ) -> (Column, Draws) {
         let at = verification(drawn.mates, drawn.scan, far);
-        let draws = self
-            .watch
-            .run(cx, "bootstrap", 0, |_| drawn.verification(&at, &self.persons, &self.params.bootstrap()));
+        let draws = self.drawn(cx, |b| drawn.verification(&at, &self.persons, b));
         let column = self.tpr_column(tpr_name(label, far), Definition::OrderStatistics, &at);
         self.spread(column, draws, at.positives, distinct(drawn.probes.iter()))
     }
@@ -154,10 +146,7 @@ impl Job<'_> {
 
     pub(super) fn side(&self, images: &[(String, i64)], what: &str, cx: &Context<'_>) -> Result<Side> {
         let names: Vec<&str> = images.iter().map(|i| i.0.as_str()).collect();
-        let found = self.rows.find(&names)?;
-        let missing: Vec<&str> =
-            found.iter().zip(&names).filter(|(row, _)| row.is_none()).map(|(_, name)| *name).collect();
-        self.missing(cx, &missing, names.len(), what)?;
+        let (found, missing) = self.find(&names, what, cx)?;
         let there: Vec<(usize, i64)> =
             found.iter().zip(images).filter_map(|(row, image)| row.map(|r| (r, image.1))).collect();
         let rows: Vec<usize> = there.iter().map(|t| t.0).collect();
@@ -166,7 +155,7 @@ impl Job<'_> {
             identities: there.iter().map(|t| t.1).collect(),
             persons: rows.iter().map(|row| self.rows.identities[*row]).collect(),
             listed: names.len() as u64,
-            missing: missing.len() as u64,
+            missing,
         })
     }
 

@@ -3,23 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
-use lfs_metrics::{Column, Details, Draws, Metrics};
+use lfs_formats::vectors::first_ten;
+use lfs_metrics::{Details, Metrics};
 use lfs_stage::{Context, Result};
 use petgraph::unionfind::UnionFind;
 use rayon::prelude::*;
 
+use super::Job;
 use super::pairs::Scored;
 use super::search::Side;
-use super::{Columns, Job, tpr_name};
 use crate::catalog;
-use crate::definition::{Definition, Trials, Verification};
-use crate::draws;
-use crate::nearest::nearest;
+use crate::definition::{Trials, Verification};
 use crate::protocol::{TemplateSearches, Templates};
-use crate::resample::{Persons, distinct};
-use crate::score::{Embeddings, first_ten};
+use crate::resample::Persons;
+use crate::score::Embeddings;
 use crate::templates::{Pooling, pool};
-use crate::tpr_at_far::{TprAtFar, tpr_at_far};
 
 /// The number of pairs that are scored at once.
 const BLOCK: usize = 1 << 14;
@@ -31,10 +29,7 @@ impl Job<'_> {
             cx.warn("there is no list of detector scores: each counts as 1");
         }
         let names: Vec<&str> = all.members.iter().map(|m| m.image.as_str()).collect();
-        let found = self.rows.find(&names)?;
-        let missing: Vec<&str> =
-            found.iter().zip(&names).filter(|(row, _)| row.is_none()).map(|(_, name)| *name).collect();
-        self.missing(cx, &missing, names.len(), "images of the templates")?;
+        let (found, missing) = self.find(&names, "images of the templates", cx)?;
         let pooling = if theirs { Pooling::Insightface } else { Pooling::Unit };
         let (units, without) = pool(&self.embeddings, &all.members, &found, all.names.len(), pooling);
         if !without.is_empty() {
@@ -49,10 +44,10 @@ impl Job<'_> {
         let (identities, persons) = self.persons_of(&all);
         let there = |t: &u32| without.binary_search(t).is_err();
         let scored = self.score_templates(&all, &units, &identities, there, cx);
-        let mut columns = self.tprs(self.entry.label, &self.fars(), &scored, &persons, theirs, cx);
+        let mut columns = self.tprs(self.entry.label, &scored, &persons, theirs, cx);
         let mut counts = BTreeMap::from([
             ("images".to_owned(), all.members.len() as u64),
-            ("missing-images".to_owned(), missing.len() as u64),
+            ("missing-images".to_owned(), missing),
             ("templates".to_owned(), all.names.len() as u64),
             ("missing-pairs".to_owned(), scored.missing as u64),
         ]);
@@ -130,48 +125,5 @@ impl Job<'_> {
             missing: all.pairs.len() - pairs.len(),
             official: catalog::is_official_count(self.entry.set.official(), all.pairs.len()),
         }
-    }
-
-    /// The columns of TPRs at FARs, with one bootstrap for all.
-    fn tprs(
-        &self,
-        label: &str,
-        fars: &[f64],
-        scored: &Scored,
-        persons: &Persons,
-        theirs: bool,
-        cx: &Context<'_>,
-    ) -> Columns {
-        let (positives, negatives) = scored.trials.split();
-        let ats: Vec<TprAtFar> = self.watch.run(cx, "sorting", 0, |_| {
-            fars.iter().map(|far| tpr_at_far(*far, &positives, &negatives, negatives.len() as u64)).collect()
-        });
-        let draws = self.watch.run(cx, "bootstrap", 0, |_| {
-            draws::pair_tprs(&ats, &scored.trials, &scored.persons, persons, &self.params.bootstrap())
-        });
-        let people = distinct(scored.persons.iter().flatten());
-        let column = |(at, draws): (&TprAtFar, Draws)| {
-            let name = tpr_name(label, at.target);
-            let own = self.tpr_column(name, Definition::OrderStatistics, at);
-            let column = if theirs {
-                let found = nearest(at.target, &positives, &negatives);
-                let definition = Definition::Insightface.name().to_owned();
-                Column {
-                    value: Some(found.tpr),
-                    resolved: true,
-                    threshold: Some(found.threshold),
-                    definition,
-                    ..own
-                }
-            } else {
-                own
-            };
-            let column =
-                Column { pairs: scored.trials.same.len() as u64, listed: scored.listed as u64, ..column };
-            // Without a resolved number of their own, the replicates say nothing.
-            let draws = if at.tpr.is_some() { draws } else { Draws::default() };
-            self.spread(column, draws, at.positives, people)
-        };
-        ats.iter().zip(draws).map(column).collect()
     }
 }

@@ -39,8 +39,8 @@ fn number(header: &Header) -> Option<Number> {
     }
 }
 
-/// The embeddings of an `.npz` archive: the array of that name, or the only matrix; none if there are no mirror images. Names and persons are one-dimensional arrays
-/// of texts.
+/// The embeddings of an `.npz` archive: the array of that name, or the only matrix; none if there are no mirror images. Names and
+/// persons are one-dimensional arrays of texts.
 pub fn npz(path: &Path, part: Part) -> Result<Option<Source>, DataError> {
     let all = npz::arrays(path)?;
     let there =
